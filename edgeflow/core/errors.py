@@ -1,0 +1,95 @@
+"""What can go wrong, by what the user must look at.
+
+    EdgeflowError
+    ├── TargetError       a target profile (TOML)
+    ├── RecipeError       the recipe, edgeflow.toml
+    ├── DataError         arrays: calibration, evaluation, reference, inputs
+    ├── ModelError        the model given to ingest
+    ├── NbError           a .nb file
+    ├── UnsupportedOps    ops of a .nb that cannot be emulated
+    ├── BackendMissing    a package that is not installed
+    ├── CompressFailed    PaddleSlim gave up
+    ├── OptFailed         Paddle Lite's opt gave up
+    ├── StorageError      disk full, folder not writable
+    └── DriftExceeded     a result, not a fault: limits are broken (exit code 3)
+
+Anything else that escapes is our bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class EdgeflowError(Exception):
+    """What went wrong, in one line; `try_` says what to do about it."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, try_: str = "") -> None:
+        super().__init__(f"{what}\n  try: {try_}" if try_ else what)
+        self.what = what
+        self.try_ = try_
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep `what` and `try_` apart when the error crosses a process."""
+        return (_rebuild, (type(self), self.what, self.try_))
+
+
+def _rebuild(kind: type[EdgeflowError], what: str, try_: str) -> EdgeflowError:
+    return kind(what, try_=try_)
+
+
+class TargetError(EdgeflowError):
+    """A target profile is unknown, or its TOML breaks the schema."""
+
+
+class RecipeError(EdgeflowError):
+    """The recipe is missing, or says something it cannot say."""
+
+
+class DataError(EdgeflowError):
+    """Arrays do not fit their specification: shape, dtype, NaN, or none at all."""
+
+
+class ModelError(EdgeflowError):
+    """The model given to ingest cannot be read or exported."""
+
+
+class NbError(EdgeflowError):
+    """A .nb file breaks a rule of its format."""
+
+
+class UnsupportedOps(EdgeflowError):
+    """Ops of a .nb have no lowering; all of them are named at once."""
+
+
+class BackendMissing(EdgeflowError):
+    """A package that only some commands need is not installed."""
+
+
+class CompressFailed(EdgeflowError):
+    """PaddleSlim could not compress the model."""
+
+
+class OptFailed(EdgeflowError):
+    """Paddle Lite's opt could not convert the program."""
+
+
+class StorageError(EdgeflowError):
+    """A result could not be written: disk full or folder not writable."""
+
+
+class DriftExceeded(EdgeflowError):
+    """The candidate differs from the reference by more than its limits."""
+
+    exit_code = 3
+
+
+def near(word: str, known: Iterable[str], kind: str = "known") -> str:
+    """Say the near match of a misspelt word, or list what there is."""
+    names = sorted(known)
+    if match := get_close_matches(word, names, n=1, cutoff=0.5):
+        return f"did you mean {match[0]!r}?"
+    return f"{kind}: {', '.join(names[:12])}{', …' if len(names) > 12 else ''}"

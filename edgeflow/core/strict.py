@@ -1,0 +1,79 @@
+"""Tables of TOML or JSON into frozen dataclasses; an unknown key is an error with the near match."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_args, get_origin
+
+from edgeflow.core.errors import EdgeflowError, near
+
+T = TypeVar("T")
+
+
+def strict(
+    cls: type[T], table: object, where: str, error: type[EdgeflowError]
+) -> T:
+    """Build `cls` from `table`, holding every key and value to the dataclass's own annotations.
+
+    Args:
+        where: names the table in messages, such as `edgeflow.toml [compress]`.
+        error: the child of EdgeflowError to raise.
+
+    Raises:
+        error: not a table, an unknown or missing key, or a value of another type.
+    """
+    if not isinstance(table, Mapping):
+        raise error(f"{where}: is {table!r}, and should be a table")
+    hints = typing.get_type_hints(cls)
+    known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in table:
+        if key not in known:
+            raise error(f"{where}: unknown key {key!r}; {near(str(key), known)}")
+    values: dict[str, Any] = {}
+    for name, field in known.items():
+        if name in table:
+            values[name] = _fit(hints[name], table[name], where, name, error)
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise error(f"{where}: key {name!r} is missing")
+    return cls(**values)
+
+
+def _fit(hint: Any, value: Any, where: str, key: str, error: type[EdgeflowError]) -> Any:
+    """Return `value` as `hint` wants it: lists become tuples, tables become dataclasses."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in args:
+            return None
+        hint = next(arg for arg in args if arg is not type(None))
+        return _fit(hint, value, where, key, error)
+    if dataclasses.is_dataclass(hint):
+        return strict(hint, value, f"{where}.{key}" if "[" not in where else where, error)  # type: ignore[arg-type]
+    if origin is typing.Literal:
+        if value not in args:
+            options = near(str(value), map(str, args), "one of")
+            raise error(f"{where}: {key} is {value!r}; {options}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise error(f"{where}: {key} is {value!r}, and should be a list")
+        return tuple(_fit(args[0], item, where, f"{key}[{i}]", error) for i, item in enumerate(value))
+    if origin in (dict, Mapping) or getattr(origin, "__name__", "") == "Mapping":
+        if not isinstance(value, Mapping):
+            raise error(f"{where}: {key} is {value!r}, and should be a table")
+        return {k: _fit(args[1], v, where, f"{key}.{k}", error) for k, v in value.items()}
+    if hint is Any or hint is object:
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise error(f"{where}: {key} is {value!r}, and should be {_noun(hint)}")
+    return value
+
+
+def _noun(hint: type) -> str:
+    return {
+        str: "a string", int: "a whole number", float: "a number", bool: "true or false",
+    }.get(hint, hint.__name__)
