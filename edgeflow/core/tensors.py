@@ -1,0 +1,79 @@
+"""What a tensor must look like, and whether an array does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edgeflow.core.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+DTYPES = ("float32", "float64", "float16", "int8", "uint8", "int16", "int32", "int64", "bool")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """Name, dtype as NumPy writes it, and shape; -1 is a dimension that may have any size."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype}[{', '.join('?' if d < 0 else str(d) for d in self.shape)}]"
+
+
+def check_array(array: npt.NDArray[Any], spec: TensorSpec, where: str, *, batch: bool = False) -> None:
+    """Hold an array to its specification.
+
+    Args:
+        batch: the first dimension may have any size, whatever the specification says.
+
+    Raises:
+        DataError: another dtype or shape, no elements, NaN or infinity.
+    """
+    import numpy as np
+
+    if str(array.dtype) != spec.dtype:
+        raise DataError(f"{where}: {spec.name!r} is {array.dtype}, and should be {spec.dtype}",
+                        try_=f"convert it with .astype('{spec.dtype}')")
+    wanted = (-1, *spec.shape[1:]) if batch and spec.shape else spec.shape
+    fits = array.ndim == len(wanted) and all(w in (-1, have) for w, have in zip(wanted, array.shape, strict=True))
+    if not fits:
+        dims = ", ".join("any" if d < 0 else str(d) for d in wanted)
+        raise DataError(f"{where}: {spec.name!r} has shape {list(array.shape)}, and should have [{dims}]")
+    if array.size == 0:
+        raise DataError(f"{where}: {spec.name!r} has shape {list(array.shape)}, which holds no element")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        bad = int(array.size - np.count_nonzero(np.isfinite(array)))
+        raise DataError(f"{where}: {spec.name!r} holds {bad} values that are NaN or infinite",
+                        try_="look at the pre-processing that made these inputs")
+
+
+def check_names(given: Iterable[str], wanted: Iterable[str], where: str) -> None:
+    """Hold the names of some arrays to those that are wanted.
+
+    Raises:
+        DataError: names are missing or unknown; both lists are given.
+    """
+    have, want = list(given), list(wanted)
+    missing = [name for name in want if name not in have]
+    unknown = [name for name in have if name not in want]
+    if missing or unknown:
+        parts = []
+        if missing:
+            parts.append(f"{', '.join(map(repr, missing))} missing")
+        if unknown:
+            parts.append(f"{', '.join(map(repr, unknown))} unknown")
+        raise DataError(f"{where}: {' and '.join(parts)}; the names are {', '.join(map(repr, want))}")
+
+
+def check_feed(feed: Mapping[str, npt.NDArray[Any]], specs: Iterable[TensorSpec], where: str) -> None:
+    """Hold all inputs of a model to their specifications; see check_names and check_array."""
+    specs = tuple(specs)
+    check_names(feed, [spec.name for spec in specs], where)
+    for spec in specs:
+        check_array(feed[spec.name], spec, where)

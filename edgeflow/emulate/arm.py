@@ -1,0 +1,149 @@
+"""Arithmetic of the ARM kernels: quantise, requantise, activations, fp16 rounding.
+
+Source: Paddle-Lite v2.13-rc lite/backends/arm/math/{type_trans.cc,conv_block_utils.h,gemm_prepacked_int8.cc},
+and equal to their outputs on the golden files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgeflow.core.errors import NbError
+from edgeflow.emulate.graph import INT8, Array, Graph, Value
+from edgeflow.emulate.step import Step
+
+LIMIT = 127.0
+"""ARM kernels keep int8 symmetric: -128 is never produced."""
+
+HALF_BELOW = float(np.nextafter(np.float32(0.5), np.float32(0)))
+"""The largest float32 below 0.5: floor(v + HALF_BELOW) rounds v >= 0 half up without rounding 0.49999997 to 1."""
+
+TIE = 1.0 + 2.0**-40
+"""Pushes an exact tie away from zero, and moves no other float32 below 128 across one."""
+
+EXACT_FLOAT = float(1 << 24)
+"""float32 counts whole numbers exactly up to here."""
+
+
+def round16(g: Graph, x: Value) -> Value:
+    """Round float32 to what float16 can hold."""
+    return g.cast(g.cast(x, "float16"), "float32")
+
+
+def quantise(g: Graph, v: Value, *, positive: bool = False) -> Value:
+    """float32 in steps -> INT8: clamp to [-127, 127], round half away from zero.
+
+    Args:
+        positive: v is known to be at least 0 (a ReLU came before), which saves passes.
+    """
+    if positive:
+        v = g.clip(v, None, LIMIT)
+        v = g.add("Floor", g.plus(v, HALF_BELOW))
+        return g.add("QuantizeLinear", v, g.scalar(1.0), g.scalar(128, "uint8"), dtype=INT8)
+    v = g.cast(g.clip(v, -LIMIT, LIMIT), "float64")
+    v = g.plus(g.mul(v, TIE), 128.5)
+    return g.relabel(g.cast(v, "uint8"), INT8)
+
+
+def dequantise(g: Graph, q: Value, scale: float) -> Value:
+    """INT8 -> float32: the whole number times scale, in float32."""
+    return g.add("DequantizeLinear", q, g.scalar(scale), g.scalar(128, "uint8"), dtype="float32")
+
+
+def steps(g: Graph, q: Value) -> Value:
+    """INT8 -> float32 holding the whole numbers themselves."""
+    return dequantise(g, q, 1.0)
+
+
+def fma(g: Graph, acc: Value, scale: Array, bias: Array | None) -> Value:
+    """round32(acc * scale + bias), rounded once, as AArch64's FMLA does; acc holds whole numbers.
+
+    float64 holds acc * scale exactly (24 + 24 bits), so that one rounding is left.
+    """
+    wide = g.cast(acc, "float64")
+    wide = g.mul(wide, g.constant(scale.astype(np.float64), "float64"))
+    if bias is not None and np.any(bias):
+        wide = g.plus(wide, g.constant(bias.astype(np.float64), "float64"))
+    return g.cast(wide, "float32")
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """A fused activation with its parameters in the units of the values it sees."""
+
+    kind: str = ""
+    threshold: float = 6.0
+    alpha: float = 0.0
+    scale: float = 6.0
+    offset: float = 3.0
+    slope: float = 0.2
+    beta: float = 1.0
+
+    @property
+    def positive(self) -> bool:
+        """The result is never below zero."""
+        return self.kind in ("relu", "relu6", "sigmoid", "hard_sigmoid", "abs")
+
+
+KINDS = ("", "relu", "relu6", "leaky_relu", "hard_swish", "hard_sigmoid", "prelu", "sigmoid", "tanh", "swish", "abs",
+         "sigmoid_v1", "elu", "silu")
+
+
+def fused_activation(step: Step) -> Activation:
+    """The activation that opt fused into an op. Source: conv_activation_fuser.cc, operators/conv_op.h."""
+    kind = ""
+    if step.attr("with_act", False) or step.attr("act_type"):
+        kind = step.attr("act_type", "")
+    elif step.attr("fuse_relu", False):
+        kind = "relu"
+    elif step.attr("activation_type"):
+        kind = step.attr("activation_type")
+    if kind not in KINDS:
+        raise NbError(f"{step.op.type}: fused activation {kind!r} is unknown; known: {', '.join(KINDS[1:])}")
+    return Activation(
+        kind,
+        threshold=step.attr("hard_swish_threshold" if kind == "hard_swish" else "fuse_brelu_threshold",
+                            step.attr("alpha", 6.0) or 6.0),
+        alpha=step.attr("leaky_relu_alpha", 0.0) if kind == "leaky_relu" else step.attr("Elu_alpha", 1.0),
+        scale=step.attr("hard_swish_scale", 6.0),
+        offset=step.attr("hard_swish_offset", 3.0) if kind == "hard_swish" else step.attr("offset", 0.5),
+        slope=step.attr("slope", 0.2),
+        beta=step.attr("swish_scale", step.attr("swish_beta", 1.0)),
+    )
+
+
+def activate(g: Graph, v: Value, act: Activation, *, step_size: float = 1.0, prelu: Value | None = None) -> Value:
+    """Apply a fused activation; `step_size` is the output scale for int8_out, 1 otherwise.
+
+    The limits of relu6 and hard_swish are divided by the output scale, since v is in steps then.
+    """
+    unit = np.float32(step_size)
+    if act.kind in ("", None):
+        return v
+    if act.kind == "relu":
+        return g.add("Relu", v)
+    if act.kind == "relu6":
+        return g.clip(v, 0.0, float(np.float32(act.threshold) / unit))
+    if act.kind == "leaky_relu":
+        return g.add("LeakyRelu", v, alpha=float(act.alpha))
+    if act.kind == "hard_swish":
+        offset, threshold, scale = (np.float32(x) / unit for x in (act.offset, act.threshold, act.scale))
+        gate = g.clip(g.plus(v, float(offset)), 0.0, float(threshold))
+        return g.mul(g.mul(gate, v), float(np.float32(1.0) / scale))
+    if act.kind == "hard_sigmoid":
+        return g.clip(g.plus(g.mul(v, act.slope), act.offset), 0.0, 1.0)
+    if act.kind == "sigmoid":
+        return g.add("Sigmoid", v)
+    if act.kind == "tanh":
+        return g.add("Tanh", v)
+    if act.kind in ("swish", "silu"):
+        return g.mul(v, g.add("Sigmoid", v if act.beta == 1.0 else g.mul(v, act.beta)))
+    if act.kind == "abs":
+        return g.add("Abs", v)
+    if act.kind == "elu":
+        return g.add("Elu", v, alpha=float(act.alpha))
+    if act.kind == "prelu" and prelu is not None:
+        return g.add("PRelu", v, prelu)
+    raise NbError(f"fused activation {act.kind!r} is not supported here")

@@ -1,0 +1,222 @@
+"""An ONNX graph under construction, where every value's type and shape is known as soon as it exists."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edgeflow.core.errors import NbError
+
+Array = npt.NDArray[Any]
+
+OPSET = 19
+IR_VERSION = 9
+ELEMENTS_MAX = 1 << 29
+"""No tensor of a network for an edge device comes near 2 GiB of float32; a hostile shape does."""
+CONST_MAX = 1 << 16
+"""Largest constant, in elements, that is folded while lowering; larger ones are left to the session."""
+
+SAME_SHAPE = {
+    "Relu", "Sigmoid", "Tanh", "Abs", "Neg", "Exp", "Log", "Sqrt", "Floor", "Ceil", "Round", "Sign", "Erf",
+    "Clip", "LeakyRelu", "Elu", "Softplus", "HardSigmoid", "Reciprocal", "Identity", "Softmax", "LogSoftmax",
+    "Sin", "Cos", "Not", "CumSum", "Selu", "ThresholdedRelu",
+}
+BROADCAST = {"Add", "Sub", "Mul", "Div", "Min", "Max", "Pow", "Mod", "PRelu"}
+COMPARE = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Xor"}
+
+INT8 = "int8"
+"""A quantised tensor. It is stored as uint8 around 128, the only form onnxruntime's ConvInteger takes."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor of the graph: dtype as NumPy names it (`int8`: see INT8), concrete shape, content if constant."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    const: Array | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def rank(self) -> int:
+        return len(self.shape)
+
+    @property
+    def storage(self) -> str:
+        """The dtype onnxruntime sees."""
+        return "uint8" if self.dtype == INT8 else self.dtype
+
+
+def onnx_type(dtype: str) -> int:
+    """ONNX's number of a NumPy dtype name."""
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+class Graph:
+    """Nodes and constants added so far. Values are in single assignment: each name is written once."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: dict[str, Value] = {}
+        self._folded: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
+        self._count = 0
+
+    def name(self, hint: str) -> str:
+        self._count += 1
+        return f"{hint}#{self._count}"
+
+    def constant(self, data: Any, dtype: str = "float32", hint: str = "c", *, biased: bool = False) -> Value:
+        """A constant; small equal ones are stored once. `biased`: the data is INT8's uint8 form."""
+        array = np.ascontiguousarray(np.asarray(data, dtype="uint8" if biased else dtype).reshape(np.shape(data)))
+        dtype = INT8 if biased else str(array.dtype)
+        key = (dtype, array.shape, array.tobytes() if array.size <= 64 else b"")
+        if array.size <= 64 and key in self._folded:
+            return self._folded[key]
+        value = Value(self.name(hint), dtype, array.shape, array)
+        self.constants[value.name] = value
+        if array.size <= 64:
+            self._folded[key] = value
+        return value
+
+    def ints(self, data: Iterable[int]) -> Value:
+        return self.constant(np.asarray(list(data), dtype=np.int64), "int64")
+
+    def add(self, op_type: str, *inputs: Value | None, hint: str = "", dtype: str | None = None, **attrs: Any) -> Value:
+        """Append a node with one output; `dtype` overrides what inference says (for INT8)."""
+        return self.add_many(op_type, inputs, 1, hint=hint, dtype=dtype, **attrs)[0]
+
+    def add_many(
+        self, op_type: str, inputs: Sequence[Value | None], count: int, *, hint: str = "",
+        dtype: str | None = None, **attrs: Any,
+    ) -> list[Value]:
+        """Append a node with `count` outputs.
+
+        Raises:
+            NbError: the shapes do not fit the op, or a result would be larger than ELEMENTS_MAX.
+        """
+        names = ["" if value is None else value.name for value in inputs]
+        outputs = [self.name(hint or op_type) for _ in range(count)]
+        node = helper.make_node(op_type, names, outputs, **attrs)
+        types = self._infer(node, inputs, attrs)
+        values = []
+        for name, (kind, shape) in zip(outputs, types, strict=False):
+            if kind == "uint8" and any(v is not None and v.dtype == INT8 for v in inputs):
+                kind = INT8
+            if math.prod(shape) > ELEMENTS_MAX:
+                raise NbError(f"{op_type} would make a tensor of shape {list(shape)}: more than {ELEMENTS_MAX} elements")
+            values.append(Value(name, dtype or kind, shape))
+        self.nodes.append(node)
+        return values
+
+    def _infer(
+        self, node: onnx.NodeProto, inputs: Sequence[Value | None], attrs: dict[str, Any]
+    ) -> list[tuple[str, tuple[int, ...]]]:
+        given = [value for value in inputs if value is not None]
+        kind = node.op_type
+        try:
+            if kind in SAME_SHAPE:
+                return [(given[0].storage, given[0].shape)]
+            if kind in BROADCAST:
+                return [(given[0].storage, np.broadcast_shapes(*(v.shape for v in given)))]
+            if kind in COMPARE:
+                return [("bool", np.broadcast_shapes(*(v.shape for v in given)))]
+        except ValueError as err:
+            raise NbError(f"{kind}: shapes {[list(v.shape) for v in given]} do not fit ({err})") from None
+        if kind == "Cast":
+            return [(str(np.dtype(helper.tensor_dtype_to_np_dtype(attrs["to"]))), given[0].shape)]
+        return self._infer_with_onnx(node, given)
+
+    def _infer_with_onnx(self, node: onnx.NodeProto, given: Sequence[Value]) -> list[tuple[str, tuple[int, ...]]]:
+        types = {v.name: helper.make_tensor_type_proto(onnx_type(v.storage), v.shape) for v in given}
+        data = {
+            v.name: numpy_helper.from_array(v.const)
+            for v in given if v.const is not None and v.const.size <= 1024
+        }
+        schema = onnx.defs.get_schema(node.op_type, OPSET)
+        try:
+            inferred = onnx.shape_inference.infer_node_outputs(
+                schema, node, types, data, None, [helper.make_opsetid("", OPSET)], IR_VERSION)
+        except onnx.shape_inference.InferenceError as err:
+            shapes = [list(v.shape) for v in given]
+            raise NbError(f"{node.op_type}: shapes {shapes} do not fit ({str(err).splitlines()[0]})") from None
+        result = []
+        for name in node.output:
+            tensor = inferred[name].tensor_type
+            dims = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim)
+            if any(dim < 0 for dim in dims):
+                raise NbError(f"{node.op_type}: the shape of its result depends on data: {list(dims)}")
+            result.append((str(np.dtype(helper.tensor_dtype_to_np_dtype(tensor.elem_type))), dims))
+        return result
+
+    # The handful of nodes that nearly every lowering wants.
+
+    def cast(self, x: Value, dtype: str) -> Value:
+        return x if x.dtype == dtype else self.add("Cast", x, to=onnx_type(dtype))
+
+    def reshape(self, x: Value, shape: Sequence[int]) -> Value:
+        shape = tuple(int(dim) for dim in shape)
+        if shape == x.shape:
+            return x
+        if x.const is not None:
+            return self.constant(x.const.reshape(shape), x.storage, biased=x.dtype == INT8)
+        if math.prod(shape) != math.prod(x.shape):
+            raise NbError(f"reshape: {list(x.shape)} does not fit into {list(shape)}")
+        return self.add("Reshape", x, self.ints(shape), allowzero=1)
+
+    def transpose(self, x: Value, perm: Sequence[int]) -> Value:
+        perm = [int(axis) for axis in perm]
+        if perm == list(range(x.rank)):
+            return x
+        return self.add("Transpose", x, perm=perm)
+
+    def concat(self, values: Sequence[Value], axis: int) -> Value:
+        return values[0] if len(values) == 1 else self.add("Concat", *values, axis=axis)
+
+    def slice(self, x: Value, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int],
+              steps: Sequence[int] | None = None) -> Value:
+        tail = () if steps is None else (self.ints(steps),)
+        return self.add("Slice", x, self.ints(starts), self.ints(ends), self.ints(axes), *tail)
+
+    def scalar(self, value: float, dtype: str = "float32") -> Value:
+        return self.constant(np.asarray(value, dtype=dtype), dtype)
+
+    def mul(self, a: Value, b: Value | float) -> Value:
+        return self.add("Mul", a, b if isinstance(b, Value) else self.scalar(b, a.dtype))
+
+    def plus(self, a: Value, b: Value | float) -> Value:
+        return self.add("Add", a, b if isinstance(b, Value) else self.scalar(b, a.dtype))
+
+    def clip(self, x: Value, low: float | None, high: float | None) -> Value:
+        bounds = [None if bound is None else self.scalar(bound, x.dtype) for bound in (low, high)]
+        return self.add("Clip", x, *bounds)
+
+    def reduce(self, op_type: str, x: Value, axes: Sequence[int], keep: bool) -> Value:
+        return self.add(op_type, x, self.ints(axes), keepdims=int(keep))
+
+    def relabel(self, x: Value, dtype: str) -> Value:
+        """The same tensor under another meaning: uint8 <-> INT8."""
+        return replace(x, dtype=dtype)
+
+    def build(self, inputs: Sequence[Value], outputs: Sequence[Value], name: str = "edgeflow") -> onnx.ModelProto:
+        """The ONNX model from `inputs` to `outputs`; constants that nothing reads are left out."""
+        used = {name for node in self.nodes for name in node.input} | {v.name for v in outputs}
+        graph = helper.make_graph(
+            self.nodes, name,
+            [helper.make_tensor_value_info(v.name, onnx_type(v.storage), v.shape) for v in inputs],
+            [helper.make_tensor_value_info(v.name, onnx_type(v.storage), v.shape) for v in outputs],
+            [numpy_helper.from_array(v.const, v.name)
+             for v in self.constants.values() if v.name in used and v.const is not None],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="edgeflow")
+        model.ir_version = IR_VERSION
+        return model
+
+
+FLOAT = TensorProto.FLOAT

@@ -1,0 +1,208 @@
+"""Ops of a .nb -> one ONNX graph, from some op up to the first that must wait for data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx
+
+from edgeflow.core.errors import NbError, UnsupportedOps
+from edgeflow.emulate.arm import round16
+from edgeflow.emulate.families import HOST_OPS, LOWERINGS
+from edgeflow.emulate.families.quantised import fake_quantise
+from edgeflow.emulate.graph import Graph, Value
+from edgeflow.emulate.step import NeedValue, Step, Weights
+from edgeflow.nb import Model, Op
+
+NPU_ARITHMETICS = ("float32", "float16", "uint8")
+"""How ops in NNAdapter subgraphs are computed. float32: as written, inputs of int8 ops rounded to their scale;
+float16: every result rounded to float16 (Kirin); uint8: every tensor with a scale rounded to it (Verisilicon)."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A variable as it stood after one op."""
+
+    index: int
+    op_type: str
+    variable: str
+    value: Value
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Ops [start, end) of block 0 as one ONNX model."""
+
+    start: int
+    end: int
+    inputs: tuple[Value, ...]
+    outputs: Mapping[str, Value]
+    model: onnx.ModelProto | None
+    trace: tuple[Result, ...]
+
+
+def body(model: Model) -> tuple[Op, ...]:
+    """Ops of block 0 but for feed and fetch."""
+    return tuple(op for op in model.blocks[0].operations if op.type not in ("feed", "fetch"))
+
+
+def check_supported(model: Model) -> None:
+    """Hold every op to the tables before anything runs.
+
+    Raises:
+        UnsupportedOps: all op types that have no lowering, each with how many ops it blocks.
+    """
+    counts = Counter(op.type for op in reachable(model))
+    missing = {kind: n for kind, n in counts.items() if kind not in LOWERINGS and kind not in HOST_OPS}
+    nested = Counter(op.type for block in model.blocks[1:] for op in block.operations if op.type in HOST_OPS)
+    missing.update(nested)
+    if missing:
+        listed = ", ".join(f"{kind} ({n})" for kind, n in sorted(missing.items()))
+        raise UnsupportedOps(
+            f"{len(missing)} op types cannot be emulated: {listed}; they block {sum(missing.values())} of "
+            f"{sum(counts.values())} ops",
+            try_="verify this model on a device: --on ssh://user@host")
+
+
+def reachable(model: Model) -> Iterator[Op]:
+    """Ops of block 0 and of every subgraph block, feed and fetch left out."""
+    yield from body(model)
+    for block in model.blocks[1:]:
+        yield from block.operations
+
+
+def check_order(model: Model) -> None:
+    """Hold every read of a variable to an earlier write, feed or parameter.
+
+    Raises:
+        NbError: an op reads what nothing has written: the graph has a cycle, or an op is missing.
+    """
+    written = set(model.inputs) | set(model.parameters)
+    for index, op in enumerate(body(model)):
+        for names in op.inputs.values():
+            for name in names:
+                if name not in written:
+                    raise NbError(f"op {index} ({op.type}) reads {name!r}, which no earlier op, input or parameter writes")
+        written.update(name for names in op.outputs.values() for name in names)
+    for name in model.outputs:
+        if name not in written:
+            raise NbError(f"output {name!r} is written by no op")
+
+
+def needed_after(model: Model, ops: Sequence[Op]) -> list[set[str]]:
+    """For each position, the variables that ops from there on, or the fetches, still read."""
+    needed = [set(model.outputs)]
+    for op in reversed(ops):
+        reads = {name for names in op.inputs.values() for name in names if name not in model.parameters}
+        writes = {name for names in op.outputs.values() for name in names}
+        needed.append(reads | (needed[-1] - writes))
+    return needed[::-1]
+
+
+class Lowerer:
+    """Lowers segments of one model; weights are converted once and shared by all of them."""
+
+    def __init__(self, model: Model, npu: str) -> None:
+        check_supported(model)
+        check_order(model)
+        self.model, self.npu = model, npu
+        self.ops = body(model)
+        self.weights = Weights(model)
+        self.needed = needed_after(model, self.ops)
+
+    def segment(self, start: int, live: Mapping[str, Value], *, trace: bool = False) -> Segment:
+        """Lower ops from `start` with the variables in `live` as graph inputs, or constants where known.
+
+        Raises:
+            NeedValue: the very first op needs the content of a live variable; give it as a constant.
+        """
+        graph, env, results = Graph(), {}, []
+        for name, value in live.items():
+            env[name] = value if value.const is None else graph.constant(
+                value.const, value.storage, biased=value.dtype == "int8")
+        end = start
+        for op in self.ops[start:]:
+            if op.type in HOST_OPS:
+                break
+            step = Step(graph, op, env, self.weights, self._run_block, self.npu)
+            try:
+                LOWERINGS[op.type](step)
+            except NeedValue:
+                if end == start:
+                    raise
+                break
+            except (IndexError, ValueError, TypeError, KeyError, ZeroDivisionError) as err:
+                raise NbError(f"op {end} ({op.type}): its attributes and inputs do not fit together ({err})") from err
+            if step.fp16:
+                for name, value in step.written.items():
+                    if value.dtype == "float32" and value.const is None:
+                        env[name] = step.written[name] = round16(graph, value)
+            results += [Result(end, op.type, name, value) for name, value in step.written.items()]
+            end += 1
+        outputs = {name: env[name] for name in sorted(self.needed[end]) if name in env}
+        return self._finish(graph, start, end, live, outputs, results, trace=trace)
+
+    def _finish(self, graph: Graph, start: int, end: int, live: Mapping[str, Value], outputs: Mapping[str, Value],
+                results: list[Result], *, trace: bool) -> Segment:
+        wanted = {v.name: v for v in outputs.values()}
+        if trace:
+            wanted.update({r.value.name: r.value for r in results})
+        fed = {v.name: v for v in live.values() if v.const is None}
+        computed = [v for v in wanted.values() if v.const is None and v.name not in fed]
+        read = {name for node in graph.nodes for name in node.input}
+        inputs = tuple(v for v in fed.values() if v.name in read)
+        onnx_model = graph.build(inputs, computed) if computed else None
+        return Segment(start, end, inputs, outputs, onnx_model, tuple(results))
+
+    def _run_block(self, outer: Step, index: int) -> None:
+        """Lower the block of a subgraph op in the same graph and scope."""
+        if not 0 < index < len(self.model.blocks):
+            raise NbError(f"subgraph: sub_block is {index}, the file has blocks 1 to {len(self.model.blocks) - 1}")
+        for op in self.model.blocks[index].operations:
+            if op.type == "subgraph":
+                raise NbError(f"block {index} holds a subgraph, and should hold plain ops")
+            step = NestedStep(outer.g, op, outer.env, self.weights, self._run_block, self.npu)
+            LOWERINGS[op.type](step)
+            for parameter, names in op.outputs.items():
+                for i, name in enumerate(names):
+                    if name in step.written and step.written[name].dtype == "float32":
+                        outer.env[name] = self._as_npu(step, step.written[name], f"{parameter}{i}_scale")
+            outer.written.update({name: outer.env[name] for name in step.written})
+
+    def _as_npu(self, step: Step, value: Value, scale: str) -> Value:
+        if value.const is not None:
+            return value
+        if self.npu == "float16":
+            return round16(step.g, value)
+        if self.npu == "uint8" and step.op.attr(scale):
+            return fake_quantise(step.g, value, float(step.scale(scale)[0]))
+        return value
+
+
+class NestedStep(Step):
+    """An op inside an NNAdapter block: float arithmetic, int8 weights dequantised, int8 inputs rounded."""
+
+    def get(self, name: str) -> Value:
+        value = super().get(name)
+        argument = next(((p, i) for p, names in self.op.inputs.items() for i, n in enumerate(names) if n == name), None)
+        if argument is None:
+            return value
+        scale_name = f"{argument[0]}{argument[1]}_scale"
+        if value.dtype == "plain_int8" and value.const is not None:
+            scale = self.scale(scale_name)
+            axis = {"conv2d_transpose": 1}.get(self.op.type, 0 if "conv" in self.op.type else value.rank - 1)
+            shape = [1] * value.rank
+            shape[axis] = scale.size
+            return self.g.constant(value.const.astype("float32") * scale.reshape(shape), hint=name)
+        if value.const is not None and self.npu == "float16" and value.dtype == "float32":
+            return self.g.constant(value.const.astype("float16").astype("float32"), hint=name)
+        quantised = self.op.attr("enable_int8", False) and self.op.attr(scale_name) and value.const is None
+        if quantised and value.dtype == "float32":
+            return fake_quantise(self.g, value, float(self.scale(scale_name)[0]))
+        return value
+
+    def weight(self, parameter: str):  # type: ignore[no-untyped-def]
+        """Constants of nested ops are already float."""
+        return self.x(parameter).const if self.x(parameter).const is not None else super().weight(parameter)

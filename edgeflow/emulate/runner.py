@@ -1,0 +1,217 @@
+"""The emulator as a runner: arrays by name in, arrays by name out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+
+from edgeflow.core.errors import DataError, NbError
+from edgeflow.core.tensors import TensorSpec, check_feed
+from edgeflow.emulate.families import HOST_OPS
+from edgeflow.emulate.graph import INT8, Array, Value
+from edgeflow.emulate.lower import NPU_ARITHMETICS, Lowerer, Segment
+from edgeflow.emulate.step import NeedValue
+from edgeflow.nb import Model, read
+
+SESSIONS_MAX = 64
+"""Shapes whose sessions are kept; a text recogniser meets many widths."""
+
+
+@dataclass(frozen=True)
+class Intermediate:
+    """What one op of the .nb wrote; `dtype` is int8 where the array holds quantised steps."""
+
+    index: int
+    op_type: str
+    variable: str
+    array: Array
+
+
+class Emulator:
+    """One loaded .nb, run by onnxruntime with the arithmetic of the ARM kernels.
+
+    Args:
+        model: a .nb file, or one already read.
+        npu: arithmetic of NNAdapter subgraphs, one of NPU_ARITHMETICS.
+        threads: for onnxruntime; None takes all cores.
+
+    Raises:
+        NbError: the file breaks its format, or its graph reads what nothing writes.
+        UnsupportedOps: ops without a lowering, all named at once.
+    """
+
+    name = "emulator (onnxruntime on the host, arithmetic of the ARM kernels)"
+
+    def __init__(self, model: str | Path | Model, *, npu: str = "float32", threads: int | None = None) -> None:
+        if npu not in NPU_ARITHMETICS:
+            raise NbError(f"NPU arithmetic is {npu!r}, and should be one of {', '.join(NPU_ARITHMETICS)}")
+        self.model = model if isinstance(model, Model) else read(model)
+        self.inputs = tuple(self._spec(name) for name in self.model.inputs)
+        self.outputs = self.model.outputs
+        self._lowerer = Lowerer(self.model, npu)
+        self._threads = threads
+        self._segments: dict[object, tuple[Segment, ort.InferenceSession | None]] = {}
+
+    def __enter__(self) -> Emulator:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
+        self._segments.clear()
+
+    def _spec(self, name: str) -> TensorSpec:
+        variable = self.model.variable(name)
+        if variable is None or variable.tensor is None or variable.tensor.dims is None:
+            raise NbError(f"input {name!r} is declared without a shape")
+        try:
+            return TensorSpec(name, variable.tensor.dims, variable.tensor.dtype.numpy_name)
+        except KeyError:
+            raise NbError(f"input {name!r} is of type {variable.tensor.dtype.name}, which is no tensor") from None
+
+    def infer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once.
+
+        Args:
+            feed: every input by its name; shapes as declared, -1 standing for any size.
+
+        Returns:
+            Every output by its name, in the file's order.
+
+        Raises:
+            DataError: names, shapes or dtypes do not fit, or inputs hold NaN.
+            NbError: shapes inside the graph do not fit together.
+        """
+        check_feed(feed, self.inputs, "inputs")
+        return self._run(feed, None)
+
+    def dump(self, feed: Mapping[str, Array]) -> Iterator[Intermediate]:
+        """Run once and give what every op wrote, in order; int8 tensors as whole numbers."""
+        check_feed(feed, self.inputs, "inputs")
+        seen: list[Intermediate] = []
+        self._run(feed, seen)
+        yield from seen
+
+    def export(self, shapes: Mapping[str, tuple[int, ...]]) -> onnx.ModelProto:
+        """The lowered graph as a standard ONNX model for inputs of the given shapes.
+
+        Raises:
+            DataError: a dynamic dimension is left open.
+            NbError: the graph needs NumPy steps between ONNX segments, so one file cannot hold it.
+        """
+        live = {}
+        for spec in self.inputs:
+            shape = tuple(shapes.get(spec.name, spec.shape))
+            if any(dim < 1 for dim in shape):
+                raise DataError(f"{spec}: has dynamic dimensions, which an exported graph needs as numbers",
+                                try_=f"--shape {spec.name}={','.join('1' if d < 1 else str(d) for d in shape)}")
+            live[spec.name] = Value(spec.name, spec.dtype, shape)
+        segment = self._lowerer.segment(0, live)
+        if segment.end < len(self._lowerer.ops) or segment.model is None:
+            op = self._lowerer.ops[min(segment.end, len(self._lowerer.ops) - 1)]
+            raise NbError(f"{op.type}: its result depends on data, so the graph does not fit one ONNX file")
+        return self._named_outputs(segment)
+
+    def _named_outputs(self, segment: Segment) -> onnx.ModelProto:
+        """Give outputs the names they have in the .nb."""
+        assert segment.model is not None
+        model = onnx.ModelProto()
+        model.CopyFrom(segment.model)
+        del model.graph.output[:]
+        made = {output.name: output for output in segment.model.graph.output}
+        for name in dict.fromkeys(self.outputs):
+            value = segment.outputs[name]
+            if value.name not in made:
+                raise NbError(f"output {name!r} is constant or an input; nothing is left to export for it")
+            public = name if name not in {spec.name for spec in self.inputs} else f"{name}/out"
+            model.graph.node.append(onnx.helper.make_node("Identity", [value.name], [public]))
+            info = onnx.ValueInfoProto()
+            info.CopyFrom(made[value.name])
+            info.name = public
+            model.graph.output.append(info)
+        return model
+
+    def _run(self, feed: Mapping[str, Array], seen: list[Intermediate] | None) -> dict[str, Array]:
+        arrays: dict[str, Array] = {name: np.ascontiguousarray(array) for name, array in feed.items()}
+        labels = {name: str(array.dtype) for name, array in arrays.items()}
+        position, known = 0, set[str]()
+        ops = self._lowerer.ops
+        while position < len(ops):
+            if ops[position].type in HOST_OPS:
+                self._host(position, arrays, labels, seen)
+                position, known = position + 1, set()
+                continue
+            live = {name: Value(f"{name}@{position}", labels[name], arrays[name].shape,
+                                arrays[name] if name in known else None)
+                    for name in sorted(self._lowerer.needed[position]) if name in arrays}
+            try:
+                segment, session = self._prepared(position, live, seen is not None)
+            except NeedValue as need:
+                if need.name in known or need.name not in arrays:
+                    raise NbError(f"op {position} ({ops[position].type}) needs {need.name!r} before it exists") from None
+                known.add(need.name)
+                continue
+            self._execute(segment, session, live, arrays, labels, seen)
+            position, known = segment.end, set()
+        return {name: _plain(arrays[name], labels[name]) for name in self.outputs}
+
+    def _prepared(self, position: int, live: Mapping[str, Value], trace: bool) -> tuple[Segment, ort.InferenceSession | None]:
+        key = (position, trace, tuple(
+            (name, v.dtype, v.shape, None if v.const is None else v.const.tobytes()) for name, v in live.items()))
+        if key not in self._segments:
+            if len(self._segments) >= SESSIONS_MAX:
+                self._segments.pop(next(iter(self._segments)))
+            segment = self._lowerer.segment(position, live, trace=trace)
+            session = None if segment.model is None else _session(segment.model, self._threads)
+            self._segments[key] = (segment, session)
+        return self._segments[key]
+
+    def _execute(
+        self, segment: Segment, session: ort.InferenceSession | None, live: Mapping[str, Value],
+        arrays: dict[str, Array], labels: dict[str, str], seen: list[Intermediate] | None,
+    ) -> None:
+        ready = {value.name: arrays[name] for name, value in live.items()}
+        if session is not None:
+            names = [output.name for output in session.get_outputs()]
+            fed = {value.name: ready[value.name] for value in segment.inputs}
+            ready.update(zip(names, session.run(names, fed), strict=True))
+
+        def content(value: Value) -> Array:
+            return value.const if value.const is not None else ready[value.name]
+
+        if seen is not None:
+            seen += [Intermediate(r.index, r.op_type, r.variable, _plain(content(r.value), r.value.dtype))
+                     for r in segment.trace]
+        for name, value in segment.outputs.items():
+            arrays[name], labels[name] = content(value), value.dtype
+
+    def _host(self, position: int, arrays: dict[str, Array], labels: dict[str, str],
+              seen: list[Intermediate] | None) -> None:
+        op = self._lowerer.ops[position]
+        given = {p: [arrays[n] if n in arrays else self.model.parameters[n].array() for n in names]
+                 for p, names in op.inputs.items()}
+        for parameter, results in HOST_OPS[op.type](op, given).items():
+            for name, array in zip(op.outputs.get(parameter, ()), results, strict=False):
+                arrays[name], labels[name] = array, str(array.dtype)
+                if seen is not None:
+                    seen.append(Intermediate(position, op.type, name, array))
+
+
+def _plain(array: Array, dtype: str) -> Array:
+    """Take the offset of 128 off a quantised tensor."""
+    return (array.astype(np.int16) - 128).astype(np.int8) if dtype == INT8 else array
+
+
+def _session(model: onnx.ModelProto, threads: int | None) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as err:  # onnxruntime raises its own unrelated classes
+        raise NbError(f"onnxruntime refuses the lowered graph ({str(err).splitlines()[0]})") from err
