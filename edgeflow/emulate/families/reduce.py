@@ -27,7 +27,7 @@ def _reduce(op_type: str) -> Lowering:
         y = g.reduce(op_type, x, _axes(step, x), keep=bool(step.attr("keep_dim", False)))
         if step.op.type in ("reduce_any", "reduce_all"):
             y = g.cast(y, "bool")
-        step.out("Out", g.reshape(y, (1,)) if y.rank == 0 else y)  # Paddle Lite has no 0-D tensors
+        step.out("Out", y)
     return lower
 
 

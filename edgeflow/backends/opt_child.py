@@ -1,0 +1,23 @@
+"""The child process of opt.py: one conversion, then gone. Imports nothing of edgeflow."""
+
+import json
+import sys
+
+
+def main(order: dict[str, object]) -> None:
+    """Calls keep the order that opt needs: fp16 before the places."""
+    from paddlelite.lite import Opt
+
+    opt = Opt()
+    opt.set_model_file(order["model"])
+    opt.set_param_file(order["params"])
+    if order["fp16"]:
+        opt.enable_fp16()
+    opt.set_valid_places(order["valid_targets"])
+    opt.set_model_type("naive_buffer")
+    opt.set_optimize_out(order["out"])
+    opt.run()
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,138 @@
+"""PaddlePaddle: export a layer, run a program, say on which device."""
+
+from __future__ import annotations
+
+import zlib  # noqa: F401  (before paddle, or gzip and npz crash with SIGSEGV afterwards)
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeflow.backends.need import need
+from edgeflow.core.errors import DataError, ModelError
+from edgeflow.core.tensors import TensorSpec
+
+Array = npt.NDArray[Any]
+BATCH = 64
+"""Samples a call where the model's first dimension is open."""
+
+
+def paddle() -> Any:
+    """The package, with a deterministic choice of kernels.
+
+    Raises:
+        BackendMissing: paddlepaddle is not installed.
+    """
+    package = need("paddle", "build")
+    package.set_flags({"FLAGS_cudnn_deterministic": True} if package.is_compiled_with_cuda() else {})
+    return package
+
+
+def has_gpu() -> bool:
+    """A GPU is there, and this PaddlePaddle can use it."""
+    package = paddle()
+    return bool(package.is_compiled_with_cuda() and package.device.cuda.device_count() > 0)
+
+
+def device_name() -> str:
+    """The device that `run` computes on, as reports name it."""
+    if has_gpu():
+        return f"GPU ({paddle().device.cuda.get_device_name(0)})"
+    return f"CPU ({_cpu_model()})"
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unnamed")
+
+
+def seed(number: int) -> None:
+    """Make weights and shuffles that a factory draws at random the same every time."""
+    import random
+
+    random.seed(number)
+    np.random.seed(number)
+    paddle().seed(number)
+
+
+def export(factory: Callable[[], Any], inputs: Sequence[TensorSpec], prefix: Path, where: str) -> None:
+    """Write `prefix`.pdmodel and .pdiparams of the layer that `factory` returns.
+
+    Raises:
+        ModelError: the factory fails or returns no paddle.nn.Layer, or the layer cannot be exported.
+    """
+    package = paddle()
+    package.disable_static()
+    package.set_device("gpu" if has_gpu() else "cpu")
+    try:
+        with package.utils.unique_name.guard():
+            layer = factory()
+            if not isinstance(layer, package.nn.Layer):
+                raise ModelError(f"{where}: returned {type(layer).__name__}, and should return a paddle.nn.Layer")
+            layer.eval()
+            specs = [package.static.InputSpec([None if d < 0 else d for d in spec.shape], spec.dtype, spec.name)
+                     for spec in inputs]
+            package.jit.save(layer, str(prefix), input_spec=specs)
+    except ModelError:
+        raise
+    except Exception as err:
+        last = str(err).strip().splitlines()[-1] if str(err).strip() else type(err).__name__
+        raise ModelError(f"{where}: cannot be exported ({type(err).__name__}: {last})",
+                         try_="run the factory and paddle.jit.save by hand to see the whole traceback") from err
+    parameters = prefix.with_suffix(".pdiparams")
+    if not parameters.exists():
+        parameters.touch()  # a model without parameters; opt accepts an empty file
+
+
+class Program:
+    """A .pdmodel ready to run; a runner: arrays by name in, arrays by name out."""
+
+    def __init__(self, prefix: Path, *, gpu: bool | None = None) -> None:
+        package = paddle()
+        package.enable_static()
+        self._package = package
+        use_gpu = has_gpu() if gpu is None else gpu
+        self.name = f"paddle on {device_name() if use_gpu or gpu is None else f'CPU ({_cpu_model()})'}"
+        self._scope = package.static.Scope()
+        self._executor = package.static.Executor(package.CUDAPlace(0) if use_gpu else package.CPUPlace())
+        with package.static.scope_guard(self._scope):
+            try:
+                self.program, names, self._fetches = package.static.load_inference_model(str(prefix), self._executor)
+            except Exception as err:
+                last = str(err).strip().splitlines()[-1] if str(err).strip() else type(err).__name__
+                raise ModelError(f"{prefix}.pdmodel: cannot be loaded with its parameters ({last})",
+                                 try_="export both files again with paddle.jit.save") from err
+        self.inputs = tuple(_spec(package, self.program, name) for name in names)
+        self.outputs = tuple(var.name for var in self._fetches)
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._executor.close()
+        self._package.disable_static()
+
+    def infer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once.
+
+        Raises:
+            DataError: the program does not take these arrays.
+        """
+        try:
+            with self._package.static.scope_guard(self._scope):
+                arrays = self._executor.run(self.program, feed=dict(feed), fetch_list=self._fetches)
+        except Exception as err:
+            lines = [line for line in str(err).splitlines() if line.strip()]
+            raise DataError(f"the model does not run on these inputs ({lines[-1].strip() if lines else err})") from err
+        return dict(zip(self.outputs, (np.asarray(array) for array in arrays), strict=True))
+
+
+def _spec(package: Any, program: Any, name: str) -> TensorSpec:
+    var = program.global_block().var(name)
+    dtype = str(package.base.data_feeder.convert_dtype(var.dtype))
+    return TensorSpec(name, tuple(int(d) for d in var.shape), dtype)

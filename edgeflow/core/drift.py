@@ -1,0 +1,111 @@
+"""How far a candidate is from its reference: measured without limits, judged without arrays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeflow.core.errors import DataError
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Distance of a candidate tensor from its reference over all samples.
+
+    `top1_agreement` is the share of samples with the same largest entry along the last axis; None for
+    tensors that are no scores (fewer than two axes or two entries). `sqnr_db` is infinite for equal tensors.
+    """
+
+    max_abs: float
+    mean_abs: float
+    cosine: float
+    sqnr_db: float
+    top1_agreement: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DriftLimits:
+    """What a candidate may lose; None means no limit."""
+
+    max_abs_max: float | None = None
+    mean_abs_max: float | None = None
+    cosine_min: float | None = None
+    sqnr_db_min: float | None = None
+    top1_agreement_min: float | None = None
+    metric_drop_max: float | None = None
+
+    def overridden(self, other: DriftLimits) -> DriftLimits:
+        """These limits with every one that `other` sets taken from there."""
+        chosen = {f.name: getattr(other, f.name) if getattr(other, f.name) is not None else getattr(self, f.name)
+                  for f in fields(self)}
+        return DriftLimits(**chosen)
+
+
+def measure(reference: Array, candidate: Array) -> Drift:
+    """Measure the drift of one output.
+
+    Args:
+        reference, candidate: the same shape [samples, ...], any numeric dtype.
+
+    Raises:
+        DataError: the shapes differ; a missing 0-d or trailing [1] axis is forgiven.
+    """
+    if reference.shape != candidate.shape:
+        if reference.size != candidate.size:
+            raise DataError(f"outputs cannot be compared: the candidate has shape {list(candidate.shape)}, "
+                            f"the reference {list(reference.shape)}")
+        candidate = candidate.reshape(reference.shape)
+    a, b = reference.astype(np.float64).ravel(), candidate.astype(np.float64).ravel()
+    difference = np.abs(a - b)
+    noise, signal = float(np.dot(difference, difference)), float(np.dot(a, a))
+    norms = math.sqrt(signal) * float(np.linalg.norm(b))
+    if norms > 0:
+        cosine = float(np.dot(a, b)) / norms
+    else:
+        cosine = 1.0 if noise == 0 else 0.0
+    if noise == 0:
+        sqnr = math.inf
+    else:
+        sqnr = 10 * math.log10(signal / noise) if signal > 0 else -math.inf
+    if math.isnan(noise):
+        cosine = sqnr = math.nan
+    return Drift(
+        max_abs=float(difference.max(initial=0.0)), mean_abs=float(difference.mean()) if difference.size else 0.0,
+        cosine=cosine, sqnr_db=sqnr, top1_agreement=_agreement(reference, candidate),
+    )
+
+
+def _agreement(reference: Array, candidate: Array) -> float | None:
+    if reference.ndim < 2 or reference.shape[-1] < 2 or reference.dtype.kind != "f":
+        return None
+    return float(np.mean(reference.argmax(-1) == candidate.argmax(-1)))
+
+
+def broken(drift: Drift, limits: DriftLimits, metric_drop: float | None = None) -> list[str]:
+    """The limits this drift breaks, as sentences; none means pass. NaN breaks all."""
+    rules = [
+        ("max |diff|", drift.max_abs, "<=", limits.max_abs_max),
+        ("mean |diff|", drift.mean_abs, "<=", limits.mean_abs_max),
+        ("cosine", drift.cosine, ">=", limits.cosine_min),
+        ("SQNR (dB)", drift.sqnr_db, ">=", limits.sqnr_db_min),
+        ("top-1 agreement", drift.top1_agreement, ">=", limits.top1_agreement_min),
+        ("metric drop", metric_drop, "<=", limits.metric_drop_max),
+    ]
+    found = [f"{name} {got:.4g}, limit {op} {bound:.4g}" for name, got, op, bound in rules
+             if got is not None and bound is not None and not (got >= bound if op == ">=" else got <= bound)]
+    if any(math.isnan(value) for value in (drift.max_abs, drift.cosine)):
+        found.append("the outputs hold NaN")
+    return found
+
+
+def finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers as JSON can hold them: infinities and NaN become strings."""
+    return {key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+            for key, value in values.items()}

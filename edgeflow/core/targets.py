@@ -1,0 +1,129 @@
+"""Target profiles: one TOML a target, data only, every key known."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from edgeflow.core.drift import DriftLimits
+from edgeflow.core.errors import TargetError, near
+from edgeflow.core.strict import strict
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Precision = Literal["float32", "float16", "int8"]
+TOML_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Lite:
+    """What opt is told. `valid_targets` is Paddle's own word."""
+
+    valid_targets: str
+    fp16: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionRules:
+    """Which arithmetic the target takes; `refused` gives the reason for what it does not."""
+
+    default: Precision
+    allowed: tuple[Precision, ...]
+    weights: Literal["per_channel", "per_layer"] = "per_channel"
+    npu_arithmetic: Literal["float32", "float16", "uint8"] = "float32"
+    refused: Mapping[str, str] = field(default_factory=dict)
+    alternative: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A device as the pipeline sees it. `name` is the stem of its file."""
+
+    summary: str
+    source: str
+    lite: Lite
+    precision: PrecisionRules
+    drift: DriftLimits
+    chips: tuple[str, ...] = ()
+    static_shapes: bool = False
+    abi: str = ""
+    notes: tuple[str, ...] = ()
+    name: str = ""
+
+    @property
+    def uses_npu(self) -> bool:
+        """Some ops are meant for an NPU through NNAdapter."""
+        return any(place not in ("arm", "x86", "opencl", "host") for place in self.lite.valid_targets.split(","))
+
+
+def folder() -> Path:
+    """Where the profiles lie: inside an installed package, or beside it in a checkout."""
+    installed = Path(__file__).parent.parent / "targets"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "targets"
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Names of all profiles that come with edgeflow, sorted."""
+    return tuple(sorted(path.stem for path in folder().glob("*.toml")))
+
+
+def load_target(name: str) -> Target:
+    """Load a profile by its name, or a user's own by the path of a .toml.
+
+    Raises:
+        TargetError: unknown name (with the near match), or a file that breaks the schema.
+    """
+    if name.endswith(".toml") or "/" in name:
+        return _load(Path(name))
+    if name not in names():
+        raise TargetError(f"target {name!r} is unknown; {near(name, names(), 'targets')}", try_="edgeflow targets")
+    return _load(folder() / f"{name}.toml")
+
+
+def _load(path: Path) -> Target:
+    table = read_toml(path, TargetError)
+    base = table.pop("base", None)
+    if base is not None:
+        if base not in names():
+            raise TargetError(f"{path}: base {base!r} is unknown; {near(str(base), names(), 'targets')}")
+        table = _merged(read_toml(folder() / f"{base}.toml", TargetError), table)
+    table.pop("name", None)
+    target = strict(Target, {**table, "name": path.stem}, str(path), TargetError)
+    if target.precision.default not in target.precision.allowed:
+        raise TargetError(f"{path}: precision.default is {target.precision.default!r}, and should be one of "
+                          f"precision.allowed: {', '.join(target.precision.allowed)}")
+    return target
+
+
+def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in own.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def read_toml(path: Path, error: type[TargetError] | Any) -> dict[str, Any]:
+    """Read a TOML file of at most 1 MiB.
+
+    Raises:
+        error: the file is missing, too large, or not TOML.
+    """
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(TOML_MAX_BYTES + 1)
+        if len(raw) > TOML_MAX_BYTES:
+            raise error(f"{path}: is larger than {TOML_MAX_BYTES} bytes, which no settings file is")
+        return tomllib.loads(raw.decode("utf-8"))
+    except OSError as err:
+        raise error(f"{path}: cannot be read ({err.strerror})") from err
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as err:
+        raise error(f"{path}: is no TOML ({err})") from err

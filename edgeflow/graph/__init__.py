@@ -1,0 +1,1 @@
+"""Paddle programs: read and write .pdmodel, repair what opt rejects, rewrite what it cannot fuse."""

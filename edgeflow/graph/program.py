@@ -1,0 +1,151 @@
+"""A .pdmodel as Paddle's own protobuf, with the few lookups that passes need.
+
+Paddle's protobuf module is loaded by its file, so that reading a program does not import Paddle itself.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from edgeflow.core.errors import BackendMissing, ModelError
+from edgeflow.core.files import write_atomic
+
+PROGRAM_MAX_BYTES = 1 << 28
+"""A program without weights: the largest met are a few MB."""
+
+
+@cache
+def schema() -> Any:
+    """Paddle's generated module `framework_pb2`.
+
+    Raises:
+        BackendMissing: paddlepaddle is not installed.
+    """
+    if (loaded := sys.modules.get("paddle.base.proto.framework_pb2")) is not None:
+        return loaded
+    spec = importlib.util.find_spec("paddle")
+    if spec is None or not spec.submodule_search_locations:
+        raise BackendMissing("paddlepaddle is not installed", try_="pip install 'edgeflow[build]' (Python 3.10)")
+    file = Path(spec.submodule_search_locations[0]) / "base" / "proto" / "framework_pb2.py"
+    name = "paddle.base.proto.framework_pb2"
+    module_spec = importlib.util.spec_from_file_location(name, file)
+    if module_spec is None or module_spec.loader is None:
+        raise BackendMissing(f"{file} is missing, and should come with paddlepaddle 2.6.2")
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    sys.modules[name] = module  # protobuf refuses to register the same file twice
+    return module
+
+
+def load(path: Path) -> Any:
+    """Read a .pdmodel as a ProgramDesc.
+
+    Raises:
+        ModelError: missing, truncated, a Paddle 3 .json, or no program at all.
+    """
+    try:
+        raw = path.read_bytes() if path.stat().st_size <= PROGRAM_MAX_BYTES else None
+    except OSError as err:
+        raise ModelError(f"{path}: cannot be read ({err.strerror})",
+                         try_="give the .pdmodel that paddle.jit.save wrote") from err
+    if raw is None:
+        raise ModelError(f"{path}: is larger than {PROGRAM_MAX_BYTES} bytes, which no program without weights is")
+    if path.suffix == ".json" or raw[:1] == b"{":
+        raise ModelError(
+            f"{path}: is a Paddle 3 program (.json), which opt 2.13rc0 cannot read",
+            try_="export it with PaddlePaddle 2.6, or with FLAGS_enable_pir_api=0 set before paddle.jit.save")
+    program = schema().ProgramDesc()
+    try:
+        program.ParseFromString(raw)
+    except Exception as err:
+        raise ModelError(f"{path}: is truncated or no Paddle program ({err})",
+                         try_="export the model again with paddle.jit.save") from err
+    if not program.blocks or not program.blocks[0].ops:
+        raise ModelError(f"{path}: holds no ops, and should be a Paddle program",
+                         try_="export the model again with paddle.jit.save")
+    if not any(op.type == "fetch" for op in program.blocks[0].ops):
+        raise ModelError(f"{path}: has no fetch op: it is truncated, or was not exported for inference",
+                         try_="export the model again with paddle.jit.save")
+    return program
+
+
+def save(program: Any, path: Path) -> None:
+    """Write a program; the same program gives the same bytes."""
+    write_atomic(path, program.SerializeToString(deterministic=True))
+
+
+def arguments(variables: Any, parameter: str) -> list[str]:
+    """Names given for a parameter in an op's inputs or outputs; empty where it is absent."""
+    for var in variables:
+        if var.parameter == parameter:
+            return list(var.arguments)
+    return []
+
+
+def attribute(op: Any, name: str) -> Any | None:
+    """The attribute message of that name, or None."""
+    return next((attr for attr in op.attrs if attr.name == name), None)
+
+
+def set_float(op: Any, name: str, value: float) -> None:
+    """Add a FLOAT attribute, or overwrite it."""
+    attr = attribute(op, name) or op.attrs.add(name=name, type=schema().FLOAT)
+    attr.type, attr.f = schema().FLOAT, value
+
+
+def set_int(op: Any, name: str, value: int) -> None:
+    """Add an INT attribute, or overwrite it."""
+    attr = attribute(op, name) or op.attrs.add(name=name, type=schema().INT)
+    attr.type, attr.i = schema().INT, value
+
+
+def variable(block: Any, name: str) -> Any | None:
+    """The declaration of a variable in a block, or None."""
+    return next((var for var in block.vars if var.name == name), None)
+
+
+def add_variable(block: Any, name: str, dims: Sequence[int], dtype: int | None = None) -> None:
+    """Declare a dense tensor; float32 unless told."""
+    proto = schema()
+    var = block.vars.add(name=name)
+    var.type.type = proto.VarType.LOD_TENSOR
+    var.type.lod_tensor.tensor.data_type = proto.VarType.FP32 if dtype is None else dtype
+    var.type.lod_tensor.tensor.dims.extend(dims)
+
+
+def consumers(block: Any, name: str) -> list[int]:
+    """Positions of the ops that read a variable."""
+    return [i for i, op in enumerate(block.ops) if any(name in var.arguments for var in op.inputs)]
+
+
+def producer(block: Any, name: str) -> Any | None:
+    """The last op that writes a variable, or None."""
+    found = None
+    for op in block.ops:
+        if any(name in var.arguments for var in op.outputs):
+            found = op
+    return found
+
+
+def feeds(program: Any) -> Iterator[tuple[str, tuple[int, ...], int]]:
+    """Inputs in feed order: name, dims (-1 where open) and Paddle's dtype number."""
+    block = program.blocks[0]
+    ops = [op for op in block.ops if op.type == "feed"]
+    for op in sorted(ops, key=lambda op: getattr(attribute(op, "col"), "i", 0)):
+        name = arguments(op.outputs, "Out")[0]
+        var = variable(block, name)
+        if var is None:
+            raise ModelError(f"program: input {name!r} is not declared")
+        tensor = var.type.lod_tensor.tensor
+        yield name, tuple(tensor.dims), tensor.data_type
+
+
+def fetches(program: Any) -> list[str]:
+    """Names of the outputs in fetch order."""
+    ops = [op for op in program.blocks[0].ops if op.type == "fetch"]
+    return [arguments(op.inputs, "X")[0] for op in sorted(ops, key=lambda op: getattr(attribute(op, "col"), "i", 0))]
