@@ -1,0 +1,48 @@
+"""edgeflow: from a model trained with PaddlePaddle to a verified .nb on ARM and NPU devices.
+
+    import edgeflow
+    results = edgeflow.build("examples/digits", targets=["kirin", "arm64-int8"])
+    verdict = edgeflow.verify("examples/digits/build/kirin/model.nb")
+
+Nothing heavy is imported until a function needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgeflow.core.settings import DriftLimits
+    from edgeflow.nb.model import Model
+    from edgeflow.pipeline.build import Built, Say
+    from edgeflow.stages.verify import Verdict
+
+__version__ = "0.1.0"
+__all__ = ["build", "read", "verify"]
+
+
+def build(
+    recipe: str | Path = ".", targets: Sequence[str] = (), *, build_dir: str | Path | None = None, say: Say | None = None
+) -> list[Built]:
+    """Build a recipe's model for each target; the same as `edgeflow build`. See edgeflow.pipeline.build.build."""
+    from edgeflow.pipeline.build import build as run
+
+    return run(recipe, targets, build_dir=build_dir, say=say)
+
+
+def verify(
+    model: str | Path, *, reference: str | Path | None = None, limits: DriftLimits | None = None, metric: str | None = None
+) -> Verdict:
+    """Judge a .nb against its reference; the same as `edgeflow verify`. See edgeflow.pipeline.check.verify_file."""
+    from edgeflow.pipeline.check import verify_file
+
+    return verify_file(Path(model), None if reference is None else Path(reference), limits, metric)[0]
+
+
+def read(path: str | Path) -> Model:
+    """Read a .nb file into frozen dataclasses. See edgeflow.nb.read."""
+    from edgeflow.nb.read import read as run
+
+    return run(path)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeflow.core.errors import DataError
+from edgeflow.core.settings import DriftLimits
 
 Array = npt.NDArray[Any]
 
@@ -28,24 +29,6 @@ class Drift:
     cosine: float
     sqnr_db: float
     top1_agreement: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DriftLimits:
-    """What a candidate may lose; None means no limit."""
-
-    max_abs_max: float | None = None
-    mean_abs_max: float | None = None
-    cosine_min: float | None = None
-    sqnr_db_min: float | None = None
-    top1_agreement_min: float | None = None
-    metric_drop_max: float | None = None
-
-    def overridden(self, other: DriftLimits) -> DriftLimits:
-        """These limits with every one that `other` sets taken from there."""
-        chosen = {f.name: getattr(other, f.name) if getattr(other, f.name) is not None else getattr(self, f.name)
-                  for f in fields(self)}
-        return DriftLimits(**chosen)
 
 
 def measure(reference: Array, candidate: Array) -> Drift:

@@ -77,7 +77,7 @@ def folder_atomic(path: Path) -> Iterator[Path]:
     """
     with storage(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        work = Path(tempfile.mkdtemp(prefix=f".{path.name}.{os.getpid()}.", suffix=".tmp", dir=path.parent))
         try:
             yield work
             os.chmod(work, 0o755)
@@ -85,6 +85,14 @@ def folder_atomic(path: Path) -> Iterator[Path]:
         finally:
             # Holds what was replaced, or what the block left behind when it failed.
             shutil.rmtree(work, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left half done: folders of `folder_atomic` whose process is gone."""
+    for path in folder.glob(".*.tmp"):
+        pid = path.name.split(".")[-3] if path.name.count(".") >= 4 else ""
+        if pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _exchange(work: Path, path: Path) -> None:

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from edgeflow.core.drift import DriftLimits
-from edgeflow.core.errors import TargetError, near
+from edgeflow.core.errors import RecipeError, TargetError, near
+from edgeflow.core.settings import DriftLimits
 from edgeflow.core.strict import strict
 
 if sys.version_info >= (3, 11):
@@ -61,6 +61,21 @@ class Target:
     def uses_npu(self) -> bool:
         """Some ops are meant for an NPU through NNAdapter."""
         return any(place not in ("arm", "x86", "opencl", "host") for place in self.lite.valid_targets.split(","))
+
+
+    def choose(self, wanted: Precision | None) -> Precision:
+        """The precision a build has; None takes the target's own.
+
+        Raises:
+            RecipeError: the target refuses it; says why and what to use instead.
+        """
+        chosen = wanted or self.precision.default
+        if chosen in self.precision.allowed:
+            return chosen
+        reason = self.precision.refused.get(chosen, f"it takes {', '.join(self.precision.allowed)}")
+        other = self.precision.alternative
+        raise RecipeError(f"target {self.name!r} does not take {chosen}: {reason}",
+                          try_=f"--target {other}" if other else f"precision = {self.precision.default!r} under [compress]")
 
 
 def folder() -> Path:

@@ -1,0 +1,48 @@
+"""edgeflow build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("build")
+@click.argument("recipe", type=click.Path(path_type=Path), default=".")
+@click.option("--target", "-t", "targets", multiple=True, required=True, help="A target's name, or a .toml; repeatable.")
+@click.option("--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Results and cache go here instead of build/.")
+@click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
+def command(recipe: Path, targets: tuple[str, ...], build_dir: Path | None, as_json: bool) -> None:
+    """Build RECIPE for each target: ingest, compress, convert, verify.
+
+    RECIPE is an edgeflow.toml or a folder that holds one. Results go into build/TARGET/; what an earlier build
+    finished is kept. Exit code 3: a result is beyond its drift limits.
+
+    Example: edgeflow build --target kirin --target arm64-int8
+    """
+    from edgeflow.cli.progress import Progress
+    from edgeflow.pipeline.build import build
+
+    with Progress() as progress:
+        results = build(recipe, targets, build_dir=build_dir, say=progress.say)
+    if as_json:
+        import json
+
+        click.echo(json.dumps({b.target: {"folder": str(b.folder), **b.report} for b in results}, indent=1))
+    else:
+        from edgeflow.report.tables import builds
+
+        click.echo(builds(results))
+        for built in results:
+            click.echo(f"{built.target}: {_shown(built.folder)}/report.html", err=True)
+            for text in built.report["broken"]:
+                click.echo(f"{built.target}: broken: {text}", err=True)
+    if not all(built.passed for built in results):
+        raise SystemExit(3)
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,26 @@
+"""edgeflow doctor."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def command(as_json: bool) -> None:
+    """Say what is installed, which stages can run, and what to install for the rest.
+
+    Example: edgeflow doctor
+    """
+    from edgeflow.pipeline.doctor import diagnose
+
+    found = diagnose()
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found, indent=1))
+        return
+    for name, version in found["installed"].items():
+        click.echo(f"{name:<18} {version}")
+    for stage, problem in found["stages"].items():
+        click.echo(f"{stage:<18} {'can run' if not problem else problem}")

@@ -1,0 +1,23 @@
+"""edgeflow init."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
+def command(folder: Path) -> None:
+    """Write a project to start from: edgeflow.toml and model.py, in FOLDER.
+
+    Files that exist are left as they are, and the command stops.
+
+    Example: edgeflow init mymodel
+    """
+    from edgeflow.pipeline.template import write_project
+
+    for path in write_project(folder):
+        click.echo(path)
+    click.echo(f"next: cd {folder} && edgeflow build --target arm64-int8", err=True)

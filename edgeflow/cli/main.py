@@ -1,0 +1,54 @@
+"""The group of commands. A command's module is imported when it is called, or listed by --help."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from edgeflow.core.errors import EdgeflowError
+
+COMMANDS = {
+    "init": "init", "doctor": "doctor", "targets": "targets", "build": "build", "verify": "verify", "run": "run",
+}
+
+
+class Lazy(click.Group):
+    """Commands by name; errors of edgeflow become a message and an exit code in this one place."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"edgeflow.cli.{COMMANDS[cmd_name]}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as err:
+            from edgeflow.core.errors import near
+
+            if args and args[0] not in COMMANDS:
+                raise click.UsageError(f"no command {args[0]!r}; {near(args[0], COMMANDS, 'commands')}", ctx) from err
+            raise
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EdgeflowError as err:
+            click.echo(f"edgeflow: {err}", err=True)
+            sys.exit(err.exit_code)
+        except KeyboardInterrupt:
+            click.echo("edgeflow: stopped; finished stages are kept", err=True)
+            sys.exit(130)
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="edgeflow")
+def edgeflow() -> None:
+    """From a trained PaddlePaddle model to a verified .nb for ARM and NPU devices."""

@@ -1,0 +1,56 @@
+"""Progress on stderr: one line a stage, with a spinner and seconds where a person watches."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from types import TracebackType
+
+
+SPINNER = "|/-\\"
+
+
+class Progress:
+    """Tell of stages as they start and end; safe to call from several threads."""
+
+    def __init__(self) -> None:
+        self._started: dict[tuple[str, str], float] = {}
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._watcher: threading.Thread | None = None
+        self._live = sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._watcher = threading.Thread(target=self._watch, daemon=True)
+            self._watcher.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        if self._watcher is not None:
+            self._watcher.join()
+            sys.stderr.write("\r\x1b[K")
+
+    def say(self, target: str, stage: str, what: str) -> None:
+        """Called by the flow; `what` is `start`, `done` or `kept`."""
+        with self._lock:
+            if what == "start":
+                self._started[target, stage] = time.monotonic()
+                return
+            since = self._started.pop((target, stage), None)
+            took = f"{time.monotonic() - since:6.1f} s" if since is not None else "    kept"
+            clear = "\r\x1b[K" if self._live else ""
+            sys.stderr.write(f"{clear}{target:<18} {stage:<9} {took}\n")
+            sys.stderr.flush()
+
+    def _watch(self) -> None:
+        turn = 0
+        while not self._stop.wait(0.1):
+            with self._lock:
+                now = time.monotonic()
+                active = ", ".join(f"{target} {stage} {now - since:.0f} s" for (target, stage), since in self._started.items())
+                if active:
+                    sys.stderr.write(f"\r\x1b[K{SPINNER[turn % 4]} {active}"[:100])
+                    sys.stderr.flush()
+            turn += 1

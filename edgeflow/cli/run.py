@@ -1,0 +1,39 @@
+"""edgeflow run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("run")
+@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--input", "-i", "inputs", multiple=True, required=True, metavar="NAME=FILE.npy", help="One for each input.")
+@click.option("--output-dir", "-o", type=click.Path(file_okay=False, path_type=Path), required=True,
+              help="Outputs are written here as out_0.npy, out_1.npy …")
+@click.option("--dump", is_flag=True, help="Also write every intermediate, into OUTPUT_DIR/dump/.")
+@click.option("--npu", type=click.Choice(["float32", "float16", "uint8"]), default="float32", show_default=True,
+              help="Arithmetic of NPU subgraphs: float16 for Kirin, uint8 for Verisilicon.")
+@click.option("--json", "as_json", is_flag=True, help="Print names, dtypes, shapes, ranges and NaN counts as JSON.")
+def command(model: Path, inputs: tuple[str, ...], output_dir: Path, dump: bool, npu: str, as_json: bool) -> None:
+    """Execute MODEL.nb once on this machine.
+
+    Example: edgeflow run model.nb --input image=in.npy --output-dir out
+    """
+    from edgeflow.emulate import Emulator
+    from edgeflow.pipeline.run import describe, parse_inputs, write_dump, write_outputs
+
+    with Emulator(model, npu=npu) as runner:
+        feed = parse_inputs(inputs, [spec.name for spec in runner.inputs])
+        outputs = runner.infer(feed)
+        written = write_outputs(list(outputs.items()), output_dir)
+        if dump:
+            written += write_dump(runner, feed, model, output_dir / "dump")
+    if as_json:
+        import json
+
+        click.echo(json.dumps(written, indent=1))
+        return
+    for item in written:
+        click.echo(describe(item))

@@ -1,0 +1,23 @@
+"""What goes from stage to stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A folder of results, and the facts about them that later stages and the manifest need (JSON values only)."""
+
+    folder: Path
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a stage works with: an empty folder to fill, which appears under its final name when the stage is done."""
+
+    folder: Path

@@ -1,0 +1,114 @@
+"""Functions that a recipe names as `file.py:function`, and the files they read."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from edgeflow.core.errors import RecipeError, near
+
+_recording: list[set[str]] = []
+_hooked = False
+
+
+def load_function(reference: str, folder: Path) -> Callable[..., Any]:
+    """Load `file.py:function`, the file being relative to `folder`.
+
+    Raises:
+        RecipeError: no such file or function (with the near match), or the file itself fails.
+    """
+    file, _, name = reference.partition(":")
+    path = (folder / file).resolve()
+    if not file.endswith(".py") or not name:
+        raise RecipeError(f"recipe: {reference!r} should be written as file.py:function")
+    if not path.is_file():
+        raise RecipeError(f"recipe: {reference!r} names the file {path}, which does not exist")
+    module = _module(path)
+    found = getattr(module, name, None)
+    if not callable(found):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise RecipeError(f"recipe: {path} has no function {name!r}; {near(name, known, 'functions')}")
+    return found  # type: ignore[no-any-return]
+
+
+def _module(path: Path) -> ModuleType:
+    """Import a user's file; its siblings are importable, and nothing is written beside it."""
+    sys.dont_write_bytecode = True
+    home = str(path.parent)
+    # Another recipe's `data.py` must not be taken for this one's.
+    for name, module in list(sys.modules.items()):
+        origin = getattr(module, "__file__", None)
+        if origin and getattr(module, "__edgeflow_user__", None) not in (None, home):
+            del sys.modules[name]
+    if sys.path[0] != home:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(home)
+        sys.path.insert(0, home)
+    before = set(sys.modules)
+    try:
+        if path.stem in sys.modules and getattr(sys.modules[path.stem], "__file__", None) == str(path):
+            return sys.modules[path.stem]
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        if spec is None or spec.loader is None:
+            raise RecipeError(f"recipe: {path} is no Python file")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[path.stem] = module
+        spec.loader.exec_module(module)
+    except RecipeError:
+        raise
+    except BaseException as err:
+        sys.modules.pop(path.stem, None)
+        raise RecipeError(f"recipe: {path} cannot be imported ({type(err).__name__}: {err})",
+                          try_=f"python {path}") from err
+    for name in set(sys.modules) - before:
+        origin = getattr(sys.modules[name], "__file__", None) or ""
+        if origin.startswith(home + os.sep):
+            sys.modules[name].__edgeflow_user__ = home  # type: ignore[attr-defined]
+    return module
+
+
+@contextlib.contextmanager
+def files_read() -> Iterator[set[str]]:
+    """Collect the files that Python code opens for reading in the block, and the sources of what it imports.
+
+    Files of installed packages and of the system are left out: versions speak for them.
+    """
+    global _hooked
+    if not _hooked:
+        sys.addaudithook(_audit)
+        _hooked = True
+    opened: set[str] = set()
+    _recording.append(opened)
+    try:
+        yield opened
+    finally:
+        _recording.remove(opened)
+        for module in list(sys.modules.values()):
+            origin = getattr(module, "__file__", None)
+            if getattr(module, "__edgeflow_user__", None) and origin:
+                opened.add(origin)
+        own = {os.path.realpath(path) for path in opened}
+        opened.clear()
+        opened.update(path for path in own if _is_users(path))
+
+
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _recording or event != "open":
+        return
+    path, mode = arguments[0], arguments[1]
+    if isinstance(path, bytes):
+        path = os.fsdecode(path)
+    if isinstance(path, str) and (mode is None or not set(str(mode)) & set("wax+")):
+        for opened in _recording:
+            opened.add(os.path.abspath(path))
+
+
+def _is_users(path: str) -> bool:
+    system = (sys.prefix, sys.base_prefix, "/proc/", "/sys/", "/dev/", "/usr/", "/etc/", "/lib")
+    return os.path.isfile(path) and not path.startswith(system) and "__pycache__" not in path

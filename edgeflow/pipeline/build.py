@@ -1,0 +1,230 @@
+"""The flow: ingest -> compress -> convert -> verify, for several targets at once, resumed where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeflow.core.artifact import Artifact, Tools
+from edgeflow.core.errors import BackendMissing
+from edgeflow.core.files import folder_atomic, lock, sha256, sweep
+from edgeflow.core.settings import CompressSettings, ConvertSettings
+from edgeflow.core.targets import Target, load_target
+from edgeflow.pipeline.cache import Cache, code_version, environment, is_installed, key_of, tool_versions
+from edgeflow.pipeline.recipe import Recipe, load_recipe
+
+if TYPE_CHECKING:
+    from edgeflow.pipeline.workers import Workers
+
+FLOW = ("ingest", "compress", "convert", "verify")
+"""The order of the stages; `deploy` comes after a build, on demand."""
+
+Say = Callable[[str, str, str], None]
+"""Told of progress: target, stage, and one of `start`, `done`, `kept`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One finished target: its folder, what the verification found, and what was kept from before."""
+
+    target: str
+    folder: Path
+    precision: str
+    passed: bool
+    report: Mapping[str, Any]
+    kept: tuple[str, ...]
+
+
+def build(
+    recipe: Path | str = ".", targets: Sequence[str] = (), *, build_dir: Path | str | None = None, say: Say | None = None,
+) -> list[Built]:
+    """Build, convert and verify a recipe's model for each target, into `build/<target>/`.
+
+    Args:
+        recipe: an edgeflow.toml, or a folder that holds one.
+        targets: names or paths of target profiles.
+        build_dir: where results and the cache go; `build` beside the recipe when None.
+        say: told when a stage of a target starts, is done, or is kept from an earlier build.
+
+    Returns:
+        One result a target, in the order asked. A result beyond its drift limits has `passed` false.
+
+    Raises:
+        RecipeError, TargetError, ModelError, DataError, CompressFailed, OptFailed, NbError, StorageError.
+    """
+    loaded = load_recipe(Path(recipe))
+    profiles = [load_target(name) for name in dict.fromkeys(targets)]
+    for profile in profiles:
+        profile.choose(loaded.compress_settings(profile).precision)  # refuse before any work
+    root = loaded.folder / "build" if build_dir is None else Path(build_dir).resolve()
+    flow = _Flow(loaded, root, say or (lambda *_: None))
+    with flow:
+        if len(profiles) == 1:
+            return [flow.run(profiles[0])]
+        with ThreadPoolExecutor(max_workers=max(len(profiles), 1)) as pool:
+            futures = [pool.submit(flow.run, profile) for profile in profiles]
+            return [future.result() for future in futures]
+
+
+class _Flow:
+    """One build: the cache, the worker processes (started only when something must be made), and progress."""
+
+    def __init__(self, recipe: Recipe, root: Path, say: Say) -> None:
+        self.recipe, self.root, self.say = recipe, root, say
+        self.cache = Cache(root / ".cache")
+        self._stack, self._guard = ExitStack(), threading.Lock()
+        self._workers: dict[str, Workers] = {}
+        self._ingested: Artifact | None = None
+        self._kept: dict[str, list[str]] = {}
+
+    def __enter__(self) -> _Flow:
+        for folder in (self.root, *(self.root / ".cache" / stage for stage in FLOW)):
+            if folder.is_dir():
+                sweep(folder)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def run(self, target: Target) -> Built:
+        """All stages for one target."""
+        self._kept[target.name] = []
+        settings = self.recipe.compress_settings(target)
+        precision = target.choose(settings.precision)
+        ingested = self._ingest(target, precision)
+        compressed = self._compress(target, settings, precision, ingested)
+        converted = self._convert(target, compressed)
+        report = self._verify(target, ingested, compressed, converted)
+        folder = self._publish(target, ingested, converted, report)
+        table = json.loads((report.folder / "report.json").read_text(encoding="utf-8"))
+        return Built(target.name, folder, precision, bool(table["passed"]), table, tuple(self._kept[target.name]))
+
+    def _workers_for(self, kind: str) -> Workers:
+        """A pool for ingest and one for compress, which imports PaddleSlim while the other works."""
+        if not is_installed("paddle"):
+            raise BackendMissing("building needs PaddlePaddle, PaddleSlim and Paddle Lite, which are not installed",
+                                 try_="pip install 'edgeflow[build]' (Python 3.10)")
+        from edgeflow.pipeline.workers import Workers
+
+        with self._guard:
+            if kind not in self._workers:
+                modules = ("paddle", "edgeflow.stages.ingest")
+                if kind == "compress":
+                    modules = ("paddle", "edgeflow.stages.compress", "edgeflow.backends.slim", "paddleslim.quant")
+                count = 1 if kind == "ingest" else max(1, min(os.cpu_count() or 1, 4))
+                self._workers[kind] = self._stack.enter_context(Workers(count, modules))
+                self._workers[kind].start()
+            return self._workers[kind]
+
+    def _ingest(self, target: Target, precision: str) -> Artifact:
+        settings = self.recipe.ingest_settings()
+        key = key_of("ingest", settings, tool_versions(), code_version(), environment())
+        with self._guard:
+            ready = self._ingested
+        if ready is None:
+            ready = self.cache.find_traced("ingest", key)
+            if ready is not None:
+                self._note(target, "ingest", "kept")
+        if ready is None:
+            if precision == "int8":
+                self._workers_for("compress")
+            workers = self._workers_for("ingest")
+            self._note(target, "ingest", "start")
+            ready = self.cache.make_traced("ingest", key, lambda folder: self._in_worker(
+                workers, "ingest", Artifact(self.recipe.folder), None, settings, folder))
+            self._note(target, "ingest", "done")
+        with self._guard:
+            self._ingested = ready
+        return ready
+
+    def _compress(self, target: Target, settings: CompressSettings, precision: str, ingested: Artifact) -> Artifact:
+        relevant: Any = ("float",) if precision != "int8" else (asdict(settings), target.precision.weights)
+        key = key_of("compress", _content(ingested), precision, relevant, tool_versions(), code_version())
+        if precision != "int8":
+            from edgeflow.stages.compress import compress
+
+            return self._stage(target, "compress", key, lambda folder: compress(ingested, target, settings, Tools(folder)))
+        return self._stage(target, "compress", key, lambda folder: self._in_worker(
+            self._workers_for("compress"), "compress", ingested, target, settings, folder))
+
+    def _convert(self, target: Target, compressed: Artifact) -> Artifact:
+        from edgeflow.stages.convert import convert
+
+        key = key_of("convert", _content(compressed), target.lite, tool_versions(), code_version())
+        return self._stage(target, "convert", key, lambda folder: convert(
+            compressed, target, ConvertSettings(), Tools(folder)))
+
+    def _verify(self, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact) -> Artifact:
+        settings = self.recipe.verify_settings(target)
+        key = key_of("verify", converted.facts["sha256"], _content(ingested), target, settings, self._metric_hash(),
+                     tool_versions(), code_version())
+
+        def work(folder: Path) -> Artifact:
+            from edgeflow.pipeline.check import check_and_report
+
+            return check_and_report(self.recipe, target, ingested, compressed, converted, folder)
+
+        return self._stage(target, "verify", key, work)
+
+    def _metric_hash(self) -> str | None:
+        """Content of the file a user's metric lies in."""
+        name = "" if self.recipe.metric is None else self.recipe.metric.name
+        path = self.recipe.folder / name.partition(":")[0]
+        return sha256(path) if ".py:" in name and path.is_file() else None
+
+    def _stage(self, target: Target, stage: str, key: str, work: Callable[[Path], Artifact]) -> Artifact:
+        found = self.cache.find(stage, key)
+        if found is not None:
+            self._note(target, stage, "kept")
+            return found
+        self._note(target, stage, "start")
+        made = self.cache.make(stage, key, work)
+        self._note(target, stage, "done")
+        return made
+
+    def _in_worker(self, workers: Workers, stage: str, source: Artifact, target: Target | None, settings: Any,
+                   folder: Path) -> Artifact:
+        from edgeflow.pipeline import workers as processes
+
+        log = folder.parent / f"{stage}.log"
+        return workers.run(processes.stage_in_worker, stage, source, target, settings, folder, log)
+
+    def _note(self, target: Target, stage: str, what: str) -> None:
+        if what == "kept":
+            self._kept[target.name].append(stage)
+        self.say(target.name, stage, what)
+
+    def _publish(self, target: Target, ingested: Artifact, converted: Artifact, report: Artifact) -> Path:
+        """Put the results at build/<target>/, whole, unless they lie there already."""
+        place = self.root / target.name
+        sources = {"model.nb": converted.folder, "reference.npz": ingested.folder, "manifest.json": report.folder,
+                   "report.json": report.folder, "report.html": report.folder}
+        with lock(self.root / f".{target.name}.lock"):
+            if all(_same(place / name, folder / name) for name, folder in sources.items()):
+                return place
+            with folder_atomic(place) as folder:
+                for name, source in sources.items():
+                    shutil.copyfile(source / name, folder / name)
+        return place
+
+
+def _same(a: Path, b: Path) -> bool:
+    try:
+        return a.stat().st_size == b.stat().st_size and sha256(a) == sha256(b)
+    except OSError:
+        return False
+
+
+def _content(artifact: Artifact) -> str:
+    """What a result holds, whatever its folder is called: its facts name the hashes."""
+    return key_of({k: v for k, v in artifact.facts.items() if k != "files_sha256"}, artifact.folder.name)
+
+

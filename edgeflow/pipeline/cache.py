@@ -1,0 +1,120 @@
+"""Results by content: the same inputs, settings and tools give the same folder, found again instead of made again."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, is_dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from edgeflow.core.artifact import Artifact
+from edgeflow.core.files import folder_atomic, lock, sha256, storage
+
+FACTS = "facts.json"
+TOOLS = ("edgeflow", "paddlepaddle", "paddlepaddle-gpu", "paddleslim", "paddlelite", "onnx", "onnxruntime", "numpy")
+
+
+def key_of(*parts: Any) -> str:
+    """Hash of JSON values and dataclasses: 32 hexadecimal digits."""
+    plain = [asdict(part) if is_dataclass(part) and not isinstance(part, type) else part for part in parts]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+@cache
+def tool_versions() -> dict[str, str]:
+    """Versions of everything that has a say in the result."""
+    found = {"python": ".".join(map(str, sys.version_info[:3]))}
+    for package in TOOLS:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def code_version() -> str:
+    """Hash of edgeflow's own sources, so that a changed stage never meets results of the old one."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parents[1]
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def environment() -> str:
+    """Names and versions of all installed distributions: data callables may use any of them."""
+    folders = {str(Path(p)) for p in sys.path if "site-packages" in p}
+    names = sorted(path.name for folder in folders for path in Path(folder).glob("*.dist-info"))
+    return key_of(names)
+
+
+def is_installed(package: str) -> bool:
+    """A package can be imported, found out without importing it."""
+    return importlib.util.find_spec(package) is not None
+
+
+class Cache:
+    """Folders of results under `root`, one a key."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def find(self, stage: str, key: str) -> Artifact | None:
+        """The finished result of a key, or None."""
+        return self._read(self.root / stage / key)
+
+    def find_traced(self, stage: str, key: str) -> Artifact | None:
+        """A finished result whose files, read while it was made, still hold what they held then."""
+        for folder in sorted((self.root / stage).glob(f"{key}-*")):
+            artifact = self._read(folder)
+            if artifact is not None and _unchanged(artifact.facts.get("files_sha256", {})):
+                return artifact
+        return None
+
+    def make(self, stage: str, key: str, work: Callable[[Path], Artifact]) -> Artifact:
+        """Find a key's result, or make it; other processes that want it too wait for it."""
+        with lock(self.root / stage / f".{key}.lock"):
+            found = self.find(stage, key)
+            return found if found is not None else self._store(self.root / stage / key, work)
+
+    def make_traced(self, stage: str, key: str, work: Callable[[Path], Artifact]) -> Artifact:
+        """Like `make`, for results that depend on files known only afterwards (facts["read"])."""
+        with lock(self.root / stage / f".{key}.lock"):
+            found = self.find_traced(stage, key)
+            if found is not None:
+                return found
+            place = self.root / stage / f"{key}-{len(list((self.root / stage).glob(f'{key}-*')))}"
+            return self._store(place, work)
+
+    def _store(self, place: Path, work: Callable[[Path], Artifact]) -> Artifact:
+        with folder_atomic(place) as folder:
+            facts = dict(work(folder).facts)
+            if "read" in facts:
+                facts["files_sha256"] = {path: sha256(Path(path)) for path in facts.pop("read")}
+            with storage(folder):
+                (folder / FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True), encoding="utf-8")
+        return Artifact(place, facts)
+
+    @staticmethod
+    def _read(folder: Path) -> Artifact | None:
+        try:
+            facts: Mapping[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return Artifact(folder, facts)
+
+
+def _unchanged(files: Mapping[str, str]) -> bool:
+    try:
+        return all(sha256(Path(path)) == known for path, known in files.items())
+    except OSError:
+        return False

@@ -1,0 +1,112 @@
+"""Verify a build: inside the flow, and again later from the files alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edgeflow.core.artifact import Artifact
+from edgeflow.core.drift import finite
+from edgeflow.core.errors import DataError
+from edgeflow.core.files import sha256, storage
+from edgeflow.core.settings import DriftLimits, VerifySettings
+from edgeflow.core.strict import strict
+from edgeflow.core.targets import Target
+from edgeflow.pipeline.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
+from edgeflow.pipeline.recipe import Recipe
+from edgeflow.report.html import page
+from edgeflow.stages.verify import Verdict, load_reference, verify
+
+REFERENCE = "reference.npz"
+HOST_ONLY = "the device itself: nothing ran on it"
+
+
+def check_and_report(
+    recipe: Recipe, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact, folder: Path
+) -> Artifact:
+    """Stage 4 within a build: verify, then write manifest.json, report.json and report.html into `folder`."""
+    model = converted.folder / "model.nb"
+    reference = ingested.folder / REFERENCE
+    npu = target.precision.npu_arithmetic if target.uses_npu else "float32"
+    verdict = verify(model, load_reference(reference), recipe.verify_settings(target), npu=npu, folder=recipe.folder,
+                     not_checked=(HOST_ONLY,))
+    table = manifest(recipe, target, ingested, compressed, converted, reference)
+    report = report_table(verdict, table)
+    with storage(folder):
+        (folder / MANIFEST).write_bytes(dump(table))
+        (folder / "report.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        (folder / "report.html").write_text(page(report), encoding="utf-8")
+    return Artifact(folder, {"passed": verdict.passed, "manifest_sha256": manifest_hash(table)})
+
+
+def report_table(verdict: Verdict, table: Mapping[str, Any]) -> dict[str, Any]:
+    """report.json: the verdict with where its numbers come from."""
+    report = verdict.as_table()
+    report["outputs"] = [
+        {"index": item.index, "name": item.name, **finite({k: getattr(item.drift, k) for k in item.drift.__slots__})}
+        for item in verdict.outputs
+    ]
+    report["format"] = 1
+    for key in ("name", "target", "precision", "compression"):
+        report[key] = table.get(key)
+    report["reference_device"] = table["reference"]["device"] if "reference" in table else None
+    report["nb"] = table.get("nb")
+    report["parameters_bytes"] = table.get("parameters_bytes")
+    report["manifest_sha256"] = manifest_hash(table) if table else None
+    report["limits"] = table.get("settings", {}).get("limits", {})
+    return report
+
+
+def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits | None = None,
+                metric: str | None = None) -> tuple[Verdict, dict[str, Any]]:
+    """Verify a .nb from files alone: the manifest and reference beside it, or a reference given.
+
+    Returns:
+        The verdict and the table that report.json holds.
+
+    Raises:
+        DataError: no reference, a reference of another build, or a model that is not the manifest's.
+        NbError, UnsupportedOps: the file cannot be emulated.
+    """
+    beside = model.parent / MANIFEST
+    table = load_manifest(beside) if beside.exists() and reference is None else {}
+    source = reference or model.parent / REFERENCE
+    if not source.exists():
+        raise DataError(f"{model}: there is no {REFERENCE} beside it to compare with",
+                        try_="--reference FILE.npz, holding input/<name> and output/0, output/1, …")
+    settings, npu = VerifySettings(metric), "float32"
+    if table:
+        settings, npu = _recorded(table, beside, model, source)
+    if limits is not None:
+        settings = replace(settings, limits=settings.limits.overridden(limits))
+    if metric is not None:
+        settings = replace(settings, metric=metric)
+    verdict = verify(model, load_reference(source), settings, npu=npu, folder=_recipe_folder(model),
+                     not_checked=(HOST_ONLY,))
+    report = report_table(verdict, table)
+    report["limits"] = {k: getattr(settings.limits, k) for k in settings.limits.__slots__}
+    return verdict, report
+
+
+def _recorded(table: Mapping[str, Any], beside: Path, model: Path, reference: Path) -> tuple[VerifySettings, str]:
+    """Settings of the build, after its files were held to their hashes."""
+    try:
+        expected = {model: table["nb"]["sha256"], reference: table["reference"]["sha256"]}
+        limits = strict(DriftLimits, table["settings"]["limits"], str(beside), DataError)
+        metric, npu = table["settings"]["metric"], table["npu_arithmetic"] or "float32"
+    except (KeyError, TypeError) as err:
+        raise DataError(f"{beside}: key {err} is missing", try_="run edgeflow build again") from err
+    for path, known in expected.items():
+        if sha256(path) != known:
+            raise DataError(f"{path}: is not the file that {beside.name} was written for (its hash differs)",
+                            try_="run edgeflow build again, or give --reference to compare it regardless")
+    return VerifySettings(metric, limits), npu
+
+
+def _recipe_folder(model: Path) -> Path | None:
+    """The recipe's folder, where build/<target>/model.nb lies below it: for metrics written in Python."""
+    folder = model.resolve().parent.parent.parent
+    return folder if (folder / "edgeflow.toml").is_file() else None

@@ -1,0 +1,84 @@
+"""manifest.json: everything a build came from, as hashes and versions; no time, no path of any machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edgeflow.core.artifact import Artifact
+from edgeflow.core.errors import DataError
+from edgeflow.core.files import sha256
+from edgeflow.core.targets import Target
+from edgeflow.pipeline.cache import tool_versions
+from edgeflow.pipeline.recipe import Recipe
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+MAX_BYTES = 1 << 26
+
+
+def manifest(
+    recipe: Recipe, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact, reference: Path,
+    layers: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What goes into manifest.json; equal for equal builds, on any machine with the same device."""
+    facts = ingested.facts
+    settings = recipe.verify_settings(target)
+    return {
+        "format": FORMAT,
+        "name": recipe.name,
+        "target": target.name,
+        "precision": compressed.facts["precision"],
+        "compression": compressed.facts["method"],
+        "reference": {
+            "device": facts["device"], "samples": facts["samples"], "sha256": sha256(reference),
+            "outputs": facts["outputs"],
+        },
+        "model": {
+            "program_sha256": facts["model_sha256"], "weights_sha256": facts["weights_sha256"],
+            "repairs": facts["repairs"], "rewrites": facts["rewrites"],
+        },
+        "data": {"evaluation_sha256": facts["evaluation_sha256"], "calibration_sha256": facts["calibration_sha256"]},
+        "nb": {"sha256": converted.facts["sha256"], "bytes": converted.facts["bytes"],
+               "opt_version": converted.facts["opt_version"], "valid_targets": converted.facts["valid_targets"],
+               "repairs": converted.facts["repairs"]},
+        "npu_arithmetic": target.precision.npu_arithmetic if target.uses_npu else None,
+        "settings": {"compress": asdict(recipe.compress_settings(target)), "seed": recipe.model.seed,
+                     "metric": settings.metric, "limits": asdict(settings.limits)},
+        "tools": tool_versions(),
+        "layers": dict(layers or {}),
+    }
+
+
+def dump(table: Mapping[str, Any]) -> bytes:
+    """The manifest's bytes: sorted, so that equal tables give equal bytes."""
+    return (json.dumps(table, indent=1, sort_keys=True) + "\n").encode()
+
+
+def manifest_hash(table: Mapping[str, Any]) -> str:
+    """Hexadecimal SHA-256 of a manifest's bytes."""
+    return hashlib.sha256(dump(table)).hexdigest()
+
+
+def load_manifest(path: Path) -> dict[str, Any]:
+    """Read a manifest.json.
+
+    Raises:
+        DataError: missing, too large, no JSON, or of a format this version does not know.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DataError(f"{path}: is larger than {MAX_BYTES} bytes, which no manifest is")
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as err:
+        raise DataError(f"{path}: cannot be read ({err.strerror})") from err
+    except (ValueError, RecursionError) as err:
+        raise DataError(f"{path}: is no manifest ({err})", try_="run edgeflow build again") from err
+    if not isinstance(table, dict) or table.get("format") != FORMAT:
+        found = table.get("format") if isinstance(table, dict) else type(table).__name__
+        raise DataError(f"{path}: format is {found!r}, and should be {FORMAT}", try_="run edgeflow build again")
+    return table

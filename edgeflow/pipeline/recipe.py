@@ -1,0 +1,130 @@
+"""edgeflow.toml: what the model is, what feeds it, how it is compressed and what it may lose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+from edgeflow.core.errors import RecipeError, near
+from edgeflow.core.settings import METRIC_NAMES, CompressSettings, DriftLimits, IngestSettings, VerifySettings
+from edgeflow.core.strict import strict
+from edgeflow.core.targets import Target, read_toml
+from edgeflow.core.tensors import DTYPES, TensorSpec
+
+FILE = "edgeflow.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTable:
+    """[model]: a Python factory `file.py:function`, or a program with its parameters."""
+
+    factory: str | None = None
+    program: str | None = None
+    params: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InputTable:
+    """[inputs.NAME]: -1 is a dimension of any size."""
+
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class DataTable:
+    """[data]: each a callable `file.py:function`, an .npz, or a folder of .npy."""
+
+    evaluation: str
+    calibration: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricTable:
+    """[metric]: a built-in name or `file.py:function(outputs, labels) -> float`, higher is better."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTable:
+    """[targets.NAME]: what differs for one target."""
+
+    compress: CompressSettings = CompressSettings()
+    drift: DriftLimits = DriftLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A whole edgeflow.toml; `folder` is where its paths start."""
+
+    model: ModelTable
+    inputs: Mapping[str, InputTable]
+    data: DataTable
+    name: str = "model"
+    metric: MetricTable | None = None
+    compress: CompressSettings = CompressSettings()
+    drift: DriftLimits = DriftLimits()
+    targets: Mapping[str, TargetTable] = field(default_factory=dict)
+    folder: Path = Path()
+
+    @property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """The model's inputs in the recipe's order."""
+        return tuple(TensorSpec(name, table.shape, table.dtype) for name, table in self.inputs.items())
+
+    def ingest_settings(self) -> IngestSettings:
+        return IngestSettings(self.model.factory, self.model.program, self.model.params, self.specs,
+                              self.data.calibration, self.data.evaluation, self.model.seed)
+
+    def compress_settings(self, target: Target) -> CompressSettings:
+        """[compress] with what [targets.NAME.compress] overrides."""
+        own = self.targets.get(target.name, TargetTable()).compress
+        default = CompressSettings()
+        changed = {f.name: getattr(own, f.name) for f in fields(own) if getattr(own, f.name) != getattr(default, f.name)}
+        return replace(self.compress, **changed)
+
+    def verify_settings(self, target: Target) -> VerifySettings:
+        """The target's drift limits, overridden by [drift], overridden by [targets.NAME.drift]."""
+        own = self.targets.get(target.name, TargetTable()).drift
+        limits = target.drift.overridden(self.drift).overridden(own)
+        return VerifySettings(None if self.metric is None else self.metric.name, limits)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe, or the edgeflow.toml of a folder.
+
+    Raises:
+        RecipeError: missing, no TOML, an unknown key (with the near match), or a value it cannot have.
+    """
+    path = path / FILE if path.is_dir() else path
+    if not path.exists():
+        raise RecipeError(f"{path}: there is no recipe here", try_="edgeflow init, or give the path of an edgeflow.toml")
+    table = read_toml(path, RecipeError)
+    if "folder" in table:
+        raise RecipeError(f"{path}: unknown key 'folder'; paths start at the recipe's own folder")
+    recipe = strict(Recipe, {**table, "inputs": table.get("inputs", {})}, str(path), RecipeError)
+    _check(recipe, path)
+    return replace(recipe, folder=path.resolve().parent)
+
+
+def _check(recipe: Recipe, path: Path) -> None:
+    model = recipe.model
+    if (model.factory is None) == (model.program is None):
+        raise RecipeError(f"{path} [model]: should have either 'factory' or 'program'",
+                          try_='factory = "model.py:build", or program = "model.pdmodel"')
+    if model.program is not None and model.program.endswith(".json"):
+        raise RecipeError(f"{path} [model]: {model.program!r} is a Paddle 3 program, which opt 2.13rc0 cannot read",
+                          try_="export it with PaddlePaddle 2.6 as .pdmodel and .pdiparams")
+    if not recipe.inputs:
+        raise RecipeError(f"{path}: declares no inputs", try_="[inputs.image] with shape = [-1, 3, 224, 224]")
+    for name, spec in recipe.inputs.items():
+        if not spec.shape or any(dim == 0 or dim < -1 for dim in spec.shape):
+            raise RecipeError(f"{path} [inputs.{name}]: shape is {list(spec.shape)}; dimensions should be positive, or -1 for any")
+        if spec.dtype not in DTYPES:
+            raise RecipeError(f"{path} [inputs.{name}]: dtype {spec.dtype!r}; {near(spec.dtype, DTYPES, 'one of')}")
+    if recipe.metric and recipe.metric.name not in METRIC_NAMES and ".py:" not in recipe.metric.name:
+        raise RecipeError(f"{path} [metric]: {recipe.metric.name!r} is unknown; {near(recipe.metric.name, METRIC_NAMES, 'metrics')}",
+                          try_='name = "top1", or name = "metric.py:function"')

@@ -1,0 +1,101 @@
+"""Processes that hold Paddle: a crash there is an error here, and its noise goes to a log."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from edgeflow.core.artifact import Artifact
+from edgeflow.core.errors import EdgeflowError
+from edgeflow.core.files import storage
+
+T = TypeVar("T")
+
+
+class Workers:
+    """A pool of processes, each importing its modules while others work already."""
+
+    def __init__(self, count: int, modules: tuple[str, ...]) -> None:
+        # loky rather than multiprocessing: it needs no `if __name__ == "__main__"` in the caller's script,
+        # and tells when a worker dies.
+        from loky import ProcessPoolExecutor
+
+        self._pool = ProcessPoolExecutor(max_workers=count, timeout=60, initializer=_prepare,
+                                         initargs=(modules,))
+
+    def start(self) -> None:
+        """Begin importing before there is work."""
+        self._pool.submit(_nothing)
+
+    def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run one function in a worker and wait for it.
+
+        Raises:
+            EdgeflowError: what the function raised, or that its process died.
+        """
+        from loky.process_executor import TerminatedWorkerError
+
+        future: Future[T] = self._pool.submit(function, *arguments)
+        try:
+            return future.result()
+        except TerminatedWorkerError as err:
+            raise EdgeflowError(f"a worker process died while {function.__name__} ran: it crashed or ran out of memory",
+                                try_="run it again: finished stages are kept; give it more memory if it dies again") from err
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
+        self._pool.shutdown(wait=False, kill_workers=True)
+
+
+def stage_in_worker(
+    stage: str, source: Artifact, target: Any, settings: Any, folder: Path, log: Path
+) -> Artifact:
+    """Run a stage inside a worker; everything it prints, C++ included, goes to `log`."""
+    from edgeflow.core.artifact import Tools
+
+    with _output_to(log), storage(folder):
+        function = getattr(importlib.import_module(f"edgeflow.stages.{stage}"), stage)
+        made: Artifact = function(source, target, settings, Tools(folder))
+        return made
+
+
+def _nothing() -> None:
+    return None
+
+
+def _prepare(modules: tuple[str, ...]) -> None:
+    os.environ["GLOG_minloglevel"] = "2"
+    with _output_to(Path(os.devnull)):
+        import zlib  # noqa: F401  (before paddle, or gzip and npz crash with SIGSEGV afterwards)
+
+        for module in modules:
+            with contextlib.suppress(ImportError, EdgeflowError):
+                importlib.import_module(module)
+
+
+@contextlib.contextmanager
+def _output_to(path: Path) -> Iterator[None]:
+    """Send file descriptors 1 and 2 to a file, the ones that C++ writes to as well."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    with storage(path), path.open("ab") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, old in zip((1, 2), kept, strict=True):
+            os.dup2(old, number)
+            os.close(old)

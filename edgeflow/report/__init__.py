@@ -1,0 +1,1 @@
+"""Text out of measured results: tables for the terminal, one HTML page."""

@@ -1,0 +1,1 @@
+"""The five stages: plain functions, artifact + target + settings + tools in, artifact out."""

@@ -1,0 +1,44 @@
+"""Stage 3: opt turns the program into a .nb for the target; the canonical form of it is kept."""
+
+from __future__ import annotations
+
+import shutil
+from edgeflow import nb
+from edgeflow.backends import opt
+from edgeflow.core.artifact import Artifact, Tools
+from edgeflow.core.files import sha256
+from edgeflow.core.settings import ConvertSettings
+from edgeflow.core.targets import Target
+from edgeflow.graph import program as programs
+from edgeflow.graph.legalise import legalise
+
+
+def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: Tools) -> Artifact:
+    """Run opt on a repaired copy of the program.
+
+    Returns:
+        model.nb in canonical form (the same input gives the same bytes), and opt.log.
+
+    Raises:
+        OptFailed: opt gave up; names the op or the cause, and the log.
+        NbError: opt wrote something that is no .nb.
+    """
+    program = programs.load(source.folder / "model.pdmodel")
+    repairs = legalise(program)  # PaddleSlim drops attributes again that ingest added
+    work = tools.folder / "opt"
+    work.mkdir()
+    programs.save(program, work / "model.pdmodel")
+    shutil.copyfile(source.folder / "model.pdiparams", work / "model.pdiparams")
+    # The log outlives a failure: it lies beside the folder that vanishes then.
+    log = tools.folder.parent / f"opt-{target.name}.log"
+    opt.convert(work / "model", work / "raw.nb", valid_targets=target.lite.valid_targets, fp16=target.lite.fp16, log=log)
+    model = nb.canonical(nb.read(work / "raw.nb"))
+    nb.write(model, tools.folder / "model.nb")
+    del model  # lets go of the mapped file
+    shutil.rmtree(work)
+    shutil.move(log, tools.folder / "opt.log")
+    converted = tools.folder / "model.nb"
+    return Artifact(tools.folder, {
+        "sha256": sha256(converted), "bytes": converted.stat().st_size, "repairs": repairs,
+        "valid_targets": target.lite.valid_targets, "opt_version": nb.read(converted).header.opt_version,
+    })

@@ -1,0 +1,117 @@
+"""Stage 1: the model becomes a static fp32 program, and its outputs on the evaluation inputs the reference."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from edgeflow.backends import paddle as paddle_backend
+from edgeflow.core.arrays import Array, pack_npz, save_npz
+from edgeflow.core.artifact import Artifact, Tools
+from edgeflow.core.errors import DataError, ModelError
+from edgeflow.core.files import sha256
+from edgeflow.core.functions import files_read, load_function
+from edgeflow.core.samples import LABEL, batches, load_samples
+from edgeflow.core.settings import IngestSettings
+from edgeflow.core.targets import Target
+from edgeflow.core.tensors import TensorSpec
+from edgeflow.graph import program as programs
+from edgeflow.graph.canonicalise import canonicalise
+from edgeflow.graph.legalise import legalise
+
+BATCH = 256
+MODEL = "model"
+
+
+def ingest(source: Artifact, target: Target | None, settings: IngestSettings, tools: Tools) -> Artifact:
+    """Export the model, repair and rewrite the program, and record the reference.
+
+    Args:
+        source: the recipe's folder; nothing in it is written.
+        target: not used: all targets share what comes out.
+
+    Returns:
+        model.pdmodel, model.pdiparams, reference.npz (input/<name>, output/<k>, label) and calibration.npz.
+
+    Raises:
+        ModelError: the model cannot be read, exported or run.
+        DataError: the data does not fit the inputs.
+    """
+    prefix = tools.folder / MODEL
+    with files_read() as read:
+        declared = _model(source.folder, settings, prefix, read)
+        evaluation = load_samples(settings.evaluation, source.folder, settings.inputs, "evaluation")
+        calibration = None
+        if settings.calibration is not None:
+            calibration = load_samples(settings.calibration, source.folder, settings.inputs, "calibration")
+    program = programs.load(prefix.with_suffix(".pdmodel"))
+    repairs, rewrites = legalise(program), canonicalise(program)
+    raw = prefix.with_name("exported").with_suffix(".pdmodel")
+    shutil.move(prefix.with_suffix(".pdmodel"), raw)
+    shutil.copy2(prefix.with_suffix(".pdiparams"), raw.with_suffix(".pdiparams"))
+    programs.save(program, prefix.with_suffix(".pdmodel"))
+    # The reference is what was exported, not what the passes made of it.
+    outputs, device, names = _reference(raw.with_suffix(""), evaluation, settings.inputs)
+    raw.with_suffix(".pdiparams").unlink()
+    arrays = {f"input/{spec.name}": evaluation[spec.name] for spec in settings.inputs}
+    arrays.update({f"output/{k}": array for k, array in enumerate(outputs)})
+    if LABEL in evaluation:
+        arrays[LABEL] = evaluation[LABEL]
+    save_npz(tools.folder / "reference.npz", arrays)
+    if calibration is not None:
+        save_npz(tools.folder / "calibration.npz", {k: v for k, v in calibration.items() if k != LABEL})
+    return Artifact(tools.folder, {
+        "device": device, "outputs": names, "samples": len(next(iter(evaluation.values()))),
+        "calibration_samples": 0 if calibration is None else len(next(iter(calibration.values()))),
+        "model_sha256": sha256(raw), "weights_sha256": sha256(prefix.with_suffix(".pdiparams")),
+        "evaluation_sha256": _hash(evaluation), "calibration_sha256": None if calibration is None else _hash(calibration),
+        "repairs": repairs, "rewrites": rewrites, "read": sorted(read | declared),
+        "parameters_bytes": prefix.with_suffix(".pdiparams").stat().st_size,
+    })
+
+
+def _model(folder: Path, settings: IngestSettings, prefix: Path, read: set[str]) -> set[str]:
+    """Put the fp32 program at `prefix`; returns the files it was made from that Python did not open."""
+    paddle_backend.seed(settings.seed)
+    if settings.factory is not None:
+        factory = load_function(settings.factory, folder)
+        paddle_backend.export(factory, settings.inputs, prefix, f"model factory {settings.factory}")
+        return set()
+    program = folder / str(settings.program)
+    params = folder / settings.params if settings.params else program.with_suffix(".pdiparams")
+    loaded = programs.load(program)
+    declared = {name: dims for name, dims, _ in programs.feeds(loaded)}
+    wanted = {spec.name for spec in settings.inputs}
+    if set(declared) != wanted:
+        raise DataError(f"{program}: its inputs are {', '.join(sorted(declared))}; the recipe declares "
+                        f"{', '.join(sorted(wanted))}", try_="name the program's inputs under [inputs]")
+    shutil.copyfile(program, prefix.with_suffix(".pdmodel"))
+    if params.exists():
+        shutil.copyfile(params, prefix.with_suffix(".pdiparams"))
+    elif any(var.persistable and var.name not in ("feed", "fetch") for var in loaded.blocks[0].vars):
+        raise ModelError(f"{params}: is missing, and should hold the weights of {program.name}")
+    else:
+        prefix.with_suffix(".pdiparams").touch()
+    return {str(program.resolve()), str(params.resolve())} if params.exists() else {str(program.resolve())}
+
+
+def _reference(
+    prefix: Path, samples: Mapping[str, Array], inputs: tuple[TensorSpec, ...]
+) -> tuple[list[Array], str, list[str]]:
+    with paddle_backend.Program(prefix) as runner:
+        parts = [list(runner.infer(feed).values()) for feed in batches(samples, inputs, BATCH)]
+    outputs = [np.concatenate([part[k] for part in parts]) if parts[0][k].ndim else parts[0][k]
+               for k in range(len(runner.outputs))]
+    for name, array in zip(runner.outputs, outputs, strict=True):
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ModelError(f"reference: output {name!r} of the fp32 model holds NaN or infinity",
+                             try_="check the weights and the evaluation inputs; nothing can be compared with NaN")
+    return outputs, paddle_backend.device_name(), list(runner.outputs)
+
+
+def _hash(samples: Mapping[str, Array]) -> str:
+    return hashlib.sha256(pack_npz(samples)).hexdigest()
