@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy.typing as npt
@@ -18,19 +15,6 @@ from edgeflow.core.errors import CompressFailed
 Array = npt.NDArray[Any]
 QUANTISABLE = ("conv2d", "depthwise_conv2d", "conv2d_transpose", "mul", "matmul", "matmul_v2")
 """Ops with an int8 kernel on ARM. Source: Paddle-Lite v2.13-rc lite/kernels/arm, PRECISION(kInt8) registrations."""
-
-
-def paddleslim_quant() -> Any:
-    """The package `paddleslim.quant`.
-
-    It imports OpenCV for parts that are not used here, and OpenCV wants a libGL that servers lack: an empty module
-    stands in where the real one cannot be loaded.
-    """
-    try:
-        importlib.import_module("cv2")
-    except ImportError:
-        sys.modules["cv2"] = ModuleType("cv2")
-    return need("paddleslim.quant", "build")
 
 
 def quantise(
@@ -48,7 +32,7 @@ def quantise(
         BackendMissing: paddleslim is not installed.
     """
     paddle = paddle_backend.paddle()
-    slim = paddleslim_quant()
+    slim = need("paddleslim.quant", "build")
     paddle.enable_static()
     place = paddle.CUDAPlace(0) if paddle_backend.has_gpu() else paddle.CPUPlace()
     executor = paddle.static.Executor(place)

@@ -12,6 +12,7 @@ from edgeflow.core.errors import EdgeflowError
 
 COMMANDS = {
     "init": "init", "doctor": "doctor", "targets": "targets", "build": "build", "verify": "verify", "run": "run",
+    "inspect": "inspect", "diff": "diff", "match": "match", "export": "export",
 }
 
 

@@ -41,6 +41,7 @@ class Segment:
     outputs: Mapping[str, Value]
     model: onnx.ModelProto | None
     trace: tuple[Result, ...]
+    shapes: Mapping[tuple[int, int], Mapping[str, tuple[tuple[int, ...], ...]]]
 
 
 def body(model: Model) -> tuple[Op, ...]:
@@ -111,6 +112,9 @@ class Lowerer:
         self.ops = body(model)
         self.weights = Weights(model)
         self.needed = needed_after(model, self.ops)
+        plain = model.blocks[0].operations
+        self._place = [i for i, op in enumerate(plain) if op.type not in ("feed", "fetch")]
+        self._shapes: dict[tuple[int, int], dict[str, tuple[tuple[int, ...], ...]]] = {}
 
     def segment(self, start: int, live: Mapping[str, Value], *, trace: bool = False) -> Segment:
         """Lower ops from `start` with the variables in `live` as graph inputs, or constants where known.
@@ -119,6 +123,7 @@ class Lowerer:
             NeedValue: the very first op needs the content of a live variable; give it as a constant.
         """
         graph, env, results = Graph(), {}, []
+        self._shapes = {}
         for name, value in live.items():
             env[name] = value if value.const is None else graph.constant(
                 value.const, value.storage, biased=value.dtype == "int8")
@@ -128,6 +133,7 @@ class Lowerer:
                 break
             step = Step(graph, op, env, self.weights, self._run_block, self.npu)
             try:
+                given = self._shapes_of(step, op.inputs)
                 LOWERINGS[op.type](step)
             except NeedValue:
                 if end == start:
@@ -140,6 +146,7 @@ class Lowerer:
                     if value.dtype == "float32" and value.const is None:
                         env[name] = step.written[name] = round16(graph, value)
             results += [Result(end, op.type, name, value) for name, value in step.written.items()]
+            self._shapes[0, self._place[end]] = {**given, **self._shapes_of(step, op.outputs)}
             end += 1
         outputs = {name: env[name] for name in sorted(self.needed[end]) if name in env}
         return self._finish(graph, start, end, live, outputs, results, trace=trace)
@@ -154,17 +161,29 @@ class Lowerer:
         read = {name for node in graph.nodes for name in node.input}
         inputs = tuple(v for v in fed.values() if v.name in read)
         onnx_model = graph.build(inputs, computed) if computed else None
-        return Segment(start, end, inputs, outputs, onnx_model, tuple(results))
+        return Segment(start, end, inputs, outputs, onnx_model, tuple(results), self._shapes)
+
+    def _shapes_of(self, step: Step, arguments: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[tuple[int, ...], ...]]:
+        """Shapes of an op's variables by parameter; of weights as the file has them."""
+        found = {}
+        for parameter, names in arguments.items():
+            shapes = [step.env[name].shape if name in step.env
+                      else self.model.parameters[name].dims if name in self.model.parameters else () for name in names]
+            if shapes:
+                found[parameter] = tuple(shapes)
+        return found
 
     def _run_block(self, outer: Step, index: int) -> None:
         """Lower the block of a subgraph op in the same graph and scope."""
         if not 0 < index < len(self.model.blocks):
             raise NbError(f"subgraph: sub_block is {index}, the file has blocks 1 to {len(self.model.blocks) - 1}")
-        for op in self.model.blocks[index].operations:
+        for position, op in enumerate(self.model.blocks[index].operations):
             if op.type == "subgraph":
                 raise NbError(f"block {index} holds a subgraph, and should hold plain ops")
             step = NestedStep(outer.g, op, outer.env, self.weights, self._run_block, self.npu)
+            given = self._shapes_of(step, op.inputs)
             LOWERINGS[op.type](step)
+            self._shapes[index, position] = {**given, **self._shapes_of(step, op.outputs)}
             for parameter, names in op.outputs.items():
                 for i, name in enumerate(names):
                     if name in step.written and step.written[name].dtype == "float32":

@@ -53,7 +53,8 @@ class Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
-        self._pool.shutdown(wait=False, kill_workers=True)
+        # Idle workers leave by themselves; after an error one may still be busy, and is stopped.
+        self._pool.shutdown(wait=True, kill_workers=kind is not None)
 
 
 def stage_in_worker(

@@ -1,0 +1,28 @@
+"""edgeflow export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("export")
+@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Shape of an input with open dimensions.")
+@click.option("--npu", type=click.Choice(["float32", "float16", "uint8"]), default="float32", show_default=True,
+              help="Arithmetic of NPU subgraphs.")
+def command(model: Path, out: Path, shapes: tuple[str, ...], npu: str) -> None:
+    """Write MODEL.nb's computation as a standard ONNX file, with the arithmetic of the ARM kernels.
+
+    Example: edgeflow export model.nb model.onnx --shape image=1,3,224,224
+    """
+    from edgeflow.cli.shapes import parse_shapes
+    from edgeflow.core.files import write_atomic
+    from edgeflow.emulate import Emulator
+
+    with Emulator(model, npu=npu) as runner:
+        exported = runner.export(parse_shapes(shapes))
+    write_atomic(out, exported.SerializeToString(deterministic=True))
+    click.echo(f"{out}: {len(exported.graph.node)} nodes, opset {exported.opset_import[0].version}", err=True)

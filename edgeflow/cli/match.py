@@ -1,0 +1,39 @@
+"""edgeflow match."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("match")
+@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("library", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def command(model: Path, library: Path, as_json: bool) -> None:
+    """Say whether LIBRARY.so, a Paddle Lite runtime of any architecture, can run MODEL.nb. It is read, never loaded.
+
+    Exit code 0: pass or warn; 3: refuse.
+
+    Example: edgeflow match model.nb libpaddle_light_api_shared.so
+    """
+    from edgeflow.nb.match import match, read_library
+    from edgeflow.nb.read import read
+
+    found = match(read(model), read_library(library))
+    if as_json:
+        import json
+
+        click.echo(json.dumps({
+            "verdict": found.verdict, "machine": found.library.machine, "versions": found.library.versions,
+            "kernels": len(found.library.kernels), "reasons": [{"level": r.level, "text": r.text} for r in found.reasons]},
+            indent=1))
+    else:
+        versions = ", ".join(found.library.versions) or "no version named"
+        click.echo(f"library: {found.library.machine}, {versions}, {len(found.library.kernels)} kernels named")
+        for reason in found.reasons:
+            click.echo(f"{reason.level}: {reason.text}")
+        click.echo(found.verdict)
+    if found.verdict == "refuse":
+        raise SystemExit(3)
