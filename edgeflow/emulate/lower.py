@@ -23,7 +23,7 @@ float16: every result rounded to float16 (Kirin); uint8: every tensor with a sca
 
 @dataclass(frozen=True)
 class Result:
-    """A variable as it stood after one op."""
+    """A variable as it stood after one op; `index` is the op's position in block 0, feed and fetch counted."""
 
     index: int
     op_type: str
@@ -113,7 +113,7 @@ class Lowerer:
         self.weights = Weights(model)
         self.needed = needed_after(model, self.ops)
         plain = model.blocks[0].operations
-        self._place = [i for i, op in enumerate(plain) if op.type not in ("feed", "fetch")]
+        self.place = [i for i, op in enumerate(plain) if op.type not in ("feed", "fetch")]
         self._shapes: dict[tuple[int, int], dict[str, tuple[tuple[int, ...], ...]]] = {}
 
     def segment(self, start: int, live: Mapping[str, Value], *, trace: bool = False) -> Segment:
@@ -145,8 +145,8 @@ class Lowerer:
                 for name, value in step.written.items():
                     if value.dtype == "float32" and value.const is None:
                         env[name] = step.written[name] = round16(graph, value)
-            results += [Result(end, op.type, name, value) for name, value in step.written.items()]
-            self._shapes[0, self._place[end]] = {**given, **self._shapes_of(step, op.outputs)}
+            results += [Result(self.place[end], op.type, name, value) for name, value in step.written.items()]
+            self._shapes[0, self.place[end]] = {**given, **self._shapes_of(step, op.outputs)}
             end += 1
         outputs = {name: env[name] for name in sorted(self.needed[end]) if name in env}
         return self._finish(graph, start, end, live, outputs, results, trace=trace)

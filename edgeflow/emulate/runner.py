@@ -25,7 +25,7 @@ SESSIONS_MAX = 64
 
 @dataclass(frozen=True)
 class Intermediate:
-    """What one op of the .nb wrote; `dtype` is int8 where the array holds quantised steps."""
+    """What one op of the .nb wrote; int8 arrays hold quantised steps. `index` is the op's position in block 0."""
 
     index: int
     op_type: str
@@ -198,7 +198,7 @@ class Emulator:
             for name, array in zip(op.outputs.get(parameter, ()), results, strict=False):
                 arrays[name], labels[name] = array, str(array.dtype)
                 if seen is not None:
-                    seen.append(Intermediate(position, op.type, name, array))
+                    seen.append(Intermediate(self._lowerer.place[position], op.type, name, array))
 
 
 def _plain(array: Array, dtype: str) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,7 +19,16 @@ FAMILY = {"depthwise_conv2d": "conv2d", "sparse_conv2d": "conv2d", "mul": "fc", 
           "fusion_elementwise_add_activation": "elementwise_add", "fusion_elementwise_mul_activation": "elementwise_mul",
           "fusion_elementwise_sub_activation": "elementwise_sub", "fusion_elementwise_div_activation": "elementwise_div"}
 FUSION = ("with_act", "act_type", "activation_type", "fuse_relu")
-IGNORED = ("op_callstack", "op_namescope", "op_role", "op_role_var", "op_device", "with_quant_attr")
+IGNORED = frozenset((
+    "op_callstack", "op_namescope", "op_role", "op_role_var", "op_device", "with_quant_attr", "is_test", "bit_length",
+    "quantization_type", "activation_bits", "use_addto", "use_cudnn", "use_mkldnn", "use_quantizer", "mkldnn_data_type",
+    "exhaustive_search", "workspace_size_MB", "force_fp32_output", "fuse_beta", "fuse_alpha", "fuse_activation",
+    "fuse_residual_connection", "fuse_relu_before_depthwise_conv", "Scale_in", "Scale_out", "Scale_x", "Scale_y",
+    "Scale_in_eltwise", "Scale_weights", "out_threshold", "inplace",
+))
+"""Left over from training and other engines; no Paddle Lite kernel reads them."""
+
+SCALE = re.compile(r"(.+?)\d+_scale")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +203,8 @@ def _surroundings(model: Model, graph: Sequence[Node]) -> dict[int, Any]:
 
 
 def _attributes(op: Op) -> list[tuple[str, Any]]:
-    return sorted((name, a.value) for name, a in op.attributes.items() if name not in IGNORED)
+    return sorted((name, a.value) for name, a in op.attributes.items()
+                  if name not in IGNORED and not name.endswith("_threshold"))
 
 
 def _op_changes(a: Node, b: Node) -> list[str]:
@@ -213,9 +224,15 @@ def _op_changes(a: Node, b: Node) -> list[str]:
         changes.append("bias fused in" if has else "bias no longer fused in")
     left, right = dict(_attributes(a.op)), dict(_attributes(b.op))
     for name in sorted(left.keys() | right.keys()):
-        if name in (KERNEL_ATTRIBUTE, "sub_block", *FUSION) or left.get(name) == right.get(name):
+        if name in (KERNEL_ATTRIBUTE, "sub_block", "enable_int8", *FUSION) or left.get(name) == right.get(name):
             continue
+        if SCALE.fullmatch(name) and (name in left) != (name in right):
+            continue  # said once, below
         changes.append(f"{name}: {_short(left.get(name))} -> {_short(right.get(name))}")
+    was, now = (bool(d.get("enable_int8")) for d in (left, right))
+    if was != now:
+        scales = sorted({m[1] for name in (right if now else left) if (m := SCALE.fullmatch(name))})
+        changes.append(f"{'quantised' if now else 'no longer quantised'} (scales of {', '.join(scales)})")
     return changes
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from edgeflow import nb
 from edgeflow.core.artifact import Artifact
 from edgeflow.core.drift import finite
 from edgeflow.core.errors import DataError
@@ -15,6 +16,8 @@ from edgeflow.core.files import sha256, storage
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target
+from edgeflow.graph.layermap import as_table, layer_map
+from edgeflow.graph.program import load
 from edgeflow.pipeline.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
 from edgeflow.pipeline.recipe import Recipe
 from edgeflow.report.html import page
@@ -33,7 +36,8 @@ def check_and_report(
     npu = target.precision.npu_arithmetic if target.uses_npu else "float32"
     verdict = verify(model, load_reference(reference), recipe.verify_settings(target), npu=npu, folder=recipe.folder,
                      not_checked=(HOST_ONLY,))
-    table = manifest(recipe, target, ingested, compressed, converted, reference)
+    layers = as_table(layer_map(nb.read(model), load(ingested.folder / "model.pdmodel")))
+    table = manifest(recipe, target, ingested, compressed, converted, reference, layers)
     report = report_table(verdict, table)
     with storage(folder):
         (folder / MANIFEST).write_bytes(dump(table))
