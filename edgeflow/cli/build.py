@@ -10,7 +10,7 @@ import click
 @click.command("build")
 @click.argument("recipe", type=click.Path(path_type=Path), default=".")
 @click.option("--target", "-t", "targets", multiple=True, required=True, help="A target's name, or a .toml; repeatable.")
-@click.option("--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Results and cache go here instead of build/.")
+@click.option("--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Where results and cache go; default build/.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
 def command(recipe: Path, targets: tuple[str, ...], build_dir: Path | None, as_json: bool) -> None:
     """Build RECIPE for each target: ingest, compress, convert, verify.

@@ -23,4 +23,4 @@ def command(as_json: bool) -> None:
     for name, version in found["installed"].items():
         click.echo(f"{name:<18} {version}")
     for stage, problem in found["stages"].items():
-        click.echo(f"{stage:<18} {'can run' if not problem else problem}")
+        click.echo(f"{stage:<18} {problem or 'can run'}")

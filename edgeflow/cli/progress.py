@@ -7,7 +7,6 @@ import threading
 import time
 from types import TracebackType
 
-
 SPINNER = "|/-\\"
 
 

@@ -26,7 +26,7 @@ def pack_npz(arrays: Mapping[str, Array]) -> bytes:
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(arrays):
             member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+            np.lib.format.write_array(member, np.ascontiguousarray(arrays[name]), allow_pickle=False)  # type: ignore[no-untyped-call]
             info = zipfile.ZipInfo(f"{name}.npy", EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, member.getvalue(), compresslevel=1)
@@ -73,8 +73,8 @@ def load_npy(source: Any, where: str) -> Array:
     try:
         if isinstance(source, (str, Path)):
             with open(source, "rb") as stream:
-                return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
-        return np.asarray(np.lib.format.read_array(source, allow_pickle=False))
+                return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))  # type: ignore[no-untyped-call]
+        return np.asarray(np.lib.format.read_array(source, allow_pickle=False))  # type: ignore[no-untyped-call]
     except zipfile.BadZipFile:
         raise
     except (OSError, ValueError, EOFError, MemoryError, OverflowError, SyntaxError, zipfile.error) as err:

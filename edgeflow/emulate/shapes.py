@@ -47,4 +47,4 @@ def trace_shapes(
         return None, f"{need.name!r} decides shapes and is known only at run time"
     if segment.end < len(lowerer.ops):
         return None, f"shapes after {lowerer.ops[segment.end].type} depend on data"
-    return dict(segment.shapes), ""
+    return {place: dict(found) for place, found in segment.shapes.items()}, ""

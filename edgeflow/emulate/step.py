@@ -50,14 +50,14 @@ def _dequantise(array: Array, scale: Array, op: Op, name: str) -> Array:
     Source: Paddle-Lite lite/api/light_api.cc DequantizeWeight, v2.13-rc.
     """
     if scale.size == 1:
-        return array.astype(np.float32) * scale.reshape(())
+        return np.asarray(array.astype(np.float32) * scale.reshape(()))
     axis = next((i for i in ((0, array.ndim - 1) if "conv" in op.type else (array.ndim - 1, 0))
                  if array.shape[i] == scale.size), None)
     if axis is None:
         raise NbError(f"{op.type}: {name!r} {list(array.shape)} has {scale.size} scales, which fit none of its axes")
     shape = [1] * array.ndim
     shape[axis] = -1
-    return array.astype(np.float32) * scale.reshape(shape)
+    return np.asarray(array.astype(np.float32) * scale.reshape(shape))
 
 
 class Step:
@@ -132,7 +132,14 @@ class Step:
         names = self.op.inputs.get(parameter, ())
         if not names:
             return None
-        return [int(np.ravel(self.known(parameter, i))[0]) for i in range(len(names))]
+        return [int(self.known_numbers(parameter, i)[0]) for i in range(len(names))]
+
+    def known_numbers(self, parameter: str, index: int = 0) -> Array:
+        """Like `known`, flat, for an input that must be there."""
+        array = self.known(parameter, index)
+        if array is None or array.size == 0:
+            raise NbError(f"{self.op.type}: input {parameter!r} is missing")
+        return np.ravel(array)
 
     def scale(self, name: str) -> Array:
         """A quantisation scale attribute as float32[n].

@@ -84,8 +84,7 @@ def layer_map(model: Model, program: Any) -> list[Mapped]:
     for node in graph:
         if node.op.type == "feed":
             held[node.writes[0]] = node.op.outputs["Out"][0]
-    found = [_map(node, model, source, held, readers) for node in graph if node.op.type not in ("feed", "fetch")]
-    return found
+    return [_map(node, model, source, held, readers) for node in graph if node.op.type not in ("feed", "fetch")]
 
 
 def _map(node: Node, model: Model, source: _Source, held: dict[str, str], readers: dict[str, list[Node]]) -> Mapped:

@@ -264,9 +264,9 @@ def _weight_pairs(before: Model, a: Node, after: Model, b: Node) -> dict[tuple[s
 
 
 def _weight_change(x: Parameter, a: Node, y: Parameter, b: Node) -> WeightChange | None:
-    if x.dtype == y.dtype and x.dims == y.dims and x.data == y.data:
-        if x.dtype.name != "INT8" or _scale_of(x, a) == _scale_of(y, b):
-            return None
+    same_bytes = x.dtype == y.dtype and x.dims == y.dims and x.data == y.data
+    if same_bytes and (x.dtype.name != "INT8" or _scale_of(x, a) == _scale_of(y, b)):
+        return None
     what = []
     if x.dtype != y.dtype:
         what.append(f"{x.dtype.numpy_name} -> {y.dtype.numpy_name}")

@@ -221,7 +221,7 @@ def new_attributes(case: Case) -> Iterator[Finding]:
     for node in case.graph:
         names = [name for name, a in node.op.attributes.items() if a.type in NEW_ATTRIBUTES]
         if names:
-            yield Finding("NB112", "warning", place(node), f"attributes {', '.join(names[:SHOWN])} are of types that came with 2.13",
+            yield Finding("NB112", "warning", place(node), f"{', '.join(names[:SHOWN])} are of types that came with 2.13",
                           "use a Paddle Lite library of version 2.13 on the device")
 
 

@@ -116,7 +116,7 @@ class _Flow:
 
         with self._guard:
             if kind not in self._workers:
-                modules = ("paddle", "edgeflow.stages.ingest")
+                modules: tuple[str, ...] = ("paddle", "edgeflow.stages.ingest")
                 if kind == "compress":
                     modules = ("paddle", "edgeflow.stages.compress", "edgeflow.backends.slim", "paddleslim.quant")
                 count = 1 if kind == "ingest" else max(1, min(os.cpu_count() or 1, 4))

@@ -65,7 +65,7 @@ def report_table(verdict: Verdict, table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits | None = None,
-                metric: str | None = None) -> tuple[Verdict, dict[str, Any]]:
+                metric: str | None = None, on: str = "emulator") -> tuple[Verdict, dict[str, Any]]:
     """Verify a .nb from files alone: the manifest and reference beside it, or a reference given.
 
     Returns:
@@ -88,7 +88,7 @@ def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits 
         settings = replace(settings, limits=settings.limits.overridden(limits))
     if metric is not None:
         settings = replace(settings, metric=metric)
-    verdict = verify(model, load_reference(source), settings, npu=npu, folder=_recipe_folder(model),
+    verdict = verify(model, load_reference(source), settings, on=on, npu=npu, folder=_recipe_folder(model),
                      not_checked=(HOST_ONLY,))
     report = report_table(verdict, table)
     report["limits"] = {k: getattr(settings.limits, k) for k in settings.limits.__slots__}

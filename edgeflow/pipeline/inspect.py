@@ -73,7 +73,8 @@ def lines(found: Inspection) -> str:
         f"inputs: {'; '.join(f'{t.name} {t.dtype}{list(t.shape or ())}' for t in s.inputs)}",
         f"outputs: {', '.join(s.outputs)}",
         f"ops: {s.ops} ({', '.join(f'{n} on {t}' for t, n in s.targets.items())})",
-        f"parameters: {s.parameters} tensors, {size(s.parameter_bytes)} ({', '.join(f'{n} {d}' for d, n in s.parameter_dtypes.items())})",
+        f"parameters: {s.parameters} tensors, {size(s.parameter_bytes)} "
+        f"({', '.join(f'{n} {d}' for d, n in s.parameter_dtypes.items())})",
         f"activations: {size(s.activation_bytes)} in storage slots" if s.activation_bytes is not None
         else f"activations: unknown, {found.shapes_unknown}",
         f"MACs: {s.macs:,}" if s.macs is not None else f"MACs: unknown, {found.shapes_unknown}",

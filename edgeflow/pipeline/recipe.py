@@ -122,9 +122,10 @@ def _check(recipe: Recipe, path: Path) -> None:
         raise RecipeError(f"{path}: declares no inputs", try_="[inputs.image] with shape = [-1, 3, 224, 224]")
     for name, spec in recipe.inputs.items():
         if not spec.shape or any(dim == 0 or dim < -1 for dim in spec.shape):
-            raise RecipeError(f"{path} [inputs.{name}]: shape is {list(spec.shape)}; dimensions should be positive, or -1 for any")
+            raise RecipeError(f"{path} [inputs.{name}]: shape is {list(spec.shape)}; dimensions should be above 0, or -1")
         if spec.dtype not in DTYPES:
             raise RecipeError(f"{path} [inputs.{name}]: dtype {spec.dtype!r}; {near(spec.dtype, DTYPES, 'one of')}")
-    if recipe.metric and recipe.metric.name not in METRIC_NAMES and ".py:" not in recipe.metric.name:
-        raise RecipeError(f"{path} [metric]: {recipe.metric.name!r} is unknown; {near(recipe.metric.name, METRIC_NAMES, 'metrics')}",
+    metric = recipe.metric.name if recipe.metric else METRIC_NAMES[0]
+    if metric not in METRIC_NAMES and ".py:" not in metric:
+        raise RecipeError(f"{path} [metric]: {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}",
                           try_='name = "top1", or name = "metric.py:function"')

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 from typing import Any
 
-STYLE = """
-:root{color-scheme:light dark;--ink:#1b1f24;--soft:#5b6672;--line:#d8dee4;--paper:#fff;--good:#1a7f37;--bad:#cf222e;--bar:#0969da}
-@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9aa7b4;--line:#30363d;--paper:#0d1117;--good:#3fb950;--bad:#f85149;--bar:#4493f8}}
-*{box-sizing:border-box}body{margin:0 auto;padding:1rem;max-width:60rem;background:var(--paper);color:var(--ink);font:16px/1.5 system-ui,sans-serif}
-h1{font-size:1.4rem;margin:.2rem 0}h2{font-size:1.05rem;margin:1.6rem 0 .4rem}.soft{color:var(--soft)}
-.verdict{display:inline-block;padding:.1rem .7rem;border-radius:1rem;color:#fff;font-weight:600}.pass{background:var(--good)}.fail{background:var(--bad)}
-.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}th,td{padding:.35rem .6rem;border-bottom:1px solid var(--line);text-align:right;white-space:nowrap}
-th:first-child,td:first-child{text-align:left}code{font-size:.85em;overflow-wrap:anywhere}li{margin:.2rem 0}
-.bar{height:.8rem;background:var(--bar);border-radius:.2rem;min-width:2px}.bars{display:grid;grid-template-columns:max-content 1fr max-content;gap:.3rem .7rem;align-items:center}
-"""
+STYLE = Path(__file__).with_name("style.css")
 
 
 def page(report: Mapping[str, Any]) -> str:
@@ -25,7 +17,7 @@ def page(report: Mapping[str, Any]) -> str:
     parts = [
         "<!doctype html><html lang=en><head><meta charset=utf-8>",
         '<meta name=viewport content="width=device-width,initial-scale=1">',
-        f"<title>{escape(title)}: {verdict[1]}</title><style>{STYLE}</style></head><body>",
+        f"<title>{escape(title)}: {verdict[1]}</title><style>{STYLE.read_text(encoding="utf-8")}</style></head><body>",
         f"<p class=soft>edgeflow</p><h1>{escape(title)} <span class='verdict {verdict[0]}'>{verdict[1]}</span></h1>",
         f"<p>{escape(_summary(report))}</p>", _broken(report), _metric(report), _outputs(report), _provenance(report),
         "</body></html>\n",
@@ -78,4 +70,5 @@ def _provenance(report: Mapping[str, Any]) -> str:
     ]
     rows = "".join(f"<li>{escape(k)}: <code>{escape(str(v))}</code></li>" for k, v in facts if v)
     missing = "".join(f"<li>{escape(text)}</li>" for text in report["not_checked"])
-    return f"<h2>Where the numbers come from</h2><ul>{rows}</ul><h2>Not checked</h2><ul>{missing or '<li>nothing left out</li>'}</ul>"
+    return (f"<h2>Where the numbers come from</h2><ul>{rows}</ul>"
+            f"<h2>Not checked</h2><ul>{missing or '<li>nothing left out</li>'}</ul>")

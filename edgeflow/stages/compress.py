@@ -11,6 +11,7 @@ from edgeflow.core.errors import CompressFailed, DataError
 from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target
 
+
 def compress(source: Artifact, target: Target, settings: CompressSettings, tools: Tools) -> Artifact:
     """Quantise for int8 targets; pass float programs on as they are.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+
 from edgeflow import nb
 from edgeflow.backends import opt
 from edgeflow.core.artifact import Artifact, Tools

@@ -43,7 +43,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     """
     prefix = tools.folder / MODEL
     with files_read() as read:
-        declared = _model(source.folder, settings, prefix, read)
+        declared = _model(source.folder, settings, prefix)
         evaluation = load_samples(settings.evaluation, source.folder, settings.inputs, "evaluation")
         calibration = None
         if settings.calibration is not None:
@@ -74,7 +74,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     })
 
 
-def _model(folder: Path, settings: IngestSettings, prefix: Path, read: set[str]) -> set[str]:
+def _model(folder: Path, settings: IngestSettings, prefix: Path) -> set[str]:
     """Put the fp32 program at `prefix`; returns the files it was made from that Python did not open."""
     paddle_backend.seed(settings.seed)
     if settings.factory is not None:

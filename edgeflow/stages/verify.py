@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from edgeflow.core.functions import load_function
 from edgeflow.core.metrics import METRICS
 from edgeflow.core.samples import LABEL, batches
 from edgeflow.core.settings import DriftLimits, VerifySettings
+from edgeflow.core.tensors import TensorSpec
 from edgeflow.emulate import Emulator
 
 ELEMENTS_A_CALL = 1 << 20
@@ -91,42 +92,67 @@ def load_reference(path: Path) -> Reference:
     return Reference(inputs, found, arrays.get(LABEL))
 
 
+class Runner(Protocol):
+    """One loaded model, whatever runs it. Inputs and outputs are keyed by tensor name."""
+
+    name: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[str, ...]
+
+    def infer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once: every input by name, every output by name."""
+
+
+RUNNERS = ("emulator", "paddle-lite")
+
+
 def verify(
-    model: Path, reference: Reference, settings: VerifySettings, *, npu: str = "float32", folder: Path | None = None,
-    not_checked: Sequence[str] = (),
+    model: Path, reference: Reference, settings: VerifySettings, *, on: str = "emulator", npu: str = "float32",
+    folder: Path | None = None, not_checked: Sequence[str] = (),
 ) -> Verdict:
     """Run the .nb on the reference's inputs and judge it.
 
     Args:
+        on: one of RUNNERS.
         npu: arithmetic of NNAdapter subgraphs, from the target.
         folder: where a metric named `file.py:function` is looked for.
 
     Raises:
-        NbError, UnsupportedOps: the file cannot be emulated.
+        NbError, UnsupportedOps: the file cannot be run here.
         DataError: the reference belongs to another model.
     """
+    notes = list(not_checked)
+    if on == "paddle-lite":
+        from edgeflow.backends.paddle_lite import PaddleLite
+
+        with PaddleLite(model) as real:
+            outputs = outputs_of(real, reference)
+            return judge(reference, outputs, real.outputs, settings, real.name, folder=folder, not_checked=notes)
     with Emulator(model, npu=npu) as runner:
-        if len(reference.outputs) != len(runner.outputs):
-            raise DataError(f"{model}: has {len(runner.outputs)} outputs, the reference {len(reference.outputs)}; "
-                            "it belongs to another model")
-        per_sample = sum(int(np.prod(array.shape[1:])) for array in reference.inputs.values())
-        feeds = batches(dict(reference.inputs), _checked(runner, reference), max(ELEMENTS_A_CALL // max(per_sample, 1), 1))
-        parts = [list(runner.infer(feed).values()) for feed in feeds]
-        outputs = [np.concatenate([part[k] for part in parts]) if parts[0][k].ndim else parts[0][k]
-                   for k in range(len(runner.outputs))]
-        names = runner.outputs
-        notes = list(not_checked)
+        outputs = outputs_of(runner, reference)
         if any(op.type == "subgraph" for op in runner.model.blocks[0].operations):
             notes.append(f"NPU subgraphs were computed in {npu} on the host, an approximation: vendors' rounding is not public")
-    return judge(reference, outputs, names, settings, Emulator.name, folder=folder, not_checked=notes)
+        return judge(reference, outputs, runner.outputs, settings, runner.name, folder=folder, not_checked=notes)
 
 
-def _checked(runner: Emulator, reference: Reference) -> Sequence[Any]:
+def outputs_of(runner: Runner, reference: Reference) -> list[Array]:
+    """What a runner makes of the reference's inputs, all samples together, by position.
+
+    Raises:
+        DataError: the reference's inputs or outputs are not this model's.
+    """
+    if len(reference.outputs) != len(runner.outputs):
+        raise DataError(f"the model has {len(runner.outputs)} outputs, the reference {len(reference.outputs)}: "
+                        "it belongs to another model")
     wanted = {spec.name for spec in runner.inputs}
     if wanted != set(reference.inputs):
         raise DataError(f"the model's inputs are {', '.join(sorted(wanted))}, the reference's "
-                        f"{', '.join(sorted(reference.inputs))}; it belongs to another model")
-    return runner.inputs
+                        f"{', '.join(sorted(reference.inputs))}: it belongs to another model")
+    per_sample = sum(int(np.prod(array.shape[1:])) for array in reference.inputs.values())
+    feeds = batches(dict(reference.inputs), runner.inputs, max(ELEMENTS_A_CALL // max(per_sample, 1), 1))
+    parts = [list(runner.infer(feed).values()) for feed in feeds]
+    return [np.concatenate([part[k] for part in parts]) if parts[0][k].ndim else parts[0][k]
+            for k in range(len(runner.outputs))]
 
 
 def judge(

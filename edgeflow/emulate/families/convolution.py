@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -120,7 +121,7 @@ def integer_conv(g: Graph, x: Value, weight: Array, win: Window, groups: int) ->
     ConvInteger takes uint8 around 128 on both sides. A float sum of whole numbers is exact while its
     magnitude stays below 2^24, which the weights alone decide; depthwise layers are faster that way.
     """
-    common = {"strides": win.strides, "pads": win.pads, "dilations": win.dilations, "group": groups,
+    common: dict[str, Any] = {"strides": win.strides, "pads": win.pads, "dilations": win.dilations, "group": groups,
               "kernel_shape": weight.shape[2:]}
     bound = np.abs(weight.astype(np.int64)).reshape(weight.shape[0], -1).sum(axis=1).max(initial=0) * 128
     if groups > 1 and bound < EXACT_FLOAT:
@@ -138,7 +139,7 @@ def conv2d_transpose(step: Step) -> None:
     if x.rank != 4 or len(weight_shape) != 4 or weight_shape[0] != x.shape[1]:
         raise NbError(f"{step.op.type}: input {list(x.shape)} and filter {list(weight_shape)} do not fit")
     win, output_padding = _transpose_window(step, x, weight_shape)
-    common = {"strides": win.strides, "pads": win.pads, "dilations": win.dilations, "group": groups,
+    common: dict[str, Any] = {"strides": win.strides, "pads": win.pads, "dilations": win.dilations, "group": groups,
               "kernel_shape": weight_shape[2:], "output_padding": output_padding}
     channels = weight_shape[1] * groups
     act = fused_activation(step)
@@ -154,8 +155,8 @@ def _transpose_window(step: Step, x: Value, weight: Sequence[int]) -> tuple[Wind
     """Source: Paddle-Lite lite/operators/conv_transpose_op.cc InferShapeImpl, v2.13-rc."""
     win = window(step, x.shape[2:], weight[2:])
     extra = [0, 0]
-    wanted = step.attr("output_size") or ()
-    padding = step.attr("output_padding") or ()
+    wanted: Sequence[int] = step.attr("output_size") or ()
+    padding: Sequence[int] = step.attr("output_padding") or ()
     for axis in range(2):
         size = ((x.shape[2 + axis] - 1) * win.strides[axis] - win.pads[axis] - win.pads[axis + 2]
                 + win.dilations[axis] * (weight[2 + axis] - 1) + 1)
@@ -168,7 +169,7 @@ def _transpose_window(step: Step, x: Value, weight: Sequence[int]) -> tuple[Wind
     return win, (extra[0], extra[1])
 
 
-def _integer_transpose(g: Graph, x: Value, weight: Array, common: dict[str, object]) -> Value:
+def _integer_transpose(g: Graph, x: Value, weight: Array, common: dict[str, Any]) -> Value:
     """Exact sums for a transposed convolution, in float; high and low halves apart where one sum could overflow."""
     # Per output element at most every input channel and tap contributes once.
     bound = np.abs(weight.astype(np.int64)).sum(axis=(0, 2, 3)).max(initial=0) * 128

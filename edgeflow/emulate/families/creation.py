@@ -84,7 +84,7 @@ def size(step: Step) -> None:
 
 
 def range_(step: Step) -> None:
-    start, end, stride = (np.ravel(step.known(name))[0] for name in ("Start", "End", "Step"))
+    start, end, stride = (step.known_numbers(name)[0] for name in ("Start", "End", "Step"))
     if stride == 0 or abs((end - start) / stride) > ELEMENTS_MAX:
         raise NbError(f"range: from {start} to {end} in steps of {stride}")
     array = np.arange(start, end, stride, dtype=start.dtype)
@@ -92,7 +92,7 @@ def range_(step: Step) -> None:
 
 
 def linspace(step: Step) -> None:
-    start, stop, count = (np.ravel(step.known(name))[0] for name in ("Start", "Stop", "Num"))
+    start, stop, count = (step.known_numbers(name)[0] for name in ("Start", "Stop", "Num"))
     if not 0 < count <= ELEMENTS_MAX:
         raise NbError(f"linspace: {count} points")
     array = np.linspace(start, stop, int(count)).astype(start.dtype)

@@ -73,8 +73,8 @@ def multiclass_nms(op: Op, inputs: Inputs) -> Outputs:
     out = np.stack(rows) if rows else np.full((1, 1), -1, np.float32)
     if not rows and op.type == "multiclass_nms3":
         out = np.zeros((0, 6), np.float32)
-    index = np.asarray(index_rows, np.int32).reshape(-1, 1)
-    return {"Out": [out], "Index": [index], "NmsRoisNum": [np.asarray(counts, np.int32)]}
+    indices = np.asarray(index_rows, np.int32).reshape(-1, 1)
+    return {"Out": [out], "Index": [indices], "NmsRoisNum": [np.asarray(counts, np.int32)]}
 
 
 def matrix_nms(op: Op, inputs: Inputs) -> Outputs:
@@ -118,12 +118,12 @@ def matrix_nms(op: Op, inputs: Inputs) -> Outputs:
             "RoisNum": [np.asarray(counts, np.int32)]}
 
 
-def where_index(op: Op, inputs: Inputs) -> Outputs:
+def where_index(_: Op, inputs: Inputs) -> Outputs:
     """Positions of the true elements, int64[count, rank]."""
     return {"Out": [np.argwhere(inputs["Condition"][0]).astype(np.int64)]}
 
 
-def masked_select(op: Op, inputs: Inputs) -> Outputs:
+def masked_select(_: Op, inputs: Inputs) -> Outputs:
     """Elements where the mask is true, in order."""
     return {"Y": [inputs["X"][0][inputs["Mask"][0].astype(bool)]]}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from edgeflow.core.errors import NbError
@@ -63,7 +65,7 @@ def _windowed(step: Step, x: Value, kernel: list[int], kind: str) -> Value:
         raise NbError(f"pool2d: kernel {kernel} is larger than the padded input {list(x.shape)}")
     fill = float(np.finfo(np.float32).min) if kind == "max" else 0.0
     padded = _pad(g, x, begin, ends, fill)
-    common = {"kernel_shape": kernel, "strides": strides}
+    common: dict[str, Any] = {"kernel_shape": kernel, "strides": strides}
     if kind == "max":
         return _crop(g, g.add("MaxPool", padded, **common), outs)
     total = _crop(g, g.add("AveragePool", padded, **common), outs)

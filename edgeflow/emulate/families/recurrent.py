@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from edgeflow.core.errors import NbError
@@ -35,7 +37,7 @@ def rnn(step: Step) -> None:
         kernel, recurrent, bias = _weights(arrays, picks, cells, mode)
         initial = [g.slice(state, [picks[0]], [picks[-1] + 1], [0]) for state in states]
         op_type = mode if mode in ("LSTM", "GRU") else "RNN"
-        extra: dict[str, object] = {"direction": "bidirectional" if directions == 2 else "forward",
+        extra: dict[str, Any] = {"direction": "bidirectional" if directions == 2 else "forward",
                                     "hidden_size": hidden}
         if op_type == "GRU":
             extra["linear_before_reset"] = 1

@@ -61,7 +61,7 @@ def _ratio(size: int, out: int, corners: bool) -> np.float32:
 def _nearest(size: int, out: int, corners: bool) -> Array:
     at = _ratio(size, out, corners) * np.arange(out, dtype=np.float32)
     picked = np.floor(at.astype(np.float64) + 0.5 if corners else at).astype(np.int64)
-    return np.clip(picked, 0, size - 1)
+    return np.asarray(np.clip(picked, 0, size - 1))
 
 
 def _linear(size: int, out: int, corners: bool, mode: int) -> tuple[Array, Array, Array]:
