@@ -69,6 +69,96 @@ def fma(g: Graph, acc: Value, scale: Array, bias: Array | None) -> Value:
     return g.cast(wide, "float32")
 
 
+EXP_MAX = 88.3762626647949
+"""exp_ps clamps its argument to +- this. Source: backends/arm/math/funcs.h c_exp_hi."""
+
+TANH_MAX = 70.00008
+"""act_tanh clamps its argument to +- this. Source: backends/arm/math/activation.cc act_tanh."""
+
+
+def _estimates() -> Array:
+    """What FRECPE gives for a mantissa in [1, 2), by its upper 8 fraction bits.
+
+    Source: Arm Architecture Reference Manual, shared/functions/float/fprecipestimate, RecipEstimate.
+    """
+    mantissa = 2 * np.arange(256, 512) + 1
+    return ((((1 << 19) // mantissa) + 1) // 2 / 512).astype(np.float32)
+
+
+ESTIMATES = _estimates()
+
+
+def divide(g: Graph, a: Value | None, b: Value) -> Value:
+    """a / b as the vector kernels do it (1 / b where a is None): an 8-bit estimate and one Newton step, about 2^-17 off.
+
+    b is positive and finite. Source: Paddle-Lite v2.13-rc backends/arm/math/funcs.h div_ps.
+    """
+    power = g.add("Floor", g.mul(g.add("Log", b), 1 / np.log(2)))
+    unit = g.add("Pow", g.scalar(2.0), g.add("Neg", power))
+    mantissa = g.mul(b, unit)
+    # The logarithm is rounded: next to a power of two the mantissa may fall just outside [1, 2).
+    high = g.cast(g.add("GreaterOrEqual", mantissa, g.scalar(2.0)), "float32")
+    low = g.cast(g.add("Less", mantissa, g.scalar(1.0)), "float32")
+    fix = g.plus(g.add("Sub", low, g.mul(high, 0.5)), 1.0)
+    unit, mantissa = g.mul(unit, fix), g.mul(mantissa, fix)
+    index = g.clip(g.plus(g.add("Floor", g.mul(mantissa, 256.0)), -256.0), 0.0, 255.0)
+    estimate = g.mul(g.add("Gather", g.constant(ESTIMATES), g.cast(index, "int32"), axis=0), unit)
+    reciprocal = g.mul(g.add("Sub", g.scalar(2.0), g.mul(b, estimate)), estimate)
+    return reciprocal if a is None else g.mul(a, reciprocal)
+
+
+def vector_part(g: Graph, approximate: Value, exact: Value, inner: int) -> Value:
+    """Kernels take four elements at a time of every `inner` and the rest one by one, exactly."""
+    if inner % 4 == 0:
+        return approximate
+    position = np.arange(int(np.prod(exact.shape))) % inner
+    return g.add("Where", g.constant((position < inner - inner % 4).reshape(exact.shape), "bool"), approximate, exact)
+
+
+def sigmoid(g: Graph, x: Value) -> Value:
+    """Source: activation.cc act_sigmoid."""
+    exact = g.add("Sigmoid", x)
+    size = int(np.prod(x.shape))
+    if size < 4:
+        return exact
+    return vector_part(g, divide(g, None, _one_plus_exp(g, g.add("Neg", x))), exact, size)
+
+
+def swish(g: Graph, x: Value, beta: float) -> Value:
+    """Source: activation.cc act_swish."""
+    scaled = x if beta == 1.0 else g.mul(x, beta)
+    exact = g.mul(x, g.add("Sigmoid", scaled))
+    size = int(np.prod(x.shape))
+    if size < 4:
+        return exact
+    return vector_part(g, divide(g, x, _one_plus_exp(g, g.add("Neg", scaled))), exact, size)
+
+
+def tanh(g: Graph, x: Value) -> Value:
+    """Source: activation.cc act_tanh: (e^x - e^-x) / (e^x + e^-x)."""
+    exact = g.add("Tanh", x)
+    size = int(np.prod(x.shape))
+    if size < 4:
+        return exact
+    bounded = g.clip(x, -TANH_MAX, TANH_MAX)
+    up, down = g.add("Exp", bounded), g.add("Exp", g.add("Neg", bounded))
+    return vector_part(g, divide(g, g.add("Sub", up, down), g.plus(up, down)), exact, size)
+
+
+def softmax(g: Graph, x: Value, axis: int) -> Value:
+    """Source: kernels/arm/softmax_compute.cc: estimates where what lies behind the axis is a multiple of four."""
+    inner = int(np.prod(x.shape[axis + 1:]))
+    if inner % 4 or x.dtype != "float32":
+        return g.add("Softmax", x, axis=axis)
+    powers = g.add("Exp", g.add("Sub", x, g.reduce("ReduceMax", x, [axis], keep=True)))
+    total = g.reduce("ReduceSum", powers, [axis], keep=True)
+    return g.mul(powers, divide(g, None, total))
+
+
+def _one_plus_exp(g: Graph, x: Value) -> Value:
+    return g.plus(g.add("Exp", g.clip(x, -EXP_MAX, EXP_MAX)), 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Activation:
     """A fused activation with its parameters in the units of the values it sees."""
@@ -135,11 +225,11 @@ def activate(g: Graph, v: Value, act: Activation, *, step_size: float = 1.0, pre
     if act.kind == "hard_sigmoid":
         return g.clip(g.plus(g.mul(v, act.slope), act.offset), 0.0, 1.0)
     if act.kind == "sigmoid":
-        return g.add("Sigmoid", v)
-    if act.kind == "tanh":
-        return g.add("Tanh", v)
+        return sigmoid(g, v)
+    if act.kind == "tanh":  # Source: funcs.h vactive_f32<kTanh>
+        return g.plus(g.mul(divide(g, None, _one_plus_exp(g, g.mul(v, -2.0))), 2.0), -1.0)
     if act.kind in ("swish", "silu"):
-        return g.mul(v, g.add("Sigmoid", v if act.beta == 1.0 else g.mul(v, act.beta)))
+        return swish(g, v, act.beta)
     if act.kind == "abs":
         return g.add("Abs", v)
     if act.kind == "elu":

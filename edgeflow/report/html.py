@@ -14,10 +14,11 @@ def page(report: Mapping[str, Any]) -> str:
     """The whole page of one build's report.json."""
     verdict = ("pass", "PASS") if report["passed"] else ("fail", "FAIL")
     title = f"{report.get('name') or 'model'} on {report.get('target') or 'a target'}"
+    style = STYLE.read_text(encoding="utf-8")
     parts = [
         "<!doctype html><html lang=en><head><meta charset=utf-8>",
         '<meta name=viewport content="width=device-width,initial-scale=1">',
-        f"<title>{escape(title)}: {verdict[1]}</title><style>{STYLE.read_text(encoding="utf-8")}</style></head><body>",
+        f"<title>{escape(title)}: {verdict[1]}</title><style>{style}</style></head><body>",
         f"<p class=soft>edgeflow</p><h1>{escape(title)} <span class='verdict {verdict[0]}'>{verdict[1]}</span></h1>",
         f"<p>{escape(_summary(report))}</p>", _broken(report), _metric(report), _outputs(report), _provenance(report),
         "</body></html>\n",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edgeflow.core.errors import NbError
+from edgeflow.emulate import arm
 from edgeflow.emulate.arm import HALF_BELOW, activate, fused_activation
 from edgeflow.emulate.graph import Graph, Value
 from edgeflow.emulate.step import Lowering, Step
@@ -25,8 +26,7 @@ def _formula(formula: Callable[[Graph, Value], Value]) -> Lowering:
 
 
 def swish(step: Step) -> None:
-    g, x, beta = step.g, step.x("X"), float(step.attr("beta", 1.0))
-    step.out("Out", g.mul(x, g.add("Sigmoid", x if beta == 1.0 else g.mul(x, beta))))
+    step.out("Out", arm.swish(step.g, step.x("X"), float(step.attr("beta", 1.0))))
 
 
 def leaky_relu(step: Step) -> None:
@@ -160,7 +160,8 @@ def increment(step: Step) -> None:
 
 def softmax(step: Step) -> None:
     axis = int(step.attr("axis", -1))
-    step.out("Out", step.g.add("Softmax", step.x("X"), axis=axis))
+    x = step.x("X")
+    step.out("Out", arm.softmax(step.g, x, axis % x.rank))
 
 
 def log_softmax(step: Step) -> None:
@@ -176,7 +177,7 @@ def _square(g: Graph, x: Value) -> Value:
 
 
 def _silu(g: Graph, x: Value) -> Value:
-    return g.mul(x, g.add("Sigmoid", x))
+    return g.mul(x, g.add("Sigmoid", x))  # this kernel takes two Newton steps: exact
 
 
 def _tanh_shrink(g: Graph, x: Value) -> Value:
@@ -188,15 +189,15 @@ def _softsign(g: Graph, x: Value) -> Value:
 
 
 NODES = {
-    "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "abs": "Abs", "negative": "Neg", "exp": "Exp", "log": "Log",
+    "relu": "Relu", "abs": "Abs", "negative": "Neg", "exp": "Exp", "log": "Log",
     "sqrt": "Sqrt", "floor": "Floor", "ceil": "Ceil", "reciprocal": "Reciprocal", "sin": "Sin", "cos": "Cos",
     "sign": "Sign", "erf": "Erf", "atan": "Atan", "tan": "Tan", "acos": "Acos", "asin": "Asin", "sinh": "Sinh",
     "cosh": "Cosh", "assign": "Identity", "share_data": "Identity",
 }
 TABLE: dict[str, Lowering] = {
     **{name: _unary(node) for name, node in NODES.items()},
-    "rsqrt": _formula(_rsqrt), "square": _formula(_square), "silu": _formula(_silu), "softsign": _formula(_softsign),
-    "tanh_shrink": _formula(_tanh_shrink), "swish": swish, "leaky_relu": leaky_relu, "elu": elu, "relu6": relu6,
+    "rsqrt": _formula(_rsqrt), "square": _formula(_square), "sigmoid": _formula(arm.sigmoid), "tanh": _formula(arm.tanh), "softsign": _formula(_softsign),
+    "tanh_shrink": _formula(_tanh_shrink), "silu": _formula(_silu), "swish": swish, "leaky_relu": leaky_relu, "elu": elu, "relu6": relu6,
     "relu_clipped": relu_clipped, "thresholded_relu": thresholded_relu, "hard_sigmoid": hard_sigmoid,
     "hard_swish": hard_swish, "gelu": gelu, "softplus": softplus, "mish": mish, "prelu": prelu, "scale": scale,
     "clip": clip, "pow": power, "round": round_half_away, "dropout": dropout, "increment": increment,
