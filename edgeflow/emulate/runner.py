@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -54,6 +54,8 @@ class Emulator:
         self.model = model if isinstance(model, Model) else read(model)
         self.inputs = tuple(self._spec(name) for name in self.model.inputs)
         self.outputs = self.model.outputs
+        # The runtime takes any size that the graph can take, whatever size the file was exported with.
+        self._accepted = tuple(replace(spec, shape=(-1,) * len(spec.shape)) for spec in self.inputs)
         self._lowerer = Lowerer(self.model, npu)
         self._threads = threads
         self._segments: dict[object, tuple[Segment, ort.InferenceSession | None]] = {}
@@ -77,7 +79,7 @@ class Emulator:
         """Run once.
 
         Args:
-            feed: every input by its name; shapes as declared, -1 standing for any size.
+            feed: every input by its name, with the declared dtype and number of dimensions.
 
         Returns:
             Every output by its name, in the file's order.
@@ -86,12 +88,12 @@ class Emulator:
             DataError: names, shapes or dtypes do not fit, or inputs hold NaN.
             NbError: shapes inside the graph do not fit together.
         """
-        check_feed(feed, self.inputs, "inputs")
+        check_feed(feed, self._accepted, "inputs")
         return self._run(feed, None)
 
     def dump(self, feed: Mapping[str, Array]) -> Iterator[Intermediate]:
         """Run once and give what every op wrote, in order; int8 tensors as whole numbers."""
-        check_feed(feed, self.inputs, "inputs")
+        check_feed(feed, self._accepted, "inputs")
         seen: list[Intermediate] = []
         self._run(feed, seen)
         yield from seen
@@ -178,7 +180,10 @@ class Emulator:
         if session is not None:
             names = [output.name for output in session.get_outputs()]
             fed = {value.name: ready[value.name] for value in segment.inputs}
-            ready.update(zip(names, session.run(names, fed), strict=True))
+            try:
+                ready.update(zip(names, session.run(names, fed), strict=True))
+            except Exception as err:  # onnxruntime raises its own unrelated classes
+                raise NbError(f"onnxruntime stopped while it ran ({str(err).splitlines()[0]})") from err
 
         def content(value: Value) -> Array:
             return value.const if value.const is not None else ready[value.name]

@@ -93,5 +93,5 @@ def _layers(model: Path) -> dict[str, str]:
 
 def _save(path: Path, array: Array) -> None:
     buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.ascontiguousarray(array).reshape(array.shape), allow_pickle=False)  # type: ignore[no-untyped-call]
+    np.lib.format.write_array(buffer, np.asarray(array, order="C"), allow_pickle=False)  # type: ignore[no-untyped-call]
     write_atomic(path, buffer.getvalue())

@@ -49,6 +49,11 @@ def conv2d(step: Step) -> None:
     x = step.x("Input")
     if x.rank != 4 or step.x("Filter").rank != 4:
         raise NbError(f"{step.op.type}: input {list(x.shape)} and filter should have four dimensions")
+    groups = int(step.attr("groups", 1))
+    filters, channels = step.x("Filter").shape[:2]
+    if groups < 1 or channels * groups != x.shape[1] or filters % groups:
+        raise NbError(f"{step.op.type}: input {list(x.shape)} has {x.shape[1]} channels, the filter "
+                      f"{list(step.x('Filter').shape)} takes {channels * max(groups, 1)}")
     if step.x("Filter").dtype == "plain_int8":
         _conv2d_int8(step, x, step.weight("Filter"))
         return
