@@ -18,6 +18,9 @@ from edgeflow.nb.summary import CONVOLUTIONS
 FAMILY = {"depthwise_conv2d": "conv2d", "sparse_conv2d": "conv2d", "mul": "fc", "matmul": "fc", "matmul_v2": "fc",
           "fusion_elementwise_add_activation": "elementwise_add", "fusion_elementwise_mul_activation": "elementwise_mul",
           "fusion_elementwise_sub_activation": "elementwise_sub", "fusion_elementwise_div_activation": "elementwise_div"}
+CONVERSIONS = ("calib", "io_copy", "layout", "scale", "cast")
+"""Ops that opt inserts between others; what they convert counts."""
+
 FUSION = ("with_act", "act_type", "activation_type", "fuse_relu")
 IGNORED = frozenset((
     "op_callstack", "op_namescope", "op_role", "op_role_var", "op_device", "with_quant_attr", "is_test", "bit_length",
@@ -81,8 +84,9 @@ def diff(before: Model, after: Model) -> Difference:
     left, right = nodes(before, nested=True), nodes(after, nested=True)
     matched, removed, added = _match(before, left, after, right)
     changed, weight_pairs = [], {}
+    wiring = _Wiring(before, left, after, right, matched)
     for a, b in matched:
-        changes = _op_changes(a, b)
+        changes = [*_op_changes(a, b), *wiring.changes(a, b)]
         if changes:
             changed.append(OpChange(_name(a), _name(b), tuple(changes)))
         weight_pairs.update(_weight_pairs(before, a, after, b))
@@ -234,6 +238,35 @@ def _op_changes(a: Node, b: Node) -> list[str]:
         scales = sorted({m[1] for name in (right if now else left) if (m := SCALE.fullmatch(name))})
         changes.append(f"{'quantised' if now else 'no longer quantised'} (scales of {', '.join(scales)})")
     return changes
+
+
+class _Wiring:
+    """Which op feeds which, conversions looked through, so that a pair fed by other ops is seen to have changed."""
+
+    def __init__(self, before: Model, left: Sequence[Node], after: Model, right: Sequence[Node],
+                 matched: Sequence[tuple[Node, Node]]) -> None:
+        self.models = (before, after)
+        self.makers = (producers(list(left)), producers(list(right)))
+        self.partner = {id(a): id(b) for a, b in matched}
+        self.partnered = set(self.partner.values())
+
+    def changes(self, a: Node, b: Node) -> list[str]:
+        """Arguments whose source in one file is not the partner of its source in the other."""
+        found = []
+        for parameter in a.inputs.keys() & b.inputs.keys():
+            for x, y in zip(a.inputs[parameter], b.inputs[parameter], strict=False):
+                was, now = self._source(0, x), self._source(1, y)
+                if was is None or now is None or id(was) not in self.partner or id(now) not in self.partnered:
+                    continue  # a weight, or an op that was added or removed, which is said on its own
+                if self.partner[id(was)] != id(now):
+                    found.append(f"{parameter} comes from {_name(now)}, not from {_name(was)}")
+        return found
+
+    def _source(self, side: int, value: str) -> Node | None:
+        maker = self.makers[side].get(value)
+        while maker is not None and maker.op.type in CONVERSIONS and maker.reads:
+            maker = self.makers[side].get(maker.reads[0])
+        return maker if value not in self.models[side].parameters else None
 
 
 def _fusion(op: Op) -> str:
