@@ -20,8 +20,9 @@ LIMIT = 127.0
 HALF_BELOW = float(np.nextafter(np.float32(0.5), np.float32(0)))
 """The largest float32 below 0.5: floor(v + HALF_BELOW) rounds v >= 0 half up without rounding 0.49999997 to 1."""
 
-TIE = 1.0 + 2.0**-40
-"""Pushes an exact tie away from zero, and moves no other float32 below 128 across one."""
+TIE = 2.0**-40
+"""v + v * TIE pushes an exact tie away from zero, and moves no other float32 below 128 across one. Not written as
+v * (1 + TIE): onnxruntime compares such factors with 1 in float32, and drops them."""
 
 EXACT_FLOAT = float(1 << 24)
 """float32 counts whole numbers exactly up to here."""
@@ -43,7 +44,7 @@ def quantise(g: Graph, v: Value, *, positive: bool = False) -> Value:
         v = g.add("Floor", g.plus(v, HALF_BELOW))
         return g.add("QuantizeLinear", v, g.scalar(1.0), g.scalar(128, "uint8"), dtype=INT8)
     v = g.cast(g.clip(v, -LIMIT, LIMIT), "float64")
-    v = g.plus(g.mul(v, TIE), 128.5)
+    v = g.plus(g.add("Add", v, g.mul(v, TIE)), 128.5)
     return g.relabel(g.cast(v, "uint8"), INT8)
 
 

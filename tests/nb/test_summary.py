@@ -58,7 +58,7 @@ def test_int8_quantisation() -> None:
     assert found.int8_out + found.fp32_out == found.int8_ops
     assert found.per_channel == found.int8_ops
     assert found.scale_min is not None
-    assert 0 < found.scale_min
+    assert found.scale_min > 0
 
 
 def test_weight_only() -> None:

@@ -196,8 +196,10 @@ NODES = {
 }
 TABLE: dict[str, Lowering] = {
     **{name: _unary(node) for name, node in NODES.items()},
-    "rsqrt": _formula(_rsqrt), "square": _formula(_square), "sigmoid": _formula(arm.sigmoid), "tanh": _formula(arm.tanh), "softsign": _formula(_softsign),
-    "tanh_shrink": _formula(_tanh_shrink), "silu": _formula(_silu), "swish": swish, "leaky_relu": leaky_relu, "elu": elu, "relu6": relu6,
+    "rsqrt": _formula(_rsqrt), "square": _formula(_square), "sigmoid": _formula(arm.sigmoid), "tanh": _formula(arm.tanh),
+    "softsign": _formula(_softsign),
+    "tanh_shrink": _formula(_tanh_shrink), "silu": _formula(_silu), "swish": swish, "leaky_relu": leaky_relu, "elu": elu,
+    "relu6": relu6,
     "relu_clipped": relu_clipped, "thresholded_relu": thresholded_relu, "hard_sigmoid": hard_sigmoid,
     "hard_swish": hard_swish, "gelu": gelu, "softplus": softplus, "mish": mish, "prelu": prelu, "scale": scale,
     "clip": clip, "pow": power, "round": round_half_away, "dropout": dropout, "increment": increment,
