@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zlib  # noqa: F401  (before paddle, or gzip and npz crash with SIGSEGV afterwards)
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -70,7 +71,8 @@ def export(factory: Callable[[], Any], inputs: Sequence[TensorSpec], prefix: Pat
     package.disable_static()
     package.set_device("gpu" if has_gpu() else "cpu")
     try:
-        with package.utils.unique_name.guard():
+        with package.utils.unique_name.guard(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as: a model without weights, which is fine
             layer = factory()
             if not isinstance(layer, package.nn.Layer):
                 raise ModelError(f"{where}: returned {type(layer).__name__}, and should return a paddle.nn.Layer")

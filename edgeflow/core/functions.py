@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -77,9 +78,11 @@ def _module(path: Path) -> ModuleType:
 def files_read() -> Iterator[set[str]]:
     """Collect the files that Python code opens for reading in the block, and the sources of what it imports.
 
-    Files of installed packages and of the system are left out: versions speak for them.
+    Left out: files of installed packages, edgeflow's and the system's, for which versions speak, and files that were
+    made while the block ran, which are results (Paddle writes and reads back a copy of each traced function).
     """
     global _hooked
+    since = time.time_ns()
     if not _hooked:
         sys.addaudithook(_audit)
         _hooked = True
@@ -95,7 +98,7 @@ def files_read() -> Iterator[set[str]]:
                 opened.add(origin)
         own = {os.path.realpath(path) for path in opened}
         opened.clear()
-        opened.update(path for path in own if _is_users(path))
+        opened.update(path for path in own if _is_users(path) and os.stat(path).st_ctime_ns < since)
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -110,5 +113,6 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _is_users(path: str) -> bool:
-    system = (sys.prefix, sys.base_prefix, "/proc/", "/sys/", "/dev/", "/usr/", "/etc/", "/lib")
+    package = str(Path(__file__).parents[1]) + os.sep
+    system = (package, sys.prefix, sys.base_prefix, "/proc/", "/sys/", "/dev/", "/usr/", "/etc/", "/lib")
     return os.path.isfile(path) and not path.startswith(system) and "__pycache__" not in path

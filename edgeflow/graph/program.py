@@ -79,6 +79,15 @@ def save(program: Any, path: Path) -> None:
     write_atomic(path, program.SerializeToString(deterministic=True))
 
 
+def forget_callstacks(program: Any) -> None:
+    """Remove where in someone's Python each op was made: paths of a machine, other at every export."""
+    for block in program.blocks:
+        for op in block.ops:
+            for index in reversed(range(len(op.attrs))):
+                if op.attrs[index].name == "op_callstack":
+                    del op.attrs[index]
+
+
 def arguments(variables: Any, parameter: str) -> list[str]:
     """Names given for a parameter in an op's inputs or outputs; empty where it is absent."""
     for var in variables:

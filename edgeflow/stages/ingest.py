@@ -49,6 +49,8 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
         if settings.calibration is not None:
             calibration = load_samples(settings.calibration, source.folder, settings.inputs, "calibration")
     program = programs.load(prefix.with_suffix(".pdmodel"))
+    programs.forget_callstacks(program)
+    programs.save(program, prefix.with_suffix(".pdmodel"))
     repairs, rewrites = legalise(program), canonicalise(program)
     raw = prefix.with_name("exported").with_suffix(".pdmodel")
     shutil.move(prefix.with_suffix(".pdmodel"), raw)

@@ -61,7 +61,9 @@ def npu_file(order: list[str], garbage: int) -> nb.Model:
     """A subgraph as opt writes it: outputs in pointer order, one twice, garbage in the block's indices."""
     scales = {name: float(i + 1) for i, name in enumerate(sorted(set(order)))}
     attributes = {f"Outputs{i}_scale": Attribute(AttrType.FLOATS, (scales[name],)) for i, name in enumerate(order)}
-    sub = op("subgraph", {"Inputs": "x"}, {"Outputs": tuple(order)}, "def/18/4/1", sub_block=1,
+    inputs = tuple(["x", "v", "w"] if garbage % 2 else ["w", "x", "v"])
+    attributes[f"Inputs{inputs.index('w')}_scale"] = Attribute(AttrType.FLOATS, (0.5,))
+    sub = op("subgraph", {"Inputs": inputs}, {"Outputs": tuple(order)}, "def/18/4/1", sub_block=1,
              output_data_names=("y",), **attributes)
     inner = Block((op("relu", {"X": "x"}, {"Out": "y"}, None),), (), garbage, 0, garbage * 3)
     return model([sub], blocks=(inner,))

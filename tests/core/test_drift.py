@@ -1,0 +1,82 @@
+"""Measures with known answers, and judgements in which NaN never passes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from edgeflow.core.drift import broken, finite, measure
+from edgeflow.core.errors import DataError
+from edgeflow.core.metrics import METRICS, top1, top5
+from edgeflow.core.settings import METRIC_NAMES, DriftLimits
+
+TENSORS = arrays(np.float32, (3, 4), elements=st.floats(-100, 100, width=32))
+
+
+@given(TENSORS)
+def test_no_drift(x: np.ndarray) -> None:
+    found = measure(x, x.copy())
+    assert found.max_abs == found.mean_abs == 0
+    assert found.sqnr_db == math.inf
+    assert found.cosine == pytest.approx(1.0)
+    assert found.top1_agreement == 1.0
+
+
+@given(TENSORS, TENSORS)
+def test_drift_is_symmetric_where_it_should_be(x: np.ndarray, y: np.ndarray) -> None:
+    a, b = measure(x, y), measure(y, x)
+    assert a.max_abs == b.max_abs
+    assert a.cosine == pytest.approx(b.cosine)
+    assert 0 <= a.mean_abs <= a.max_abs
+
+
+def test_known_values() -> None:
+    found = measure(np.asarray([[3.0, 4.0]]), np.asarray([[3.0, 3.0]]))
+    assert found.max_abs == 1
+    assert found.mean_abs == 0.5
+    assert found.sqnr_db == pytest.approx(10 * math.log10(25))
+    assert found.cosine == pytest.approx(21 / (5 * math.sqrt(18)))
+
+
+def test_shapes_must_agree_up_to_a_missing_axis() -> None:
+    assert measure(np.zeros((1,)), np.zeros(())).max_abs == 0
+    with pytest.raises(DataError, match="cannot be compared"):
+        measure(np.zeros(3), np.zeros(4))
+
+
+def test_nan_never_passes() -> None:
+    found = measure(np.asarray([[1.0, 2.0]]), np.asarray([[np.nan, 2.0]]))
+    assert broken(found, DriftLimits())
+    assert broken(found, DriftLimits(cosine_min=0.0, max_abs_max=1e9))
+
+
+@pytest.mark.parametrize(("limits", "count"), [
+    (DriftLimits(), 0), (DriftLimits(max_abs_max=0.5), 1), (DriftLimits(max_abs_max=2), 0), (DriftLimits(sqnr_db_min=20), 1),
+    (DriftLimits(cosine_min=0.9999, mean_abs_max=0.1), 2), (DriftLimits(metric_drop_max=0.01), 1),
+])
+def test_limits(limits: DriftLimits, count: int) -> None:
+    found = measure(np.asarray([[3.0, 4.0]]), np.asarray([[3.0, 3.0]]))
+    assert len(broken(found, limits, metric_drop=0.02)) == count
+
+
+def test_limits_override() -> None:
+    base = DriftLimits(cosine_min=0.9, sqnr_db_min=10)
+    assert base.overridden(DriftLimits(cosine_min=0.5)) == DriftLimits(cosine_min=0.5, sqnr_db_min=10)
+
+
+def test_metrics() -> None:
+    scores = np.asarray([[0.1, 0.9, 0], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6]])
+    assert top1([scores], np.asarray([1, 0, 0])) == pytest.approx(2 / 3)
+    assert top5([scores], np.asarray([1, 0, 0])) == 1.0
+    assert tuple(METRICS) == METRIC_NAMES
+    with pytest.raises(DataError, match="2 labels for 3 samples"):
+        top1([scores], np.asarray([1, 0]))
+
+
+def test_json_has_no_infinity() -> None:
+    assert finite({"a": math.inf, "b": math.nan, "c": 1.5}) == {"a": "inf", "b": "nan", "c": 1.5}
