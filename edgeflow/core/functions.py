@@ -98,7 +98,7 @@ def files_read() -> Iterator[set[str]]:
                 opened.add(origin)
         own = {os.path.realpath(path) for path in opened}
         opened.clear()
-        opened.update(path for path in own if _is_users(path) and os.stat(path).st_ctime_ns < since)
+        opened.update(path for path in own if _is_users(path) and Path(path).stat().st_ctime_ns < since)
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:

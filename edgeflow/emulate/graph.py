@@ -26,9 +26,9 @@ CONST_MAX = 1 << 16
 SAME_SHAPE = {
     "Relu", "Sigmoid", "Tanh", "Abs", "Neg", "Exp", "Log", "Sqrt", "Floor", "Ceil", "Round", "Sign", "Erf",
     "Clip", "LeakyRelu", "Elu", "Softplus", "HardSigmoid", "Reciprocal", "Identity", "Softmax", "LogSoftmax",
-    "Sin", "Cos", "Not", "CumSum", "Selu", "ThresholdedRelu",
+    "Sin", "Cos", "Not", "BitwiseNot", "CumSum", "Selu", "ThresholdedRelu",
 }
-BROADCAST = {"Add", "Sub", "Mul", "Div", "Min", "Max", "Pow", "Mod", "PRelu"}
+BROADCAST = {"BitwiseAnd", "BitwiseOr", "BitwiseXor", "Add", "Sub", "Mul", "Div", "Min", "Max", "Pow", "Mod", "PRelu"}
 COMPARE = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Xor"}
 
 INT8 = "int8"

@@ -13,6 +13,7 @@ from dataclasses import replace
 from edgeflow.nb.model import Attribute, Block, Model, Op
 from edgeflow.nb.write import to_bytes
 
+
 def canonical(model: Model) -> Model:
     """Return the same model without what opt left to chance."""
     blocks = []

@@ -128,7 +128,7 @@ def test_opt_failures_are_named(digits: Path, tmp_path: Path) -> None:
     for suffix in (".pdmodel", ".pdiparams"):
         shutil.copyfile(digits / "export" / f"digits{suffix}", prefix.with_suffix(suffix))
     log = tmp_path / "opt.log"
-    with pytest.raises(OptFailed, match="SIGABRT.*threshold.*opt.log"):
+    with pytest.raises(OptFailed, match=r"SIGABRT.*threshold.*opt\.log"):
         opt.convert(prefix, tmp_path / "out.nb", valid_targets="arm", fp16=False, log=log)
     assert log.stat().st_size > 0
     with pytest.raises(OptFailed, match="SIGABRT"):

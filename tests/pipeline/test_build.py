@@ -237,7 +237,7 @@ def test_truncated_parameters(project: Path) -> None:
     edit(project, "edgeflow.toml", 'factory = "model.py:build"', 'program = "export/digits.pdmodel"')
     params = project / "export" / "digits.pdiparams"
     params.write_bytes(params.read_bytes()[:1000])
-    with pytest.raises((ModelError, EdgeflowError), match="cannot be loaded|died|truncated"):
+    with pytest.raises((ModelError, EdgeflowError), match=r"cannot be loaded|died|truncated"):
         edgeflow.build(project, ["arm64"])
 
 

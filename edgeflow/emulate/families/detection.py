@@ -157,15 +157,15 @@ def box_coder(step: Step) -> None:
 def yolo_box(step: Step) -> None:
     """Source: Paddle-Lite lite/kernels/host/yolo_box_compute.cc, v2.13-rc."""
     g, x = step.g, step.x("X")
-    if step.attr("iou_aware", False):
-        raise NbError("yolo_box: iou_aware cannot be emulated")
+    aware = bool(step.attr("iou_aware", False))
     anchors = np.asarray(step.attr("anchors", ()), np.float32).reshape(-1, 2)
     classes, count = int(step.attr("class_num", 1)), len(anchors)
     n, channels, height, width = x.shape
-    if channels != count * (5 + classes):
+    if channels != count * (5 + classes + aware):
         raise NbError(f"yolo_box: {channels} channels for {count} anchors of {classes} classes")
     down, stretch = int(step.attr("downsample_ratio", 32)), float(step.attr("scale_x_y", 1.0))
-    grid = g.reshape(x, (n, count, 5 + classes, height, width))
+    plain = x if not aware else g.slice(x, [count], [channels], [1])
+    grid = g.reshape(plain, (n, count, 5 + classes, height, width))
 
     def take(low: int, high: int) -> Value:
         return g.slice(grid, [low], [high], [2])  # [N, A, high - low, H, W]
@@ -192,6 +192,10 @@ def yolo_box(step: Step) -> None:
         x1, y1 = (g.clip(v, 0.0, None) for v in (x1, y1))
         x2, y2 = g.add("Min", x2, g.plus(image_w, -1.0)), g.add("Min", y2, g.plus(image_h, -1.0))
     confidence = g.add("Sigmoid", take(4, 5))
+    if aware:  # the first channels hold each anchor's expected overlap
+        factor = float(step.attr("iou_aware_factor", 0.5))
+        overlap = g.add("Sigmoid", g.reshape(g.slice(x, [0], [count], [1]), (n, count, 1, height, width)))
+        confidence = g.mul(g.add("Pow", confidence, g.scalar(1 - factor)), g.add("Pow", overlap, g.scalar(factor)))
     keep = g.cast(g.add("GreaterOrEqual", confidence, g.scalar(float(step.attr("conf_thresh", 0.01)))), "float32")
     boxes = g.mul(g.concat([x1, y1, x2, y2], 2), keep)
     scores = g.mul(g.mul(g.add("Sigmoid", take(5, 5 + classes)), confidence), keep)

@@ -47,16 +47,31 @@ def _node(op_type: str) -> Callable[[Graph, Value, Value], Value]:
     return lambda g, x, y: g.add(op_type, x, y)
 
 
+def _guarded(g: Graph, y: Value) -> tuple[Value, Value]:
+    """Where a whole divisor is zero, and the divisor with ones there: AArch64's division by zero gives zero."""
+    zero = g.add("Equal", y, g.scalar(0, y.storage))
+    return zero, g.add("Where", zero, g.scalar(1, y.storage), y)
+
+
+def _div(g: Graph, x: Value, y: Value) -> Value:
+    if x.storage == "float32":
+        return g.add("Div", x, y)
+    zero, safe = _guarded(g, y)
+    return g.add("Where", zero, g.scalar(0, x.storage), g.add("Div", x, safe))
+
+
 def _mod(g: Graph, x: Value, y: Value) -> Value:
+    """Source: backends/arm/math/elementwise.cc elementwise_mod: C's remainder, with the sign of the dividend."""
     if x.storage != "float32":
-        return g.add("Mod", x, y)  # takes the sign of the divisor, as Paddle's does
+        zero, safe = _guarded(g, y)
+        return g.add("Where", zero, x, g.add("Mod", x, safe, fmod=1))
     return g.add("Sub", x, g.mul(g.add("Floor", g.add("Div", x, y)), y))
 
 
 def _floordiv(g: Graph, x: Value, y: Value) -> Value:
     if x.storage == "float32":
         return g.add("Floor", g.add("Div", x, y))
-    return g.add("Div", g.add("Sub", x, g.add("Mod", x, y)), y)
+    return _div(g, x, y)  # Source: elementwise_naive_impl.h naive_floor_div: truncates
 
 
 def _not_equal(g: Graph, x: Value, y: Value) -> Value:
@@ -67,15 +82,35 @@ def _power(g: Graph, x: Value, y: Value) -> Value:
     return g.add("Pow", x, y)
 
 
+def add_n(step: Step) -> None:
+    """sum: any number of tensors of one shape."""
+    total, *rest = step.xs("X")
+    for value in rest:
+        total = step.g.plus(total, value)
+    step.out("Out", total)
+
+
+def bitwise(step: Step) -> None:
+    """bitwise_and, _or, _xor and _not on whole numbers and bool."""
+    g, kind, x = step.g, step.op.type.removeprefix("bitwise_"), step.x("X")
+    logic = x.storage == "bool"
+    if kind == "not":
+        step.out("Out", g.add("Not" if logic else "BitwiseNot", x))
+        return
+    node = kind.title() if logic else f"Bitwise{kind.title()}"
+    step.out("Out", g.add(node, *aligned(g, x, step.x("Y"), -1)))
+
+
 def logical_not(step: Step) -> None:
     step.out("Out", step.g.add("Not", step.x("X")))
 
 
 ARITHMETIC: dict[str, Callable[[Graph, Value, Value], Value]] = {
-    "add": _node("Add"), "sub": _node("Sub"), "mul": _node("Mul"), "div": _node("Div"), "max": _node("Max"),
+    "add": _node("Add"), "sub": _node("Sub"), "mul": _node("Mul"), "div": _div, "max": _node("Max"),
     "min": _node("Min"), "pow": _power, "mod": _mod, "floordiv": _floordiv,
 }
 TABLE: dict[str, Lowering] = {
+    "sum": add_n, "bitwise_and": bitwise, "bitwise_or": bitwise, "bitwise_xor": bitwise, "bitwise_not": bitwise,
     **{f"elementwise_{name}": _binary(apply) for name, apply in ARITHMETIC.items()},
     **{f"fusion_elementwise_{name}_activation": _binary(apply) for name, apply in ARITHMETIC.items()},
     "equal": _binary(_node("Equal")), "not_equal": _binary(_not_equal), "less_than": _binary(_node("Less")),

@@ -20,6 +20,7 @@ def _overlaps(box: Array, others: Array, *, normalized: bool) -> Array:
     one = 0.0 if normalized else 1.0
     low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
     inner = np.maximum(high - low + one, 0)
+    inner[np.any(low > high, axis=1)] = 0  # apart: decided before the one is added
     shared = inner[:, 0] * inner[:, 1]
     area = (box[2] - box[0] + one) * (box[3] - box[1] + one)
     areas = (others[:, 2] - others[:, 0] + one) * (others[:, 3] - others[:, 1] + one)
@@ -71,7 +72,7 @@ def multiclass_nms(op: Op, inputs: Inputs) -> Outputs:
             index_rows.append(image * boxes.shape[1] + index)
         counts.append(len(found))
     out = np.stack(rows) if rows else np.full((1, 1), -1, np.float32)
-    if not rows and op.type == "multiclass_nms3":
+    if not rows and op.outputs.get("Index"):
         out = np.zeros((0, 6), np.float32)
     indices = np.asarray(index_rows, np.int32).reshape(-1, 1)
     return {"Out": [out], "Index": [indices], "NmsRoisNum": [np.asarray(counts, np.int32)]}

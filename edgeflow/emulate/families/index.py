@@ -10,7 +10,7 @@ from edgeflow.emulate.step import Lowering, Step
 def gather(step: Step) -> None:
     x, index = step.x("X"), step.x("Index")
     given = step.known("Axis")
-    axis = int(np.ravel(given)[0]) if given is not None else int(step.attr("axis", 0))
+    axis = int(np.ravel(given)[0]) if given is not None else max(int(step.attr("axis", 0)), 0)  # -1 stands for unset
     if index.rank == 2 and index.shape[1] == 1:
         index = step.g.reshape(index, index.shape[:1])
     step.out("Out", step.g.add("Gather", x, index, axis=axis % x.rank))
@@ -72,8 +72,21 @@ def grid_sampler(step: Step) -> None:
         align_corners=int(bool(step.attr("align_corners", True)))))
 
 
+def affine_grid(step: Step) -> None:
+    """Theta [N, 2, 3] -> sampling points [N, H, W, 2] in -1..1. Source: kernels/arm/affine_grid_compute.cc, v2.13-rc."""
+    g, theta = step.g, step.x("Theta")
+    given = step.known("OutputShape")
+    shape = [int(n) for n in (np.ravel(given) if given is not None else step.attr("output_shape", ()))]
+    height, width = shape[2:]
+    edge = step.attr("align_corners", True)
+    ys, xs = (np.linspace(-1, 1, n) if edge else (np.arange(n) * 2 + 1) / n - 1 for n in (height, width))
+    points = np.stack([*np.meshgrid(xs, ys), np.ones((height, width))], -1).reshape(1, height * width, 3).astype(np.float32)
+    grid = g.add("MatMul", g.constant(points), g.transpose(theta, (0, 2, 1)))
+    step.out("Output", g.reshape(grid, (theta.shape[0], height, width, 2)))
+
+
 TABLE: dict[str, Lowering] = {
     "gather": gather, "gather_nd": gather_nd, "index_select": index_select, "take_along_axis": take_along_axis,
     "scatter": scatter, "scatter_nd_add": scatter_nd_add, "lookup_table": lookup_table,
-    "lookup_table_v2": lookup_table, "where": where, "grid_sampler": grid_sampler,
+    "lookup_table_v2": lookup_table, "where": where, "grid_sampler": grid_sampler, "affine_grid": affine_grid,
 }

@@ -19,7 +19,7 @@ def fc(step: Step) -> None:
     columns = int(step.attr("in_num_col_dims", 1))
     if step.attr("op_type", "mul") in ("matmul", "matmul_v2"):
         columns = x.rank - 1
-    if weight.rank != 2 or not 0 < columns <= x.rank - 1:
+    if weight.rank != 2 or not 0 <= columns <= max(x.rank - 1, 0):
         raise NbError(f"fc: input {list(x.shape)}, weight {list(weight.shape)}, in_num_col_dims {columns} do not fit")
     rows, depth = math.prod(x.shape[:columns]), math.prod(x.shape[columns:])
     if depth != weight.shape[0]:
@@ -94,6 +94,8 @@ def _product(step: Step, x: Value, y: Value) -> Value:
     if x.dtype != INT8 or not (weights or y.dtype == INT8):
         if INT8 in (x.dtype, y.dtype) or weights:
             x, y = _as_float(step, x, "X0_scale"), _as_float(step, y, "Y0_scale")
+        if x.rank > 1 and y.rank == 1:  # as a column: onnxruntime fuses a transposed x with a vector wrongly
+            return g.reshape(g.add("MatMul", x, g.reshape(y, (*y.shape, 1))), x.shape[:-1])
         return g.add("MatMul", x, y)
     if weights and y.const is not None:
         y = g.constant((y.const.astype(np.int16) + 128).astype(np.uint8), "uint8")

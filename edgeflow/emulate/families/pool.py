@@ -68,16 +68,17 @@ def _windowed(step: Step, x: Value, kernel: list[int], kind: str) -> Value:
     common: dict[str, Any] = {"kernel_shape": kernel, "strides": strides}
     if kind == "max":
         return _crop(g, g.add("MaxPool", padded, **common), outs)
-    total = _crop(g, g.add("AveragePool", padded, **common), outs)
+    if padded is x:
+        return _crop(g, g.add("AveragePool", x, **common), outs)
     counts = [
         _counts(sizes[axis], outs[axis], kernel[axis], strides[axis], begin[axis],
                 exclusive=bool(step.attr("exclusive", True)))
         for axis in range(2)
     ]
-    factor = (kernel[0] * kernel[1]) / np.outer(counts[0], counts[1])
-    if np.all(factor == 1):
-        return total
-    return g.mul(total, g.constant(factor.astype(np.float32)))
+    # A sum, not AveragePool: onnxruntime 1.23 fuses the padding into AveragePool and then divides by wrong counts.
+    ones = g.constant(np.ones((x.shape[1], 1, *kernel), np.float32))
+    total = _crop(g, g.add("Conv", padded, ones, strides=strides, group=x.shape[1], kernel_shape=kernel), outs)
+    return g.add("Div", total, g.constant(np.outer(counts[0], counts[1]).astype(np.float32)))
 
 
 def _counts(size: int, out: int, kernel: int, stride: int, pad: int, *, exclusive: bool) -> Array:
@@ -119,7 +120,8 @@ def max_pool2d_with_index(step: Step) -> None:
         step.out("Mask", g.cast(g.add("ArgMax", flat, axis=3, keepdims=1), "int32"))
         return
     if step.attr("adaptive", False):
-        raise NbError("max_pool2d_with_index: adaptive pooling to more than 1x1 cannot be emulated")
+        _adaptive_with_index(step, x, kernel)
+        return
     step.out("Out", _windowed(step, x, kernel, "max"))
     paddings = list(step.attr("paddings", (0, 0)))
     pads = [paddings[0], paddings[-1]] * 2 if len(paddings) == 2 else [paddings[0], paddings[2], paddings[1], paddings[3]]
@@ -128,6 +130,23 @@ def max_pool2d_with_index(step: Step) -> None:
     base = np.arange(planes.shape[0], dtype=np.int64).reshape(-1, 1, 1, 1) * (x.shape[2] * x.shape[3])
     mask = g.add("Sub", index, g.constant(base, "int64"))
     step.out("Mask", g.cast(g.reshape(mask, (*x.shape[:2], *index.shape[2:])), "int32"))
+
+
+def _adaptive_with_index(step: Step, x: Value, sizes: list[int]) -> None:
+    """Source: Paddle-Lite lite/kernels/host/max_pool_with_index_compute.cc, v2.13-rc."""
+    g = step.g
+    rows, columns = ([(i * n // s, -(-(i + 1) * n // s)) for i in range(s)] for n, s in zip(x.shape[2:], sizes, strict=True))
+    values, masks = [], []
+    for top, bottom in rows:
+        for left, right in columns:
+            cell = g.reshape(g.slice(x, [top, left], [bottom, right], [2, 3]), (*x.shape[:2], (bottom - top) * (right - left)))
+            values.append(g.reduce("ReduceMax", cell, [2], keep=True))
+            plane = np.arange(x.shape[2] * x.shape[3]).reshape(x.shape[2:])[top:bottom, left:right].ravel()
+            best = g.add("ArgMax", cell, axis=2, keepdims=1)
+            masks.append(g.add("Gather", g.constant(plane, "int64"), best, axis=0))
+    shape = (*x.shape[:2], *sizes)
+    step.out("Out", g.reshape(g.concat(values, 2), shape))
+    step.out("Mask", g.cast(g.reshape(g.concat(masks, 2), shape), "int32"))
 
 
 TABLE: dict[str, Lowering] = {"pool2d": pool2d, "max_pool2d_with_index": max_pool2d_with_index}

@@ -28,7 +28,9 @@ def interp(step: Step) -> None:
             if out != size:
                 y = g.add("Gather", y, g.constant(_nearest(size, out, corners), "int64"), axis=axis)
         else:
-            y = _lerp(g, y, axis, *_linear(size, out, corners, mode))
+            # The 1-D kernel leaves its ratio at zero for one output: interpolate_linear takes the first element.
+            single = step.op.type.startswith("linear") and out == 1 and not corners
+            y = _lerp(g, y, axis, *_linear(size, out, corners or single, mode))
     step.out("Out", y)
 
 

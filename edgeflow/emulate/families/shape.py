@@ -195,6 +195,35 @@ def _padded(step: Step, x: Value, before: list[int], after: list[int], mode: str
     return step.g.add("Pad", x, step.g.ints(before + after), value if mode == "constant" else None, mode=known[mode])
 
 
+def crop(step: Step) -> None:
+    """crop and crop_tensor: a window at `offsets`; -1 in the shape takes the rest."""
+    x = step.x("X")
+    offsets, shape = list(step.attr("offsets", ())), list(step.attr("shape", ()))
+    for name, fallback in (("Offsets", offsets), ("Shape", shape)):
+        if (given := step.known(name)) is not None:
+            fallback[:] = [int(n) for n in np.ravel(given)]
+    for name, fallback in (("OffsetsTensor", offsets), ("ShapeTensor", shape)):
+        if (listed := step.known_list(name)) is not None:
+            fallback[:] = listed
+    if "Y" in step.op.inputs and step.maybe("Y") is not None:
+        shape = list(step.x("Y").shape)
+    offsets = offsets or [0] * x.rank
+    ends = [at + size if size >= 0 else have for at, size, have in zip(offsets, shape, x.shape, strict=True)]
+    step.out("Out", step.g.slice(x, offsets, ends, list(range(x.rank))))
+
+
+def temporal_shift(step: Step) -> None:
+    """Channels move one step back or forth in time. Source: kernels/host/temporal_shift_compute.cc, v2.13-rc."""
+    g, x, segments = step.g, step.x("X"), int(step.attr("seg_num", 1))
+    n, c, h, w = x.shape
+    first, second = int(c * float(step.attr("shift_ratio", 0.25))), int(c * 2 * float(step.attr("shift_ratio", 0.25)))
+    y = g.reshape(x, (n // segments, segments, c, h, w))
+    padded = g.add("Pad", y, g.ints([0, 1, 0, 0, 0, 0, 1, 0, 0, 0]), g.scalar(0.0))
+    parts = [g.slice(padded, [at, low], [at + segments, high], [1, 2])
+             for at, low, high in ((0, 0, first), (2, first, second), (1, second, c)) if high > low]
+    step.out("Out", g.reshape(g.concat(parts, 2), x.shape))
+
+
 def flip(step: Step) -> None:
     x = step.x("X")
     axes = step.attr("axis", ())
@@ -271,7 +300,9 @@ TABLE: dict[str, Lowering] = {
     "unsqueeze2": unsqueeze, "transpose": transpose, "transpose2": transpose, "concat": concat, "split": split,
     "stack": stack, "unstack": unstack, "unbind": unstack, "slice": slice_, "strided_slice": strided_slice,
     "expand_v2": expand, "expand_as": expand_as, "expand_as_v2": expand_as, "expand": tile, "tile": tile, "pad": pad,
-    "pad2d": pad2d, "pad3d": pad2d, "flip": flip, "reverse": flip, "roll": roll, "pixel_shuffle": pixel_shuffle,
+    "pad2d": pad2d, "pad3d": pad2d, "flip": flip,
+    "crop": crop, "crop_tensor": crop, "temporal_shift": temporal_shift,
+    "reverse": flip, "roll": roll, "pixel_shuffle": pixel_shuffle,
     "pixel_unshuffle": space_to_depth, "shuffle_channel": shuffle_channel, "unfold": unfold, "tril_triu": tril_triu,
     "io_copy": identity, "io_copy_once": identity, "layout": identity, "layout_once": identity,
 }

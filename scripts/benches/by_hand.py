@@ -1,0 +1,80 @@
+"""The plain way to the same files: PaddleSlim and paddle_lite_opt, one target after another, checked with Paddle."""
+
+import subprocess
+import sys
+import zlib  # noqa: F401  (before paddle, or gzip and npz crash with SIGSEGV afterwards)
+from pathlib import Path
+
+import numpy as np
+import paddle
+
+PLACES = {"kirin": "huawei_kirin_npu,arm", "arm64": "arm", "arm64-int8": "arm"}
+OPT = Path(sys.executable).with_name("paddle_lite_opt")
+
+
+def run(prefix: Path, x: np.ndarray) -> np.ndarray:
+    paddle.enable_static()
+    executor = paddle.static.Executor(paddle.CPUPlace())
+    with paddle.static.scope_guard(paddle.static.Scope()):
+        program, _, fetches = paddle.static.load_inference_model(str(prefix), executor)
+        out = executor.run(program, feed={"image": x}, fetch_list=fetches)[0]
+    paddle.disable_static()
+    return np.asarray(out)
+
+
+def quantise(prefix: Path, out: Path, x: np.ndarray) -> None:
+    from paddleslim.quant import quant_post_static
+
+    paddle.enable_static()
+    place = paddle.CPUPlace()
+    executor = paddle.static.Executor(place)
+    scope = paddle.static.Scope()
+    with paddle.static.scope_guard(scope):
+        program, names, _ = paddle.static.load_inference_model(str(prefix), executor)
+        variables = [program.global_block().var(name) for name in names]
+        data = [(sample,) for sample in x]
+        loader = paddle.io.DataLoader(data, places=[place], feed_list=variables, batch_size=32, return_list=False)
+        quant_post_static(executor, str(prefix.parent), str(out.parent), data_loader=loader, scope=scope, algo="hist",
+                          model_filename=prefix.name + ".pdmodel", params_filename=prefix.name + ".pdiparams",
+                          save_model_filename=out.name + ".pdmodel", save_params_filename=out.name + ".pdiparams",
+                          weight_quantize_type="channel_wise_abs_max", batch_size=32, onnx_format=False)
+    paddle.disable_static()
+
+
+def legal(prefix: Path) -> None:
+    """What nobody gets around: relu6 and flatten must be repaired or opt aborts."""
+    from edgeflow.graph.legalise import legalise
+    from edgeflow.graph.program import load, save
+
+    program = load(prefix.with_suffix(".pdmodel"))
+    legalise(program)
+    save(program, prefix.with_suffix(".pdmodel"))
+
+
+def main(targets: list[str], out: Path) -> None:
+    sys.path.insert(0, ".")
+    from data import calibration, evaluation
+    from model import build
+
+    layer = build()
+    layer.eval()
+    prefix = out / "model"
+    paddle.jit.save(layer, str(prefix), input_spec=[paddle.static.InputSpec([None, 1, 8, 8], "float32", "image")])
+    legal(prefix)
+    samples = evaluation()
+    reference = run(prefix, samples["image"])
+    for target in targets:
+        source = prefix
+        if target.endswith("int8"):
+            source = out / "int8" / "model"
+            quantise(prefix, source, calibration()["image"])
+            legal(source)
+        got = run(source, samples["image"])
+        print(target, np.abs(got - reference).max(), (got.argmax(-1) == samples["label"]).mean())
+        subprocess.run([OPT, f"--model_file={source}.pdmodel", f"--param_file={source}.pdiparams",
+                        f"--valid_targets={PLACES[target]}", f"--optimize_out={out / target}"], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    main(sys.argv[2:], Path(sys.argv[1]))

@@ -1,0 +1,47 @@
+"""Opening and reading a 200 MB .nb against numpy.fromfile."""
+
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benches.clock import line, median_s
+from edgeflow import nb
+from edgeflow.nb import Block, DType, Header, Model, Op, Parameter
+
+MEGABYTES, TENSORS = 200, 100
+CHILD = """
+import resource, sys, time
+import numpy
+from edgeflow.nb.read import read
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+since = time.perf_counter()
+model = read(sys.argv[1])
+print(time.perf_counter() - since, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, len(model.parameters))
+"""
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "large.nb"
+        each = MEGABYTES * 1_000_000 // TENSORS // 4
+        data = np.random.default_rng(0).random(each, dtype=np.float32).tobytes()
+        parameters = {f"w{i:03}": Parameter(f"w{i:03}", DType.FP32, (each,), memoryview(data)) for i in range(TENSORS)}
+        nb.write(Model(Header(2, "v2.13-rc"), (Block((Op("feed", {}, {"Out": ("x",)}, {}),)),), parameters), path)
+        seconds, kilobytes, count = subprocess.run([sys.executable, "-c", CHILD, str(path)], capture_output=True, text=True,
+                                                   check=True).stdout.split()
+        print(f"open a file of {path.stat().st_size / 1e6:.0f} MB, {count} tensors: "
+              f"{float(seconds) * 1000:.1f} ms (goal < 50 ms), "
+              f"{int(kilobytes) / 1000:.1f} MB of memory (goal < 30 MB)")
+
+        def read_all() -> float:
+            return float(sum(float(p.array().sum()) for p in nb.read(path).parameters.values()))
+
+        def plain() -> float:
+            return float(np.fromfile(path, np.float32, count=path.stat().st_size // 4).sum())
+
+        line("read every weight", median_s(read_all), median_s(plain), "<= 1.67 (60 % of the speed)", "ms")
+    print(f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000:.0f} MB")
