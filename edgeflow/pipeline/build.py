@@ -65,7 +65,9 @@ def build(
     for profile in profiles:
         profile.choose(loaded.compress_settings(profile).precision)  # refuse before any work
     root = loaded.folder / "build" if build_dir is None else Path(build_dir).resolve()
-    flow = _Flow(loaded, root, say or (lambda *_: None))
+    settings = [(loaded.compress_settings(p), p.precision.weights) for p in profiles
+                if p.choose(loaded.compress_settings(p).precision) == "int8"]
+    flow = _Flow(loaded, root, say or (lambda *_: None), quantisers=len(set(settings)))
     with flow:
         if len(profiles) == 1:
             return [flow.run(profiles[0])]
@@ -77,8 +79,8 @@ def build(
 class _Flow:
     """One build: the cache, the worker processes (started only when something must be made), and progress."""
 
-    def __init__(self, recipe: Recipe, root: Path, say: Say) -> None:
-        self.recipe, self.root, self.say = recipe, root, say
+    def __init__(self, recipe: Recipe, root: Path, say: Say, quantisers: int) -> None:
+        self.recipe, self.root, self.say, self.quantisers = recipe, root, say, quantisers
         self.cache = Cache(root / ".cache")
         self._stack, self._guard = ExitStack(), threading.Lock()
         self._workers: dict[str, Workers] = {}
@@ -119,7 +121,7 @@ class _Flow:
                 modules: tuple[str, ...] = ("paddle", "edgeflow.stages.ingest")
                 if kind == "compress":
                     modules = ("paddle", "edgeflow.stages.compress", "edgeflow.backends.slim", "paddleslim.quant")
-                count = 1 if kind == "ingest" else max(1, min(os.cpu_count() or 1, 4))
+                count = 1 if kind == "ingest" else max(1, min(self.quantisers, os.cpu_count() or 1))
                 self._workers[kind] = self._stack.enter_context(Workers(count, modules))
                 self._workers[kind].start()
             return self._workers[kind]

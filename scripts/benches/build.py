@@ -43,7 +43,7 @@ def main() -> None:
             label = f"build, {len(targets)} target{'s' if len(targets) > 1 else ''}"
             line(label, built, median_s(plain_at_once, RUNS, 0), goal)
             if len(targets) > 1:
-                line(f"{label}, script once a target", built, median_s(plain, RUNS, 0), goal)
+                line(f"{label}, the script started for each", built, median_s(plain, RUNS, 0), goal)
         again = median_s(lambda: call([sys.executable, "-m", "edgeflow", "build", *flags], work), RUNS)
         print(f"{'rebuild with nothing changed':<44} {again:8.2f} s  goal <= 0.7 s")
         verify = median_s(lambda: call([sys.executable, "-m", "edgeflow", "verify", "build/kirin/model.nb"], work), RUNS)

@@ -1,4 +1,4 @@
-"""The plain way to the same files: PaddleSlim and paddle_lite_opt, one target after another, checked with Paddle."""
+"""The plain way to the same files: export, PaddleSlim, paddle_lite_opt and a check with Paddle, for one target after another."""
 
 import subprocess
 import sys
@@ -56,17 +56,17 @@ def main(targets: list[str], out: Path) -> None:
     from data import calibration, evaluation
     from model import build
 
-    layer = build()
-    layer.eval()
-    prefix = out / "model"
-    paddle.jit.save(layer, str(prefix), input_spec=[paddle.static.InputSpec([None, 1, 8, 8], "float32", "image")])
-    legal(prefix)
-    samples = evaluation()
-    reference = run(prefix, samples["image"])
     for target in targets:
+        layer = build()
+        layer.eval()
+        prefix = out / target / "model"
+        paddle.jit.save(layer, str(prefix), input_spec=[paddle.static.InputSpec([None, 1, 8, 8], "float32", "image")])
+        legal(prefix)
+        samples = evaluation()
+        reference = run(prefix, samples["image"])
         source = prefix
         if target.endswith("int8"):
-            source = out / "int8" / "model"
+            source = out / target / "int8" / "model"
             quantise(prefix, source, calibration()["image"])
             legal(source)
         got = run(source, samples["image"])
