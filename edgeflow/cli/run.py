@@ -13,18 +13,18 @@ import click
 @click.option("--output-dir", "-o", type=click.Path(file_okay=False, path_type=Path), required=True,
               help="Outputs are written here as out_0.npy, out_1.npy …")
 @click.option("--dump", is_flag=True, help="Also write every intermediate, into OUTPUT_DIR/dump/.")
-@click.option("--npu", type=click.Choice(["float32", "float16", "uint8"]), default="float32", show_default=True,
-              help="Arithmetic of NPU subgraphs: float16 for Kirin, uint8 for Verisilicon.")
+@click.option("--npu", type=click.Choice(["float32", "float16", "uint8"]),
+              help="Arithmetic of NPU subgraphs: float16 for Kirin, uint8 for Verisilicon; default: the manifest's, or float32.")
 @click.option("--json", "as_json", is_flag=True, help="Print names, dtypes, shapes, ranges and NaN counts as JSON.")
-def command(model: Path, inputs: tuple[str, ...], output_dir: Path, dump: bool, npu: str, as_json: bool) -> None:
+def command(model: Path, inputs: tuple[str, ...], output_dir: Path, dump: bool, npu: str | None, as_json: bool) -> None:
     """Execute MODEL.nb once on this machine.
 
     Example: edgeflow run model.nb --input image=in.npy --output-dir out
     """
     from edgeflow.emulate import Emulator
-    from edgeflow.pipeline.run import describe, parse_inputs, write_dump, write_outputs
+    from edgeflow.pipeline.run import describe, npu_arithmetic, parse_inputs, write_dump, write_outputs
 
-    with Emulator(model, npu=npu) as runner:
+    with Emulator(model, npu=npu or npu_arithmetic(model)) as runner:
         feed = parse_inputs(inputs, [spec.name for spec in runner.inputs])
         outputs = runner.infer(feed)
         written = write_outputs(list(outputs.items()), output_dir)

@@ -64,14 +64,19 @@ def _load(source: str, folder: Path, where: str) -> Any:
                     try_="name a callable as file.py:function, an .npz, or a folder of .npy files")
 
 
-def batches(samples: Mapping[str, Array], inputs: Sequence[TensorSpec], most: int) -> list[dict[str, Array]]:
+def batches(
+    samples: Mapping[str, Array], inputs: Sequence[TensorSpec], most: int, *, free: bool = False
+) -> list[dict[str, Array]]:
     """Cut samples into feeds: `most` a call where the batch is open, the declared number where it is fixed.
+
+    Args:
+        free: take a fixed batch as open.
 
     Raises:
         DataError: the samples do not make up whole batches of a fixed size.
     """
     count = len(next(iter(samples.values())))
-    fixed = inputs[0].shape[0] if inputs and inputs[0].shape else -1
+    fixed = inputs[0].shape[0] if inputs and inputs[0].shape and not free else -1
     size = fixed if fixed > 0 else most
     if fixed > 0 and count % fixed:
         raise DataError(f"{count} samples do not make whole batches of {fixed}, the model's fixed batch size",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,7 +117,20 @@ class Emulator:
         if segment.end < len(self._lowerer.ops) or segment.model is None:
             op = self._lowerer.ops[min(segment.end, len(self._lowerer.ops) - 1)]
             raise NbError(f"{op.type}: its result depends on data, so the graph does not fit one ONNX file")
-        return self._named_outputs(segment)
+        model = self._named_outputs(segment)
+        onnx.helper.set_model_props(model, {"edgeflow.opt_version": self.model.header.opt_version,
+                                            "edgeflow.scales": json.dumps(self._scales())})
+        return model
+
+    def _scales(self) -> dict[str, dict[str, list[float]]]:
+        """Quantisation scales by "position type" of the op: calibration travels with the exported file."""
+        found = {}
+        for index, op in enumerate(self.model.blocks[0].operations):
+            scales = {name: list(np.atleast_1d(op.attr(name)).astype(float)) for name in op.attributes
+                      if name.endswith("_scale") or (op.type == "calib" and name == "scale")}
+            if scales:
+                found[f"{index} {op.type}"] = scales
+        return found
 
     def _named_outputs(self, segment: Segment) -> onnx.ModelProto:
         """Give outputs the names they have in the .nb."""

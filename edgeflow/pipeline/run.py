@@ -15,6 +15,7 @@ from edgeflow.core.arrays import Array, load_npy
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.files import write_atomic
 from edgeflow.emulate import Emulator
+from edgeflow.emulate.lower import NPU_ARITHMETICS
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 NAME_MAX = 80
@@ -69,17 +70,26 @@ def write_outputs(outputs: Sequence[tuple[str, Array]], folder: Path) -> list[di
 
 
 def write_dump(runner: Emulator, feed: Mapping[str, Array], model: Path, folder: Path) -> list[dict[str, Any]]:
-    """Write every intermediate as NNN_<op>_<slot>.npy; the source layer's name where a manifest maps it."""
+    """Write every intermediate as NNN_<op>_<layer>@<slot>.npy; without a manifest to map it, as NNN_<op>_<slot>.npy."""
     layers = _layers(model)
     written = []
     for item in runner.dump(feed):
         layer = layers.get(str(item.index), "")
-        label = UNSAFE.sub("_", layer or item.variable)[:NAME_MAX]
+        label = "@".join(UNSAFE.sub("_", name)[:NAME_MAX] for name in (layer, item.variable) if name)
         path = folder / f"{item.index:03d}_{item.op_type}_{label}.npy"
         _save(path, item.array)
         written.append(facts(item.variable, item.array, str(path), op=item.index, op_type=item.op_type,
                              layer=layer or None))
     return written
+
+
+def npu_arithmetic(model: Path) -> str:
+    """Arithmetic of NPU subgraphs by the manifest beside a model; float32 where there is none."""
+    try:
+        known = json.loads((model.parent / "manifest.json").read_text(encoding="utf-8"))["npu_arithmetic"]
+    except (OSError, ValueError, KeyError, TypeError):
+        known = None
+    return known if known in NPU_ARITHMETICS else "float32"
 
 
 def _layers(model: Path) -> dict[str, str]:

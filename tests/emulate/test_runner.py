@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -202,6 +203,9 @@ def test_export_is_valid_onnx_and_gives_the_same(tmp_path: Path) -> None:
     found = Emulator(path)
     exported = found.export({})
     onnx.checker.check_model(exported, full_check=True)
+    scales = json.loads(next(p.value for p in exported.metadata_props if p.key == "edgeflow.scales"))
+    assert len(scales) >= 7  # four int8 layers, three conversions
+    assert scales["2 conv2d"]["Input0_scale"] == pytest.approx([scales["1 calib"]["scale"][0]])
     session = ort.InferenceSession(exported.SerializeToString(), providers=["CPUExecutionProvider"])
     feed = {s.name: np.random.default_rng(0).random(s.shape, np.float32) for s in found.inputs}
     for name, got in zip(found.outputs, session.run(list(found.outputs), feed), strict=True):

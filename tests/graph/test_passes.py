@@ -18,6 +18,7 @@ from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.layermap import layer_map
 from edgeflow.graph.legalise import legalise
+from tests.conftest import WHOLE
 
 pytestmark = pytest.mark.build
 
@@ -106,6 +107,18 @@ def test_layer_map_is_true_in_numbers(built: Path) -> None:
             if results[entry.op].dtype != np.int8:
                 wanted = values[entry.sources[-1]]
                 assert np.abs(results[entry.op].ravel() - wanted.ravel()).max() <= tolerance * np.abs(wanted).max(), entry
+
+
+@pytest.mark.skipif(not WHOLE.exists(), reason=f"no golden programs at {WHOLE}")
+@pytest.mark.parametrize("net", ["lenet", "mobilenet_v2", "encoder"])
+def test_layer_map_of_golden_nets(net: str) -> None:
+    """Every op with weights, and at least 95 % of all; the two files whose source program is another are left out."""
+    program = programs.load(WHOLE / f"net_{net}__fp32" / "model.pdmodel")
+    for folder in sorted(WHOLE.glob(f"net_{net}__*")):
+        if "rawbias" not in folder.name:
+            mapped = layer_map(nb.read(folder / "model.nb"), program)
+            assert all(entry.sources for entry in mapped if entry.has_weights), folder.name
+            assert sum(bool(entry.sources) for entry in mapped) >= 0.95 * len(mapped), folder.name
 
 
 @pytest.mark.parametrize("damage", ["truncated", "garbage", "json", "json by content", "empty", "missing"])
