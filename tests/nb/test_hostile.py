@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import flatbuffers
@@ -74,58 +75,39 @@ def test_path_is_named(tmp_path: Path) -> None:
         nb.read(tmp_path / "missing.nb")
 
 
-def attribute_of_type(number: int) -> bytes:
+def vector(b: flatbuffers.Builder, item: int) -> int:
+    b.StartVector(4, 1, 4)
+    b.PrependUOffsetTRelative(item)
+    return int(b.EndVector())
+
+
+def table(b: flatbuffers.Builder, slots: int, **fields: int) -> int:
+    """A table whose slots `sN` hold offsets."""
+    b.StartObject(slots)
+    for name, offset in fields.items():
+        b.PrependUOffsetTRelativeSlot(int(name[1:]), offset, 0)
+    return int(b.EndObject())
+
+
+def file_with_op(build: Callable[[flatbuffers.Builder], int]) -> bytes:
+    """A file of one block with one op, which `build` makes."""
+    return topology(lambda b: table(b, 3, s0=vector(b, table(b, 5, s3=vector(b, build(b))))))
+
+
+def test_unknown_attribute_type() -> None:
     def build(b: flatbuffers.Builder) -> int:
         name, kind = b.CreateString("a"), b.CreateString("relu")
         b.StartObject(16)
         b.PrependUOffsetTRelativeSlot(0, name, 0)
-        b.PrependInt32Slot(1, number, 0)
-        attr = b.EndObject()
-        b.StartVector(4, 1, 4)
-        b.PrependUOffsetTRelative(attr)
-        attrs = b.EndVector()
-        b.StartObject(5)
-        b.PrependUOffsetTRelativeSlot(0, kind, 0)
-        b.PrependUOffsetTRelativeSlot(3, attrs, 0)
-        op_at = b.EndObject()
-        b.StartVector(4, 1, 4)
-        b.PrependUOffsetTRelative(op_at)
-        ops = b.EndVector()
-        b.StartObject(5)
-        b.PrependUOffsetTRelativeSlot(3, ops, 0)
-        block = b.EndObject()
-        b.StartVector(4, 1, 4)
-        b.PrependUOffsetTRelative(block)
-        blocks = b.EndVector()
-        b.StartObject(3)
-        b.PrependUOffsetTRelativeSlot(0, blocks, 0)
-        return int(b.EndObject())
-    return topology(build)
-
-
-def test_unknown_attribute_type() -> None:
+        b.PrependInt32Slot(1, 99, 0)
+        return table(b, 5, s0=kind, s3=vector(b, b.EndObject()))
     with pytest.raises(NbError, match="attribute 'a' has type 99"):
-        nb.read_bytes(attribute_of_type(99))
+        nb.read_bytes(file_with_op(build))
 
 
 def test_missing_names() -> None:
-    def build(b: flatbuffers.Builder) -> int:
-        b.StartObject(5)
-        op_at = b.EndObject()
-        b.StartVector(4, 1, 4)
-        b.PrependUOffsetTRelative(op_at)
-        ops = b.EndVector()
-        b.StartObject(5)
-        b.PrependUOffsetTRelativeSlot(3, ops, 0)
-        block = b.EndObject()
-        b.StartVector(4, 1, 4)
-        b.PrependUOffsetTRelative(block)
-        blocks = b.EndVector()
-        b.StartObject(3)
-        b.PrependUOffsetTRelativeSlot(0, blocks, 0)
-        return int(b.EndObject())
     with pytest.raises(NbError, match="op type is missing"):
-        nb.read_bytes(topology(build))
+        nb.read_bytes(file_with_op(lambda b: table(b, 5)))
 
 
 def one_parameter(dims: tuple[int, ...], dtype: int, data: bytes, tag: int = 1, count: int = 1) -> bytes:

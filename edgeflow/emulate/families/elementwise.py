@@ -69,9 +69,11 @@ def _mod(g: Graph, x: Value, y: Value) -> Value:
 
 
 def _floordiv(g: Graph, x: Value, y: Value) -> Value:
-    if x.storage == "float32":
-        return g.add("Floor", g.add("Div", x, y))
-    return _div(g, x, y)  # Source: elementwise_naive_impl.h naive_floor_div: truncates
+    """Source: backends/arm/math/elementwise_naive_impl.h naive_floor_div: truncates towards zero, floats as well."""
+    quotient = _div(g, x, y)
+    if x.storage != "float32":
+        return quotient
+    return g.mul(g.add("Floor", g.add("Abs", quotient)), g.add("Sign", quotient))
 
 
 def _not_equal(g: Graph, x: Value, y: Value) -> Value:
