@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from edgeflow.graph.program import add_variable, arguments, attribute, schema, set_float, variable
+from edgeflow.graph.program import add_variable, arguments, attribute, consumers, schema, set_float, variable
 
 FLOAT_DEFAULTS = {"relu6": ("threshold", 6.0), "swish": ("beta", 1.0)}
 """Attributes that Paddle's own op definition fills in, and the export leaves out."""
 
 NEEDS_XSHAPE = ("flatten_contiguous_range", "transpose2", "squeeze2", "unsqueeze2", "reshape2", "flatten2")
+ACTIVATIONS = ("relu", "relu6", "leaky_relu", "hard_swish", "hard_sigmoid", "sigmoid", "tanh", "swish", "prelu")
 NEEDS_SAVED = {"instance_norm": ("SavedMean", "SavedVariance")}
 
 
@@ -38,7 +39,62 @@ def legalise(program: Any) -> dict[str, int]:
                 made[f"{op.type}.{name}"] += _add_output(block, op, index, name)
             if op.type == "fill_constant":
                 made["fill_constant.shape"] += _fill_shape(op)
+    made["conv2d.quantization_type"] = _stop_wrong_fusions(program.blocks[0])
     return {name: count for name, count in sorted(made.items()) if count}
+
+
+def _stop_wrong_fusions(block: Any) -> int:
+    """Stop two fusions that opt does with wrong numbers, where the program has what they match.
+
+    A convolution and the 1x1 convolution after it: the new weights are summed over one tap of the kernel instead of
+    each (conv_conv_fuser.h ComputeNewWeight). A convolution, its activation and a scale: the scale is folded through
+    the activation (conv_scale_fuser.cc). Both leave graphs alone in which any op has the attribute
+    `quantization_type`; the value "" means nothing else to opt or to the runtime.
+    """
+    if any(attribute(op, "quantization_type") is not None for op in block.ops):
+        return 0
+    for op in block.ops:
+        if op.type not in ("conv2d", "depthwise_conv2d", "conv2d_transpose"):
+            continue
+        follower = _next_after_folding(block, op)
+        merged = (follower is not None and follower.type == "conv2d" and _kernel(block, follower) == (1, 1)
+                  and _kernel(block, op) not in ((), (1, 1)))
+        scaled = follower is not None and follower.type in ACTIVATIONS and _is_scaled(block, follower)
+        if merged or scaled:
+            op.attrs.add(name="quantization_type", type=schema().STRING, s="")
+            return 1  # one op keeps the whole graph safe
+    return 0
+
+
+def _next_after_folding(block: Any, op: Any) -> Any | None:
+    """The sole reader of a convolution's result once its bias and batch norm are folded in."""
+    follower = _sole_reader(block, arguments(op.outputs, "Output")[0])
+    while follower is not None and _folds_into_convolution(block, follower):
+        follower = _sole_reader(block, (arguments(follower.outputs, "Y") or arguments(follower.outputs, "Out"))[0])
+    return follower
+
+
+def _is_scaled(block: Any, activation: Any) -> bool:
+    reader = _sole_reader(block, arguments(activation.outputs, "Out")[0])
+    return reader is not None and reader.type == "scale"
+
+
+def _kernel(block: Any, op: Any) -> tuple[int, ...]:
+    weight = variable(block, arguments(op.inputs, "Filter")[0])
+    return () if weight is None else tuple(weight.type.lod_tensor.tensor.dims[2:])
+
+
+def _sole_reader(block: Any, name: str) -> Any | None:
+    readers = consumers(block, name)
+    return block.ops[readers[0]] if len(readers) == 1 else None
+
+
+def _folds_into_convolution(block: Any, op: Any) -> bool:
+    if op.type == "batch_norm":
+        return True
+    added = variable(block, (arguments(op.inputs, "Y") or [""])[0])
+    return op.type in ("elementwise_add", "scale") and (op.type == "scale" or added is None or added.persistable
+                                                       or "reshape" in added.name)
 
 
 def _add_output(block: Any, op: Any, index: int, parameter: str) -> int:

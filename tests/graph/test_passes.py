@@ -62,6 +62,48 @@ def test_repairs_let_opt_through_and_keep_the_numbers(name: str, tmp_path: Path)
     assert np.abs(got - before).max() <= 1e-5 * np.abs(before).max()
 
 
+@pytest.mark.parametrize("kind", ["two convolutions", "scaled activation"])
+def test_wrong_fusions_are_stopped(kind: str, tmp_path: Path) -> None:
+    """opt 2.13rc0 merges a 3x3 and a 1x1 convolution, and a scale behind an activation, with wrong numbers."""
+    from paddle import nn
+
+    from tests.graph.programs import export, run
+
+    class Scaled(nn.Layer):
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            return x * 2.0 + 1.0
+
+    def build() -> Any:
+        if kind == "two convolutions":
+            return nn.Sequential(nn.Conv2D(3, 4, 3), nn.Conv2D(4, 5, 1))
+        return nn.Sequential(nn.Conv2D(3, 4, 3, padding=1), nn.ReLU(), Scaled(), nn.Softmax(axis=1))
+
+    raw = tmp_path / "raw" / "model"
+    program = export(build, (1, 3, 10, 10), raw)
+    x = np.random.default_rng(0).normal(size=(1, 3, 10, 10)).astype(np.float32)
+    wanted, errors = run(raw, x), {}
+    for name in ("plain", "repaired"):
+        prefix = tmp_path / name / "model"
+        prefix.parent.mkdir()
+        copy = type(program).FromString(program.SerializeToString())
+        canonicalise(copy)
+        made = legalise(copy)
+        if name == "plain":
+            for op in copy.blocks[0].ops:
+                for index in reversed(range(len(op.attrs))):
+                    if op.attrs[index].name == "quantization_type":
+                        del op.attrs[index]
+        else:
+            assert made["conv2d.quantization_type"] == 1
+        programs.save(copy, prefix.with_suffix(".pdmodel"))
+        shutil.copyfile(raw.with_suffix(".pdiparams"), prefix.with_suffix(".pdiparams"))
+        opt.convert(prefix, tmp_path / f"{name}.nb", valid_targets="arm", fp16=False, log=tmp_path / "log")
+        got = next(iter(Emulator(tmp_path / f"{name}.nb").infer({"x": x}).values()))
+        errors[name] = np.abs(got - wanted).max() / np.abs(wanted).max()
+    assert errors["repaired"] < 1e-5
+    assert errors["plain"] > 0.01, "opt no longer does this: the repair can go"
+
+
 def test_conv_bias_is_folded_and_fuses(tmp_path: Path) -> None:
     from paddle import nn
 
