@@ -143,9 +143,9 @@ class Graph:
         try:
             inferred = onnx.shape_inference.infer_node_outputs(
                 schema, node, types, data, None, [helper.make_opsetid("", OPSET)], IR_VERSION)
-        except onnx.shape_inference.InferenceError as err:
-            shapes = [list(v.shape) for v in given]
-            raise NbError(f"{node.op_type}: shapes {shapes} do not fit ({str(err).splitlines()[0]})") from None
+        except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as err:
+            shown = [f"{v.dtype}{list(v.shape)}" for v in given]
+            raise NbError(f"{node.op_type}: its inputs {', '.join(shown)} do not fit ({str(err).splitlines()[0]})") from None
         result = []
         for name in node.output:
             tensor = inferred[name].tensor_type

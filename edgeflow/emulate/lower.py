@@ -139,7 +139,7 @@ class Lowerer:
                 if end == start:
                     raise
                 break
-            except (IndexError, ValueError, TypeError, KeyError, ZeroDivisionError) as err:
+            except (IndexError, ValueError, TypeError, KeyError, ArithmeticError, AttributeError, MemoryError) as err:
                 raise NbError(f"op {end} ({op.type}): its attributes and inputs do not fit together ({err})") from err
             if step.fp16:
                 for name, value in step.written.items():

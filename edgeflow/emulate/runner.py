@@ -173,6 +173,9 @@ class Emulator:
                 continue
             self._execute(segment, session, live, arrays, labels, seen)
             position, known = segment.end, set()
+        for name in self.outputs:
+            if name not in arrays:
+                raise NbError(f"output {name!r} is declared by an op that does not write it")
         return {name: _plain(arrays[name], labels[name]) for name in self.outputs}
 
     def _prepared(self, position: int, live: Mapping[str, Value], trace: bool) -> tuple[Segment, ort.InferenceSession | None]:

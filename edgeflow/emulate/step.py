@@ -39,7 +39,8 @@ class Weights:
             if scale is not None and array.dtype in (np.int8, np.int16):
                 array = _dequantise(array, np.asarray(scale, np.float32), op, name)
             if fp16 and array.dtype == np.float32:
-                array = array.astype(np.float16).astype(np.float32)
+                with np.errstate(over="ignore"):
+                    array = array.astype(np.float16).astype(np.float32)
             self._ready[key] = array
         return self._ready[key]
 

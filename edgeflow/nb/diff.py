@@ -321,15 +321,17 @@ def _sqnr(x: Parameter, a: Node, y: Parameter, b: Node) -> float:
     import numpy as np
 
     reference, candidate = (_dequantised(p, n) for p, n in ((x, a), (y, b)))
-    noise = float(np.square(reference - candidate).sum())
-    signal = float(np.square(reference).sum())
+    with np.errstate(all="ignore"):
+        noise = float(np.square(reference - candidate).sum())
+        signal = float(np.square(reference).sum())
     return math.inf if noise == 0 else (10 * math.log10(signal / noise) if signal > 0 else -math.inf)
 
 
 def _dequantised(parameter: Parameter, node: Node) -> Any:
     import numpy as np
 
-    array = parameter.array().astype(np.float64)
+    with np.errstate(all="ignore"):
+        array = parameter.array().astype(np.float64)
     if parameter.dtype.name not in ("INT8", "INT16"):
         return array
     scale = np.asarray(_scale_of(parameter, node), np.float64)

@@ -163,7 +163,8 @@ def bad_weights(case: Case) -> Iterator[Finding]:
         if array.size == 0:
             continue
         if is_float_parameter(parameter.dtype):
-            total = array.sum(dtype=np.float64)
+            with np.errstate(all="ignore"):
+                total = array.sum(dtype=np.float64)
             if not np.isfinite(total):
                 bad = int(array.size - np.count_nonzero(np.isfinite(array)))
                 yield Finding("NB107", "error", parameter.name, f"holds {bad} values that are NaN or infinite",

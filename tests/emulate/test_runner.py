@@ -219,3 +219,35 @@ def test_export_is_valid_onnx_and_gives_the_same(tmp_path: Path) -> None:
 def test_tables_do_not_overlap() -> None:
     assert not set(LOWERINGS) & set(HOST_OPS)
     assert len(LOWERINGS) > 150
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_damaged_graphs_never_end_in_a_traceback(seed: int) -> None:
+    """Bytes of the topology changed at random: every tool gives a result or an error of ours."""
+    import random
+
+    from edgeflow.core.errors import EdgeflowError
+    from edgeflow.emulate.shapes import trace_shapes
+    from edgeflow.nb.diff import diff
+    from edgeflow.nb.lint import lint
+    from edgeflow.nb.summary import summarise
+
+    source = random.Random(seed)
+    path = source.choice(sorted(p for p in GOLDEN.glob("*/model.nb") if p.stat().st_size < 40_000))
+    blob = bytearray(path.read_bytes())
+    end = 26 + int.from_bytes(blob[18:26], "little")
+    for _ in range(source.choice([1, 1, 2, 4])):
+        blob[source.randrange(26, end)] = source.choice([0, 1, 255, 127, 128, source.randrange(256)])
+    try:
+        found = nb.read_bytes(bytes(blob))
+    except NbError:
+        return
+    shapes, _ = trace_shapes(found)
+    summarise(found, nb.content_hash(found), shapes)
+    lint(found, None, shapes)
+    diff(nb.read(path), found).as_table()
+    try:
+        runner = Emulator(found, threads=1)
+        runner.infer({s.name: np.zeros([1 if d < 0 else min(d, 64) for d in s.shape], s.dtype) for s in runner.inputs})
+    except EdgeflowError as err:
+        assert err.what

@@ -7,16 +7,24 @@ import math
 import numpy as np
 
 from edgeflow.core.errors import NbError
-from edgeflow.emulate.graph import Array, Value
+from edgeflow.emulate.graph import ELEMENTS_MAX, Array, Value
 from edgeflow.emulate.step import Lowering, Step
 
 SAME_RATIO = 1e-6
 """Aspect ratios closer than this are one. Source: Paddle-Lite kernels/host/prior_box_compute.cc ExpandAspectRatios."""
 
 
+def _cells(step: Step, priors: int) -> tuple[int, int]:
+    """Height and width of the feature map, held to what its priors may take."""
+    height, width = step.x("Input").shape[2:]
+    if height * width * max(priors, 1) * 4 > ELEMENTS_MAX:
+        raise NbError(f"{step.op.type}: {priors} priors on a map of {height} x {width} are more than {ELEMENTS_MAX} elements")
+    return height, width
+
+
 def prior_box(step: Step) -> None:
     """Source: Paddle-Lite lite/kernels/host/prior_box_compute.cc, v2.13-rc."""
-    height, width = step.x("Input").shape[2:]
+    height, width = _cells(step, len(_prior_sizes(step)))
     image_height, image_width = step.x("Image").shape[2:]
     step_w = float(step.attr("step_w", 0.0)) or image_width / width
     step_h = float(step.attr("step_h", 0.0)) or image_height / height
@@ -64,7 +72,8 @@ def _emit_priors(step: Step, boxes: Array) -> None:
 
 def density_prior_box(step: Step) -> None:
     """Source: Paddle-Lite lite/kernels/host/density_prior_box_compute.cc, v2.13-rc."""
-    height, width = step.x("Input").shape[2:]
+    per_cell = sum(d * d for d in step.attr("densities", ())) * len(step.attr("fixed_ratios", ()))
+    height, width = _cells(step, per_cell)
     image_height, image_width = step.x("Image").shape[2:]
     step_w, step_h = float(step.attr("step_w", 0.0)), float(step.attr("step_h", 0.0))
     if step_w == 0 or step_h == 0:
@@ -90,7 +99,7 @@ def density_prior_box(step: Step) -> None:
 
 def anchor_generator(step: Step) -> None:
     """Source: Paddle-Lite lite/kernels/host/anchor_generator_compute.cc, v2.13-rc."""
-    height, width = step.x("Input").shape[2:]
+    height, width = _cells(step, len(step.attr("aspect_ratios", ())) * len(step.attr("anchor_sizes", ())))
     stride, offset = step.attr("stride", (16.0, 16.0)), float(step.attr("offset", 0.5))
     sizes = []
     for ratio in step.attr("aspect_ratios", ()):
