@@ -16,9 +16,6 @@ from edgeflow.core.errors import DataError, ModelError
 from edgeflow.core.tensors import TensorSpec
 
 Array = npt.NDArray[Any]
-BATCH = 64
-"""Samples a call where the model's first dimension is open."""
-
 
 def paddle() -> Any:
     """The package, with a deterministic choice of kernels.
@@ -82,7 +79,7 @@ def export(factory: Callable[[], Any], inputs: Sequence[TensorSpec], prefix: Pat
             package.jit.save(layer, str(prefix), input_spec=specs)
     except ModelError:
         raise
-    except Exception as err:
+    except (Exception, SystemExit) as err:
         last = str(err).strip().splitlines()[-1] if str(err).strip() else type(err).__name__
         raise ModelError(f"{where}: cannot be exported ({type(err).__name__}: {last})",
                          try_="run the factory and paddle.jit.save by hand to see the whole traceback") from err

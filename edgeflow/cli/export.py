@@ -19,9 +19,13 @@ def command(model: Path, out: Path, shapes: tuple[str, ...], npu: str) -> None:
     Example: edgeflow export model.nb model.onnx --shape image=1,3,224,224
     """
     from edgeflow.cli.shapes import parse_shapes
+    from edgeflow.core.errors import StorageError
     from edgeflow.core.files import write_atomic
     from edgeflow.emulate import Emulator
 
+    if out.exists() and out.samefile(model):
+        raise StorageError(f"{out}: is the model itself, and is not overwritten",
+                           try_=f"edgeflow export {model} {model.stem}.onnx")
     with Emulator(model, npu=npu) as runner:
         exported = runner.export(parse_shapes(shapes))
     write_atomic(out, exported.SerializeToString(deterministic=True))

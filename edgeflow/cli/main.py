@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Any
 
@@ -39,6 +40,9 @@ class Lazy(click.Group):
             raise
 
     def invoke(self, ctx: click.Context) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # names in a file may be any bytes
         try:
             return super().invoke(ctx)
         except EdgeflowError as err:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +60,7 @@ def load_npz(path: Path) -> dict[str, Array]:
                 with archive.open(info) as member:
                     arrays[info.filename.removesuffix(".npy")] = load_npy(member, f"{path}: {info.filename}")
             return arrays
-    except (OSError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as err:
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as err:
         reason = err.strerror if isinstance(err, OSError) and err.strerror else err
         raise DataError(f"{path}: is no readable .npz archive ({reason})",
                         try_="write it again with numpy.savez, or run edgeflow build") from err
@@ -75,7 +77,7 @@ def load_npy(source: Any, where: str) -> Array:
             with open(source, "rb") as stream:
                 return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))  # type: ignore[no-untyped-call]
         return np.asarray(np.lib.format.read_array(source, allow_pickle=False))  # type: ignore[no-untyped-call]
-    except zipfile.BadZipFile:
+    except (zipfile.BadZipFile, zlib.error):
         raise
-    except (OSError, ValueError, EOFError, MemoryError, OverflowError, SyntaxError, zipfile.error) as err:
+    except (OSError, ValueError, TypeError, EOFError, MemoryError, OverflowError, SyntaxError, tokenize.TokenError) as err:
         raise DataError(f"{where}: is no readable .npy array ({err})") from err

@@ -38,10 +38,10 @@ def measure(reference: Array, candidate: Array) -> Drift:
         reference, candidate: the same shape [samples, ...], any numeric dtype.
 
     Raises:
-        DataError: the shapes differ; a missing 0-d or trailing [1] axis is forgiven.
+        DataError: the shapes differ by more than axes of length one.
     """
     if reference.shape != candidate.shape:
-        if reference.size != candidate.size:
+        if reference.squeeze().shape != candidate.squeeze().shape:
             raise DataError(f"outputs cannot be compared: the candidate has shape {list(candidate.shape)}, "
                             f"the reference {list(reference.shape)}")
         candidate = candidate.reshape(reference.shape)

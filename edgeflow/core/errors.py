@@ -10,9 +10,9 @@
     ├── BackendMissing    a package that is not installed
     ├── CompressFailed    PaddleSlim gave up
     ├── OptFailed         Paddle Lite's opt gave up
-    ├── StorageError      disk full, folder not writable
-    └── DriftExceeded     a result, not a fault: limits are broken (exit code 3)
+    └── StorageError      disk full, folder not writable
 
+Limits that are broken are a result, not a fault: exit code 3, no error.
 Anything else that escapes is our bug and keeps its traceback.
 """
 
@@ -79,12 +79,6 @@ class OptFailed(EdgeflowError):
 
 class StorageError(EdgeflowError):
     """A result could not be written: disk full or folder not writable."""
-
-
-class DriftExceeded(EdgeflowError):
-    """The candidate differs from the reference by more than its limits."""
-
-    exit_code = 3
 
 
 def near(word: str, known: Iterable[str], kind: str = "known") -> str:

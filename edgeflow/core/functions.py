@@ -6,8 +6,10 @@ import contextlib
 import importlib.util
 import os
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,10 +44,9 @@ def _module(path: Path) -> ModuleType:
     """Import a user's file; its siblings are importable, and nothing is written beside it."""
     sys.dont_write_bytecode = True
     home = str(path.parent)
-    # Another recipe's `data.py` must not be taken for this one's.
+    # Loaded afresh each time: the file may have changed, and another recipe's `data.py` must not be taken for this one's.
     for name, module in list(sys.modules.items()):
-        origin = getattr(module, "__file__", None)
-        if origin and getattr(module, "__edgeflow_user__", None) not in (None, home):
+        if getattr(module, "__edgeflow_user__", None) is not None:
             del sys.modules[name]
     if sys.path[0] != home:
         with contextlib.suppress(ValueError):
@@ -53,8 +54,6 @@ def _module(path: Path) -> ModuleType:
         sys.path.insert(0, home)
     before = set(sys.modules)
     try:
-        if path.stem in sys.modules and getattr(sys.modules[path.stem], "__file__", None) == str(path):
-            return sys.modules[path.stem]
         spec = importlib.util.spec_from_file_location(path.stem, path)
         if spec is None or spec.loader is None:
             raise RecipeError(f"recipe: {path} is no Python file")
@@ -74,12 +73,22 @@ def _module(path: Path) -> ModuleType:
     return module
 
 
+@dataclass
+class Trace:
+    """Files that Python code read in a `files_read` block; `touched` are those that changed while it ran."""
+
+    read: set[str] = field(default_factory=set)
+    touched: set[str] = field(default_factory=set)
+
+
 @contextlib.contextmanager
-def files_read() -> Iterator[set[str]]:
+def files_read(home: Path) -> Iterator[Trace]:
     """Collect the files that Python code opens for reading in the block, and the sources of what it imports.
 
-    Left out: files of installed packages, edgeflow's and the system's, for which versions speak, and files that were
-    made while the block ran, which are results (Paddle writes and reads back a copy of each traced function).
+    Args:
+        home: the recipe's folder; whatever is read below it counts. Elsewhere, files of installed packages and of the
+            system are left out, for which versions speak, and files made while the block ran, which are results
+            (Paddle writes and reads back a copy of each traced function).
     """
     global _hooked
     since = time.time_ns()
@@ -87,18 +96,25 @@ def files_read() -> Iterator[set[str]]:
         sys.addaudithook(_audit)
         _hooked = True
     opened: set[str] = set()
+    trace = Trace()
     _recording.append(opened)
     try:
-        yield opened
+        yield trace
     finally:
         _recording.remove(opened)
         for module in list(sys.modules.values()):
             origin = getattr(module, "__file__", None)
             if getattr(module, "__edgeflow_user__", None) and origin:
                 opened.add(origin)
-        own = {os.path.realpath(path) for path in opened}
-        opened.clear()
-        opened.update(path for path in own if _is_users(path) and Path(path).stat().st_ctime_ns < since)
+        for path in {os.path.realpath(path) for path in opened}:
+            below = path.startswith(os.path.realpath(home) + os.sep)
+            if not os.path.isfile(path) or "__pycache__" in path or (not below and path.startswith(_SYSTEM)):
+                continue
+            changed = Path(path).stat().st_ctime_ns >= since
+            if changed and below:
+                trace.touched.add(path)
+            if below or not changed:
+                trace.read.add(path)
 
 
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -112,7 +128,6 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
             opened.add(os.path.abspath(path))
 
 
-def _is_users(path: str) -> bool:
-    package = str(Path(__file__).parents[1]) + os.sep
-    system = (package, sys.prefix, sys.base_prefix, "/proc/", "/sys/", "/dev/", "/usr/", "/etc/", "/lib")
-    return os.path.isfile(path) and not path.startswith(system) and "__pycache__" not in path
+_SYSTEM = tuple({folder + os.sep for folder in (
+    *(str(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
+    str(Path(__file__).parents[1]), "/proc", "/sys", "/dev", "/usr", "/etc", "/lib", "/lib64")})

@@ -51,7 +51,7 @@ def _load(source: str, folder: Path, where: str) -> Any:
         function = load_function(source, folder)
         try:
             return function()
-        except Exception as err:
+        except (Exception, SystemExit) as err:
             raise DataError(f"{where}: the function failed ({type(err).__name__}: {err})",
                             try_="call it by hand to see the whole traceback") from err
     if path.is_dir():

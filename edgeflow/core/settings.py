@@ -56,6 +56,16 @@ class CompressSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CompressOverride:
+    """CompressSettings of one target: what is None is taken from [compress]."""
+
+    precision: Literal["float32", "float16", "int8"] | None = None
+    algo: Literal["hist", "KL", "mse", "emd", "avg", "abs_max"] | None = None
+    weights: Literal["per_channel", "per_layer"] | None = None
+    bias_correction: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ConvertSettings:
     """Nothing to set: the target says it all."""
 

@@ -66,7 +66,7 @@ def _fit(hint: Any, value: Any, where: str, key: str, error: type[EdgeflowError]
         return {k: _fit(args[1], v, where, f"{key}.{k}", error) for k, v in value.items()}
     if hint is Any or hint is object:
         return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+    if hint is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
         return float(value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise error(f"{where}: {key} is {value!r}, and should be {_noun(hint)}")

@@ -13,7 +13,7 @@ from typing import Any
 from edgeflow.nb.canonical import canonical
 from edgeflow.nb.dataflow import Node, nodes, producers
 from edgeflow.nb.model import KERNEL_ATTRIBUTE, Model, Op, Parameter
-from edgeflow.nb.summary import CONVOLUTIONS
+from edgeflow.nb.summary import CONVOLUTIONS, scales_of
 
 FAMILY = {"depthwise_conv2d": "conv2d", "sparse_conv2d": "conv2d", "mul": "fc", "matmul": "fc", "matmul_v2": "fc",
           "fusion_elementwise_add_activation": "elementwise_add", "fusion_elementwise_mul_activation": "elementwise_mul",
@@ -314,7 +314,7 @@ def _scale_of(parameter: Parameter, node: Node) -> tuple[float, ...]:
     names = [f"{parameter.name}_quant_scale", "Filter0_scale", "W0_scale", "Y0_scale"]
     if parameter.name in node.op.inputs.get("X", ()):
         names.append("X0_scale")
-    return next((tuple(scale) for name in names if (scale := op.attr(name))), (1.0,))
+    return next((scale for name in names if (scale := scales_of(op, name))), (1.0,))
 
 
 def _sqnr(x: Parameter, a: Node, y: Parameter, b: Node) -> float:

@@ -23,7 +23,8 @@ CLASSES = {1: "32-bit", 2: "64-bit"}
 SHARED = 3
 LIBRARY_MAX_BYTES = 1 << 31
 VERSION = re.compile(rb"(?<![0-9A-Za-z._-])v2\.(\d{1,2})(?:\.\d{1,2})?(?:-(?:rc|beta)\d?)?(?=\0)")
-KEY = re.compile(rb"([a-z_0-9]{2,60}),k(ARM|Host|X86|OpenCL|NNAdapter|Metal),k([A-Za-z0-9]+),k([A-Za-z0-9]+),([A-Za-z0-9_]+)\0")
+KEY = re.compile(rb",k(ARM|Host|X86|OpenCL|NNAdapter|Metal),k([A-Za-z0-9]{1,30}),k([A-Za-z0-9]{1,30}),([A-Za-z0-9_]{1,60})\0")
+OP = re.compile(rb"[a-z_0-9]{2,60}\Z")
 PLACES = {"arm": "ARM", "host": "Host", "x86": "X86", "opencl": "OpenCL", "nnadapter": "NNAdapter"}
 PRECISIONS = {"float32": "Float", "int8": "Int8", "float16": "FP16", "int32": "Int32", "int64": "Int64", "any": "Any",
               "bool": "Bool"}
@@ -80,8 +81,9 @@ def read_library(path: Path) -> Library:
         if order != 1:
             raise NbError(f"{path}: is big-endian, which Paddle Lite does not support")
         versions = sorted({m.group(0).decode() for m in VERSION.finditer(blob)})
-        kernels = frozenset((m.group(1).decode(), m.group(2).decode(), m.group(3).decode(), m.group(5).decode())
-                            for m in KEY.finditer(blob))
+        # The op stands before the key: looked back for, since a search that begins with it would crawl through text.
+        kernels = frozenset((op.group().decode(), m.group(1).decode(), m.group(2).decode(), m.group(4).decode())
+                            for m in KEY.finditer(blob) if (op := OP.search(blob[max(m.start() - 60, 0):m.start()])))
         marks = {name for name, text in (("paddle_lite", b"Paddle-Lite"), ("nnadapter", b"nnadapter"),
                                          ("fp16", b"kARM,kFP16"), ("opencl", b"clGetPlatformIDs")) if blob.find(text) >= 0}
         if kind != SHARED:

@@ -67,11 +67,6 @@ class DType(enum.IntEnum):
         """NumPy's name of a dtype that tensors can have; KeyError for the others."""
         return NUMPY_NAMES[self]
 
-    @property
-    def itemsize_bytes(self) -> int:
-        """Bytes of one element; KeyError for types that hold no elements."""
-        return ITEM_BYTES[self]
-
 
 NUMPY_NAMES = {
     DType.BOOL: "bool", DType.INT16: "int16", DType.INT32: "int32", DType.INT64: "int64",

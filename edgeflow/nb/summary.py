@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeflow.nb.dataflow import Node, nodes
-from edgeflow.nb.model import NNADAPTER, DType, Model, Op
+from edgeflow.nb.model import NNADAPTER, AttrType, DType, Model, Op
 
 Shape = tuple[int, ...]
 Shapes = Mapping[tuple[int, int], Mapping[str, tuple[Shape, ...]]]
@@ -218,8 +218,8 @@ def _quantisation(model: Model) -> Quantisation | None:
     bits = [op.attr("quantize_weight_bits") for op in ops if op.attr("quantize_weight_bits")]
     if not int8 and not bits:
         return None
-    weights = [tuple(s) for op in int8 for name in ("Filter0_scale", "W0_scale") if (s := op.attr(name))]
-    activations = [float(op.attr(name)[0]) for op in int8 for name in ("Input0_scale", "X0_scale") if op.attr(name)]
+    weights = [s for op in int8 for name in ("Filter0_scale", "W0_scale") if (s := scales_of(op, name))]
+    activations = [s[0] for op in int8 for name in ("Input0_scale", "X0_scale") if (s := scales_of(op, name))]
     weight_bits = next((int(p) for op in ops if (p := op.attr("quantize_weight_bits"))), None) if not int8 else None
     return Quantisation(
         int8_ops=len(int8),
@@ -229,6 +229,12 @@ def _quantisation(model: Model) -> Quantisation | None:
         calibs=sum(op.type == "calib" for op in ops),
         per_channel=sum(len(set(s)) > 1 for s in weights), per_layer=sum(len(set(s)) == 1 for s in weights),
         scale_min=min(activations, default=None), scale_max=max(activations, default=None), weight_only_bits=weight_bits)
+
+
+def scales_of(op: Op, name: str) -> tuple[float, ...]:
+    """A scale attribute; empty where it is absent or of another type."""
+    attribute = op.attributes.get(name)
+    return tuple(attribute.value) if attribute is not None and attribute.type == AttrType.FLOATS else ()
 
 
 def is_float_parameter(dtype: DType) -> bool:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.core.artifact import Artifact, Tools
-from edgeflow.core.errors import BackendMissing
+from edgeflow.core.errors import BackendMissing, RecipeError, near
 from edgeflow.core.files import folder_atomic, lock, sha256, sweep
 from edgeflow.core.settings import CompressSettings, ConvertSettings
-from edgeflow.core.targets import Target, load_target
+from edgeflow.core.targets import Target, load_target, names
 from edgeflow.pipeline.cache import Cache, code_version, environment, is_installed, key_of, tool_versions
 from edgeflow.pipeline.recipe import Recipe, load_recipe
 
@@ -62,6 +62,7 @@ def build(
     """
     loaded = load_recipe(Path(recipe))
     profiles = [load_target(name) for name in dict.fromkeys(targets)]
+    _check_names(loaded, [profile.name for profile in profiles])
     for profile in profiles:
         profile.choose(loaded.compress_settings(profile).precision)  # refuse before any work
     root = loaded.folder / "build" if build_dir is None else Path(build_dir).resolve()
@@ -74,6 +75,16 @@ def build(
         with ThreadPoolExecutor(max_workers=max(len(profiles), 1)) as pool:
             futures = [pool.submit(flow.run, profile) for profile in profiles]
             return [future.result() for future in futures]
+
+
+def _check_names(recipe: Recipe, asked: Sequence[str]) -> None:
+    if not asked:
+        raise RecipeError("no target is given", try_='edgeflow build --target arm64-int8, or targets=["arm64-int8"]')
+    if twice := sorted({name for name in asked if asked.count(name) > 1}):
+        raise RecipeError(f"two targets are called {twice[0]!r}, and would write into one folder", try_="rename your own profile")
+    for name in recipe.targets:
+        if name not in (*names(), *asked):
+            raise RecipeError(f"recipe: [targets.{name}] is no target; {near(name, [*names(), *asked], 'targets')}")
 
 
 class _Flow:
@@ -128,7 +139,10 @@ class _Flow:
 
     def _ingest(self, target: Target, precision: str) -> Artifact:
         settings = self.recipe.ingest_settings()
-        key = key_of("ingest", settings, tool_versions(), code_version(), environment())
+        listings = [sorted(p.name for p in (self.recipe.folder / source).iterdir())
+                    for source in (settings.calibration, settings.evaluation)
+                    if source is not None and (self.recipe.folder / source).is_dir()]
+        key = key_of("ingest", str(self.recipe.folder), settings, listings, tool_versions(), code_version(), environment())
         with self._guard:
             ready = self._ingested
         if ready is None:
@@ -167,7 +181,8 @@ class _Flow:
     def _verify(self, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact) -> Artifact:
         settings = self.recipe.verify_settings(target)
         key = key_of("verify", converted.facts["sha256"], _content(ingested), target, settings, self._metric_hash(),
-                     tool_versions(), code_version())
+                     self.recipe.name, self.recipe.compress_settings(target), self.recipe.model.seed,
+                     compressed.facts["method"], tool_versions(), code_version())
 
         def work(folder: Path) -> Artifact:
             from edgeflow.pipeline.check import check_and_report
@@ -176,11 +191,11 @@ class _Flow:
 
         return self._stage(target, "verify", key, work)
 
-    def _metric_hash(self) -> str | None:
-        """Content of the file a user's metric lies in."""
+    def _metric_hash(self) -> dict[str, str]:
+        """Content of the file a user's metric lies in, and of every Python file beside it that it may import."""
         name = "" if self.recipe.metric is None else self.recipe.metric.name
-        path = self.recipe.folder / name.partition(":")[0]
-        return sha256(path) if ".py:" in name and path.is_file() else None
+        folder = (self.recipe.folder / name.partition(":")[0]).parent
+        return {path.name: sha256(path) for path in sorted(folder.glob("*.py"))} if ".py:" in name else {}
 
     def _stage(self, target: Target, stage: str, key: str, work: Callable[[Path], Artifact]) -> Artifact:
         found = self.cache.find(stage, key)
@@ -215,7 +230,17 @@ class _Flow:
             with folder_atomic(place) as folder:
                 for name, source in sources.items():
                     shutil.copyfile(source / name, folder / name)
+                for other in (path for path in _listed(place) if path.name not in sources):
+                    # Not ours: whoever put it here keeps it.
+                    if other.is_dir():
+                        shutil.copytree(other, folder / other.name, symlinks=True)
+                    else:
+                        shutil.copy2(other, folder / other.name, follow_symlinks=False)
         return place
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def _same(a: Path, b: Path) -> bool:

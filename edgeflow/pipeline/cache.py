@@ -17,6 +17,7 @@ from edgeflow.core.artifact import Artifact
 from edgeflow.core.files import folder_atomic, lock, sha256, storage
 
 FACTS = "facts.json"
+SIZES = "sizes_bytes"
 TOOLS = ("edgeflow", "paddlepaddle", "paddlepaddle-gpu", "paddleslim", "paddlelite", "onnx", "onnxruntime", "numpy")
 
 
@@ -99,7 +100,10 @@ class Cache:
         with folder_atomic(place) as folder:
             facts = dict(work(folder).facts)
             if "read" in facts:
-                facts["files_sha256"] = {path: sha256(Path(path)) for path in facts.pop("read")}
+                # A file that changed while it was used has no hash: the result is never found again.
+                touched = set(facts.pop("touched", ()))
+                facts["files_sha256"] = {path: "" if path in touched else sha256(Path(path)) for path in facts.pop("read")}
+            facts[SIZES] = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
             with storage(folder):
                 (folder / FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True), encoding="utf-8")
         return Artifact(place, facts)
@@ -108,8 +112,13 @@ class Cache:
     def _read(folder: Path) -> Artifact | None:
         try:
             facts: Mapping[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            whole = all((folder / name).stat().st_size == size for name, size in facts[SIZES].items())
+            if "sha256" in facts and "model.nb" in facts[SIZES]:
+                whole = whole and sha256(folder / "model.nb") == facts["sha256"]
+        except (OSError, ValueError, KeyError, AttributeError, TypeError):
             return None
+        if not whole:
+            return None  # somebody changed what lies in the cache: made again
         return Artifact(folder, facts)
 
 

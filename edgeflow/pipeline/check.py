@@ -11,7 +11,7 @@ from typing import Any
 from edgeflow import nb
 from edgeflow.core.artifact import Artifact
 from edgeflow.core.drift import finite
-from edgeflow.core.errors import DataError
+from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.files import sha256, storage
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.core.strict import strict
@@ -19,7 +19,7 @@ from edgeflow.core.targets import Target
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
 from edgeflow.pipeline.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
-from edgeflow.pipeline.recipe import Recipe
+from edgeflow.pipeline.recipe import Recipe, load_recipe
 from edgeflow.report.html import page
 from edgeflow.stages.verify import Verdict, load_reference, verify
 
@@ -58,7 +58,6 @@ def report_table(verdict: Verdict, table: Mapping[str, Any]) -> dict[str, Any]:
         report[key] = table.get(key)
     report["reference_device"] = table["reference"]["device"] if "reference" in table else None
     report["nb"] = table.get("nb")
-    report["parameters_bytes"] = table.get("parameters_bytes")
     report["manifest_sha256"] = manifest_hash(table) if table else None
     report["limits"] = table.get("settings", {}).get("limits", {})
     return report
@@ -76,41 +75,55 @@ def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits 
         NbError, UnsupportedOps: the file cannot be emulated.
     """
     beside = model.parent / MANIFEST
-    table = load_manifest(beside) if beside.exists() and reference is None else {}
+    table = load_manifest(beside) if beside.exists() else {}
     source = reference or model.parent / REFERENCE
     if not source.exists():
         raise DataError(f"{model}: there is no {REFERENCE} beside it to compare with",
                         try_="--reference FILE.npz, holding input/<name> and output/0, output/1, …")
     settings, npu = VerifySettings(metric), "float32"
     if table:
-        settings, npu = _recorded(table, beside, model, source)
+        settings, npu = _recorded(table, beside, model, None if reference is not None else source)
     if limits is not None:
         settings = replace(settings, limits=settings.limits.overridden(limits))
     if metric is not None:
         settings = replace(settings, metric=metric)
-    verdict = verify(model, load_reference(source), settings, on=on, npu=npu, folder=_recipe_folder(model),
+    loaded = load_reference(source)
+    if metric is not None and loaded.labels is None:
+        raise DataError(f"{source}: holds no label, which the metric {metric!r} needs", try_="add an array `label` to it")
+    verdict = verify(model, loaded, settings, on=on, npu=npu, folder=_recipe_folder(model, settings.metric),
                      not_checked=(HOST_ONLY,))
     report = report_table(verdict, table)
     report["limits"] = {k: getattr(settings.limits, k) for k in settings.limits.__slots__}
     return verdict, report
 
 
-def _recorded(table: Mapping[str, Any], beside: Path, model: Path, reference: Path) -> tuple[VerifySettings, str]:
-    """Settings of the build, after its files were held to their hashes."""
+def _recorded(table: Mapping[str, Any], beside: Path, model: Path, reference: Path | None) -> tuple[VerifySettings, str]:
+    """Settings of the build, after its files were held to their hashes; a reference given by hand has none."""
     try:
-        expected = {model: table["nb"]["sha256"], reference: table["reference"]["sha256"]}
+        expected = {model: table["nb"]["sha256"]}
+        if reference is not None:
+            expected[reference] = table["reference"]["sha256"]
         limits = strict(DriftLimits, table["settings"]["limits"], str(beside), DataError)
         metric, npu = table["settings"]["metric"], table["npu_arithmetic"] or "float32"
     except (KeyError, TypeError) as err:
         raise DataError(f"{beside}: key {err} is missing", try_="run edgeflow build again") from err
+    if not isinstance(metric, (str, type(None))) or npu not in ("float32", "float16", "uint8"):
+        raise DataError(f"{beside}: metric or npu_arithmetic is of no known kind", try_="run edgeflow build again")
     for path, known in expected.items():
         if sha256(path) != known:
             raise DataError(f"{path}: is not the file that {beside.name} was written for (its hash differs)",
-                            try_="run edgeflow build again, or give --reference to compare it regardless")
+                            try_="run edgeflow build again, or copy the .nb elsewhere and give --reference")
     return VerifySettings(metric, limits), npu
 
 
-def _recipe_folder(model: Path) -> Path | None:
-    """The recipe's folder, where build/<target>/model.nb lies below it: for metrics written in Python."""
+def _recipe_folder(model: Path, metric: str | None) -> Path | None:
+    """The recipe's folder, where build/<target>/model.nb lies below it and the recipe itself names the metric.
+
+    A manifest may come from anywhere: what it names as Python is run only where the recipe says the same.
+    """
     folder = model.resolve().parent.parent.parent
-    return folder if (folder / "edgeflow.toml").is_file() else None
+    try:
+        recipe = load_recipe(folder)
+    except EdgeflowError:
+        return None
+    return folder if recipe.metric is not None and recipe.metric.name == metric else None

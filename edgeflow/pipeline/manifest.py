@@ -76,7 +76,7 @@ def load_manifest(path: Path) -> dict[str, Any]:
         table = json.loads(path.read_text(encoding="utf-8"))
     except OSError as err:
         raise DataError(f"{path}: cannot be read ({err.strerror})") from err
-    except (ValueError, RecursionError) as err:
+    except (ValueError, RecursionError, OverflowError) as err:
         raise DataError(f"{path}: is no manifest ({err})", try_="run edgeflow build again") from err
     if not isinstance(table, dict) or table.get("format") != FORMAT:
         found = table.get("format") if isinstance(table, dict) else type(table).__name__

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from edgeflow.core.errors import RecipeError, near
-from edgeflow.core.settings import METRIC_NAMES, CompressSettings, DriftLimits, IngestSettings, VerifySettings
+from edgeflow.core.settings import METRIC_NAMES, CompressOverride, CompressSettings, DriftLimits, IngestSettings, VerifySettings
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target, read_toml
 from edgeflow.core.tensors import DTYPES, TensorSpec
@@ -52,7 +52,7 @@ class MetricTable:
 class TargetTable:
     """[targets.NAME]: what differs for one target."""
 
-    compress: CompressSettings = CompressSettings()
+    compress: CompressOverride = CompressOverride()
     drift: DriftLimits = DriftLimits()
 
 
@@ -82,8 +82,7 @@ class Recipe:
     def compress_settings(self, target: Target) -> CompressSettings:
         """[compress] with what [targets.NAME.compress] overrides."""
         own = self.targets.get(target.name, TargetTable()).compress
-        default = CompressSettings()
-        changed = {f.name: getattr(own, f.name) for f in fields(own) if getattr(own, f.name) != getattr(default, f.name)}
+        changed = {f.name: getattr(own, f.name) for f in fields(own) if getattr(own, f.name) is not None}
         return replace(self.compress, **changed)
 
     def verify_settings(self, target: Target) -> VerifySettings:

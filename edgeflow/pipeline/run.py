@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.files import write_atomic
 from edgeflow.emulate import Emulator
 from edgeflow.emulate.lower import NPU_ARITHMETICS
+from edgeflow.pipeline.manifest import load_manifest
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 NAME_MAX = 80
@@ -86,18 +86,18 @@ def write_dump(runner: Emulator, feed: Mapping[str, Array], model: Path, folder:
 def npu_arithmetic(model: Path) -> str:
     """Arithmetic of NPU subgraphs by the manifest beside a model; float32 where there is none."""
     try:
-        known = json.loads((model.parent / "manifest.json").read_text(encoding="utf-8"))["npu_arithmetic"]
-    except (OSError, ValueError, KeyError, TypeError):
+        known = load_manifest(model.parent / "manifest.json").get("npu_arithmetic")
+    except EdgeflowError:
         known = None
-    return known if known in NPU_ARITHMETICS else "float32"
+    return str(known) if known in NPU_ARITHMETICS else "float32"
 
 
 def _layers(model: Path) -> dict[str, str]:
     """Source layer by op position, from the manifest beside the model; empty where there is none."""
     try:
-        table = json.loads((model.parent / "manifest.json").read_text(encoding="utf-8"))
-        return {entry["op"]: entry["sources"][-1] for entry in table["layers"]["ops"] if entry["sources"]}
-    except (OSError, ValueError, KeyError, TypeError, EdgeflowError):
+        table = load_manifest(model.parent / "manifest.json")
+        return {str(entry["op"]): str(entry["sources"][-1]) for entry in table["layers"]["ops"] if entry["sources"]}
+    except (KeyError, TypeError, EdgeflowError):
         return {}
 
 

@@ -44,7 +44,8 @@ def verdict(report: Mapping[str, Any]) -> str:
                  f"candidate: {report['runner']}")
     lines += [f"not checked: {text}" for text in report["not_checked"]]
     lines += [f"broken: {text}" for text in report["broken"]]
-    lines.append("PASS" if report["passed"] else "FAIL")
+    limited = any(limit is not None for limit in report["limits"].values())
+    lines.append(("PASS" if limited else "NOT JUDGED: no limits") if report["passed"] else "FAIL")
     return "\n".join(lines)
 
 

@@ -31,7 +31,7 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
     programs.save(program, work / "model.pdmodel")
     shutil.copyfile(source.folder / "model.pdiparams", work / "model.pdiparams")
     # The log outlives a failure: it lies beside the folder that vanishes then.
-    log = tools.folder.parent / f"opt-{target.name}.log"
+    log = tools.folder.parent / f"{target.name}-{tools.folder.name.strip('.')}.opt.log"
     opt.convert(work / "model", work / "raw.nb", valid_targets=target.lite.valid_targets, fp16=target.lite.fp16, log=log)
     model = nb.canonical(nb.read(work / "raw.nb"))
     nb.write(model, tools.folder / "model.nb")

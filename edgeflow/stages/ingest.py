@@ -42,7 +42,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
         DataError: the data does not fit the inputs.
     """
     prefix = tools.folder / MODEL
-    with files_read() as read:
+    with files_read(source.folder) as trace:
         declared = _model(source.folder, settings, prefix)
         evaluation = load_samples(settings.evaluation, source.folder, settings.inputs, "evaluation")
         calibration = None
@@ -71,8 +71,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
         "calibration_samples": 0 if calibration is None else len(next(iter(calibration.values()))),
         "model_sha256": sha256(raw), "weights_sha256": sha256(prefix.with_suffix(".pdiparams")),
         "evaluation_sha256": _hash(evaluation), "calibration_sha256": None if calibration is None else _hash(calibration),
-        "repairs": repairs, "rewrites": rewrites, "read": sorted(read | declared),
-        "parameters_bytes": prefix.with_suffix(".pdiparams").stat().st_size,
+        "repairs": repairs, "rewrites": rewrites, "read": sorted(trace.read | declared), "touched": sorted(trace.touched),
     })
 
 

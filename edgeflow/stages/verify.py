@@ -90,6 +90,8 @@ def load_reference(path: Path) -> Reference:
     if len(lengths) != 1 or 0 in lengths:
         raise DataError(f"{path}: its inputs hold {sorted(lengths)} samples, and should hold one number above 0")
     for name, array in arrays.items():
+        if array.dtype.kind not in "fiub":
+            raise DataError(f"{path}: {name} is of dtype {array.dtype}, and should hold numbers")
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise DataError(f"{path}: {name} holds NaN or infinity, with which nothing can be compared")
     return Reference(inputs, found, arrays.get(LABEL))
@@ -106,9 +108,6 @@ class Runner(Protocol):
         """Run once: every input by name, every output by name."""
 
 
-RUNNERS = ("emulator", "paddle-lite")
-
-
 def verify(
     model: Path, reference: Reference, settings: VerifySettings, *, on: str = "emulator", npu: str = "float32",
     folder: Path | None = None, not_checked: Sequence[str] = (),
@@ -116,7 +115,7 @@ def verify(
     """Run the .nb on the reference's inputs and judge it.
 
     Args:
-        on: one of RUNNERS.
+        on: `emulator`, or `paddle-lite` for its real x86 runtime.
         npu: arithmetic of NNAdapter subgraphs, from the target.
         folder: where a metric named `file.py:function` is looked for.
 
@@ -171,9 +170,10 @@ def takes_batches(runner: Runner, reference: Reference) -> bool:
 
 
 def _joined(runner: Runner, feeds: Sequence[Mapping[str, Array]]) -> list[Array]:
-    parts = [list(runner.infer(feed).values()) for feed in feeds]
-    return [np.concatenate([part[k] for part in parts]) if parts[0][k].ndim else parts[0][k]
-            for k in range(len(runner.outputs))]
+    parts = [runner.infer(feed) for feed in feeds]
+    # By name: a file may fetch one variable twice.
+    return [np.concatenate([part[name] for part in parts]) if parts[0][name].ndim else parts[0][name]
+            for name in runner.outputs]
 
 
 def judge(
@@ -189,6 +189,13 @@ def judge(
         before, after, note = _metric(settings.metric, reference, outputs, folder)
         notes += [note] if note else []
     drop = None if before is None or after is None else before - after
+    limits = settings.limits
+    if limits == DriftLimits():
+        notes.append("no limit was given, so nothing was judged")
+    if limits.metric_drop_max is not None and drop is None:
+        notes.append("the limit on the metric's drop: there is no metric to measure it with")
+    if limits.top1_agreement_min is not None and all(item.drift.top1_agreement is None for item in drifts):
+        notes.append("the limit on top-1 agreement: no output looks like scores")
     found: list[str] = []
     for item in drifts:
         prefix = f"output {item.index}: " if len(drifts) > 1 else ""
@@ -209,4 +216,10 @@ def _metric(
         metric = load_function(name, folder)
     else:
         return None, None, f"metric {name}: its Python file is not here; verify in the recipe's folder to include it"
-    return float(metric(reference.outputs, reference.labels)), float(metric(outputs, reference.labels)), ""
+    try:
+        return float(metric(reference.outputs, reference.labels)), float(metric(outputs, reference.labels)), ""
+    except DataError:
+        raise
+    except (Exception, SystemExit) as err:
+        raise DataError(f"metric {name}: failed ({type(err).__name__}: {err}), and should return one number",
+                        try_="call it by hand with the reference's outputs and labels") from err

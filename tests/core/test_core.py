@@ -236,8 +236,8 @@ def test_files_a_function_reads_are_known(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").write_bytes(b"123")
     (tmp_path / "model.py").write_text(
         "import helper\nfrom pathlib import Path\ndef build():\n    return Path(__file__).with_name('weights.bin').read_bytes()\n")
-    with files_read() as read:
+    with files_read(tmp_path) as trace:
         assert load_function("model.py:build", tmp_path)() == b"123"
-    names = {Path(path).name for path in read}
+    names = {Path(path).name for path in trace.read}
     assert names == {"helper.py", "weights.bin", "model.py"}
     assert not (tmp_path / "__pycache__").exists()
