@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ import numpy as np
 from edgeflow.core.errors import NbError
 from edgeflow.emulate.graph import INT8, Array, Graph, Value
 from edgeflow.nb import Model, Op
+
+SIZE_MAX = 1 << 16
+"""No axis of an edge network is longer; a hostile attribute can ask for billions."""
 
 
 class NeedValue(Exception):
@@ -141,6 +144,16 @@ class Step:
         if array is None or array.size == 0:
             raise NbError(f"{self.op.type}: input {parameter!r} is missing")
         return np.ravel(array)
+
+    def bounded(self, what: str, values: Iterable[int], most: int = SIZE_MAX) -> None:
+        """Hold sizes that attributes ask for to what a network for an edge device has.
+
+        Raises:
+            NbError: a size is below 1 or above `most`.
+        """
+        listed = [int(value) for value in values]
+        if any(not 1 <= value <= most for value in listed):
+            raise NbError(f"{self.op.type}: {what} {listed} should lie between 1 and {most}")
 
     def scale(self, name: str) -> Array:
         """A quantisation scale attribute as float32[n].

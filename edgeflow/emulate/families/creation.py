@@ -15,6 +15,10 @@ DTYPES = {0: "bool", 1: "int16", 2: "int32", 3: "int64", 4: "float16", 5: "float
           21: "int8"}
 
 
+POINTS_MAX = 1 << 22
+"""Longest range that is written out."""
+
+
 def dtype_of(step: Step, name: str = "dtype", default: int = 5) -> str:
     number = int(step.attr(name, default))
     if number not in DTYPES:
@@ -85,7 +89,7 @@ def size(step: Step) -> None:
 
 def range_(step: Step) -> None:
     start, end, stride = (step.known_numbers(name)[0] for name in ("Start", "End", "Step"))
-    if stride == 0 or abs((end - start) / stride) > ELEMENTS_MAX:
+    if stride == 0 or not abs((float(end) - float(start)) / float(stride)) <= POINTS_MAX:
         raise NbError(f"range: from {start} to {end} in steps of {stride}")
     array = np.arange(start, end, stride, dtype=start.dtype)
     step.out("Out", step.g.constant(array, str(array.dtype)))
@@ -93,7 +97,7 @@ def range_(step: Step) -> None:
 
 def linspace(step: Step) -> None:
     start, stop, count = (step.known_numbers(name)[0] for name in ("Start", "Stop", "Num"))
-    if not 0 < count <= ELEMENTS_MAX:
+    if not 0 < count <= POINTS_MAX:
         raise NbError(f"linspace: {count} points")
     array = np.linspace(start, stop, int(count)).astype(start.dtype)
     step.out("Out", step.g.constant(array, str(array.dtype)))
@@ -112,6 +116,7 @@ def one_hot(step: Step) -> None:
     g, x = step.g, step.x("X")
     given = step.known("depth_tensor")
     depth = int(np.ravel(given)[0]) if given is not None else int(step.attr("depth", 1))
+    step.bounded("depth", [depth], POINTS_MAX)
     if step.op.type == "one_hot" and x.rank > 1 and x.shape[-1] == 1:
         x = g.reshape(x, x.shape[:-1])
     classes = g.constant(np.arange(depth, dtype=x.storage), x.storage)

@@ -78,6 +78,7 @@ def affine_grid(step: Step) -> None:
     given = step.known("OutputShape")
     shape = [int(n) for n in (np.ravel(given) if given is not None else step.attr("output_shape", ()))]
     height, width = shape[2:]
+    step.bounded("output shape", shape[2:], 1 << 12)
     edge = step.attr("align_corners", True)
     ys, xs = (np.linspace(-1, 1, n) if edge else (np.arange(n) * 2 + 1) / n - 1 for n in (height, width))
     points = np.stack([*np.meshgrid(xs, ys), np.ones((height, width))], -1).reshape(1, height * width, 3).astype(np.float32)

@@ -10,6 +10,9 @@ from edgeflow.core.errors import NbError
 from edgeflow.emulate.graph import Array, Graph, Value
 from edgeflow.emulate.step import Lowering, Step
 
+ADAPTIVE_MAX = 256
+"""Adaptive windows are written out one by one."""
+
 
 def pool2d(step: Step) -> None:
     """Source: Paddle-Lite lite/operators/pool_op.{h,cc}, backends/arm/math/pooling.cc pooling_basic, v2.13-rc."""
@@ -22,6 +25,7 @@ def pool2d(step: Step) -> None:
         step.out("Out", g.reduce("ReduceMax" if kind == "max" else "ReduceMean", x, [2, 3], keep=True))
         return
     if step.attr("adaptive", False):
+        step.bounded("output sizes", kernel, ADAPTIVE_MAX)
         y = x
         for axis, size in ((2, kernel[0]), (3, kernel[1])):
             y = _adaptive(g, y, axis, size, kind)
@@ -61,8 +65,7 @@ def _windowed(step: Step, x: Value, kernel: list[int], kind: str) -> Value:
             span += strides[axis] - 1
         outs.append(span // strides[axis] + 1)
         ends.append(max((outs[axis] - 1) * strides[axis] + kernel[axis] - sizes[axis] - begin[axis], 0))
-    if min(outs) < 1:
-        raise NbError(f"pool2d: kernel {kernel} is larger than the padded input {list(x.shape)}")
+    step.bounded(f"kernel {kernel} on {list(x.shape)} gives the sizes", outs)
     fill = float(np.finfo(np.float32).min) if kind == "max" else 0.0
     padded = _pad(g, x, begin, ends, fill)
     common: dict[str, Any] = {"kernel_shape": kernel, "strides": strides}
@@ -135,6 +138,7 @@ def max_pool2d_with_index(step: Step) -> None:
 def _adaptive_with_index(step: Step, x: Value, sizes: list[int]) -> None:
     """Source: Paddle-Lite lite/kernels/host/max_pool_with_index_compute.cc, v2.13-rc."""
     g = step.g
+    step.bounded("output sizes", sizes, ADAPTIVE_MAX)
     rows, columns = ([(i * n // s, -(-(i + 1) * n // s)) for i in range(s)] for n, s in zip(x.shape[2:], sizes, strict=True))
     values, masks = [], []
     for top, bottom in rows:

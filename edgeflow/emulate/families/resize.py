@@ -17,6 +17,7 @@ def interp(step: Step) -> None:
     """
     g, x = step.g, step.x("X")
     sizes = _sizes(step, x)
+    step.bounded("output sizes", sizes)
     corners, mode = bool(step.attr("align_corners", False)), int(step.attr("align_mode", 1))
     nearest = "nearest" in step.op.type
     if not nearest and "linear" not in step.op.type:

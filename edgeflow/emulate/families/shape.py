@@ -270,6 +270,7 @@ def unfold(step: Step) -> None:
     g, x = step.g, step.x("X")
     kernel, strides = list(step.attr("kernel_sizes")), list(step.attr("strides"))
     dilations, p = list(step.attr("dilations", (1, 1))), list(step.attr("paddings", (0, 0, 0, 0)))
+    step.bounded("kernel sizes", kernel, 64)
     x = g.add("Pad", x, g.ints([0, 0, p[0], p[1], 0, 0, p[2], p[3]]), g.scalar(0.0)) if any(p) else x
     n, c, height, width = x.shape
     out = [(size - d * (k - 1) - 1) // s + 1
