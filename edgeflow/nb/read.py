@@ -29,6 +29,9 @@ from edgeflow.nb.model import (
 HEADER = struct.Struct("<H16sQ")  # meta version, opt version, topology size in bytes
 PARAMS = struct.Struct("<HHHHI")  # version, meta bytes, header bytes, parameter count, largest tensor in bytes
 PARAM = struct.Struct("<II")  # total bytes (flatbuffer + 4), offset of the flatbuffer
+RELEASE_BYTES = 8 << 20
+"""Weights passed by before the pages mapped for their headers are given back."""
+
 DIMS_MAX = 32
 """More dimensions than any kernel reads; keeps a product of dimensions cheap."""
 
@@ -82,15 +85,28 @@ def read_bytes(blob: bytes | memoryview) -> Model:
     version = root.table(1)
     parameters = {}
     source = _parameters if header.meta_version == 2 else _combined
+    passed, released = 0, 0
     for parameter in source(blob, rest):
+        passed += len(parameter.data)
+        if passed - released > RELEASE_BYTES:
+            _release(blob)
+            released = passed
         if parameter.name in parameters:
             raise NbError(f"parameters: {parameter.name!r} stands twice")
         parameters[parameter.name] = parameter
+    if released:
+        _release(blob)
     return Model(
         header, blocks, parameters,
         program_version=None if version is None else version.scalar(0, _I64, 0),
         op_versions=tuple(_op_versions(root.table(2))),
     )
+
+
+def _release(blob: memoryview) -> None:
+    """Give back mapped pages: reading a weight's header can map the megabytes around it."""
+    if isinstance(blob.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        blob.obj.madvise(mmap.MADV_DONTNEED)
 
 
 def _header(blob: memoryview) -> tuple[Header, memoryview]:
