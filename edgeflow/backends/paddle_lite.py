@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from edgeflow import nb
 from edgeflow.core.errors import BackendMissing, EdgeflowError, NbError
-from edgeflow.core.tensors import TensorSpec, check_feed
+from edgeflow.core.tensors import check_feed
 
 Array = npt.NDArray[Any]
 FRAME = struct.Struct("<Q")
@@ -40,7 +40,7 @@ class PaddleLite:
         _refuse(self.path, loaded)
         if find_spec("paddlelite") is None:
             raise BackendMissing("paddlelite is not installed", try_="pip install 'edgeflow[build]' (Python 3.10)")
-        self.inputs = tuple(_spec(loaded, name) for name in loaded.inputs)
+        self.inputs = loaded.input_specs
         self.outputs = loaded.outputs
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
         self._child = subprocess.Popen(
@@ -89,13 +89,6 @@ class PaddleLite:
         self._log.seek(0)
         lines = [line for line in self._log.read().decode("utf-8", "replace").splitlines() if line.strip()]
         return lines[-1].strip() if lines else f"exit status {self._child.poll()}, without a word"
-
-
-def _spec(model: nb.Model, name: str) -> TensorSpec:
-    variable = model.variable(name)
-    if variable is None or variable.tensor is None:
-        raise NbError(f"input {name!r} is declared without a shape")
-    return TensorSpec(name, variable.tensor.dims or (), variable.tensor.dtype.numpy_name)
 
 
 def _refuse(path: Path, model: nb.Model) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 from edgeflow.core.errors import NbError
 
@@ -20,8 +20,6 @@ OPSET = 19
 IR_VERSION = 9
 ELEMENTS_MAX = 1 << 29
 """No tensor of a network for an edge device comes near 2 GiB of float32; a hostile shape does."""
-CONST_MAX = 1 << 16
-"""Largest constant, in elements, that is folded while lowering; larger ones are left to the session."""
 
 SAME_SHAPE = {
     "Relu", "Sigmoid", "Tanh", "Abs", "Neg", "Exp", "Log", "Sqrt", "Floor", "Ceil", "Round", "Sign", "Erf",
@@ -217,6 +215,3 @@ class Graph:
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="edgeflow")
         model.ir_version = IR_VERSION
         return model
-
-
-FLOAT = TensorProto.FLOAT

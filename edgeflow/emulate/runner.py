@@ -13,7 +13,7 @@ import onnx
 import onnxruntime as ort
 
 from edgeflow.core.errors import DataError, NbError
-from edgeflow.core.tensors import TensorSpec, check_feed
+from edgeflow.core.tensors import check_feed
 from edgeflow.emulate.families import HOST_OPS
 from edgeflow.emulate.graph import INT8, Array, Value
 from edgeflow.emulate.lower import NPU_ARITHMETICS, Lowerer, Segment
@@ -53,7 +53,7 @@ class Emulator:
         if npu not in NPU_ARITHMETICS:
             raise NbError(f"NPU arithmetic is {npu!r}, and should be one of {', '.join(NPU_ARITHMETICS)}")
         self.model = model if isinstance(model, Model) else read(model)
-        self.inputs = tuple(self._spec(name) for name in self.model.inputs)
+        self.inputs = self.model.input_specs
         self.outputs = self.model.outputs
         # The runtime takes any size that the graph can take, whatever size the file was exported with.
         self._accepted = tuple(replace(spec, shape=(-1,) * len(spec.shape)) for spec in self.inputs)
@@ -66,15 +66,6 @@ class Emulator:
 
     def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
         self._segments.clear()
-
-    def _spec(self, name: str) -> TensorSpec:
-        variable = self.model.variable(name)
-        if variable is None or variable.tensor is None or variable.tensor.dims is None:
-            raise NbError(f"input {name!r} is declared without a shape")
-        try:
-            return TensorSpec(name, variable.tensor.dims, variable.tensor.dtype.numpy_name)
-        except KeyError:
-            raise NbError(f"input {name!r} is of type {variable.tensor.dtype.name}, which is no tensor") from None
 
     def infer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """Run once.

@@ -25,19 +25,17 @@ def trace_shapes(
         The shapes, or None with the reason why they cannot be known from the file alone.
     """
     live = {}
-    for name in model.inputs:
-        variable = model.variable(name)
-        if variable is None or variable.tensor is None:
-            return None, f"input {name!r} is declared without a shape"
-        dims = list((inputs or {}).get(name, variable.tensor.dims or ()))
+    try:
+        specs = model.input_specs
+    except EdgeflowError as err:
+        return None, err.what
+    for spec in specs:
+        dims = list((inputs or {}).get(spec.name, spec.shape))
         if dims and dims[0] < 0:
             dims[0] = 1
         if any(dim < 1 for dim in dims):
-            return None, f"input {name!r} has open dimensions {dims}; give them with --shape"
-        try:
-            live[name] = Value(name, variable.tensor.dtype.numpy_name, tuple(dims))
-        except KeyError:
-            return None, f"input {name!r} is no tensor"
+            return None, f"input {spec.name!r} has open dimensions {dims}; give them with --shape"
+        live[spec.name] = Value(spec.name, spec.dtype, tuple(dims))
     try:
         lowerer = Lowerer(model, "float32")
         segment = lowerer.segment(0, live)

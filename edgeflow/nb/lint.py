@@ -14,7 +14,6 @@ from edgeflow.nb.summary import CONVOLUTIONS, Shapes, is_float_parameter, precis
 Severity = Literal["error", "warning", "note"]
 OBSERVERS = ("fake_quantize", "fake_channel_wise", "fake_dequantize", "moving_average_abs_max", "quantize_linear",
              "dequantize_linear")
-ACTIVATIONS = ("relu", "relu6", "leaky_relu", "hard_swish", "hard_sigmoid", "sigmoid", "tanh", "swish")
 FUSED_BY_OPT = ("relu", "relu6", "leaky_relu", "hard_swish", "sigmoid", "tanh", "swish", "hard_sigmoid")
 NPU_TARGETS_FULL_INT8 = ("verisilicon_timvx", "rockchip_npu", "amlogic_npu", "imagination_nna", "eeasytech_npu")
 """NPUs that compute nothing in float: every tensor of the subgraph needs a scale. Source: Paddle-Lite v2.13-rc

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from edgeflow.core.errors import NbError
+from edgeflow.core.tensors import TensorSpec
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -241,6 +244,24 @@ class Model:
         """Names to fetch, in the order of the fetch ops' `col`."""
         fetches = [op for op in self.blocks[0].operations if op.type == "fetch"]
         return tuple(name for op in sorted(fetches, key=_column) if (name := op.input("X")) is not None)
+
+    @property
+    def input_specs(self) -> tuple[TensorSpec, ...]:
+        """What each input is declared as, in order; -1 is an open dimension.
+
+        Raises:
+            NbError: an input is declared without a shape, or as something that is no tensor.
+        """
+        return tuple(self._input_spec(name) for name in self.inputs)
+
+    def _input_spec(self, name: str) -> TensorSpec:
+        variable = self.variable(name)
+        if variable is None or variable.tensor is None or variable.tensor.dims is None:
+            raise NbError(f"input {name!r} is declared without a shape")
+        try:
+            return TensorSpec(name, variable.tensor.dims, variable.tensor.dtype.numpy_name)
+        except KeyError:
+            raise NbError(f"input {name!r} is of type {variable.tensor.dtype.name}, which is no tensor") from None
 
     def variable(self, name: str) -> Variable | None:
         """The declaration of a name in block 0; the first one where several stand."""

@@ -142,7 +142,7 @@ class _Flow:
         listings = [sorted(p.name for p in (self.recipe.folder / source).iterdir())
                     for source in (settings.calibration, settings.evaluation)
                     if source is not None and (self.recipe.folder / source).is_dir()]
-        key = key_of("ingest", str(self.recipe.folder), settings, listings, tool_versions(), code_version(), environment())
+        key = _key("ingest", str(self.recipe.folder), settings, listings, environment())
         with self._guard:
             ready = self._ingested
         if ready is None:
@@ -163,7 +163,7 @@ class _Flow:
 
     def _compress(self, target: Target, settings: CompressSettings, precision: str, ingested: Artifact) -> Artifact:
         relevant: Any = ("float",) if precision != "int8" else (asdict(settings), target.precision.weights)
-        key = key_of("compress", _content(ingested), precision, relevant, tool_versions(), code_version())
+        key = _key("compress", _content(ingested), precision, relevant)
         if precision != "int8":
             from edgeflow.stages.compress import compress
 
@@ -174,15 +174,14 @@ class _Flow:
     def _convert(self, target: Target, compressed: Artifact) -> Artifact:
         from edgeflow.stages.convert import convert
 
-        key = key_of("convert", _content(compressed), target.lite, tool_versions(), code_version())
+        key = _key("convert", _content(compressed), target.lite)
         return self._stage(target, "convert", key, lambda folder: convert(
             compressed, target, ConvertSettings(), Tools(folder)))
 
     def _verify(self, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact) -> Artifact:
         settings = self.recipe.verify_settings(target)
-        key = key_of("verify", converted.facts["sha256"], _content(ingested), target, settings, self._metric_hash(),
-                     self.recipe.name, self.recipe.compress_settings(target), self.recipe.model.seed,
-                     compressed.facts["method"], tool_versions(), code_version())
+        key = _key("verify", converted.facts["sha256"], _content(ingested), target, settings, self._metric_hash(),
+                   self.recipe.name, self.recipe.compress_settings(target), self.recipe.model.seed, compressed.facts["method"])
 
         def work(folder: Path) -> Artifact:
             from edgeflow.pipeline.check import check_and_report
@@ -248,6 +247,11 @@ def _same(a: Path, b: Path) -> bool:
         return a.stat().st_size == b.stat().st_size and sha256(a) == sha256(b)
     except OSError:
         return False
+
+
+def _key(stage: str, *parts: Any) -> str:
+    """Key of a stage's result; the tools and edgeflow's own code belong to every one."""
+    return key_of(stage, *parts, tool_versions(), code_version())
 
 
 def _content(artifact: Artifact) -> str:
