@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,12 +27,15 @@ CAUSES = (
 )
 
 
-def convert(prefix: Path, out: Path, *, valid_targets: str, fp16: bool, log: Path) -> None:
+def convert(prefix: Path, out: Path, *, valid_targets: str, fp16: bool, log: Path, off_npu: Sequence[str] = (),
+            keep_float: Sequence[str] = ()) -> None:
     """Convert `prefix`.pdmodel and .pdiparams into `out` (a .nb).
 
     Args:
         valid_targets: places as opt takes them, the preferred first, such as `huawei_kirin_npu,arm`.
         log: where opt's whole output goes.
+        off_npu: lines of opt's partition configuration, `OP:INPUTS:OUTPUTS`; these ops stay on the CPU.
+        keep_float: lines of its mixed-precision configuration; these ops of an int8 model are computed in float.
 
     Raises:
         OptFailed: opt gave up; names the op or the cause, and the log.
@@ -44,6 +48,11 @@ def convert(prefix: Path, out: Path, *, valid_targets: str, fp16: bool, log: Pat
     # opt reads settings from the environment: only ours may reach it.
     environment = {key: value for key, value in os.environ.items()
                    if not key.startswith(("SUBGRAPH_", "MIXED_PRECISION_", "QUANT_AUTO_", "PADDLE_LITE_", "NNADAPTER_"))}
+    # Source: Paddle-Lite v2.13-rc lite/utils/env.h.
+    if off_npu:
+        environment["SUBGRAPH_PARTITION_CONFIG_BUFFER"] = "\n".join(off_npu)
+    if keep_float:
+        environment["MIXED_PRECISION_QUANTIZATION_CONFIG_BUFFER"] = "\n".join(keep_float)
     try:
         done = subprocess.run(
             [sys.executable, "-I", str(Path(__file__).with_name("opt_child.py").resolve()), json.dumps(order)], env=environment,

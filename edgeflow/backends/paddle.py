@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 import zlib  # noqa: F401  (before paddle, or gzip and npz crash with SIGSEGV afterwards)
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ def paddle() -> Any:
     Raises:
         BackendMissing: paddlepaddle is not installed.
     """
+    os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle reads it once, when it is imported
     package = need("paddle", "build")
     package.set_flags({"FLAGS_cudnn_deterministic": True} if package.is_compiled_with_cuda() else {})
     return package
@@ -129,6 +131,34 @@ class Program:
             lines = [line for line in str(err).splitlines() if line.strip()]
             raise DataError(f"the model does not run on these inputs ({lines[-1].strip() if lines else err})") from err
         return dict(zip(self.outputs, (np.asarray(array) for array in arrays), strict=True))
+
+
+def evaluate(program: Any, weights: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+    """Run a program that has no inputs, such as a subgraph of constants, on the CPU.
+
+    Args:
+        program: a ProgramDesc; `weights` holds the variables it reads.
+
+    Raises:
+        ModelError: Paddle cannot run it.
+    """
+    package = paddle()
+    package.enable_static()
+    try:
+        scope, place = package.static.Scope(), package.CPUPlace()
+        parsed = package.static.Program.parse_from_string(program.SerializeToString())
+        for name in {name for op in program.blocks[0].ops for var in op.inputs for name in var.arguments}:
+            if name in weights:
+                scope.var(name).get_tensor().set(weights[name], place)
+        executor = package.static.Executor(place)
+        with package.static.scope_guard(scope):
+            arrays = executor.run(parsed, fetch_list=list(names), scope=scope)
+        return dict(zip(names, (np.asarray(array) for array in arrays), strict=True))
+    except Exception as err:
+        lines = [line for line in str(err).splitlines() if line.strip()]
+        raise ModelError(f"constants of the program cannot be computed ({lines[-1].strip() if lines else err})") from err
+    finally:
+        package.disable_static()
 
 
 def _spec(package: Any, program: Any, name: str) -> TensorSpec:

@@ -15,7 +15,7 @@ def command(name: str | None, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from edgeflow.core.targets import load_target, names
+    from edgeflow.core.targets import load_target, names, unsupported_chips
     from edgeflow.report.tables import table
 
     if name is None:
@@ -27,6 +27,9 @@ def command(name: str | None, as_json: bool) -> None:
             return
         click.echo(table(("target", "precision", "what it is"), [
             (p.name, p.precision.default, p.summary.ljust(max(len(q.summary) for q in profiles))) for p in profiles]))
+        click.echo("\nnot on this stack:")
+        for chip in unsupported_chips():
+            click.echo(f"  {chip.name}: {chip.reason}; try --target {chip.alternative}")
         return
     profile = load_target(name)
     if as_json:
@@ -34,17 +37,6 @@ def command(name: str | None, as_json: bool) -> None:
 
         click.echo(json.dumps(asdict(profile), indent=1))
         return
-    click.echo(f"{profile.name}: {profile.summary}")
-    click.echo(f"source: {profile.source}")
-    click.echo(f"opt: valid_targets = {profile.lite.valid_targets}{', fp16' if profile.lite.fp16 else ''}")
-    click.echo(f"precision: {', '.join(profile.precision.allowed)} (default {profile.precision.default})")
-    for refused, reason in profile.precision.refused.items():
-        click.echo(f"  not {refused}: {reason}")
-    if profile.precision.alternative:
-        click.echo(f"  instead: --target {profile.precision.alternative}")
-    if profile.chips:
-        click.echo(f"chips: {', '.join(profile.chips)}")
-    if profile.abi:
-        click.echo(f"ABI: {profile.abi}")
-    for note in profile.notes:
-        click.echo(f"note: {note}")
+    from edgeflow.report.profile import profile_page
+
+    click.echo(profile_page(profile))

@@ -67,7 +67,13 @@ class CompressOverride:
 
 @dataclass(frozen=True, slots=True)
 class ConvertSettings:
-    """Nothing to set: the target says it all."""
+    """What opt is told beside the target. Each line is `OP`, `OP:INPUT` or `OP:INPUT:OUTPUT`, variables parted by commas.
+
+    `keep_on_cpu` ops stay off the NPU; `keep_float` ops of an int8 model stay on it, computed in float.
+    """
+
+    keep_on_cpu: tuple[str, ...] = ()
+    keep_float: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

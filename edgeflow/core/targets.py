@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,14 +33,62 @@ class Lite:
 
 @dataclass(frozen=True, slots=True)
 class PrecisionRules:
-    """Which arithmetic the target takes; `refused` gives the reason for what it does not."""
+    """Which arithmetic the target takes; `refused` gives the reason for what it does not.
+
+    `full_integer`: the NPU runs an op only where every tensor of it has a scale.
+    """
 
     default: Precision
     allowed: tuple[Precision, ...]
     weights: Literal["per_channel", "per_layer"] = "per_channel"
+    scales: Literal["any", "power_of_two"] = "any"
+    full_integer: bool = False
     npu_arithmetic: Literal["float32", "float16", "uint8"] = "float32"
     refused: Mapping[str, str] = field(default_factory=dict)
     alternative: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What the program on the device says to NNAdapter, and the libraries that must lie beside it."""
+
+    devices: tuple[str, ...] = ()
+    context: Mapping[str, str] = field(default_factory=dict)
+    libraries: tuple[str, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """Versions of driver, firmware and vendor SDK that the documents name."""
+
+    requires: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """An op that the NPU takes only so. `source` is a path inside Paddle Lite v2.13-rc.
+
+    What can be checked on a program: `rank_max` dimensions of its tensors, and the values an attribute may have
+    (an absent attribute passes).
+    """
+
+    op: str
+    rule: str
+    source: str
+    rank_max: int | None = None
+    attrs: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Toolchain:
+    """How a demo is built: the CMake preset, the prebuilt library's archive, or the command that builds one."""
+
+    preset: Literal["host", "aarch64-linux-gnu", "armhf-linux-gnueabihf", "android-arm64", "android-armv7"]
+    source: str
+    library: str = ""
+    build: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +104,21 @@ class Target:
     static_shapes: bool = False
     abi: str = ""
     notes: tuple[str, ...] = ()
+    runtime: Runtime = Runtime()
+    driver: Driver | None = None
+    restrictions: tuple[Restriction, ...] = ()
+    toolchain: Toolchain | None = None
     name: str = ""
 
     @property
     def uses_npu(self) -> bool:
         """Some ops are meant for an NPU through NNAdapter."""
-        return any(place not in ("arm", "x86", "opencl", "host") for place in self.lite.valid_targets.split(","))
+        return self.npu_place is not None
 
+    @property
+    def npu_place(self) -> str | None:
+        """The NNAdapter device that opt partitions for."""
+        return next((p for p in self.lite.valid_targets.split(",") if p not in ("arm", "x86", "opencl", "host")), None)
 
     def choose(self, wanted: Precision | None) -> Precision:
         """The precision a build has; None takes the target's own.
@@ -99,8 +156,43 @@ def load_target(name: str) -> Target:
     if name.endswith(".toml") or "/" in name:
         return _load(Path(name))
     if name not in names():
+        if (chip := unsupported(name)) is not None:
+            raise TargetError(f"{chip.name} is not on this stack: {chip.reason}", try_=f"--target {chip.alternative}")
+        if owners := [known for known in names() if _has_chip(load_target(known), name)]:
+            raise TargetError(f"target {name!r} is a chip, of {', '.join(owners)}", try_=f"--target {owners[0]}")
         raise TargetError(f"target {name!r} is unknown; {near(name, names(), 'targets')}", try_="edgeflow targets")
     return _load(folder() / f"{name}.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class UnsupportedChip:
+    """A chip people ask for that this stack cannot drive, why, and what runs on it instead."""
+
+    name: str
+    reason: str
+    alternative: str
+    source: str
+
+
+@cache
+def unsupported_chips() -> tuple[UnsupportedChip, ...]:
+    """The chips of targets/unsupported_chips.json."""
+    table = json.loads((folder() / "unsupported_chips.json").read_text(encoding="utf-8"))
+    return tuple(strict(UnsupportedChip, {**entry, "name": name}, f"unsupported_chips.json {name}", TargetError)
+                 for name, entry in sorted(table["chips"].items()))
+
+
+def unsupported(name: str) -> UnsupportedChip | None:
+    """The entry of a chip that is not on this stack, spelled in any case."""
+    return next((chip for chip in unsupported_chips() if _plain(chip.name) == _plain(name)), None)
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+def _has_chip(target: Target, name: str) -> bool:
+    return _plain(name) in map(_plain, target.chips)
 
 
 def _load(path: Path) -> Target:

@@ -2,59 +2,49 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
-from edgeflow.graph.program import arguments, attribute, consumers, producer, set_int, variable
+from edgeflow.core.arrays import Array
+from edgeflow.graph.decompose import decompose
+from edgeflow.graph.edit import Editor
+from edgeflow.graph.fold import Evaluate, add_affine, fold_batch_norm, fold_constants, fold_conv_bias, fold_counts, fold_scales
+from edgeflow.graph.simplify import combine_activations, merge_reshapes, merge_transposes, remove_identities
 
-CONVOLUTIONS = ("conv2d", "depthwise_conv2d", "conv2d_transpose")
+REWRITES = {
+    "identity": remove_identities,
+    "reshapes": merge_reshapes,
+    "transposes": merge_transposes,
+    "conv_bias": fold_conv_bias,
+    "batch_norm": fold_batch_norm,
+    "scale": fold_scales,
+    "activation": combine_activations,
+}
+"""In this order, again and again until none finds anything."""
+
+ROUNDS_MAX = 20
 
 
-def canonicalise(program: Any) -> dict[str, int]:
-    """Rewrite a program in place.
+def canonicalise(program: Any, parameters: dict[str, Array], evaluate: Evaluate) -> dict[str, int]:
+    """Rewrite a program and its weights in place.
+
+    Args:
+        evaluate: runs a program of constants; see graph/fold.py.
 
     Returns:
         How often each rewrite was made, such as {"conv_bias": 2}.
     """
-    made = {"conv_bias": fold_conv_bias(program.blocks[0])}
-    return {name: count for name, count in made.items() if count}
-
-
-def fold_conv_bias(block: Any) -> int:
-    """conv + add(reshape2(bias)) becomes conv + add(bias, axis=1), which opt fuses into the conv.
-
-    Paddle 2.6 exports nn.Conv2D's bias as a reshape2 to [1, C, 1, 1] and an elementwise_add; opt's fusion wants the
-    one-dimensional bias at axis 1 (Paddle-Lite v2.13-rc conv_elementwise_fuser.cc). LeNet: 11 -> 7 ops on ARM.
-    """
-    done: list[Any] = []
-    for op in block.ops:
-        if op.type != "elementwise_add":
-            continue
-        x, y = arguments(op.inputs, "X"), arguments(op.inputs, "Y")
-        reshape = producer(block, y[0]) if y else None
-        conv = producer(block, x[0]) if x else None
-        if reshape is None or conv is None or reshape.type != "reshape2" or conv.type not in CONVOLUTIONS:
-            continue
-        bias = variable(block, arguments(reshape.inputs, "X")[0])
-        shape = attribute(reshape, "shape")
-        if bias is None or not bias.persistable or shape is None:
-            continue
-        dims = list(bias.type.lod_tensor.tensor.dims)
-        wanted = list(shape.ints) or list(shape.longs)
-        if len(dims) != 1 or wanted not in ([1, dims[0], 1, 1], [1, -1, 1, 1]) or consumers(block, y[0]) == []:
-            continue
-        for var in op.inputs:
-            if var.parameter == "Y":
-                var.arguments[0] = bias.name
-        set_int(op, "axis", 1)
-        done.append(reshape)
-    removable = [op for op in done if not consumers(block, arguments(op.outputs, "Out")[0])]
-    names = {name for op in removable for var in op.outputs for name in var.arguments}
-    keep = [op for op in block.ops if not any(op is gone for gone in removable)]
-    if len(keep) != len(block.ops):
-        copies = [type(op).FromString(op.SerializeToString()) for op in keep]
-        del block.ops[:]
-        block.ops.extend(copies)
-        variables = [type(v).FromString(v.SerializeToString()) for v in block.vars if v.name not in names]
-        del block.vars[:]
-        block.vars.extend(variables)
-    return len(done)
+    editor = Editor(program, parameters)
+    made: Counter[str] = Counter(decompose(editor))
+    made["affine"] = add_affine(editor)
+    made["count"] = fold_counts(editor)
+    made["constant"] += fold_constants(editor, evaluate)
+    for _ in range(ROUNDS_MAX):
+        found = {name: rewrite(editor) for name, rewrite in REWRITES.items()}
+        made.update(found)
+        if not any(found.values()):
+            break
+    made["constant"] += fold_constants(editor, evaluate)
+    editor.sweep()
+    editor.commit()
+    return {name: count for name, count in sorted(made.items()) if count}

@@ -39,6 +39,8 @@ def legalise(program: Any) -> dict[str, int]:
                 made[f"{op.type}.{name}"] += _add_output(block, op, index, name)
             if op.type == "fill_constant":
                 made["fill_constant.shape"] += _fill_shape(op)
+            if op.type in ("reduce_any", "reduce_all"):
+                made[f"{op.type}.dim"] += _int_dim(op)
     made["conv2d.quantization_type"] = _stop_wrong_fusions(program.blocks[0])
     return {name: count for name, count in sorted(made.items()) if count}
 
@@ -111,6 +113,18 @@ def _add_output(block: Any, op: Any, index: int, parameter: str) -> int:
             var.arguments.append(name)
             return 1
     op.outputs.add(parameter=parameter).arguments.append(name)
+    return 1
+
+
+def _int_dim(op: Any) -> int:
+    """reduce_any and reduce_all read their axes as 32-bit integers, and Paddle writes 64 (reduce_ops.cc)."""
+    dim = attribute(op, "dim")
+    if dim is None or dim.type == schema().INTS:
+        return 0
+    axes = list(dim.longs)
+    dim.ClearField("longs")
+    dim.type = schema().INTS
+    dim.ints.extend(axes)
     return 1
 
 

@@ -44,7 +44,8 @@ class Built:
 
 
 def build(
-    recipe: Path | str = ".", targets: Sequence[str] = (), *, build_dir: Path | str | None = None, say: Say | None = None,
+    recipe: Path | str = ".", targets: Sequence[str] = (), *, build_dir: Path | str | None = None,
+    keep_on_cpu: Sequence[str] = (), say: Say | None = None,
 ) -> list[Built]:
     """Build, convert and verify a recipe's model for each target, into `build/<target>/`.
 
@@ -52,6 +53,7 @@ def build(
         recipe: an edgeflow.toml, or a folder that holds one.
         targets: names or paths of target profiles.
         build_dir: where results and the cache go; `build` beside the recipe when None.
+        keep_on_cpu: ops that stay off the NPU beside the recipe's: `OP`, `OP:INPUT` or `OP:INPUT:OUTPUT`.
         say: told when a stage of a target starts, is done, or is kept from an earlier build.
 
     Returns:
@@ -65,10 +67,14 @@ def build(
     _check_names(loaded, [profile.name for profile in profiles])
     for profile in profiles:
         profile.choose(loaded.compress_settings(profile).precision)  # refuse before any work
+    if keep_on_cpu and not any(profile.uses_npu for profile in profiles):
+        raise RecipeError(f"keep_on_cpu: {', '.join(p.name for p in profiles)} has no NPU to keep ops off",
+                          try_="leave it out, or build for an NPU target; edgeflow targets lists them")
     root = loaded.folder / "build" if build_dir is None else Path(build_dir).resolve()
     settings = [(loaded.compress_settings(p), p.precision.weights) for p in profiles
                 if p.choose(loaded.compress_settings(p).precision) == "int8"]
     flow = _Flow(loaded, root, say or (lambda *_: None), quantisers=len(set(settings)))
+    flow.keep_on_cpu = tuple(keep_on_cpu)
     with flow:
         if len(profiles) == 1:
             return [flow.run(profiles[0])]
@@ -93,6 +99,7 @@ class _Flow:
     def __init__(self, recipe: Recipe, root: Path, say: Say, quantisers: int) -> None:
         self.recipe, self.root, self.say, self.quantisers = recipe, root, say, quantisers
         self.cache = Cache(root / ".cache")
+        self.keep_on_cpu: tuple[str, ...] = ()
         self._stack, self._guard = ExitStack(), threading.Lock()
         self._workers: dict[str, Workers] = {}
         self._ingested: Artifact | None = None
@@ -162,8 +169,9 @@ class _Flow:
         return ready
 
     def _compress(self, target: Target, settings: CompressSettings, precision: str, ingested: Artifact) -> Artifact:
-        relevant: Any = ("float",) if precision != "int8" else (asdict(settings), target.precision.weights)
-        key = _key("compress", _content(ingested), precision, relevant)
+        relevant: Any = ("float",) if precision != "int8" else (asdict(settings), target.precision)
+        spelling = (target.npu_place, target.restrictions, target.lite.fp16)
+        key = _key("compress", _content(ingested), precision, relevant, spelling)
         if precision != "int8":
             from edgeflow.stages.compress import compress
 
@@ -174,14 +182,19 @@ class _Flow:
     def _convert(self, target: Target, compressed: Artifact) -> Artifact:
         from edgeflow.stages.convert import convert
 
-        key = _key("convert", _content(compressed), target.lite)
+        own = self.recipe.convert_settings(target)
+        settings = ConvertSettings()
+        if target.uses_npu:
+            settings = ConvertSettings((*own.keep_on_cpu, *self.keep_on_cpu), own.keep_float)
+        key = _key("convert", _content(compressed), target.lite, settings, target.restrictions)
         return self._stage(target, "convert", key, lambda folder: convert(
-            compressed, target, ConvertSettings(), Tools(folder)))
+            compressed, target, settings, Tools(folder)))
 
     def _verify(self, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact) -> Artifact:
         settings = self.recipe.verify_settings(target)
         key = _key("verify", converted.facts["sha256"], _content(ingested), target, settings, self._metric_hash(),
-                   self.recipe.name, self.recipe.compress_settings(target), self.recipe.model.seed, compressed.facts["method"])
+                   self.recipe.name, self.recipe.compress_settings(target), self.recipe.model.seed, compressed.facts["method"],
+                   compressed.facts["respelled"], converted.facts["off_npu"])
 
         def work(folder: Path) -> Artifact:
             from edgeflow.pipeline.check import check_and_report

@@ -36,7 +36,7 @@ def check_and_report(
     npu = target.precision.npu_arithmetic if target.uses_npu else "float32"
     verdict = verify(model, load_reference(reference), recipe.verify_settings(target), npu=npu, folder=recipe.folder,
                      not_checked=(HOST_ONLY,))
-    layers = as_table(layer_map(nb.read(model), load(ingested.folder / "model.pdmodel")))
+    layers = as_table(layer_map(nb.read(model), load(compressed.folder / "source.pdmodel")))
     table = manifest(recipe, target, ingested, compressed, converted, reference, layers)
     report = report_table(verdict, table)
     with storage(folder):

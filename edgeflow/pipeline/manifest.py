@@ -41,11 +41,12 @@ def manifest(
         "model": {
             "program_sha256": facts["model_sha256"], "weights_sha256": facts["weights_sha256"],
             "repairs": facts["repairs"], "rewrites": facts["rewrites"],
+            "respelled": compressed.facts["respelled"],
         },
         "data": {"evaluation_sha256": facts["evaluation_sha256"], "calibration_sha256": facts["calibration_sha256"]},
         "nb": {"sha256": converted.facts["sha256"], "bytes": converted.facts["bytes"],
                "opt_version": converted.facts["opt_version"], "valid_targets": converted.facts["valid_targets"],
-               "repairs": converted.facts["repairs"]},
+               "repairs": converted.facts["repairs"], "off_npu": converted.facts["off_npu"]},
         "npu_arithmetic": target.precision.npu_arithmetic if target.uses_npu else None,
         "settings": {"compress": asdict(recipe.compress_settings(target)), "seed": recipe.model.seed,
                      "metric": settings.metric, "limits": asdict(settings.limits)},

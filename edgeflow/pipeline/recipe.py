@@ -7,7 +7,15 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from edgeflow.core.errors import RecipeError, near
-from edgeflow.core.settings import METRIC_NAMES, CompressOverride, CompressSettings, DriftLimits, IngestSettings, VerifySettings
+from edgeflow.core.settings import (
+    METRIC_NAMES,
+    CompressOverride,
+    CompressSettings,
+    ConvertSettings,
+    DriftLimits,
+    IngestSettings,
+    VerifySettings,
+)
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target, read_toml
 from edgeflow.core.tensors import DTYPES, TensorSpec
@@ -53,6 +61,7 @@ class TargetTable:
     """[targets.NAME]: what differs for one target."""
 
     compress: CompressOverride = CompressOverride()
+    convert: ConvertSettings = ConvertSettings()
     drift: DriftLimits = DriftLimits()
 
 
@@ -66,6 +75,7 @@ class Recipe:
     name: str = "model"
     metric: MetricTable | None = None
     compress: CompressSettings = CompressSettings()
+    convert: ConvertSettings = ConvertSettings()
     drift: DriftLimits = DriftLimits()
     targets: Mapping[str, TargetTable] = field(default_factory=dict)
     folder: Path = Path()
@@ -84,6 +94,11 @@ class Recipe:
         own = self.targets.get(target.name, TargetTable()).compress
         changed = {f.name: getattr(own, f.name) for f in fields(own) if getattr(own, f.name) is not None}
         return replace(self.compress, **changed)
+
+    def convert_settings(self, target: Target) -> ConvertSettings:
+        """[convert] and [targets.NAME.convert] together."""
+        own = self.targets.get(target.name, TargetTable()).convert
+        return ConvertSettings((*self.convert.keep_on_cpu, *own.keep_on_cpu), (*self.convert.keep_float, *own.keep_float))
 
     def verify_settings(self, target: Target) -> VerifySettings:
         """The target's drift limits, overridden by [drift], overridden by [targets.NAME.drift]."""

@@ -7,11 +7,18 @@ import shutil
 from edgeflow import nb
 from edgeflow.backends import opt
 from edgeflow.core.artifact import Artifact, Tools
+from edgeflow.core.errors import OptFailed
 from edgeflow.core.files import sha256
 from edgeflow.core.settings import ConvertSettings
 from edgeflow.core.targets import Target
 from edgeflow.graph import program as programs
+from edgeflow.graph.edit import Editor
 from edgeflow.graph.legalise import legalise
+from edgeflow.graph.placement import off_npu
+from edgeflow.nb.lint import lint
+
+WRONG = ("NB106", "NB113", "NB114", "NB115")
+"""Findings after which a file cannot give the right numbers on any device: opt writes them without a word."""
 
 
 def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: Tools) -> Artifact:
@@ -24,6 +31,9 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
         OptFailed: opt gave up; names the op or the cause, and the log.
         NbError: opt wrote something that is no .nb.
     """
+    kept: tuple[str, ...] = ()
+    if target.uses_npu:
+        kept = off_npu(Editor(programs.load(source.folder / "source.pdmodel")), target, settings.keep_on_cpu)
     program = programs.load(source.folder / "model.pdmodel")
     repairs = legalise(program)  # PaddleSlim drops attributes again that ingest added
     work = tools.folder / "opt"
@@ -32,8 +42,12 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
     shutil.copyfile(source.folder / "model.pdiparams", work / "model.pdiparams")
     # The log outlives a failure: it lies beside the folder that vanishes then.
     log = tools.folder.parent / f"{target.name}-{tools.folder.name.strip('.')}.opt.log"
-    opt.convert(work / "model", work / "raw.nb", valid_targets=target.lite.valid_targets, fp16=target.lite.fp16, log=log)
+    opt.convert(work / "model", work / "raw.nb", valid_targets=target.lite.valid_targets, fp16=target.lite.fp16, log=log,
+                off_npu=kept, keep_float=settings.keep_float)
     model = nb.canonical(nb.read(work / "raw.nb"))
+    wrong = [finding for finding in lint(model, target) if finding.code in WRONG]
+    if wrong:
+        raise OptFailed(f"opt: wrote a file that computes something else: {wrong[0].op} {wrong[0].why}", try_=wrong[0].fix)
     nb.write(model, tools.folder / "model.nb")
     del model  # lets go of the mapped file
     shutil.rmtree(work)
@@ -41,5 +55,5 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
     converted = tools.folder / "model.nb"
     return Artifact(tools.folder, {
         "sha256": sha256(converted), "bytes": converted.stat().st_size, "repairs": repairs,
-        "valid_targets": target.lite.valid_targets, "opt_version": nb.read(converted).header.opt_version,
+        "off_npu": list(kept), "valid_targets": target.lite.valid_targets, "opt_version": nb.read(converted).header.opt_version,
     })

@@ -19,6 +19,7 @@ from edgeflow.core.samples import LABEL, batches, load_samples
 from edgeflow.core.settings import IngestSettings
 from edgeflow.core.targets import Target
 from edgeflow.core.tensors import TensorSpec
+from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.legalise import legalise
@@ -51,11 +52,16 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     program = programs.load(prefix.with_suffix(".pdmodel"))
     programs.forget_callstacks(program)
     programs.save(program, prefix.with_suffix(".pdmodel"))
-    repairs, rewrites = legalise(program), canonicalise(program)
+    weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
+    repairs = legalise(program)
+    rewrites = canonicalise(program, weights, paddle_backend.evaluate)
+    legalise(program)  # what the rewrites brought in
     raw = prefix.with_name("exported").with_suffix(".pdmodel")
-    shutil.move(prefix.with_suffix(".pdmodel"), raw)
-    shutil.copy2(prefix.with_suffix(".pdiparams"), raw.with_suffix(".pdiparams"))
+    for suffix in (".pdmodel", ".pdiparams"):
+        shutil.move(prefix.with_suffix(suffix), raw.with_suffix(suffix))
     programs.save(program, prefix.with_suffix(".pdmodel"))
+    parameters.save(program, weights, prefix.with_suffix(".pdiparams"))
+    weights_hash = sha256(raw.with_suffix(".pdiparams"))
     # The reference is what was exported, not what the passes made of it.
     outputs, device, names = _reference(raw.with_suffix(""), evaluation, settings.inputs)
     raw.with_suffix(".pdiparams").unlink()
@@ -69,7 +75,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     return Artifact(tools.folder, {
         "device": device, "outputs": names, "samples": len(next(iter(evaluation.values()))),
         "calibration_samples": 0 if calibration is None else len(next(iter(calibration.values()))),
-        "model_sha256": sha256(raw), "weights_sha256": sha256(prefix.with_suffix(".pdiparams")),
+        "model_sha256": sha256(raw), "weights_sha256": weights_hash,
         "evaluation_sha256": _hash(evaluation), "calibration_sha256": None if calibration is None else _hash(calibration),
         "repairs": repairs, "rewrites": rewrites, "read": sorted(trace.read | declared), "touched": sorted(trace.touched),
     })

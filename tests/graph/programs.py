@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 
 from edgeflow.backends import paddle as backend
+from edgeflow.core.targets import load_target
 from edgeflow.core.tensors import TensorSpec
+from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
+from edgeflow.graph.canonicalise import canonicalise
+from edgeflow.graph.edit import Editor
+from edgeflow.graph.legalise import legalise
+from edgeflow.graph.specialise import specialise
 
 
 def export(build: Callable[[], Any], shape: tuple[int, ...], prefix: Path) -> Any:
@@ -24,3 +30,19 @@ def export(build: Callable[[], Any], shape: tuple[int, ...], prefix: Path) -> An
 def run(prefix: Path, x: np.ndarray) -> np.ndarray:
     with backend.Program(prefix, gpu=False) as program:
         return next(iter(program.infer({"x": x}).values()))
+
+
+def rewritten(program: Any, raw: Path, out: Path, target: str = "arm64") -> dict[str, int]:
+    """Repair, rewrite and spell a copy of a program for a target; writes `out`, returns what was made."""
+    copy = type(program).FromString(program.SerializeToString())
+    weights = parameters.load(copy, raw.with_suffix(".pdiparams"))
+    made = legalise(copy)
+    made.update(canonicalise(copy, weights, backend.evaluate))
+    editor = Editor(copy, weights)
+    made.update(specialise(editor, load_target(target)))
+    editor.commit()
+    legalise(copy)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    programs.save(copy, out.with_suffix(".pdmodel"))
+    parameters.save(copy, weights, out.with_suffix(".pdiparams"))
+    return made

@@ -15,7 +15,6 @@ from edgeflow.backends import opt
 from edgeflow.core.errors import BackendMissing, ModelError, OptFailed
 from edgeflow.emulate import Emulator
 from edgeflow.graph import program as programs
-from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.layermap import layer_map
 from edgeflow.graph.legalise import legalise
 from tests.conftest import WHOLE
@@ -41,7 +40,7 @@ def layers() -> dict[str, tuple[Callable[[], Any], tuple[int, ...], str]]:
 
 @pytest.mark.parametrize("name", ["conv_relu6_swish_flatten", "relu6", "swish", "flatten", "instance_norm"])
 def test_repairs_let_opt_through_and_keep_the_numbers(name: str, tmp_path: Path) -> None:
-    from tests.graph.programs import export, run
+    from tests.graph.programs import export, rewritten, run
 
     build, shape, repair = layers()[name]
     raw = tmp_path / "raw" / "model"
@@ -49,10 +48,8 @@ def test_repairs_let_opt_through_and_keep_the_numbers(name: str, tmp_path: Path)
     made = legalise(program)
     assert made.get(repair, 0) >= 1
     assert legalise(program) == {}, "a second pass finds nothing left to repair"
-    canonicalise(program)
     fixed = tmp_path / "fixed" / "model"
-    programs.save(program, fixed.with_suffix(".pdmodel"))
-    shutil.copyfile(raw.with_suffix(".pdiparams"), fixed.with_suffix(".pdiparams"))
+    rewritten(program, raw, fixed)
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     before, after = run(raw, x), run(fixed, x)
     assert np.abs(before - after).max() <= 1e-6 * np.abs(before).max()
@@ -67,7 +64,7 @@ def test_wrong_fusions_are_stopped(kind: str, tmp_path: Path) -> None:
     """opt 2.13rc0 merges a 3x3 and a 1x1 convolution, and a scale behind an activation, with wrong numbers."""
     from paddle import nn
 
-    from tests.graph.programs import export, run
+    from tests.graph.programs import export, rewritten, run
 
     class Scaled(nn.Layer):
         def forward(self, x):  # type: ignore[no-untyped-def]
@@ -84,19 +81,15 @@ def test_wrong_fusions_are_stopped(kind: str, tmp_path: Path) -> None:
     wanted, errors = run(raw, x), {}
     for name in ("plain", "repaired"):
         prefix = tmp_path / name / "model"
-        prefix.parent.mkdir()
-        copy = type(program).FromString(program.SerializeToString())
-        canonicalise(copy)
-        made = legalise(copy)
+        made = rewritten(program, raw, prefix)
+        assert made["conv2d.quantization_type"] == 1
         if name == "plain":
+            copy = programs.load(prefix.with_suffix(".pdmodel"))
             for op in copy.blocks[0].ops:
                 for index in reversed(range(len(op.attrs))):
                     if op.attrs[index].name == "quantization_type":
                         del op.attrs[index]
-        else:
-            assert made["conv2d.quantization_type"] == 1
-        programs.save(copy, prefix.with_suffix(".pdmodel"))
-        shutil.copyfile(raw.with_suffix(".pdiparams"), prefix.with_suffix(".pdiparams"))
+            programs.save(copy, prefix.with_suffix(".pdmodel"))
         opt.convert(prefix, tmp_path / f"{name}.nb", valid_targets="arm", fp16=False, log=tmp_path / "log")
         got = next(iter(Emulator(tmp_path / f"{name}.nb").infer({"x": x}).values()))
         errors[name] = np.abs(got - wanted).max() / np.abs(wanted).max()
@@ -107,21 +100,16 @@ def test_wrong_fusions_are_stopped(kind: str, tmp_path: Path) -> None:
 def test_conv_bias_is_folded_and_fuses(tmp_path: Path) -> None:
     from paddle import nn
 
-    from tests.graph.programs import export
+    from tests.graph.programs import export, rewritten
 
     def build() -> Any:
         return nn.Sequential(nn.Conv2D(3, 6, 3), nn.ReLU(), nn.Conv2D(6, 4, 3), nn.ReLU())
 
-    program = export(build, (1, 3, 12, 12), tmp_path / "raw" / "model")
+    raw = tmp_path / "raw" / "model"
+    program = export(build, (1, 3, 12, 12), raw)
+    rewritten(program, raw, tmp_path / "canonical" / "model")
     counts = {}
-    for name, passes in (("plain", [legalise]), ("canonical", [legalise, canonicalise])):
-        prefix = tmp_path / name / "model"
-        prefix.parent.mkdir()
-        copy = type(program).FromString(program.SerializeToString())
-        for step in passes:
-            step(copy)
-        programs.save(copy, prefix.with_suffix(".pdmodel"))
-        shutil.copyfile(tmp_path / "raw" / "model.pdiparams", prefix.with_suffix(".pdiparams"))
+    for name, prefix in (("plain", raw), ("canonical", tmp_path / "canonical" / "model")):
         opt.convert(prefix, tmp_path / f"{name}.nb", valid_targets="arm", fp16=False, log=tmp_path / "log")
         counts[name] = len(nb.read(tmp_path / f"{name}.nb").blocks[0].operations) - 2
     assert counts == {"plain": 6, "canonical": 2}

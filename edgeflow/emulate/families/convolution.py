@@ -63,7 +63,19 @@ def conv2d(step: Step) -> None:
         "Conv", x, weight, _bias(step, weight.shape[0]), strides=win.strides, pads=win.pads,
         dilations=win.dilations, group=step.attr("groups", 1), kernel_shape=weight.shape[2:],
     )
-    step.out("Output", _activated(step, y, fused_activation(step)))
+    step.out("Output", _with_second(step, _activated(step, y, fused_activation(step))))
+
+
+def _with_second(step: Step, y: Value) -> Value:
+    """A residual sum that opt put into an OpenCL 1x1 convolution, after the convolution's own activation.
+
+    Source: v2.13-rc conv_elementwise_tree_fuser.cc, and elt_fuse_func_wrapper in conv2d_1x1_default_kernel.cl.
+    """
+    kind = step.attr("fuse_elementwise_op_type", "")
+    if not kind:
+        return y
+    total = step.g.add("Add", y, step.x("SecondInput"))
+    return step.g.add("Relu", total) if kind == "fusion_elementwise_add_activation" else total
 
 
 def _activated(step: Step, y: Value, act: Activation) -> Value:

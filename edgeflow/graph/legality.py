@@ -1,0 +1,127 @@
+"""What a target will say to a program, before any work: ops without a kernel, NPU restrictions, the predicted partition.
+
+Codes: P1xx ops, P2xx precision, P3xx shapes, P4xx NPU. P6xx, the environment, are in pipeline/plan.py. docs/plan.md lists them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from edgeflow.core.coverage import covered
+from edgeflow.core.targets import Target
+from edgeflow.graph.edit import Editor, output, value
+from edgeflow.graph.partition import Predicted, partition
+from edgeflow.graph.placement import broken_restriction, matching, takes
+from edgeflow.graph.program import feeds
+from edgeflow.nb.lint import Finding
+
+QUANTISABLE = ("conv2d", "depthwise_conv2d", "conv2d_transpose", "mul", "matmul", "matmul_v2")
+"""Ops with an int8 kernel on ARM. Source: Paddle-Lite v2.13-rc lite/kernels/arm, PRECISION(kInt8) registrations."""
+
+FUSED = ("batch_norm", "elementwise_add", "relu", "relu6", "leaky_relu", "hard_swish", "hard_sigmoid", "dropout", "scale")
+"""Ops that opt usually folds into the convolution before them."""
+
+REFUSED = {
+    "conditional_block": "converts, and then crashes when it runs",
+    "float64": "Paddle Lite has no kernels for double precision",
+}
+NARROW = ("int8", "float16", "int16")
+SHOWN = 6
+MANY_SUBGRAPHS = 4
+
+
+def examine(
+    editor: Editor, target: Target, precision: str, keep_on_cpu: Sequence[str] = ()
+) -> tuple[list[Finding], Predicted | None]:
+    """All findings on a program that was legalised, canonicalised and spelled for the target, and the predicted split."""
+    found = [*_kernels(editor, target), *_values(editor)]
+    split = None
+    if precision == "int8":
+        found += _quantisation(editor, target)
+    if target.uses_npu:
+        kept = {id(op) for line in keep_on_cpu for op in matching(editor, line)}
+        split = partition_of(editor, target, kept)
+        found += [*_shapes(editor, target), *_restrictions(editor, target), *_split(split)]
+    return found, split
+
+
+def partition_of(editor: Editor, target: Target, kept: set[int]) -> Predicted:
+    """The split of a program; `kept` holds ids of the editor's ops that are told to stay on the CPU."""
+    told = {(op.type, output(op)) for op in editor.ops if id(op) in kept or (
+        op.type not in ("feed", "fetch") and not takes(editor, op, target))}
+    return partition(editor.program, lambda op: (op.type, output(op)) not in told)
+
+
+def _named(ops: Sequence[Any]) -> str:
+    names = [output(op) for op in ops[:SHOWN]]
+    return ", ".join(names) + (f" and {len(ops) - SHOWN} more" if len(ops) > SHOWN else "")
+
+
+def _kernels(editor: Editor, target: Target) -> Iterator[Finding]:
+    known = covered(target) | {"feed", "fetch"}
+    for kind, count in sorted(Counter(op.type for op in editor.ops).items()):
+        ops = [op for op in editor.ops if op.type == kind]
+        if kind in REFUSED:
+            yield Finding("P102", "error", f"{kind} ({_named(ops)})", REFUSED[kind], "write the model without it")
+        elif kind not in known:
+            yield Finding("P101", "error", f"{kind} ({_named(ops)})",
+                          f"{count} op{'s' if count > 1 else ''} without a kernel on {target.lite.valid_targets}",
+                          "replace it in the model by ops it has; docs/ops.md lists what works")
+
+
+def _values(editor: Editor) -> Iterator[Finding]:
+    for name, _, _ in feeds(editor.program):
+        if editor.dtype(name) == "float64":
+            yield Finding("P105", "error", f"input {name}", REFUSED["float64"], "declare the input as float32")
+    for op in editor.ops:
+        if op.type == "cast" and editor.dtype(output(op)) in NARROW:
+            kind = editor.dtype(output(op))
+            yield Finding("P102", "error", f"cast ({output(op)})", f"casts to {kind}, which the ARM runtime refuses or ignores",
+                          "leave the tensor float32; precision is a matter of the target")
+
+
+def _quantisation(editor: Editor, target: Target) -> Iterator[Finding]:
+    wide = [op for op in editor.ops if op.type in QUANTISABLE]
+    if not wide:
+        yield Finding("P202", "warning", "program", "has no op with an int8 kernel (conv, fc, matmul): int8 gains nothing",
+                      "precision = \"float32\"")
+    if target.uses_npu:
+        return
+    between = Counter(op.type for op in editor.ops if op.type not in (*QUANTISABLE, *FUSED, "feed", "fetch"))
+    if between:
+        names = ", ".join(f"{n} {kind}" for kind, n in between.most_common(SHOWN))
+        yield Finding("P203", "note", "program", f"computed in float between int8 ops, a conversion on each side: {names}",
+                      "nothing to do; where they are many, compare with a float target")
+
+
+def _shapes(editor: Editor, target: Target) -> Iterator[Finding]:
+    if not target.static_shapes:
+        return
+    for name, dims, _ in feeds(editor.program):
+        if -1 in dims:
+            yield Finding("P301", "warning", f"input {name}",
+                          f"has shape {list(dims)}; the driver compiles anew for every shape it meets, at run time",
+                          f"give every dimension as a number under [inputs.{name}]")
+
+
+def _restrictions(editor: Editor, target: Target) -> Iterator[Finding]:
+    for op in editor.ops:
+        rule = broken_restriction(editor, op, target)
+        if rule is not None:
+            given = ", ".join(f"{key} = {value(op, key)!r}" for key in rule.attrs if value(op, key) is not None)
+            yield Finding("P401", "warning", f"{op.type} ({output(op)})",
+                          f"{rule.rule}{f', here {given}' if given else ''}; a build keeps it on the CPU",
+                          "change the op in the model to keep it on the NPU")
+
+
+def _split(split: Predicted) -> Iterator[Finding]:
+    if not split.pieces:
+        yield Finding("P402", "warning", "program", "no op would go to the NPU", "choose an ARM target")
+    elif len(split.pieces) > MANY_SUBGRAPHS:
+        kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(kind for kind, _ in split.on_cpu).most_common(SHOWN))
+        yield Finding("P403", "warning", "program",
+                      f"falls into {len(split.pieces)} subgraphs with {split.crossings} tensors handed across: "
+                      f"each costs a copy, and often more than the NPU gains; on the CPU: {kinds}",
+                      "replace these ops in the model, or take a target whose NPU has them (edgeflow targets)")

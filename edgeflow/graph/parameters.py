@@ -1,0 +1,106 @@
+"""A .pdiparams: the weights of a program in one file, read and written without Paddle.
+
+One record a variable, in the order of the sorted names of the program's persistable variables. Source: PaddlePaddle 2.6.2
+paddle/fluid/framework/lod_tensor.cc SerializeToStream, tensor_util.cc TensorToStream, and save_combine_op:
+
+    uint32 0                         version of the LoD
+    uint64 levels, then per level    uint64 bytes and the level itself
+    uint32 0                         version of the tensor
+    int32 bytes, TensorDesc          protobuf: data type and dims
+    raw values, row-major, little endian
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeflow.core.arrays import Array
+from edgeflow.core.errors import ModelError
+from edgeflow.core.files import write_atomic
+from edgeflow.graph.program import schema
+
+DESC_MAX_BYTES = 1 << 16
+LEVELS_MAX = 8
+NUMPY = {0: "bool", 1: "int16", 2: "int32", 3: "int64", 4: "float16", 5: "float32", 6: "float64", 20: "uint8", 21: "int8"}
+"""Paddle's VarType numbers. Source: paddle/fluid/framework/framework.proto VarType.Type."""
+
+PADDLE = {name: number for number, name in NUMPY.items()}
+
+
+def names_of(program: Any) -> list[str]:
+    """Names of a program's weights, in the order of their records."""
+    proto = schema()
+    plain = (proto.VarType.FEED_MINIBATCH, proto.VarType.FETCH_LIST, proto.VarType.RAW, proto.VarType.READER)
+    return sorted(var.name for var in program.blocks[0].vars if var.persistable and var.type.type not in plain)
+
+
+def load(program: Any, path: Path) -> dict[str, Array]:
+    """Read the weights of a program.
+
+    Raises:
+        ModelError: the file is missing, ends early, holds more than the program names, or is damaged.
+    """
+    try:
+        raw = memoryview(path.read_bytes())
+    except OSError as err:
+        raise ModelError(f"{path}: cannot be read ({err.strerror})", try_="put the .pdiparams beside the .pdmodel") from err
+    arrays: dict[str, Array] = {}
+    position = 0
+    for name in names_of(program):
+        arrays[name], position = _record(raw, position, f"{path}: {name!r}")
+    if position != len(raw):
+        raise ModelError(f"{path}: {len(raw) - position} bytes follow the last weight that the program names",
+                         try_="export both files again together")
+    return arrays
+
+
+def save(program: Any, arrays: Mapping[str, Array], path: Path) -> None:
+    """Write the weights that a program names; others are left out.
+
+    Raises:
+        ModelError: a weight is missing.
+    """
+    parts: list[bytes] = []
+    for name in names_of(program):
+        if name not in arrays:
+            raise ModelError(f"{path}: the program names a weight {name!r} that there is no array for")
+        array = np.ascontiguousarray(arrays[name])
+        desc = schema().VarType.TensorDesc(data_type=PADDLE[array.dtype.name], dims=arrays[name].shape).SerializeToString()
+        parts += [struct.pack("<IQIi", 0, 0, 0, len(desc)), desc, array.tobytes()]
+    write_atomic(path, b"".join(parts))
+
+
+def _record(raw: memoryview, position: int, where: str) -> tuple[Array, int]:
+    def take(size: int) -> memoryview:
+        nonlocal position
+        if size < 0 or size > len(raw) - position:
+            raise ModelError(f"{where}: needs {size} bytes at {position}, and {len(raw) - position} follow: it is truncated",
+                             try_="export both files again together")
+        position += size
+        return raw[position - size:position]
+
+    version, levels = struct.unpack("<IQ", take(12))
+    if version != 0 or levels > LEVELS_MAX:
+        raise ModelError(f"{where}: is no record of a weight (version {version}, {levels} LoD levels)")
+    for _ in range(levels):
+        (size,) = struct.unpack("<Q", take(8))
+        take(size)
+    version, size = struct.unpack("<Ii", take(8))
+    if version != 0 or not 0 <= size <= DESC_MAX_BYTES:
+        raise ModelError(f"{where}: is no record of a tensor (version {version}, description of {size} bytes)")
+    desc = schema().VarType.TensorDesc()
+    try:
+        desc.ParseFromString(bytes(take(size)))
+    except Exception as err:
+        raise ModelError(f"{where}: its description cannot be read ({err})") from err
+    if desc.data_type not in NUMPY or any(dim < 0 for dim in desc.dims):
+        raise ModelError(f"{where}: has data type {desc.data_type} and dims {list(desc.dims)}, which no weight has")
+    dtype = np.dtype(NUMPY[desc.data_type])
+    count = math.prod(desc.dims)
+    return np.frombuffer(take(count * dtype.itemsize), dtype).reshape(tuple(desc.dims)).copy(), position

@@ -1,0 +1,89 @@
+"""Which ops a target's NPU takes, by type and by its restrictions, and the lines that keep others off it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from edgeflow.core.coverage import npu_ops
+from edgeflow.core.errors import RecipeError, near
+from edgeflow.core.targets import Restriction, Target
+from edgeflow.graph.edit import Editor, output, value
+
+WORD = re.compile(r"[\w./@]+")
+"""Names that opt's configuration can carry: it splits at `-`, `:` and `,` (ssa_graph_utils.cc GetNodesFromConfigs)."""
+
+
+def broken_restriction(editor: Editor, op: Any, target: Target) -> Restriction | None:
+    """The first restriction of the target's NPU that an op breaks, as far as the program shows it."""
+    return next((rule for rule in target.restrictions if rule.op == op.type and _breaks(editor, op, rule)), None)
+
+
+def _breaks(editor: Editor, op: Any, rule: Restriction) -> bool:
+    if rule.rank_max is not None:
+        names = [name for var in (*op.inputs, *op.outputs) if var.parameter != "XShape" for name in var.arguments]
+        if any(len(editor.dims(name) or ()) > rule.rank_max for name in names):
+            return True
+    for key, allowed in rule.attrs.items():
+        given = value(op, key)
+        if given is not None and not any(_equal(given, wanted) for wanted in allowed):
+            return True
+    return False
+
+
+def _equal(given: Any, wanted: Any) -> bool:
+    if isinstance(given, float) and isinstance(wanted, (int, float)):
+        return math.isclose(given, wanted, rel_tol=1e-5, abs_tol=1e-7)  # attributes are float32
+    return bool(given == (list(wanted) if isinstance(wanted, (list, tuple)) else wanted))
+
+
+def takes(editor: Editor, op: Any, target: Target) -> bool:
+    """The target's NPU takes this very op."""
+    return op.type in (npu_ops(target) or ()) and broken_restriction(editor, op, target) is None
+
+
+def off_npu(editor: Editor, target: Target, asked: Sequence[str]) -> tuple[str, ...]:
+    """Lines for opt's partition configuration: what was asked for, and ops that would make the driver abort.
+
+    opt looks at types alone, so an op that breaks a restriction would go to the NPU and fail on the device.
+
+    Args:
+        asked: `OP`, `OP:INPUT,...` or `OP:INPUT,...:OUTPUT,...`.
+
+    Raises:
+        RecipeError: a line names an op, or a variable of it, that the program does not have.
+    """
+    for line in asked:
+        _check(editor, line)
+    found = list(asked)
+    taken = npu_ops(target) or frozenset()
+    for op in editor.ops:
+        if op.type in taken and broken_restriction(editor, op, target) is not None:
+            found.append(f"{op.type}::{output(op)}")
+    return tuple(dict.fromkeys(found))
+
+
+def matching(editor: Editor, line: str) -> list[Any]:
+    """The ops that a line means; all variables it names must be the op's."""
+    kind, _, rest = line.partition(":")
+    inputs, _, outputs = rest.partition(":")
+    wanted_in, wanted_out = [n for n in inputs.split(",") if n], [n for n in outputs.split(",") if n]
+    return [op for op in editor.ops if op.type == kind and _has(op.inputs, wanted_in) and _has(op.outputs, wanted_out)]
+
+
+def _has(variables: Any, names: Iterable[str]) -> bool:
+    own = {name for var in variables for name in var.arguments}
+    return all(name in own for name in names)
+
+
+def _check(editor: Editor, line: str) -> None:
+    parts = line.split(":")
+    if len(parts) > 3 or any(name and not WORD.fullmatch(name) for part in parts for name in part.split(",")) or not parts[0]:
+        raise RecipeError(f"keep_on_cpu: {line!r} should be OP, OP:INPUT or OP:INPUT:OUTPUT",
+                          try_="--keep-on-cpu softmax, or --keep-on-cpu conv2d::OUTPUT; edgeflow inspect lists the ops")
+    if not matching(editor, line):
+        types = sorted({op.type for op in editor.ops if op.type not in ("feed", "fetch")})
+        hint = f"; {near(parts[0], types, 'ops')}" if parts[0] not in types else ": no op of that type has these variables"
+        raise RecipeError(f"keep_on_cpu: {line!r} matches no op of the program{hint}")

@@ -1,0 +1,258 @@
+"""Spell a program in the ops that a target's NPU takes, so that it stays in one piece there.
+
+Each alternative is used only where the NPU lacks the op and has every op of the alternative.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from edgeflow.core.coverage import npu_ops
+from edgeflow.core.targets import Target
+from edgeflow.graph.edit import Editor, Speller, output, set_attr, value
+from edgeflow.graph.placement import takes
+from edgeflow.graph.program import arguments
+from edgeflow.graph.simplify import TENSOR_INPUTS
+
+COPIED = ("ksize", "strides", "op_role", "op_namescope")
+Rule = Callable[[Editor, Any], bool]
+
+
+def specialise(editor: Editor, target: Target) -> dict[str, int]:
+    """Rewrite what the target's NPU lacks or takes only with other attributes, and what its kernels compute wrongly.
+
+    Returns:
+        How often each op type was respelled.
+    """
+    made: Counter[str] = Counter()
+    if target.lite.fp16:
+        made["max pool in two steps"] += _half_pools(editor)
+    known = npu_ops(target)
+    if known is None:
+        return {name: count for name, count in made.items() if count}
+    for op in list(editor.ops):
+        if op.type in ALTERNATIVES and not takes(editor, op, target) and _is_plain(op):
+            for needed, rule in ALTERNATIVES[op.type]:
+                if set(needed) <= known and rule(editor, op):
+                    made[f"{op.type} -> {'+'.join(needed)}"] += 1
+                    break
+    if any(rule.op == "reshape2" and (rule.rank_max or 5) < 5 for rule in target.restrictions):
+        made["channel shuffle in 4 dimensions"] += _flat_shuffles(editor)
+    return {name: count for name, count in sorted(made.items()) if count}
+
+
+def _half_pools(editor: Editor) -> int:
+    """Max pooling 2x2 with stride 2 as columns, then rows: the fp16 kernel for it loses a lane from width 18 on.
+
+    Source: v2.13-rc lite/kernels/arm/pool_compute.cc, which takes pooling2x2s2p0_max_fp16 for these sizes above width 16 and
+    the general kernel for any window that is not square.
+    """
+    made = 0
+    for op in [op for op in editor.ops if op.type == "pool2d"]:
+        width = (editor.dims(arguments(op.inputs, "X")[0]) or (-1,))[-1]
+        if value(op, "pooling_type") != "max" or value(op, "ksize") != [2, 2] or value(op, "strides") != [2, 2] \
+                or any(value(op, "paddings", [])) or value(op, "global_pooling", False) or value(op, "adaptive", False) \
+                or 0 <= width <= 16:
+            continue
+        dims = editor.dims(output(op)) or ()
+
+        def spell(s: Speller, op: Any = op, dims: tuple[int, ...] = dims) -> str:
+            x = arguments(op.inputs, "X")[0]
+            for size, shape in (([1, 2], [*s.dims(x)[:3], dims[3]]), ([2, 1], dims)):
+                x = s.add("pool2d", {"X": x}, dims=shape)
+                s.ops[-1].attrs.extend(attr for attr in op.attrs if attr.name not in COPIED)
+                set_attr(s.ops[-1], "ksize", size)
+                set_attr(s.ops[-1], "strides", size)
+            return x
+
+        made += editor.replace(op, spell)
+    return made
+
+
+def _is_plain(op: Any) -> bool:
+    return not any(var.arguments and var.parameter in TENSOR_INPUTS for var in op.inputs)
+
+
+def _spelled(spell: Callable[[Speller, Any, str], str | None]) -> Rule:
+    def rule(editor: Editor, op: Any) -> bool:
+        x = (arguments(op.inputs, "X") or arguments(op.inputs, "Input"))[0]
+        return editor.replace(op, lambda s: spell(s, op, x))
+
+    return rule
+
+
+def _mul(editor: Editor, op: Any) -> bool:
+    """matmul with a weight of rank 2 is mul. Paddle's mul flattens X to two dimensions around x_num_col_dims."""
+    x, y = arguments(op.inputs, "X")[0], arguments(op.inputs, "Y")[0]
+    weight, rank = editor.constant(y), len(editor.dims(x) or ())
+    trans_x = value(op, "trans_x", value(op, "transpose_X", False))
+    trans_y = value(op, "trans_y", value(op, "transpose_Y", False))
+    if weight is None or weight.ndim != 2 or rank < 2 or trans_x or float(value(op, "alpha", 1.0)) != 1.0:
+        return False
+    name = editor.parameter("weight", weight.T.copy()) if trans_y else y
+    dims = editor.dims(output(op)) or ()
+    return editor.replace(op, lambda s: s.add("mul", {"X": x, "Y": name}, dims=dims, x_num_col_dims=rank - 1, y_num_col_dims=1))
+
+
+Scaled = Callable[[Speller, str, float, float], str]
+
+
+def _by_scale(s: Speller, x: str, factor: float, shift: float) -> str:
+    return s.scale(x, factor, shift)
+
+
+def _by_constants(s: Speller, x: str, factor: float, shift: float) -> str:
+    """The same with elementwise ops, for an NPU without `scale`."""
+    if factor != 1.0:
+        x = s.binary("mul", x, s.values(np.asarray([factor], np.float32)))
+    return s.binary("add", x, s.values(np.asarray([shift], np.float32))) if shift else x
+
+
+def _hard_swish(scaled: Scaled) -> Rule:
+    def spell(s: Speller, op: Any, x: str) -> str | None:
+        threshold, scale, offset = (float(value(op, key, d)) for key, d in (("threshold", 6.0), ("scale", 6.0), ("offset", 3.0)))
+        if threshold != 6.0:
+            return None
+        return s.binary("mul", x, scaled(s, s.unary("relu6", scaled(s, x, 1.0, offset), threshold=6.0), 1 / scale, 0.0))
+
+    return _spelled(spell)
+
+
+def _hard_sigmoid(scaled: Scaled) -> Rule:
+    def spell(s: Speller, op: Any, x: str) -> str:
+        slope, offset = float(value(op, "slope", 0.2)), float(value(op, "offset", 0.5))
+        return scaled(s, s.unary("relu6", scaled(s, x, 6 * slope, 6 * offset), threshold=6.0), 1 / 6, 0.0)
+
+    return _spelled(spell)
+
+
+def _scale(s: Speller, op: Any, x: str) -> str | None:
+    factor, shift = float(value(op, "scale", 1.0)), float(value(op, "bias", 0.0))
+    if s.editor.dtype(x) != "float32" or (factor == 1.0 and shift == 0.0):
+        return None
+    return _by_constants(s, x, factor, shift if value(op, "bias_after_scale", True) else shift * factor)
+
+
+def _swish(s: Speller, op: Any, x: str) -> str:
+    beta = float(value(op, "beta", 1.0))
+    return s.binary("mul", x, s.unary("sigmoid", x if beta == 1.0 else s.scale(x, beta)))
+
+
+def _leaky_relu(s: Speller, op: Any, x: str) -> str:
+    alpha = float(value(op, "alpha", 0.02))
+    return s.binary("sub", s.unary("relu", x), s.scale(s.unary("relu", s.scale(x, -1)), alpha))
+
+
+def _prelu(s: Speller, op: Any, x: str) -> str | None:
+    alpha = s.editor.constant(arguments(op.inputs, "Alpha")[0])
+    if value(op, "mode", "all") != "all" or alpha is None:
+        return None
+    return s.unary("leaky_relu", x, alpha=float(alpha.ravel()[0]))
+
+
+def _reshape(s: Speller, op: Any, x: str) -> str | None:
+    dims = s.dims(output(op))
+    return None if dims.count(-1) > 1 or not dims else s.reshape(x, dims)
+
+
+def _clip(s: Speller, op: Any, x: str) -> str | None:
+    low, high = float(value(op, "min", 0.0)), float(value(op, "max", 0.0))
+    return s.unary("relu6", x, threshold=6.0) if (low, high) == (0.0, 6.0) else None
+
+
+def _mean(s: Speller, op: Any, x: str) -> str | None:
+    """The mean over height and width is a global average pool."""
+    dims = s.dims(x)
+    if len(dims) != 4 or sorted(a % 4 for a in value(op, "dim", [])) != [2, 3] or value(op, "reduce_all", False):
+        return None
+    pooled = s.add("pool2d", {"X": x}, dims=[*dims[:2], 1, 1], pooling_type="avg", ksize=[1, 1], strides=[1, 1],
+                   paddings=[0, 0], global_pooling=True, adaptive=False, exclusive=True, ceil_mode=False,
+                   data_format="NCHW", padding_algorithm="EXPLICIT")
+    return pooled if value(op, "keep_dim", False) else s.reshape(pooled, dims[:2])
+
+
+def _negated(s: Speller, op: Any, x: str) -> str:
+    y = arguments(op.inputs, "Y")[0]
+    return s.binary("add", x, s.scale(y, -1), axis=int(value(op, "axis", -1)))
+
+
+def _reciprocal(s: Speller, op: Any, x: str) -> str | None:
+    divisor = s.editor.constant(arguments(op.inputs, "Y")[0])
+    if divisor is None or divisor.dtype.kind != "f" or not divisor.all():
+        return None
+    name = s.editor.parameter("reciprocal", (1.0 / divisor).astype(divisor.dtype))
+    return s.binary("mul", x, name, axis=int(value(op, "axis", -1)))
+
+
+def _slices(editor: Editor, op: Any) -> bool:
+    """split -> one slice a part."""
+    x, parts = arguments(op.inputs, "X")[0], arguments(op.outputs, "Out")
+    dims = editor.dims(x) or ()
+    axis = int(value(op, "axis", 0)) % max(len(dims), 1)
+    if not dims or dims[axis] < 0 or any(editor.is_fetched(part) for part in parts):
+        return False
+    sizes = [int(n) for n in value(op, "sections", [])] or [dims[axis] // len(parts)] * len(parts)
+    if -1 in sizes:
+        sizes[sizes.index(-1)] = dims[axis] - sum(n for n in sizes if n > 0)
+    speller, start = Speller(editor), 0
+    for part, size in zip(parts, sizes, strict=True):
+        editor.rename_reads(part, speller.slice(x, axis, start, start + size))
+        start += size
+    at = next(i for i, other in enumerate(editor.ops) if other is op)
+    editor.ops[at:at + 1] = speller.ops
+    editor.touch()
+    return True
+
+
+def _flat_shuffles(editor: Editor) -> int:
+    """reshape, transpose, reshape over five dimensions is the same over four: height and width stay one."""
+    made = 0
+    for middle in [op for op in editor.ops if op.type == "transpose2" and value(op, "axis", []) == [0, 2, 1, 3, 4]]:
+        first = editor.producer(arguments(middle.inputs, "X")[0])
+        last = editor.sole_reader(output(middle))
+        if first is None or last is None or first.type != "reshape2" or last.type != "reshape2" \
+                or editor.sole_reader(output(first)) is not middle or not (_is_plain(first) and _is_plain(last)):
+            continue
+        apart, dims = editor.dims(output(first)) or (), editor.dims(output(last)) or ()
+        x = arguments(first.inputs, "X")[0]
+        if len(dims) != 4 or -1 in apart[1:] or tuple(dims[2:]) != tuple(apart[3:]):
+            continue
+        _, groups, each, h, w = apart
+
+        def spell(s: Speller, x: str = x, groups: int = groups, each: int = each, h: int = h, w: int = w,
+                  dims: tuple[int, ...] = tuple(dims)) -> str:
+            flat = s.transpose(s.reshape(x, [dims[0], groups, each, h * w]), [0, 2, 1, 3])
+            return s.reshape(flat, dims)
+
+        made += editor.replace([first, middle, last], spell)
+    return made
+
+
+ALTERNATIVES: dict[str, tuple[tuple[tuple[str, ...], Rule], ...]] = {
+    "matmul_v2": ((("mul",), _mul),),
+    "matmul": ((("mul",), _mul),),
+    "hard_swish": ((("scale", "relu6", "elementwise_mul"), _hard_swish(_by_scale)),
+                   (("relu6", "elementwise_mul", "elementwise_add"), _hard_swish(_by_constants))),
+    "hard_sigmoid": ((("scale", "relu6"), _hard_sigmoid(_by_scale)),
+                     (("relu6", "elementwise_mul", "elementwise_add"), _hard_sigmoid(_by_constants))),
+    "scale": ((("elementwise_mul", "elementwise_add"), _spelled(_scale)),),
+    "swish": ((("sigmoid", "elementwise_mul"), _spelled(_swish)),),
+    "silu": ((("swish",), _spelled(lambda s, op, x: s.unary("swish", x, beta=1.0))),
+             (("sigmoid", "elementwise_mul"), _spelled(_swish))),
+    "leaky_relu": ((("relu", "scale", "elementwise_sub"), _spelled(_leaky_relu)),),
+    "prelu": ((("leaky_relu",), _spelled(_prelu)),),
+    "flatten_contiguous_range": ((("reshape2",), _spelled(_reshape)),),
+    "flatten2": ((("reshape2",), _spelled(_reshape)),),
+    "squeeze2": ((("reshape2",), _spelled(_reshape)),),
+    "unsqueeze2": ((("reshape2",), _spelled(_reshape)),),
+    "clip": ((("relu6",), _spelled(_clip)),),
+    "reduce_mean": ((("pool2d", "reshape2"), _spelled(_mean)),),
+    "elementwise_sub": ((("elementwise_add", "scale"), _spelled(_negated)),),
+    "elementwise_div": ((("elementwise_mul",), _spelled(_reciprocal)),),
+    "split": ((("slice",), _slices),),
+}
+"""Op type -> alternatives, the best first: the ops each needs, and the rewrite."""

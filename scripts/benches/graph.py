@@ -1,0 +1,70 @@
+"""What the rewrites do to the golden networks: raw opt against edgeflow, and the emulator's proof of equal numbers."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from edgeflow import nb  # noqa: E402
+from edgeflow.backends import opt  # noqa: E402
+from edgeflow.core.targets import load_target  # noqa: E402
+from edgeflow.emulate import Emulator  # noqa: E402
+from edgeflow.emulate.shapes import trace_shapes  # noqa: E402
+from edgeflow.graph import program as programs  # noqa: E402
+from edgeflow.graph.legalise import legalise  # noqa: E402
+from edgeflow.nb.summary import summarise  # noqa: E402
+from tests.graph.nets import nets  # noqa: E402
+from tests.graph.programs import export, rewritten, run  # noqa: E402
+
+TARGETS = ("arm64", "kirin", "verisilicon-timvx", "rockchip", "mediatek", "amlogic", "imagination")
+
+
+def main() -> None:
+    ratios: list[float] = []
+    print("raw opt -> edgeflow; error: the larger of both files in the emulator, over the largest value that Paddle gives")
+    print(f"{'net':<14} {'target':<18} {'ops':>9} {'subgraphs':>10} {'parameters, kB':>17} {'MMACs':>13} {'error':>8}")
+    with tempfile.TemporaryDirectory() as name:
+        for net, (build, shape) in nets().items():
+            raw = Path(name) / net / "raw" / "model"
+            program = export(build, shape, raw)
+            x = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+            wanted = run(raw, x)
+            legal = Path(name) / net / "legal" / "model"
+            legal.parent.mkdir()
+            legal.with_suffix(".pdiparams").write_bytes(raw.with_suffix(".pdiparams").read_bytes())
+            copy = type(program).FromString(program.SerializeToString())
+            legalise(copy)  # without it opt writes no file for most of them
+            programs.save(copy, legal.with_suffix(".pdmodel"))
+            for target in TARGETS:
+                ours = Path(name) / net / target / "model"
+                rewritten(program, raw, ours, target)
+                facts = [measured(prefix, Path(name) / f"{k}.nb", target, x, wanted) for k, prefix in enumerate((legal, ours))]
+                (a, error_a), (b, error_b) = facts
+                if target == "arm64" and net in ("lenet", "mobilenet_v3", "resnet_bias"):
+                    ratios.append(1 - b.ops / a.ops)
+                print(f"{net:<14} {target:<18} {a.ops:>3} -> {b.ops:>3} {pieces(a):>4} -> {pieces(b):>2} "
+                      f"{a.parameter_bytes / 1000:>7.0f} -> {b.parameter_bytes / 1000:>5.0f} "
+                      f"{millions(a):>5} -> {millions(b):>4} {max(error_a, error_b):>8.1e}")
+    print(f"fewer ops on ARM, mean of lenet, mobilenet_v3 and resnet_bias: {np.mean(ratios):.0%}  goal >= 25 %")
+
+
+def measured(prefix: Path, out: Path, target: str, x: np.ndarray, wanted: np.ndarray) -> tuple[nb.summary.Summary, float]:
+    """The file's summary, and its error in the emulator over the largest value that Paddle gives."""
+    opt.convert(prefix, out, valid_targets=load_target(target).lite.valid_targets, fp16=False, log=out.with_suffix(".log"))
+    model = nb.read(out)
+    shapes, _ = trace_shapes(model, {"x": x.shape})
+    with Emulator(out) as runner:
+        got = next(iter(runner.infer({"x": x}).values()))
+    return summarise(model, "", shapes), float(np.abs(got - wanted).max() / np.abs(wanted).max())
+
+
+def pieces(summary: nb.summary.Summary) -> int:
+    return 0 if summary.partition is None else summary.partition.subgraphs
+
+
+def millions(summary: nb.summary.Summary) -> str:
+    return "?" if summary.macs is None else f"{summary.macs / 1e6:.2f}"

@@ -1,0 +1,178 @@
+"""The op zoo through the whole chain: Paddle -> export -> repair and rewrite -> opt for ARM -> the emulator."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeflow import nb
+from edgeflow.backends import opt
+from edgeflow.backends import paddle as backend
+from edgeflow.core.errors import EdgeflowError
+from edgeflow.core.targets import load_target
+from edgeflow.emulate import Emulator
+from edgeflow.graph import parameters
+from edgeflow.graph import program as programs
+from edgeflow.graph.canonicalise import canonicalise
+from edgeflow.graph.edit import Editor
+from edgeflow.graph.legalise import legalise
+from edgeflow.graph.legality import examine
+from edgeflow.nb.lint import lint
+
+REWRITE_MAX = 1e-6
+"""Largest error of a rewritten program in Paddle, over the largest value."""
+
+NB_MAX = 1e-5
+"""The same for the .nb in the emulator, which approximates what the ARM kernels approximate."""
+
+
+@dataclass
+class Outcome:
+    """What became of one program. `raw` and `ours`: empty where the .nb is right, else the reason."""
+
+    name: str
+    ops: tuple[str, ...]
+    raw: str = ""
+    ours: str = ""
+    rewrite_error: float = 0.0
+
+    @property
+    def verdict(self) -> str:
+        if not self.ours:
+            return "works after repair" if self.raw else "works as exported"
+        return "refused"
+
+
+def run(name: str, folder: Path, *, raw: bool = True) -> Outcome:
+    """One case; `raw` also tries opt on the program as Paddle exported it."""
+    import paddle
+
+    from tests.graph.zoo import CASES
+
+    case = CASES[name]
+    plain, fixed = folder / "raw" / "model", folder / "fixed" / "model"
+    fixed.parent.mkdir(parents=True)
+    paddle.disable_static()
+    with paddle.utils.unique_name.guard(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        paddle.jit.save(case.layer(), str(plain), input_spec=case.specs())
+    plain.with_suffix(".pdiparams").touch()
+    program = programs.load(plain.with_suffix(".pdmodel"))
+    types = tuple(sorted({op.type for op in program.blocks[0].ops} - {"feed", "fetch", "scale"})) or ("scale",)
+    feed = {key: array for key, array in case.feed().items() if key in {found for found, _, _ in programs.feeds(program)}}
+    with backend.Program(plain, gpu=False) as reference:
+        wanted = list(reference.infer(feed).values())
+    outcome = Outcome(name, types)
+    if raw:
+        outcome.raw = _judged(plain, folder / "raw.nb", feed, wanted)
+    weights = parameters.load(program, plain.with_suffix(".pdiparams"))
+    legalise(program)
+    canonicalise(program, weights, backend.evaluate)
+    legalise(program)
+    programs.save(program, fixed.with_suffix(".pdmodel"))
+    parameters.save(program, weights, fixed.with_suffix(".pdiparams"))
+    found, _ = examine(Editor(program, weights), load_target("arm64"), "float32")
+    if found:
+        outcome.ours = f"{found[0].op.partition(' (')[0]}: {found[0].why}"
+        return outcome
+    try:
+        with backend.Program(fixed, gpu=False) as rewritten:
+            outcome.rewrite_error = largest_error(wanted, list(rewritten.infer(feed).values()))
+    except EdgeflowError as err:
+        outcome.ours = f"Paddle does not run the repaired program: {err.what[:80]}"
+        return outcome
+    outcome.ours = _judged(fixed, folder / "fixed.nb", feed, wanted)
+    return outcome
+
+
+def _judged(prefix: Path, out: Path, feed: dict[str, Any], wanted: list[Any]) -> str:
+    try:
+        opt.convert(prefix, out, valid_targets="arm", fp16=False, log=out.with_suffix(".log"))
+        wrong = [finding for finding in lint(nb.read(out)) if finding.severity == "error"]
+        if wrong:
+            return wrong[0].why
+        with Emulator(out) as emulator:
+            names = dict(zip((spec.name for spec in emulator.inputs), feed.values(), strict=False))
+            given = feed if set(feed) == {spec.name for spec in emulator.inputs} else names  # opt renames an input that is fetched
+            got = list(emulator.infer(given).values())
+    except EdgeflowError as err:
+        return reason(err.what)
+    error = largest_error(wanted, got)
+    return "" if error <= NB_MAX else f"opt writes a wrong file (error {error:.1g})"
+
+
+def reason(text: str) -> str:
+    """The telling part of a failure, the same on every machine."""
+    if found := re.search(r"unsupported ops are: '([^']+)'", text):
+        return f"no kernel for {found[1]}"
+    if found := re.search(r"No kernels found for (\w+)", text):
+        return f"no kernel for {found[1]}"
+    if "SIGSEGV" in text:
+        return "opt crashes (SIGSEGV)"
+    if found := re.search(r"No attributes called (\w+)", text):
+        return f"opt aborts: no attribute {found[1]}"
+    if "SIGABRT" in text:
+        return "opt aborts"
+    return text.partition("; they block")[0].partition(" (whole log")[0][:100]
+
+
+def largest_error(wanted: Iterable[Any], got: Iterable[Any]) -> float:
+    """Largest difference over the largest value, over all outputs; infinite where sizes differ or NaN appears."""
+    worst = 0.0
+    for a, b in zip(wanted, got, strict=False):
+        if a.size != b.size:
+            return float("inf")
+        a, b = a.astype(np.float64).ravel(), b.astype(np.float64).ravel()
+        if (np.isnan(a) != np.isnan(b)).any():
+            return float("inf")
+        counted = ~np.isnan(a)
+        with np.errstate(invalid="ignore"):
+            difference = np.where(a == b, 0.0, np.abs(a - b))[counted]
+        finite = np.abs(a[counted & np.isfinite(a)])
+        scale = max(float(finite.max(initial=0.0)), 1e-30)
+        worst = max(worst, float(difference.max(initial=0.0)) / scale)
+    return worst
+
+
+def page(outcomes: list[Outcome]) -> str:
+    """docs/ops.md."""
+    counts = Counter(outcome.verdict for outcome in outcomes)
+    lines = ["# Which layers work", "",
+             "Written by `scripts/zoo`; a test runs part of it again. Each line is a program of one layer or function, exported by",
+             "PaddlePaddle 2.6.2, repaired and rewritten, converted by opt 2.13rc0 for ARM, executed by the emulator and compared with",
+             "Paddle: right means within 1e-5 of the largest value. Networks that use a refused layer are refused by `edgeflow plan`.", "",
+             "| | programs |", "| --- | --- |",
+             *[f"| {verdict} | {counts[verdict]} |" for verdict in ("works as exported", "works after repair", "refused")],
+             "", "## Refused", "", "| program | why |", "| --- | --- |",
+             *[f"| {o.name} | {o.ours} |" for o in outcomes if o.ours],
+             "", "## Works after repair", "", "| program | opt on the raw export |", "| --- | --- |",
+             *[f"| {o.name} | {o.raw} |" for o in outcomes if o.raw and not o.ours],
+             "", "## Works as exported", "", ", ".join(o.name for o in outcomes if not o.raw and not o.ours), ""]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str], place: Path) -> int:
+    from tests.graph.zoo import CASES
+
+    outcomes = []
+    with tempfile.TemporaryDirectory() as folder:
+        for k, name in enumerate(CASES):
+            outcomes.append(run(name, Path(folder) / str(k)))
+            if sys.stderr.isatty():
+                print(f"\r{k + 1}/{len(CASES)} {name:<60}", end="", file=sys.stderr)
+    text = page(outcomes)
+    if "--check" in arguments:
+        return 0 if text == place.read_text(encoding="utf-8") else 1
+    place.write_text(text, encoding="utf-8")
+    return 0
+
+
