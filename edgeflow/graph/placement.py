@@ -56,7 +56,7 @@ def off_npu(editor: Editor, target: Target, asked: Sequence[str]) -> tuple[str, 
         RecipeError: a line names an op, or a variable of it, that the program does not have.
     """
     for line in asked:
-        _check(editor, line)
+        check_line(editor, line)
     found = list(asked)
     taken = npu_ops(target) or frozenset()
     for op in editor.ops:
@@ -78,12 +78,17 @@ def _has(variables: Any, names: Iterable[str]) -> bool:
     return all(name in own for name in names)
 
 
-def _check(editor: Editor, line: str) -> None:
+def check_line(editor: Editor, line: str, key: str = "keep_on_cpu") -> None:
+    """Hold a line to the program.
+
+    Raises:
+        RecipeError: it is not OP[:INPUT[:OUTPUT]], or matches no op.
+    """
     parts = line.split(":")
     if len(parts) > 3 or any(name and not WORD.fullmatch(name) for part in parts for name in part.split(",")) or not parts[0]:
-        raise RecipeError(f"keep_on_cpu: {line!r} should be OP, OP:INPUT or OP:INPUT:OUTPUT",
+        raise RecipeError(f"{key}: {line!r} should be OP, OP:INPUT or OP:INPUT:OUTPUT",
                           try_="--keep-on-cpu softmax, or --keep-on-cpu conv2d::OUTPUT; edgeflow inspect lists the ops")
     if not matching(editor, line):
         types = sorted({op.type for op in editor.ops if op.type not in ("feed", "fetch")})
         hint = f"; {near(parts[0], types, 'ops')}" if parts[0] not in types else ": no op of that type has these variables"
-        raise RecipeError(f"keep_on_cpu: {line!r} matches no op of the program{hint}")
+        raise RecipeError(f"{key}: {line!r} matches no op of the program{hint}")

@@ -14,7 +14,7 @@ from edgeflow.core.targets import Target
 from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.legalise import legalise
-from edgeflow.graph.placement import off_npu
+from edgeflow.graph.placement import check_line, off_npu
 from edgeflow.nb.lint import lint
 
 WRONG = ("NB106", "NB113", "NB114", "NB115")
@@ -33,7 +33,10 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
     """
     kept: tuple[str, ...] = ()
     if target.uses_npu:
-        kept = off_npu(Editor(programs.load(source.folder / "source.pdmodel")), target, settings.keep_on_cpu)
+        editor = Editor(programs.load(source.folder / "source.pdmodel"))
+        kept = off_npu(editor, target, settings.keep_on_cpu)
+        for line in settings.keep_float:
+            check_line(editor, line, "keep_float")
     program = programs.load(source.folder / "model.pdmodel")
     repairs = legalise(program)  # PaddleSlim drops attributes again that ingest added
     work = tools.folder / "opt"

@@ -90,6 +90,23 @@ def test_restrictions_of_a_driver(tmp_path: Path) -> None:
     assert other.split is not None and len(other.split.on_cpu) == 3
 
 
+def test_ops_of_an_int8_model_are_kept_in_float(project: Path) -> None:
+    import edgeflow
+    from edgeflow.core.errors import RecipeError as Wrong
+
+    recipe = project / "edgeflow.toml"
+    text = recipe.read_text()
+    recipe.write_text(text + '\n[targets.mediatek.convert]\nkeep_float = ["mul"]\nkeep_on_cpu = ["pool2d"]\n')
+    (built,) = edgeflow.build(project, targets=["mediatek"])
+    model = nb.read(built.folder / "model.nb")
+    ops = [op for block in model.blocks for op in block.operations]
+    assert built.passed and [op.attr("enable_int8", False) for op in ops if op.type == "mul"] == [False, False]
+    assert [op.type for op in model.blocks[0].operations].count("subgraph") == 2
+    recipe.write_text(text + '\n[convert]\nkeep_float = ["mull"]\n')
+    with pytest.raises(Wrong, match=r"keep_float: 'mull'.*did you mean 'mul'"):
+        edgeflow.build(project, targets=["mediatek"])
+
+
 def test_bad_input(tmp_path: Path, project: Path) -> None:
     with pytest.raises(RecipeError, match="no target"):
         plan(project)
