@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from typing import Any
 
 from edgeflow.core.errors import BackendMissing
@@ -16,7 +17,9 @@ def need(package: str, extra: str) -> Any:
         BackendMissing: it is not installed; names the extra that brings it.
     """
     try:
-        return importlib.import_module(package)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # paddleslim imports pip, which setuptools has an opinion on
+            return importlib.import_module(package)
     except ImportError as err:
         version = "" if sys.version_info[:2] == (3, 10) else (
             f" under Python 3.10 (this is {sys.version_info[0]}.{sys.version_info[1]}; paddlelite has no newer wheels)")

@@ -28,7 +28,7 @@ CAUSES = (
 
 
 def convert(prefix: Path, out: Path, *, valid_targets: str, fp16: bool, log: Path, off_npu: Sequence[str] = (),
-            keep_float: Sequence[str] = ()) -> None:
+            keep_float: Sequence[str] = (), weight_only: str | None = None, sparsity: float = 0.0) -> None:
     """Convert `prefix`.pdmodel and .pdiparams into `out` (a .nb).
 
     Args:
@@ -36,6 +36,8 @@ def convert(prefix: Path, out: Path, *, valid_targets: str, fp16: bool, log: Pat
         log: where opt's whole output goes.
         off_npu: lines of opt's partition configuration, `OP:INPUTS:OUTPUTS`; these ops stay on the CPU.
         keep_float: lines of its mixed-precision configuration; these ops of an int8 model are computed in float.
+        weight_only: `int8` or `int16`, the form in which weights are stored.
+        sparsity: share of zeros from which a 1x1 convolution becomes a sparse one; 0 leaves all dense.
 
     Raises:
         OptFailed: opt gave up; names the op or the cause, and the log.
@@ -44,7 +46,7 @@ def convert(prefix: Path, out: Path, *, valid_targets: str, fp16: bool, log: Pat
     if find_spec("paddlelite") is None:
         raise BackendMissing("paddlelite is not installed", try_="pip install 'edgeflow[build]' (Python 3.10)")
     order = {"model": f"{prefix}.pdmodel", "params": f"{prefix}.pdiparams", "out": str(out.with_suffix("")),
-             "valid_targets": valid_targets, "fp16": fp16}
+             "valid_targets": valid_targets, "fp16": fp16, "weight_only": weight_only, "sparsity": sparsity}
     # opt reads settings from the environment: only ours may reach it.
     environment = {key: value for key, value in os.environ.items()
                    if not key.startswith(("SUBGRAPH_", "MIXED_PRECISION_", "QUANT_AUTO_", "PADDLE_LITE_", "NNADAPTER_"))}

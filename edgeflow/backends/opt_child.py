@@ -5,7 +5,7 @@ import sys
 
 
 def main(order: dict[str, object]) -> None:
-    """Calls keep the order that opt needs: fp16 before the places."""
+    """Calls keep the order that opt needs: fp16 before the places, sparsity after them."""
     from paddlelite.lite import Opt
 
     opt = Opt()
@@ -14,6 +14,12 @@ def main(order: dict[str, object]) -> None:
     if order["fp16"]:
         opt.enable_fp16()
     opt.set_valid_places(order["valid_targets"])
+    if order["weight_only"]:
+        opt.set_quant_model(True)
+        opt.set_quant_type({"int8": "QUANT_INT8", "int16": "QUANT_INT16"}[str(order["weight_only"])])
+    if order["sparsity"]:
+        opt.set_sparse_model(True)
+        opt.set_sparse_threshold(order["sparsity"])
     opt.set_model_type("naive_buffer")
     opt.set_optimize_out(order["out"])
     opt.run()

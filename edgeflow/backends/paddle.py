@@ -142,23 +142,51 @@ def evaluate(program: Any, weights: Mapping[str, Array], names: Sequence[str]) -
     Raises:
         ModelError: Paddle cannot run it.
     """
-    package = paddle()
-    package.enable_static()
     try:
-        scope, place = package.static.Scope(), package.CPUPlace()
-        parsed = package.static.Program.parse_from_string(program.SerializeToString())
-        for name in {name for op in program.blocks[0].ops for var in op.inputs for name in var.arguments}:
-            if name in weights:
-                scope.var(name).get_tensor().set(weights[name], place)
-        executor = package.static.Executor(place)
-        with package.static.scope_guard(scope):
-            arrays = executor.run(parsed, fetch_list=list(names), scope=scope)
+        with Session() as session:
+            return session.run(program, weights, {}, names)
+    except DataError as err:
+        raise ModelError(f"constants of the program cannot be computed: {err.what}") from err
+
+
+class Session:
+    """Runs ProgramDescs that share their weights, on the CPU: a weight is set again only where it is another array."""
+
+    def __init__(self) -> None:
+        self._package = paddle()
+        self._package.enable_static()
+        self._scope, self._place = self._package.static.Scope(), self._package.CPUPlace()
+        self._executor = self._package.static.Executor(self._place)
+        self._held: dict[str, Array] = {}
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._executor.close()
+        self._package.disable_static()
+
+    def run(
+        self, program: Any, weights: Mapping[str, Array], feed: Mapping[str, Array], names: Sequence[str]
+    ) -> dict[str, Array]:
+        """Run once and fetch variables by name.
+
+        Raises:
+            DataError: Paddle cannot run the program on these inputs.
+        """
+        read = {name for op in program.blocks[0].ops for var in op.inputs for name in var.arguments}
+        try:
+            parsed = self._package.static.Program.parse_from_string(program.SerializeToString())
+            for name in read & set(weights):
+                if self._held.get(name) is not weights[name]:
+                    self._scope.var(name).get_tensor().set(weights[name], self._place)
+                    self._held[name] = weights[name]
+            with self._package.static.scope_guard(self._scope):
+                arrays = self._executor.run(parsed, feed=dict(feed), fetch_list=list(names), scope=self._scope)
+        except Exception as err:
+            lines = [line for line in str(err).splitlines() if line.strip()]
+            raise DataError(f"Paddle does not run it ({lines[-1].strip() if lines else err})") from err
         return dict(zip(names, (np.asarray(array) for array in arrays), strict=True))
-    except Exception as err:
-        lines = [line for line in str(err).splitlines() if line.strip()]
-        raise ModelError(f"constants of the program cannot be computed ({lines[-1].strip() if lines else err})") from err
-    finally:
-        package.disable_static()
 
 
 def _spec(package: Any, program: Any, name: str) -> TensorSpec:

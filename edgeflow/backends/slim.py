@@ -66,6 +66,12 @@ def quantise(
         raise CompressFailed(f"PaddleSlim wrote no {out.name}.pdmodel")
 
 
+def qat_settings(weight_type: str) -> dict[str, Any]:
+    """PaddleSlim's configuration of quantisation-aware training, as opt can read its result."""
+    return {"weight_quantize_type": weight_type, "activation_quantize_type": "moving_average_abs_max", "onnx_format": False,
+            "quantize_op_types": list(QUANTISABLE)}
+
+
 def _samples(paddle: Any, arrays: list[Array]) -> Any:
     class Samples(paddle.io.Dataset):  # type: ignore[misc]
         def __len__(self) -> int:

@@ -12,8 +12,8 @@ import click
 from edgeflow.core.errors import EdgeflowError
 
 COMMANDS = {
-    "init": "init", "doctor": "doctor", "targets": "targets", "plan": "plan", "build": "build", "verify": "verify",
-    "run": "run", "inspect": "inspect", "diff": "diff", "match": "match", "export": "export",
+    "init": "init", "doctor": "doctor", "targets": "targets", "plan": "plan", "build": "build", "sensitivity": "sensitivity",
+    "verify": "verify", "run": "run", "inspect": "inspect", "diff": "diff", "match": "match", "export": "export",
 }
 
 

@@ -42,17 +42,53 @@ class IngestSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FineTuneSettings:
+    """Training by distillation: the compressed program learns the float one's outputs on the calibration samples.
+
+    `warm_up` and `patience` count epochs; training stops when `patience` of them bring nothing. `amp` computes in
+    half precision on a GPU. `mixup` blends float inputs in pairs. `epochs` 0 leaves fine-tuning out.
+    """
+
+    epochs: int = 0
+    batch: int = 64
+    learning_rate: float = 1e-3
+    warm_up: float = 1.0
+    patience: int = 10
+    amp: bool = True
+    mixup: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class CompressSettings:
     """How to compress.
 
     `precision` None takes the target's own. `algo` names PaddleSlim's way to find activation ranges.
     `weights` None takes the target's own rule (per_channel or per_layer scales).
+    `keep_float`: layers that stay float in an int8 model, by the name of their weight, or of a whole op type.
+    `weight_only` stores weights in so many bits and computes in float32: a smaller file, not a faster one.
+    `prune`: share of the channels that goes, of every convolution that can lose some but those in `prune_skip`.
+    `sparsity`: share of zeros in the weights of 1x1 convolutions, for the sparse kernels of ARM.
+    `qat` trains the quantised model instead of calibrating it. What is pruned, sparse or trained learns the float model's
+    outputs again: see [compress.fine_tune].
     """
 
     precision: Literal["float32", "float16", "int8"] | None = None
-    algo: Literal["hist", "KL", "mse", "emd", "avg", "abs_max"] = "hist"
+    algo: Literal["hist", "KL", "mse", "emd", "avg", "abs_max", "ptf"] = "hist"
     weights: Literal["per_channel", "per_layer"] | None = None
     bias_correction: bool = False
+    keep_float: tuple[str, ...] = ()
+    weight_only: Literal["int8", "int16"] | None = None
+    prune: float = 0.0
+    prune_criterion: Literal["l1", "l2", "fpgm"] = "l1"
+    prune_skip: tuple[str, ...] = ()
+    sparsity: float = 0.0
+    qat: bool = False
+    fine_tune: FineTuneSettings = FineTuneSettings()
+
+    @property
+    def is_plain(self) -> bool:
+        """Weights stay as they are in a float build."""
+        return self.prune == 0 and self.sparsity == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +96,17 @@ class CompressOverride:
     """CompressSettings of one target: what is None is taken from [compress]."""
 
     precision: Literal["float32", "float16", "int8"] | None = None
-    algo: Literal["hist", "KL", "mse", "emd", "avg", "abs_max"] | None = None
+    algo: Literal["hist", "KL", "mse", "emd", "avg", "abs_max", "ptf"] | None = None
     weights: Literal["per_channel", "per_layer"] | None = None
     bias_correction: bool | None = None
+    keep_float: tuple[str, ...] | None = None
+    weight_only: Literal["int8", "int16"] | None = None
+    prune: float | None = None
+    prune_criterion: Literal["l1", "l2", "fpgm"] | None = None
+    prune_skip: tuple[str, ...] | None = None
+    sparsity: float | None = None
+    qat: bool | None = None
+    fine_tune: FineTuneSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)

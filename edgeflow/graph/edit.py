@@ -220,8 +220,8 @@ class Speller:
         for variables, given in ((op.inputs, inputs), (op.outputs, outputs)):
             for parameter, names in given.items():
                 variables.add(parameter=parameter).arguments.extend([names] if isinstance(names, str) else names)
-        # PaddleSlim reads these two of every op that it quantises.
-        for name, given in {"op_role": 0, "op_namescope": "/", **attrs}.items():
+        # PaddleSlim and the optimisers read these of every op.
+        for name, given in {"op_role": 0, "op_namescope": "/", "op_device": "", **attrs}.items():
             set_attr(op, name, given)
         return op
 

@@ -73,7 +73,7 @@ def build(
     root = loaded.folder / "build" if build_dir is None else Path(build_dir).resolve()
     settings = [(loaded.compress_settings(p), p.precision.weights) for p in profiles
                 if p.choose(loaded.compress_settings(p).precision) == "int8"]
-    flow = _Flow(loaded, root, say or (lambda *_: None), quantisers=len(set(settings)))
+    flow = Flow(loaded, root, say or (lambda *_: None), quantisers=len(set(settings)))
     flow.keep_on_cpu = tuple(keep_on_cpu)
     with flow:
         if len(profiles) == 1:
@@ -93,7 +93,7 @@ def _check_names(recipe: Recipe, asked: Sequence[str]) -> None:
             raise RecipeError(f"recipe: [targets.{name}] is no target; {near(name, [*names(), *asked], 'targets')}")
 
 
-class _Flow:
+class Flow:
     """One build: the cache, the worker processes (started only when something must be made), and progress."""
 
     def __init__(self, recipe: Recipe, root: Path, say: Say, quantisers: int) -> None:
@@ -105,7 +105,7 @@ class _Flow:
         self._ingested: Artifact | None = None
         self._kept: dict[str, list[str]] = {}
 
-    def __enter__(self) -> _Flow:
+    def __enter__(self) -> Flow:
         for folder in (self.root, *(self.root / ".cache" / stage for stage in FLOW)):
             if folder.is_dir():
                 sweep(folder)
@@ -114,20 +114,24 @@ class _Flow:
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
+    def begin(self, target: Target) -> None:
+        """Nothing of this target is kept from before, so far."""
+        self._kept[target.name] = []
+
     def run(self, target: Target) -> Built:
         """All stages for one target."""
-        self._kept[target.name] = []
+        self.begin(target)
         settings = self.recipe.compress_settings(target)
         precision = target.choose(settings.precision)
-        ingested = self._ingest(target, precision)
-        compressed = self._compress(target, settings, precision, ingested)
+        ingested = self.ingest(target, precision)
+        compressed = self.compress(target, settings, precision, ingested)
         converted = self._convert(target, compressed)
         report = self._verify(target, ingested, compressed, converted)
         folder = self._publish(target, ingested, converted, report)
         table = json.loads((report.folder / "report.json").read_text(encoding="utf-8"))
         return Built(target.name, folder, precision, bool(table["passed"]), table, tuple(self._kept[target.name]))
 
-    def _workers_for(self, kind: str) -> Workers:
+    def workers_for(self, kind: str) -> Workers:
         """A pool for ingest and one for compress, which imports PaddleSlim while the other works."""
         if not is_installed("paddle"):
             raise BackendMissing("building needs PaddlePaddle, PaddleSlim and Paddle Lite, which are not installed",
@@ -144,7 +148,8 @@ class _Flow:
                 self._workers[kind].start()
             return self._workers[kind]
 
-    def _ingest(self, target: Target, precision: str) -> Artifact:
+    def ingest(self, target: Target, precision: str) -> Artifact:
+        """Stage 1, shared by all targets."""
         settings = self.recipe.ingest_settings()
         listings = [sorted(p.name for p in (self.recipe.folder / source).iterdir())
                     for source in (settings.calibration, settings.evaluation)
@@ -158,8 +163,8 @@ class _Flow:
                 self._note(target, "ingest", "kept")
         if ready is None:
             if precision == "int8":
-                self._workers_for("compress")
-            workers = self._workers_for("ingest")
+                self.workers_for("compress")
+            workers = self.workers_for("ingest")
             self._note(target, "ingest", "start")
             ready = self.cache.make_traced("ingest", key, lambda folder: self._in_worker(
                 workers, "ingest", Artifact(self.recipe.folder), None, settings, folder))
@@ -168,16 +173,18 @@ class _Flow:
             self._ingested = ready
         return ready
 
-    def _compress(self, target: Target, settings: CompressSettings, precision: str, ingested: Artifact) -> Artifact:
-        relevant: Any = ("float",) if precision != "int8" else (asdict(settings), target.precision)
+    def compress(self, target: Target, settings: CompressSettings, precision: str, ingested: Artifact) -> Artifact:
+        """Stage 2."""
+        plain = precision != "int8" and settings.is_plain
+        relevant: Any = ("float", settings.weight_only) if plain else (asdict(settings), target.precision)
         spelling = (target.npu_place, target.restrictions, target.lite.fp16)
         key = _key("compress", _content(ingested), precision, relevant, spelling)
-        if precision != "int8":
+        if plain:
             from edgeflow.stages.compress import compress
 
             return self._stage(target, "compress", key, lambda folder: compress(ingested, target, settings, Tools(folder)))
         return self._stage(target, "compress", key, lambda folder: self._in_worker(
-            self._workers_for("compress"), "compress", ingested, target, settings, folder))
+            self.workers_for("compress"), "compress", ingested, target, settings, folder))
 
     def _convert(self, target: Target, compressed: Artifact) -> Artifact:
         from edgeflow.stages.convert import convert

@@ -1,13 +1,18 @@
-"""Stage 2: make the program smaller for the target, or leave it float where that is right."""
+"""Stage 2: make the program smaller for the target, or leave it float where that is right.
+
+In this order: spell it for the target, prune, make sparse, fine-tune, quantise.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from edgeflow.core.artifact import Artifact, Tools
-from edgeflow.core.errors import CompressFailed, DataError
+from edgeflow.core.errors import CompressFailed, DataError, RecipeError, near
 from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target
 from edgeflow.graph import program as programs
@@ -15,50 +20,192 @@ from edgeflow.graph import program as programs
 SOURCE = "source"
 """The program as it is before compression, spelled for the target: what layer maps and placement are read from."""
 
+SUFFIXES = (".pdmodel", ".pdiparams")
+WEIGHT_TYPE = {"per_channel": "channel_wise_abs_max", "per_layer": "abs_max"}
+
 
 def compress(source: Artifact, target: Target, settings: CompressSettings, tools: Tools) -> Artifact:
-    """Quantise for int8 targets; pass float programs on as they are.
+    """Prune, make sparse, fine-tune and quantise, as the settings and the target say; the user's model is only read.
 
     Returns:
         model.pdmodel and model.pdiparams, and source.pdmodel, the program before compression.
 
     Raises:
-        RecipeError: the target refuses the precision asked for.
-        DataError: int8 without calibration data.
-        CompressFailed: PaddleSlim gave up.
+        RecipeError: the target refuses the precision asked for, or a layer named does not exist.
+        DataError: int8 or fine-tuning without calibration data.
+        CompressFailed: PaddleSlim gave up, or a layer would be emptied.
     """
     precision = target.choose(settings.precision)
+    check_settings(settings, target, precision)
     prefix, out = tools.folder / SOURCE, tools.folder / "model"
     respelled = _specialised(source.folder / "model", prefix, target)
-    facts = {"precision": precision, "respelled": respelled}
+    facts: dict[str, Any] = {"precision": precision, "respelled": respelled, "sparsity": settings.sparsity,
+                             "weight_only": settings.weight_only}
+    work = tools.folder / "steps"
+    work.mkdir()
+    methods: list[str] = []
+    samples = _calibration(source, needed=precision == "int8" or bool(settings.fine_tune.epochs))
+    floats = _pruned(prefix, work, settings, facts, methods)
+    floats = _tuned(floats, prefix, work, settings, samples, facts, methods, tools)
     if precision != "int8":
-        for suffix in (".pdmodel", ".pdiparams"):
-            _link(prefix.with_suffix(suffix), out.with_suffix(suffix))
-        return Artifact(tools.folder, {**facts, "method": "none"})
-    calibration = source.folder / "calibration.npz"
-    if not calibration.exists():
-        raise DataError("int8 needs calibration data, and the recipe names none",
-                        try_='calibration = "data.py:calibration" under [data]')
-    from edgeflow.backends import slim
-    from edgeflow.core.arrays import load_npz
+        for suffix in SUFFIXES:
+            _link(floats.with_suffix(suffix), out.with_suffix(suffix))
+        if settings.weight_only:
+            methods.append(f"weights stored in {settings.weight_only}")
+    else:
+        _quantised(floats, prefix, out, target, settings, samples, facts, methods, tools)
+    shutil.rmtree(work)
+    return Artifact(tools.folder, {**facts, "method": ", ".join(methods) or "none"})
 
-    samples = load_npz(calibration)
-    fixed = next((dims[0] for _, dims, _ in programs.feeds(programs.load(prefix.with_suffix(".pdmodel"))) if dims), -1)
+
+def check_settings(settings: CompressSettings, target: Target, precision: str) -> None:
+    """Hold settings to each other and to the target.
+
+    Raises:
+        RecipeError: they exclude each other, or ask for what the target's kernels do not have.
+    """
+    arm = target.lite.valid_targets == "arm"
+    for key in ("prune", "sparsity"):
+        if not 0 <= getattr(settings, key) < 1:
+            raise RecipeError(f"[compress] {key}: is {getattr(settings, key)}, and should be at least 0 and below 1")
+    if settings.sparsity and not arm:
+        raise RecipeError(f"[compress] sparsity: {target.name} has no sparse kernels, only ARM CPUs do", try_="--target arm64")
+    if settings.weight_only and (precision != "float32" or not arm):
+        raise RecipeError(f"[compress] weight_only: is for float32 on ARM, and this is {precision} for {target.name}",
+                          try_="leave it out: int8 stores its weights in int8 already")
+    if settings.qat and not settings.fine_tune.epochs:
+        raise RecipeError("[compress] qat: needs epochs to train for", try_="[compress.fine_tune] epochs = 5")
+
+
+def _pruned(prefix: Path, work: Path, settings: CompressSettings, facts: dict[str, Any], methods: list[str]) -> Path:
+    if not settings.prune:
+        return prefix
+    from edgeflow.backends import train
+
+    names = train.prunable(prefix)
+    for name in settings.prune_skip:
+        if name not in names:
+            raise RecipeError(f"[compress] prune_skip: {name!r} has no channels to lose; {near(name, names, 'weights')}")
+    skip = {*settings.prune_skip, *(_last(prefix) & set(names))}
+    facts["pruned"] = train.prune(prefix, work / "pruned", dict.fromkeys(names, settings.prune), skip=skip,
+                                  criterion=settings.prune_criterion)
+    methods.append(f"{settings.prune:.0%} of channels pruned by {settings.prune_criterion}")
+    return work / "pruned"
+
+
+def _last(prefix: Path) -> set[str]:
+    """Weights of convolutions whose result is an output: their channels are the model's own."""
+    from edgeflow.graph.edit import Editor, output
+
+    editor = Editor(programs.load(prefix.with_suffix(".pdmodel")))
+    found: set[str] = set()
+    waiting = [name for op in editor.ops if op.type == "fetch" for var in op.inputs for name in var.arguments]
+    while waiting:
+        op = editor.producer(waiting.pop())
+        if op is None or op.type in ("mul", "matmul", "matmul_v2", "feed"):
+            continue
+        if "conv2d" in op.type:
+            found.update(name for var in op.inputs for name in var.arguments if editor.is_parameter(name))
+            continue
+        waiting += [name for var in op.inputs for name in var.arguments if name != output(op)]
+    return found
+
+
+def _tuned(floats: Path, teacher: Path, work: Path, settings: CompressSettings, samples: Any, facts: dict[str, Any],
+           methods: list[str], tools: Tools) -> Path:
+    """Fine-tune in float where something was taken away; a sparse program without epochs keeps its largest weights."""
+    changed = settings.prune > 0 or settings.sparsity > 0
+    if not changed or (not settings.sparsity and not settings.fine_tune.epochs):
+        return floats
+    if samples is None:
+        samples = _no_calibration("sparsity")
+    from edgeflow.backends import train
+
+    tuned = train.fine_tune(floats, teacher, work / "tuned", samples, settings.fine_tune, seed=0, sparsity=settings.sparsity,
+                            checkpoint=tools.folder.parent / f"{tools.folder.name.strip('.')}.float.npz", say=print)
+    facts["fine_tuned"] = asdict(tuned)
+    if settings.sparsity:
+        methods.append(f"{settings.sparsity:.0%} zeros in 1x1 convolutions")
+    if settings.fine_tune.epochs:
+        methods.append(f"distilled for {tuned.epochs} epochs")
+    return work / "tuned"
+
+
+def _quantised(floats: Path, teacher: Path, out: Path, target: Target, settings: CompressSettings, samples: Any,
+               facts: dict[str, Any], methods: list[str], tools: Tools) -> None:
+    weights = settings.weights or target.precision.weights
     count = len(next(iter(samples.values())))
+    fixed = next((dims[0] for _, dims, _ in programs.feeds(programs.load(floats.with_suffix(".pdmodel"))) if dims), -1)
     if fixed > count:
         raise DataError(f"{count} calibration samples do not fill the model's fixed batch of {fixed}")
-    batch = fixed if fixed > 0 else min(32, count)
-    weights = settings.weights or target.precision.weights
-    slim.quantise(prefix, out, samples, algo=settings.algo, per_channel=weights == "per_channel",
-                  bias_correction=settings.bias_correction, batch=batch)
+    if settings.qat:
+        from edgeflow.backends import slim, train
+
+        tuned = train.fine_tune(floats, teacher, out, samples, settings.fine_tune, seed=0, say=print,
+                                quantise=slim.qat_settings(WEIGHT_TYPE[weights]),
+                                checkpoint=tools.folder.parent / f"{tools.folder.name.strip('.')}.int8.npz")
+        facts["qat"] = asdict(tuned)
+        methods.append(f"quantisation-aware training, {tuned.epochs} epochs, weights {weights}")
+    else:
+        from edgeflow.backends import slim
+
+        slim.quantise(floats, out, samples, algo=settings.algo, per_channel=weights == "per_channel",
+                      bias_correction=settings.bias_correction, batch=fixed if fixed > 0 else min(32, count))
+        methods.append(f"post-training quantisation, {settings.algo}, weights {weights}")
     if not out.with_suffix(".pdiparams").exists():
         raise CompressFailed("PaddleSlim wrote no parameters")
-    if target.precision.scales == "power_of_two":
-        _power_of_two(prefix, out)
-    return Artifact(tools.folder, {
-        **facts, "method": f"post-training quantisation, {settings.algo}, weights {weights}",
-        "calibration_samples": count,
-    })
+    facts["calibration_samples"] = count
+    kept = _settled(floats, out, settings.keep_float, power_of_two=target.precision.scales == "power_of_two")
+    if kept:
+        methods.append(f"{kept} layers kept in float")
+
+
+def _settled(floats: Path, out: Path, keep: tuple[str, ...], *, power_of_two: bool) -> int:
+    """Names that do not depend on the run, layers that stay float, scales that are powers of two.
+
+    Raises:
+        RecipeError: a layer named is not quantised here.
+    """
+    from edgeflow.graph import parameters
+    from edgeflow.graph.edit import Editor
+    from edgeflow.graph.powers import power_of_two_scales
+    from edgeflow.graph.quantised import canonical_names, keep_float, layers
+
+    program = programs.load(out.with_suffix(".pdmodel"))
+    weights = parameters.load(program, out.with_suffix(".pdiparams"))
+    source = parameters.load(programs.load(floats.with_suffix(".pdmodel")), floats.with_suffix(".pdiparams"))
+    editor = Editor(program, weights)
+    found = layers(editor)
+    known = {layer.name for layer in found} | {layer.op_type for layer in found}
+    for name in keep:
+        if name not in known:
+            raise RecipeError(f"[compress] keep_float: {name!r} is no quantised layer; {near(name, known, 'layers')}",
+                              try_="edgeflow sensitivity lists them")
+    made = keep_float(editor, source, {layer.name for layer in found if layer.name in keep or layer.op_type in keep})
+    canonical_names(editor)
+    editor.commit()
+    if power_of_two:
+        power_of_two_scales(program, weights, source)
+    programs.forget_callstacks(program)
+    programs.save(program, out.with_suffix(".pdmodel"))
+    parameters.save(program, weights, out.with_suffix(".pdiparams"))
+    return made
+
+
+def _calibration(source: Artifact, *, needed: bool) -> Any:
+    if not needed:
+        return None
+    path = source.folder / "calibration.npz"
+    if not path.exists():
+        _no_calibration("int8 and fine-tuning")
+    from edgeflow.core.arrays import load_npz
+
+    return load_npz(path)
+
+
+def _no_calibration(what: str) -> Any:
+    raise DataError(f"{what} needs calibration data, and the recipe names none",
+                    try_='calibration = "data.py:calibration" under [data]')
 
 
 def _specialised(prefix: Path, out: Path, target: Target) -> dict[str, int]:
@@ -79,21 +226,9 @@ def _specialised(prefix: Path, out: Path, target: Target) -> dict[str, int]:
             programs.save(program, out.with_suffix(".pdmodel"))
             parameters.save(program, weights, out.with_suffix(".pdiparams"))
             return made
-    for suffix in (".pdmodel", ".pdiparams"):
+    for suffix in SUFFIXES:
         _link(prefix.with_suffix(suffix), out.with_suffix(suffix))
     return made
-
-
-def _power_of_two(source: Path, out: Path) -> None:
-    from edgeflow.graph import parameters
-    from edgeflow.graph.powers import power_of_two_scales
-
-    program = programs.load(out.with_suffix(".pdmodel"))
-    weights = parameters.load(program, out.with_suffix(".pdiparams"))
-    floats = parameters.load(programs.load(source.with_suffix(".pdmodel")), source.with_suffix(".pdiparams"))
-    power_of_two_scales(program, weights, floats)
-    programs.save(program, out.with_suffix(".pdmodel"))
-    parameters.save(program, weights, out.with_suffix(".pdiparams"))
 
 
 def _link(source: Path, out: Path) -> None:

@@ -46,7 +46,8 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
     # The log outlives a failure: it lies beside the folder that vanishes then.
     log = tools.folder.parent / f"{target.name}-{tools.folder.name.strip('.')}.opt.log"
     opt.convert(work / "model", work / "raw.nb", valid_targets=target.lite.valid_targets, fp16=target.lite.fp16, log=log,
-                off_npu=kept, keep_float=settings.keep_float)
+                off_npu=kept, keep_float=settings.keep_float,
+                weight_only=source.facts.get("weight_only"), sparsity=0.9 * float(source.facts.get("sparsity", 0.0)))
     model = nb.canonical(nb.read(work / "raw.nb"))
     wrong = [finding for finding in lint(model, target) if finding.code in WRONG]
     if wrong:

@@ -1,0 +1,117 @@
+"""A program that PaddleSlim quantised after training (onnx_format=False): its layers, and each of them back in float.
+
+fake_quantize(X) -> op on whole numbers -> fake_dequantize: the activation's range lies beside fake_quantize, the weights' in the
+dequantising op, and the weights are stored as whole numbers.
+Source: PaddlePaddle 2.6.2 paddle/static/quantization/quantization_pass.py QuantizationFreezePass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edgeflow.core.arrays import Array
+from edgeflow.graph.edit import Editor, output
+from edgeflow.graph.program import arguments
+
+QUANTIZE = "fake_quantize"
+DEQUANTIZE = ("fake_dequantize", "fake_channel_wise_dequantize")
+MARKS = ("quantization_type", "with_quant_attr", "bit_length", "activation_bits", "weight_bits")
+CHANNEL_SCALE = "channel_scale_"
+
+
+@dataclass(frozen=True, slots=True)
+class QuantisedLayer:
+    """An op computed in int8. `name` is its weight, or its output where it multiplies two activations."""
+
+    name: str
+    op_type: str
+    output: str
+
+
+def layers(editor: Editor) -> tuple[QuantisedLayer, ...]:
+    """The quantised ops of a program, in its order."""
+    return tuple(QuantisedLayer(_name(editor, op), op.type, output(op)) for op in editor.ops
+                 if _dequantizer(editor, op) is not None)
+
+
+def keep_float(editor: Editor, source: Mapping[str, Array], names: Collection[str]) -> int:
+    """Put layers back in float, weights included.
+
+    Args:
+        source: the float weights, by the same names.
+
+    Returns:
+        How many layers changed.
+    """
+    assert editor.parameters is not None
+    renamed: dict[str, str] = {}
+    gone: set[int] = set()
+    made = 0
+    for op in editor.ops:
+        after = _dequantizer(editor, op)
+        if after is None or _name(editor, op) not in names:
+            continue
+        for var in op.inputs:
+            for k, name in enumerate(var.arguments):
+                before = editor.producer(name)
+                if before is not None and before.type.startswith(QUANTIZE):
+                    var.arguments[k] = arguments(before.inputs, "X")[0]
+                elif name in source and editor.is_parameter(name):
+                    editor.parameters[name] = source[name]
+        for index in reversed(range(len(op.attrs))):
+            if op.attrs[index].name in MARKS:
+                del op.attrs[index]
+        renamed[output(after)] = output(op)
+        gone.add(id(after))
+        made += 1
+    editor.ops = [op for op in editor.ops if id(op) not in gone]
+    for op in editor.ops:
+        for var in op.inputs:
+            for k, name in enumerate(var.arguments):
+                if name in renamed:
+                    var.arguments[k] = renamed[name]
+    editor.touch()
+    unread = {id(op) for op in editor.ops if op.type.startswith(QUANTIZE) and not editor.readers.get(output(op))}
+    if unread:
+        editor.ops = [op for op in editor.ops if id(op) not in unread]
+        editor.touch()
+    return made
+
+
+def canonical_names(editor: Editor) -> int:
+    """Number the scales of channels by the op they belong to: PaddleSlim's numbering changes from run to run.
+
+    Returns:
+        How many were renamed.
+    """
+    assert editor.parameters is not None
+    found = dict.fromkeys(name for op in editor.ops for var in op.inputs for name in var.arguments
+                          if name.startswith(CHANNEL_SCALE))
+    names = {old: f"edgeflow_{CHANNEL_SCALE}{k}" for k, old in enumerate(found)}
+    for op in editor.ops:
+        for var in (*op.inputs, *op.outputs):
+            for k, name in enumerate(var.arguments):
+                if name in names:
+                    var.arguments[k] = names[name]
+    for old, new in names.items():
+        variable = editor.variables.pop(old)
+        variable.name = new
+        editor.variables[new] = variable
+        if old in editor.parameters:
+            editor.parameters[new] = editor.parameters.pop(old)
+    editor.variables = dict(sorted(editor.variables.items()))
+    editor.touch()
+    return len(names)
+
+
+def _dequantizer(editor: Editor, op: Any) -> Any | None:
+    """The op that turns a quantised op's whole numbers back; None for ops that are not quantised."""
+    if op.type.startswith((QUANTIZE, *DEQUANTIZE)) or not op.outputs:
+        return None
+    return next((reader for reader in editor.readers.get(output(op), ()) if reader.type.startswith(DEQUANTIZE)), None)
+
+
+def _name(editor: Editor, op: Any) -> str:
+    return next((name for var in op.inputs for name in var.arguments if editor.is_parameter(name)), output(op))

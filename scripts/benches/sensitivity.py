@@ -1,0 +1,105 @@
+"""edgeflow sensitivity against PaddleSlim's own analysis: the same model, data and quantiser, in one run."""
+
+import contextlib
+import io
+import logging
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+SAMPLES = 64
+
+MODEL = """
+import sys
+sys.path.insert(0, {root!r})
+import numpy as np
+from tests.graph.nets import settled
+
+def build():
+    import paddle
+    from paddle.vision import models
+    paddle.seed(0)
+    return settled(lambda: models.mobilenet_v2(scale=0.35, num_classes=10))()
+
+def data():
+    return {{"x": np.random.default_rng(0).uniform(-1, 1, ({samples}, 3, 64, 64)).astype("float32")}}
+"""
+
+RECIPE = """
+[model]
+factory = "model.py:build"
+[inputs.x]
+shape = [-1, 3, 64, 64]
+[data]
+calibration = "model.py:data"
+evaluation = "model.py:data"
+[compress]
+algo = "abs_max"
+"""
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "model.py").write_text(MODEL.format(root=str(ROOT), samples=SAMPLES))
+        (folder / "edgeflow.toml").write_text(RECIPE)
+        from edgeflow.pipeline.sensitivity import sensitivity
+
+        # Both begin with the same exported program; ours is timed with its calibration, as PaddleSlim's is.
+        subprocess.run([sys.executable, "-m", "edgeflow", "build", "-t", "arm64"], cwd=folder, check=False, capture_output=True)
+        since = time.perf_counter()
+        ours = {item.name: item.error for item in sensitivity(folder, "arm64-int8", samples=SAMPLES)}
+        ours_s = time.perf_counter() - since
+        prefix = next((folder / "build" / ".cache" / "ingest").glob("*/model.pdmodel")).with_suffix("")
+        since = time.perf_counter()
+        theirs = paddleslim(prefix, folder)
+        theirs_s = time.perf_counter() - since
+    names = sorted(set(ours) & set(theirs))
+    print(f"MobileNetV2 x0.35, {len(names)} layers, {SAMPLES} samples: edgeflow {ours_s:.1f} s, PaddleSlim {theirs_s:.1f} s, "
+          f"{theirs_s / ours_s:.1f} times faster, goal >= 5; "
+          f"Spearman {spearman([ours[n] for n in names], [theirs[n] for n in names]):.3f}, goal >= 0.95")
+
+
+def paddleslim(prefix: Path, folder: Path) -> dict[str, float]:
+    """PaddleSlim's layer metrics: the mean squared error that each layer adds alone."""
+    from paddleslim.quant.analysis import Analysis
+
+    from edgeflow.backends import paddle as backend
+
+    logging.disable(logging.INFO)
+    paddle = backend.paddle()
+    paddle.enable_static()
+    place = paddle.CPUPlace()
+    executor = paddle.static.Executor(place)
+    x = np.random.default_rng(0).uniform(-1, 1, (SAMPLES, 3, 64, 64)).astype("float32")
+    with paddle.static.scope_guard(paddle.static.Scope()):
+        program, names, fetches = paddle.static.load_inference_model(str(prefix), executor)
+        variable = program.global_block().var(names[0])
+        reference = executor.run(program, feed={names[0]: x}, fetch_list=fetches)[0]
+
+    def score(executor: object, program: object, feeds: list[str], fetches: list[object]) -> float:
+        got = executor.run(program, feed={feeds[0]: x}, fetch_list=fetches)[0]  # type: ignore[attr-defined]
+        return -float(((got - reference) ** 2).mean() / reference.var())
+
+    loader = paddle.io.DataLoader([(sample,) for sample in x], places=[place], feed_list=[variable], batch_size=32,
+                                  return_list=False)
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        analysis = Analysis(float_model_dir=str(prefix.parent), model_filename=f"{prefix.name}.pdmodel",
+                            params_filename=f"{prefix.name}.pdiparams", data_loader=loader, eval_function=score,
+                            save_dir=str(folder), quant_config={
+                                "algo": "abs_max", "onnx_format": False, "weight_quantize_type": "channel_wise_abs_max",
+                                "quantizable_op_type": ["conv2d", "depthwise_conv2d", "conv2d_transpose", "mul", "matmul",
+                                                        "matmul_v2"]})
+        analysis.metric_error_analyse()
+    return {name: float(value) for name, value in analysis.layer_metrics.items()}
+
+
+def spearman(a: list[float], b: list[float]) -> float:
+    ranks = [np.argsort(np.argsort(values)).astype(float) for values in (a, b)]
+    return float(np.corrcoef(*ranks)[0, 1])

@@ -1,0 +1,171 @@
+"""Compression: each method on the real thing, in the right order, the same bytes every time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edgeflow
+from edgeflow import nb
+from edgeflow.core.errors import CompressFailed, DataError, RecipeError
+
+pytestmark = pytest.mark.build
+
+
+def build(project: Path, target: str, text: str, folder: str = "build") -> tuple[edgeflow.Built, nb.Model, dict[str, object]]:
+    recipe = project / "edgeflow.toml"
+    kept = recipe.read_text()
+    try:
+        recipe.write_text(f"{kept}\n{text.replace('TARGET', f'targets.{target}.compress')}\n")
+        (built,) = edgeflow.build(project, targets=[target], build_dir=project / folder)
+    finally:
+        recipe.write_text(kept)
+    return built, nb.read(built.folder / "model.nb"), json.loads((built.folder / "manifest.json").read_text())
+
+
+def kinds(model: nb.Model) -> list[str]:
+    return [op.type for op in model.blocks[0].operations]
+
+
+def test_same_data_give_the_same_bytes(project: Path) -> None:
+    found = []
+    for folder in ("a", "b"):
+        built, _, _ = build(project, "arm64-int8", "", folder)
+        compressed = next((project / folder / ".cache" / "compress").glob("*/model.pdmodel"))
+        found.append([path.read_bytes() for path in (built.folder / "model.nb", compressed, compressed.with_suffix(".pdiparams"))])
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("algo", ["KL", "mse", "emd", "avg", "abs_max", "ptf"])
+def test_every_algorithm_quantises(algo: str, project: Path) -> None:
+    built, model, manifest = build(project, "arm64-int8", f'[TARGET]\nalgo = "{algo}"')
+    assert sum(op.attr("enable_int8", False) for op in model.blocks[0].operations) == 7
+    assert algo in str(manifest["compression"])
+    assert built.report["outputs"][0]["cosine"] > 0.97
+
+
+def test_layers_stay_float(project: Path) -> None:
+    plain, _, _ = build(project, "arm64-int8", "")
+    built, model, manifest = build(project, "arm64-int8", '[TARGET]\nkeep_float = ["linear_1.w_0", "depthwise_conv2d"]')
+    ops = model.blocks[0].operations
+    assert [op.attr("enable_int8", False) for op in ops if op.type == "depthwise_conv2d"] == [False]
+    assert [op.attr("enable_int8", False) for op in ops if op.type == "fc"] == [True, False]
+    assert built.report["outputs"][0]["sqnr_db"] > plain.report["outputs"][0]["sqnr_db"]
+    assert "2 layers kept in float" in str(manifest["compression"])
+
+
+def test_weights_alone(project: Path) -> None:
+    whole, _, _ = build(project, "arm64", "")
+    size = (whole.folder / "model.nb").stat().st_size
+    for bits, share, sqnr in (("int8", 0.4, 30), ("int16", 0.65, 60)):
+        built, _, manifest = build(project, "arm64", f'[TARGET]\nweight_only = "{bits}"')
+        assert (built.folder / "model.nb").stat().st_size < share * size
+        assert built.report["outputs"][0]["sqnr_db"] > sqnr
+        assert bits in str(manifest["compression"])
+
+
+@pytest.mark.parametrize("criterion", ["l1", "l2", "fpgm"])
+def test_pruned_and_distilled(criterion: str, project: Path) -> None:
+    text = f'[TARGET]\nprune = 0.25\nprune_criterion = "{criterion}"\nprune_skip = ["conv2d_0.w_0"]\n'
+    raw, model, _ = build(project, "arm64", text)
+    built, tuned, manifest = build(project, "arm64", text + "[TARGET.fine_tune]\nepochs = 30\nlearning_rate = 0.003\n")
+    assert {p.name: p.dims for p in model.parameters.values()} == {p.name: p.dims for p in tuned.parameters.values()}
+    shapes = {p.name: p.dims for p in tuned.parameters.values()}
+    assert shapes["conv2d_0.w_0"][0] == 16 and shapes["conv2d_3.w_0"][0] == 24 and shapes["conv2d_4.w_0"][:2] == (48, 24)
+    assert shapes["linear_0.w_0"] == (48 * 4, 64), "the rows after flatten follow"
+    assert built.report["outputs"][0]["sqnr_db"] > raw.report["outputs"][0]["sqnr_db"] + 3
+    assert "distilled" in str(manifest["compression"])
+
+
+def test_pruned_then_quantised(project: Path) -> None:
+    built, model, manifest = build(project, "arm64-int8", "[TARGET]\nprune = 0.25\n[TARGET.fine_tune]\nepochs = 20\n")
+    order = str(manifest["compression"])
+    assert order.index("pruned") < order.index("distilled") < order.index("quantisation")
+    assert sum(op.attr("enable_int8", False) for op in model.blocks[0].operations) == 7
+    assert built.report["metric_candidate"] > 0.9
+
+
+def test_sparse_convolutions(project: Path) -> None:
+    built, model, _ = build(project, "arm64", "[TARGET]\nsparsity = 0.75\n[TARGET.fine_tune]\nepochs = 10\n")
+    assert kinds(model).count("sparse_conv2d") == 1, "the one 1x1 convolution of the network"
+    assert built.report["metric_candidate"] > 0.9
+
+
+def test_quantisation_aware_training(project: Path) -> None:
+    built, model, manifest = build(project, "arm64-int8",
+                                   "[TARGET]\nqat = true\n[TARGET.fine_tune]\nepochs = 4\nlearning_rate = 0.0001\n")
+    assert sum(op.attr("enable_int8", False) for op in model.blocks[0].operations) == 7
+    assert "quantisation-aware" in str(manifest["compression"])
+    assert built.passed
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("prune = 1.0", "at least 0 and below 1"), ("prune = 0.99", "would leave none of its"), ("sparsity = -0.1", "at least 0"),
+    ('keep_float = ["linear_9.w_0"]', "did you mean 'linear_1.w_0'|did you mean 'linear_0.w_0'"), ("qat = true", "needs epochs"),
+    ('prune = 0.1\nprune_skip = ["conv"]', "has no channels to lose"), ('weight_only = "int8"', "is for float32 on ARM"),
+])
+def test_what_cannot_be(text: str, message: str, project: Path) -> None:
+    with pytest.raises((RecipeError, CompressFailed), match=message):
+        build(project, "arm64-int8", f"[TARGET]\n{text}")
+
+
+def test_what_a_target_has_no_kernels_for(project: Path) -> None:
+    with pytest.raises(RecipeError, match="no sparse kernels"):
+        build(project, "kirin", "[TARGET]\nsparsity = 0.5")
+    recipe = project / "edgeflow.toml"
+    recipe.write_text("\n".join(line for line in recipe.read_text().splitlines() if not line.startswith("calibration")))
+    with pytest.raises(DataError, match="needs calibration data"):
+        build(project, "kirin", "[TARGET]\nprune = 0.5\n[TARGET.fine_tune]\nepochs = 1")
+
+
+def test_training_goes_on_after_a_kill_and_stops_at_nan(digits: Path, tmp_path: Path) -> None:
+    from edgeflow.backends import train
+    from edgeflow.core.settings import FineTuneSettings
+    from edgeflow.graph import program as programs
+    from tests.graph.programs import rewritten
+
+    raw, prefix = digits / "export" / "digits", tmp_path / "float"
+    rewritten(programs.load(raw.with_suffix(".pdmodel")), raw, prefix)
+    train.prune(prefix, tmp_path / "pruned", {"conv2d_3.w_0": 0.5}, criterion="l1")
+    samples = {"image": np.random.default_rng(0).uniform(0, 1, (64, 1, 8, 8)).astype(np.float32)}
+    checkpoint, said = tmp_path / "c.npz", []
+
+    class Killed(Exception):
+        pass
+
+    def kill(line: str) -> None:
+        said.append(line)
+        if line.startswith("epoch 3"):
+            raise KeyboardInterrupt
+
+    settings = FineTuneSettings(epochs=5, batch=16)
+    with pytest.raises(KeyboardInterrupt):
+        train.fine_tune(tmp_path / "pruned", prefix, tmp_path / "out", samples, settings, seed=0, checkpoint=checkpoint, say=kill)
+    assert checkpoint.exists() and "s left" in said[0]
+    tuned = train.fine_tune(tmp_path / "pruned", prefix, tmp_path / "out", samples, settings, seed=0, checkpoint=checkpoint)
+    assert tuned.resumed_at == 3 and tuned.loss_after < tuned.loss_before and not checkpoint.exists()
+    with pytest.raises(CompressFailed, match="the loss is"):
+        train.fine_tune(tmp_path / "pruned", prefix, tmp_path / "out", {"image": samples["image"] * np.float32(1e30)},
+                        FineTuneSettings(epochs=3, batch=16, learning_rate=1e30), seed=0, checkpoint=checkpoint)
+    with pytest.raises(CompressFailed, match="too few"):
+        train.fine_tune(tmp_path / "pruned", prefix, tmp_path / "out", {"image": samples["image"][:4]}, settings, seed=0,
+                        checkpoint=tmp_path / "d.npz")
+
+
+def test_sensitivity_finds_the_layer_that_matters(project: Path) -> None:
+    from edgeflow.pipeline.sensitivity import sensitivity
+
+    found = sensitivity(project, "arm64-int8")
+    assert len(found) == 7 and [item.error for item in found] == sorted((item.error for item in found), reverse=True)
+    assert all(0 < item.error < 0.01 for item in found)
+    again = sensitivity(project, "arm64-int8")
+    assert again == found, "kept from before"
+    worst = found[0].name
+    plain, _, _ = build(project, "arm64-int8", "")
+    better, _, _ = build(project, "arm64-int8", f'[TARGET]\nkeep_float = ["{worst}"]')
+    assert better.report["outputs"][0]["sqnr_db"] > plain.report["outputs"][0]["sqnr_db"]
+    with pytest.raises(RecipeError, match="no layer is quantised"):
+        sensitivity(project, "kirin")
