@@ -102,21 +102,6 @@ def _uncoupled(program: Any, ratios: Mapping[str, float], skip: Collection[str])
     return {name: ratio for name, ratio in ratios.items() if name not in coupled and name not in skip}
 
 
-def prunable(prefix: Path) -> dict[str, int]:
-    """Weights of convolutions whose channels may go, with how many they have: not depthwise, and not the output itself."""
-    from edgeflow.graph import program as programs
-
-    program = programs.load(prefix.with_suffix(".pdmodel"))
-    block = program.blocks[0]
-    found = {}
-    for op in block.ops:
-        if op.type == "conv2d" and (getattr(programs.attribute(op, "groups"), "i", 1) or 1) == 1:
-            name = programs.arguments(op.inputs, "Filter")[0]
-            dims = programs.variable(block, name).type.lod_tensor.tensor.dims  # type: ignore[union-attr]
-            found[name] = int(dims[0])
-    return found
-
-
 def fine_tune(
     student: Path, teacher: Path, out: Path, samples: Mapping[str, Array], settings: FineTuneSettings, *, seed: int,
     checkpoint: Path, quantise: Mapping[str, Any] | None = None, sparsity: float = 0.0, say: Say | None = None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,12 +26,12 @@ from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.quantised import QuantisedLayer, keep_float, layers
 from edgeflow.pipeline.build import Flow
-from edgeflow.pipeline.cache import key_of
+from edgeflow.pipeline.cache import code_version, key_of
 from edgeflow.pipeline.recipe import load_recipe
 
 SAMPLES = 256
 BATCH = 64
-CHUNK = 4
+CHUNK = 8
 """Layers a worker measures before the results are written down: what a killed run loses at most."""
 
 
@@ -73,7 +73,7 @@ def sensitivity(recipe: Path | str, target: str, *, samples: int = SAMPLES, buil
         compressed = flow.compress(profile, settings, "int8", ingested)
         reference = ingested.folder / "reference.npz"
         key = key_of(sha256(compressed.folder / "model.pdiparams"), sha256(compressed.folder / "model.pdmodel"),
-                     sha256(reference), samples)
+                     sha256(reference), samples, code_version())
         store = root / ".cache" / f"sensitivity-{key}.json"
         done: dict[str, LayerCost] = _stored(store)
         found = layers(Editor(programs.load(compressed.folder / "model.pdmodel")))
@@ -113,25 +113,61 @@ def measure(folder: Path, reference: Path, part: Sequence[QuantisedLayer], sampl
     feeds = [name for name, _, _ in programs.feeds(source)]
     given = {name: arrays[f"input/{name}"][:samples] for name in feeds}
     everything = {layer.name for layer in layers(Editor(quantised))}
+    variants = []
+    for layer in part:
+        copy = type(quantised).FromString(quantised.SerializeToString())
+        editor = Editor(copy, dict(weights))
+        keep_float(editor, floats, everything - {layer.name})
+        editor.commit()
+        assert editor.parameters is not None
+        variants.append((layer, _from_layer(copy), editor.parameters))
+    # Up to its own layer a variant computes what the float program does: those values are computed once for all of them.
+    needed = sorted({name for _, tail, _ in variants for name in tail.needs} - set(feeds))
+    errors = [0.0] * len(variants)
     with Session() as session:
-        wanted = _outputs(session, source, floats, given, outputs)
-        found = []
-        for layer in part:
-            copy = type(quantised).FromString(quantised.SerializeToString())
-            editor = Editor(copy, dict(weights))
-            keep_float(editor, floats, everything - {layer.name})
-            editor.commit()
-            assert editor.parameters is not None
-            got = _outputs(session, copy, editor.parameters, given, programs.fetches(copy))
-            error = float(np.mean([((a - b) ** 2).mean() / max(float(b.var()), 1e-30)
-                                   for a, b in zip(got, wanted, strict=True) if b.dtype.kind == "f"]))
-            found.append(LayerCost(layer.name, layer.op_type, layer.output, error,
-                                   -10 * math.log10(error) if error > 0 else math.inf))
-        return found
+        count = len(next(iter(given.values())))
+        for start in range(0, count, BATCH):
+            feed = {name: array[start:start + BATCH] for name, array in given.items()}
+            known = {**feed, **session.run(source, floats, feed, [*dict.fromkeys([*outputs, *needed])])}
+            for k, (_, tail, own) in enumerate(variants):
+                got = session.run(tail.program, own, {name: known[name] for name in tail.needs}, tail.outputs)
+                pairs = zip((got[name] for name in tail.outputs), (known[name] for name in outputs), strict=True)
+                errors[k] += len(next(iter(feed.values()))) / count * _error(pairs)
+    return [LayerCost(layer.name, layer.op_type, layer.output, error, -10 * math.log10(error) if error > 0 else math.inf)
+            for (layer, _, _), error in zip(variants, errors, strict=True)]
 
 
-def _outputs(session: Any, program: Any, weights: Any, given: dict[str, Array], names: Sequence[str]) -> list[Array]:
-    count = len(next(iter(given.values())))
-    parts = [session.run(program, weights, {k: v[start:start + BATCH] for k, v in given.items()}, names)
-             for start in range(0, count, BATCH)]
-    return [np.concatenate([part[name] for part in parts]).astype(np.float64) for name in names]
+@dataclass(frozen=True, slots=True)
+class _Tail:
+    """The end of a program, from the first op that works on quantised values: what it needs from before, and what it gives."""
+
+    program: Any
+    needs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def _from_layer(program: Any) -> _Tail:
+    block = program.blocks[0]
+    first = next(k for k, op in enumerate(block.ops) if op.type.startswith("fake_quantize"))
+    weights = {var.name for var in block.vars if var.persistable}
+    outputs = tuple(programs.fetches(program))
+    ops = [op for op in block.ops[first:] if op.type not in ("feed", "fetch")]
+    made: set[str] = set()
+    needs: dict[str, None] = {}
+    for op in ops:
+        for name in (name for var in op.inputs for name in var.arguments):
+            if name not in made and name not in weights:
+                needs[name] = None
+        made.update(name for var in op.outputs for name in var.arguments)
+    needs.update(dict.fromkeys(name for name in outputs if name not in made))
+    kept = [type(op).FromString(op.SerializeToString()) for op in ops]
+    del block.ops[:]
+    block.ops.extend(kept)
+    return _Tail(program, tuple(needs), outputs)
+
+
+def _error(pairs: Iterable[tuple[Array, Array]]) -> float:
+    """Mean squared error over the variance, the mean of all outputs."""
+    found = [float(((a.astype(np.float64) - b) ** 2).mean() / max(float(b.var()), 1e-30))
+             for a, b in pairs if b.dtype.kind == "f"]
+    return float(np.mean(found)) if found else 0.0

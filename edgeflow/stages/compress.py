@@ -44,7 +44,9 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
     work = tools.folder / "steps"
     work.mkdir()
     methods: list[str] = []
-    samples = _calibration(source, needed=precision == "int8" or bool(settings.fine_tune.epochs))
+    needs = ["int8"] if precision == "int8" else []
+    needs += ["fine-tuning"] if settings.fine_tune.epochs and not settings.is_plain else []
+    samples = _calibration(source, needs)
     floats = _pruned(prefix, work, settings, facts, methods)
     floats = _tuned(floats, prefix, work, settings, samples, facts, methods, tools)
     if precision != "int8":
@@ -82,7 +84,7 @@ def _pruned(prefix: Path, work: Path, settings: CompressSettings, facts: dict[st
         return prefix
     from edgeflow.backends import train
 
-    names = train.prunable(prefix)
+    names = _prunable(prefix)
     for name in settings.prune_skip:
         if name not in names:
             raise RecipeError(f"[compress] prune_skip: {name!r} has no channels to lose; {near(name, names, 'weights')}")
@@ -91,6 +93,19 @@ def _pruned(prefix: Path, work: Path, settings: CompressSettings, facts: dict[st
                                   criterion=settings.prune_criterion)
     methods.append(f"{settings.prune:.0%} of channels pruned by {settings.prune_criterion}")
     return work / "pruned"
+
+
+def _prunable(prefix: Path) -> dict[str, int]:
+    """Weights of convolutions whose channels may go, with how many they have: not depthwise, and not the output itself."""
+    program = programs.load(prefix.with_suffix(".pdmodel"))
+    block = program.blocks[0]
+    found = {}
+    for op in block.ops:
+        if op.type == "conv2d" and (getattr(programs.attribute(op, "groups"), "i", 1) or 1) == 1:
+            name = programs.arguments(op.inputs, "Filter")[0]
+            dims = programs.variable(block, name).type.lod_tensor.tensor.dims  # type: ignore[union-attr]
+            found[name] = int(dims[0])
+    return found
 
 
 def _last(prefix: Path) -> set[str]:
@@ -192,12 +207,12 @@ def _settled(floats: Path, out: Path, keep: tuple[str, ...], *, power_of_two: bo
     return made
 
 
-def _calibration(source: Artifact, *, needed: bool) -> Any:
-    if not needed:
+def _calibration(source: Artifact, needs: list[str]) -> Any:
+    if not needs:
         return None
     path = source.folder / "calibration.npz"
     if not path.exists():
-        _no_calibration("int8 and fine-tuning")
+        _no_calibration(needs[0])
     from edgeflow.core.arrays import load_npz
 
     return load_npz(path)
