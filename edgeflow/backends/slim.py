@@ -10,11 +10,10 @@ import numpy.typing as npt
 
 from edgeflow.backends import paddle as paddle_backend
 from edgeflow.backends.need import need
+from edgeflow.core.coverage import QUANTISABLE
 from edgeflow.core.errors import CompressFailed
 
 Array = npt.NDArray[Any]
-QUANTISABLE = ("conv2d", "depthwise_conv2d", "conv2d_transpose", "mul", "matmul", "matmul_v2")
-"""Ops with an int8 kernel on ARM. Source: Paddle-Lite v2.13-rc lite/kernels/arm, PRECISION(kInt8) registrations."""
 
 
 def quantise(

@@ -8,6 +8,8 @@ from functools import cache
 from edgeflow.core.targets import Target, folder
 
 HOST_PLACES = ("arm", "opencl", "x86")
+QUANTISABLE = ("conv2d", "depthwise_conv2d", "conv2d_transpose", "mul", "matmul", "matmul_v2")
+"""Ops with an int8 kernel on ARM. Source: Paddle-Lite v2.13-rc lite/kernels/arm, PRECISION(kInt8) registrations."""
 
 
 @cache

@@ -317,7 +317,7 @@ def output(op: Any) -> str:
     for parameter in ("Out", "Output", "Y"):
         if found := arguments(op.outputs, parameter):
             return found[0]
-    return str(op.outputs[0].arguments[0])
+    return next((str(var.arguments[0]) for var in op.outputs if var.arguments), "")
 
 
 def value(op: Any, name: str, default: Any = None) -> Any:

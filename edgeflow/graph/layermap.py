@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgeflow.graph.edit import output
 from edgeflow.graph.program import arguments
 from edgeflow.nb import Model, Op
 from edgeflow.nb.dataflow import Node, nodes
@@ -62,9 +63,7 @@ class _Source:
 
     def output(self, index: int) -> str:
         """The variable that carries an op's result, not its by-products (XShape, running means)."""
-        outputs = {var.parameter: var.arguments for var in self.ops[index].outputs if var.arguments}
-        main = next((name for name in ("Out", "Output", "Y") if name in outputs), next(iter(outputs), None))
-        return str(outputs[main][0]) if main else ""
+        return output(self.ops[index])
 
 
 def layer_map(model: Model, program: Any) -> list[Mapped]:

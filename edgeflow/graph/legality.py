@@ -9,16 +9,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from edgeflow.core.coverage import covered
+from edgeflow.core.coverage import QUANTISABLE, covered
 from edgeflow.core.targets import Target
 from edgeflow.graph.edit import Editor, output, value
 from edgeflow.graph.partition import Predicted, partition
 from edgeflow.graph.placement import broken_restriction, matching, takes
 from edgeflow.graph.program import feeds
 from edgeflow.nb.lint import Finding
-
-QUANTISABLE = ("conv2d", "depthwise_conv2d", "conv2d_transpose", "mul", "matmul", "matmul_v2")
-"""Ops with an int8 kernel on ARM. Source: Paddle-Lite v2.13-rc lite/kernels/arm, PRECISION(kInt8) registrations."""
 
 FUSED = ("batch_norm", "elementwise_add", "relu", "relu6", "leaky_relu", "hard_swish", "hard_sigmoid", "dropout", "scale")
 """Ops that opt usually folds into the convolution before them."""

@@ -107,12 +107,6 @@ def set_float(op: Any, name: str, value: float) -> None:
     attr.type, attr.f = schema().FLOAT, value
 
 
-def set_int(op: Any, name: str, value: int) -> None:
-    """Add an INT attribute, or overwrite it."""
-    attr = attribute(op, name) or op.attrs.add(name=name, type=schema().INT)
-    attr.type, attr.i = schema().INT, value
-
-
 def variable(block: Any, name: str) -> Any | None:
     """The declaration of a variable in a block, or None."""
     return next((var for var in block.vars if var.name == name), None)
@@ -130,15 +124,6 @@ def add_variable(block: Any, name: str, dims: Sequence[int], dtype: int | None =
 def consumers(block: Any, name: str) -> list[int]:
     """Positions of the ops that read a variable."""
     return [i for i, op in enumerate(block.ops) if any(name in var.arguments for var in op.inputs)]
-
-
-def producer(block: Any, name: str) -> Any | None:
-    """The last op that writes a variable, or None."""
-    found = None
-    for op in block.ops:
-        if any(name in var.arguments for var in op.outputs):
-            found = op
-    return found
 
 
 def feeds(program: Any) -> Iterator[tuple[str, tuple[int, ...], int]]:

@@ -12,6 +12,12 @@ from edgeflow.graph.program import arguments
 from edgeflow.graph.spellings.spelling import Spelling
 
 
+def _axes(s: Speller, op: Any, x: str, key: str = "dim") -> list[int]:
+    """The axes that a reduction goes over, counted from the front."""
+    rank = len(s.dims(x))
+    return list(range(rank)) if value(op, "reduce_all", False) else [a % rank for a in value(op, key, [0])]
+
+
 def _arg_min(s: Speller, op: Any, x: str) -> str | None:
     if s.editor.dtype(x) != "float32":
         return None
@@ -22,8 +28,7 @@ def _arg_min(s: Speller, op: Any, x: str) -> str | None:
 
 
 def _logsumexp(s: Speller, op: Any, x: str) -> str | None:
-    rank = len(s.dims(x))
-    axes = list(range(rank)) if value(op, "reduce_all", False) else [a % rank for a in value(op, "axis", [0])]
+    axes = _axes(s, op, x, "axis")
     keep = bool(value(op, "keepdim", value(op, "keep_dim", False)))
     largest = s.reduce("max", x, axes, True)
     total = s.reduce("sum", s.unary("exp", s.binary("sub", x, largest)), axes, True)
@@ -68,8 +73,7 @@ def _addmm(s: Speller, op: Any, x: str) -> str:
 
 
 def _frobenius(s: Speller, op: Any, x: str) -> str:
-    rank = len(s.dims(x))
-    axes = list(range(rank)) if value(op, "reduce_all", False) else [a % rank for a in value(op, "dim", [0])]
+    axes = _axes(s, op, x)
     keep = bool(value(op, "keep_dim", False))
     total = s.reduce("sum", s.unary("square", x), axes, True)
     result = s.unary("sqrt", total)
@@ -78,8 +82,7 @@ def _frobenius(s: Speller, op: Any, x: str) -> str:
 
 def _amax(name: str) -> Spelling:
     def spell(s: Speller, op: Any, x: str) -> str:
-        rank = len(s.dims(x))
-        axes = list(range(rank)) if value(op, "reduce_all", False) else [a % rank for a in value(op, "dim", [0])]
+        axes = _axes(s, op, x)
         return s.reduce(name, x, axes, bool(value(op, "keep_dim", False)))
 
     return spell
@@ -184,8 +187,7 @@ def _bool_sum(s: Speller, op: Any, x: str) -> str | None:
     """Booleans have no sum on ARM; whole numbers do."""
     if s.editor.dtype(x) != "bool":
         return None
-    rank = len(s.dims(x))
-    axes = list(range(rank)) if value(op, "reduce_all", False) else [a % rank for a in value(op, "dim", [0])]
+    axes = _axes(s, op, x)
     return s.reduce("sum", s.cast(x, "int64"), axes, bool(value(op, "keep_dim", False)))
 
 
