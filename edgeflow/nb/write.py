@@ -51,7 +51,7 @@ def to_bytes(model: Model) -> bytes:
 
 
 def _topology(model: Model) -> bytes:
-    builder = flatbuffers.Builder(1 << 16)
+    builder = _Topology()
     blocks = _offsets(builder, [_block(builder, block) for block in model.blocks])
     version = None
     if model.program_version is not None:
@@ -86,7 +86,7 @@ def _op_versions(builder: flatbuffers.Builder, pairs: Sequence[tuple[str, int]])
     return int(builder.EndObject())
 
 
-def _block(builder: flatbuffers.Builder, block: Block) -> int:
+def _block(builder: _Topology, block: Block) -> int:
     ops = _offsets(builder, [_op(builder, op) for op in block.operations])
     variables = _offsets(builder, [_variable(builder, var) for var in block.variables])
     builder.StartObject(5)
@@ -98,10 +98,10 @@ def _block(builder: flatbuffers.Builder, block: Block) -> int:
     return int(builder.EndObject())
 
 
-def _op(builder: flatbuffers.Builder, op: Op) -> int:
+def _op(builder: _Topology, op: Op) -> int:
     kind = _string(builder, op.type)
     inputs, outputs = _arguments(builder, op.inputs), _arguments(builder, op.outputs)
-    attributes = _offsets(builder, [_attribute(builder, *item) for item in op.attributes.items()])
+    attributes = _offsets(builder, [builder.attribute(*item) for item in op.attributes.items()])
     builder.StartObject(5)
     for slot, value in enumerate((kind, inputs, outputs, attributes)):
         builder.PrependUOffsetTRelativeSlot(slot, value, 0)
@@ -119,6 +119,23 @@ def _arguments(builder: flatbuffers.Builder, arguments: Any) -> int:
         builder.PrependUOffsetTRelativeSlot(1, values, 0)
         items.append(builder.EndObject())
     return _offsets(builder, items)
+
+
+class _Topology(flatbuffers.Builder):  # type: ignore[misc]
+    """A builder that writes equal strings and equal attributes once: flatbuffers may share what they point to.
+
+    opt writes each anew, which is most of a small file's topology: half of it is the same few attributes on every op.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1 << 16)
+        self.attributes: dict[tuple[str, AttrType, str], int] = {}
+
+    def attribute(self, name: str, attribute: Attribute) -> int:
+        key = (name, attribute.type, repr(attribute.value))  # repr: 0.0 and -0.0 are equal, and differ
+        if key not in self.attributes:
+            self.attributes[key] = _attribute(self, name, attribute)
+        return self.attributes[key]
 
 
 def _attribute(builder: flatbuffers.Builder, name: str, attribute: Attribute) -> int:
@@ -237,7 +254,7 @@ def _combined(parameters: Sequence[Parameter]) -> bytes:
 
 
 def _string(builder: flatbuffers.Builder, text: str) -> int:
-    return int(builder.CreateString(text.encode("utf-8", "surrogateescape")))
+    return int(builder.CreateSharedString(text.encode("utf-8", "surrogateescape")))
 
 
 def _offsets(builder: flatbuffers.Builder, items: Sequence[int]) -> int:
