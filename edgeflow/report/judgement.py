@@ -98,6 +98,14 @@ def _check(output: str, what: str, value: Any, side: str, bound: Any) -> Check:
     return Check(output, what, value, side, bound, got >= limit if side == "≥" else got <= limit)
 
 
+def worst_layers(report: Mapping[str, Any], many: int) -> list[Mapping[str, Any]]:
+    """The first `many` of the ranked layers."""
+    by_op = {layer.get("op"): layer for layer in items(report, "layers") if isinstance(layer.get("op"), int)}
+    ranked = report.get("ranked")
+    found = [by_op[op] for op in ranked if isinstance(op, int) and op in by_op] if isinstance(ranked, list) else []
+    return found[:many]
+
+
 def absent(report: Mapping[str, Any]) -> list[str]:
     """Parts that a full report has and this one lacks, as sentences for "what was not checked"."""
     parts = (
