@@ -94,9 +94,9 @@ def layers(found: Sequence[Mapping[str, Any]], first_drift: Any) -> str:
         tick += step
     parts.append(_marked(found, first_drift))
     parts.append(_line(entire, (low, high)))
-    small = len(found) > 120
+    radius = 4.0 if len(found) <= 120 else 2.5 if len(found) <= 300 else 1.7
     for series, values in (("single", single), ("entire", entire)):
-        parts += [_dot(layer, value, series, i, len(found), (low, high), small)
+        parts += [_dot(layer, value, series, i, len(found), (low, high), radius)
                   for i, (layer, value) in enumerate(zip(found, values, strict=True)) if value is not None]
     parts += [_text(_across(i, len(found)), PLOT_HEIGHT - 6, plain(found[i].get("op"), 8)) for i in _ticks(len(found))]
     return (f"<svg class=plot height={PLOT_HEIGHT} role=img aria-label='SQNR of {len(found)} ops in the order of the file; "
@@ -129,10 +129,10 @@ def _line(values: Sequence[float | None], axis: Span) -> str:
             f"{drawn}</svg>")
 
 
-def _dot(layer: Mapping[str, Any], value: float, series: str, i: int, total: int, axis: Span, small: bool) -> str:
+def _dot(layer: Mapping[str, Any], value: float, series: str, i: int, total: int, axis: Span, radius: float) -> str:
     op, wrong = layer.get("op"), " wrong" if value != value else ""
     title = f"op {plain(op, 12)} {plain(layer.get('op_type'))} {plain(layer.get('name'))}: {series} {figure(value)} dB"
-    at = f"cx='{_pc(_across(i, total))}' cy={_height(value, axis):.1f} r={2.5 if small else 4}"
+    at = f"cx='{_pc(_across(i, total))}' cy={_height(value, axis):.1f} r={radius}"
     dot = f"<circle class='{series}{wrong}' {at}><title>{escape(title)}</title></circle>"
     return f"<a href='#op-{op}' tabindex=-1>{dot}</a>" if isinstance(op, int) else dot
 

@@ -13,6 +13,9 @@ from edgeflow.report.markup import Cell, badge, code, safe
 from edgeflow.report.values import count, figure, items, pair, part, percent, plain, real
 
 COLOURS = 8
+LEGEND_MAX = 40
+DENSE = 150
+"""Ops from which the cells of the map are small."""
 COLUMNS = ("op", "layer", "entire dB", "single dB", "cosine", "max |diff|", "saturated", "range", "NaN, Inf", "runs on", "rank",
            "why, and what helps")
 
@@ -137,12 +140,14 @@ def partition_map(report: Mapping[str, Any]) -> str:
         for op, name in zip(ops, names, strict=True))
     legend = "".join(
         f"<li><span class='cell c{i % COLOURS}' aria-hidden=true>{_letter(i)}</span> {name}: {count(many[name], 'op')}"
-        for name, i in keys.items())
+        for name, i in list(keys.items())[:LEGEND_MAX])
+    if len(keys) > LEGEND_MAX:
+        legend += f"<li>and {len(keys) - LEGEND_MAX} more"
     counts = (("npu_ops", "ops for the NPU"), ("cpu_ops", "ops for the CPU"), ("subgraphs", "NPU subgraphs"))
     said = [f"{figure(split.get(key))} {word}" for key, word in counts if split.get(key) is not None]
     return (f"<p>{', '.join(said) + '. ' if said else ''}As the file says; only the device can show where an op really ran.</p>"
             f"<ul class=legend>{legend}</ul>"
-            f"<div class=map role=img aria-label='{len(ops)} ops in the order of the file'>{cells}</div>")
+            f"<div class='map{' dense' if len(ops) > DENSE else ''}' role=img aria-label='{len(ops)} ops in the order of the file'>{cells}</div>")
 
 
 def _letter(index: int) -> str:

@@ -126,7 +126,7 @@ def first_drift(report: Mapping[str, Any]) -> str:
     """The op where drift starts, why, and what to do."""
     found = part(report, "first_drift")
     if not found:
-        return "<p>No op drifts beyond what its precision explains.</p>" if items(report, "layers") else ""
+        return "<p>No op was found where drift starts.</p>" if items(report, "layers") else ""
     fix = f"<p>Try {code(found['fix'])}</p>" if found.get("fix") else ""
     known = badge(plain(found["reason"]), "warn") if found.get("reason") else ""
     return (f"<div class=callout><p><b>Drift starts at op {safe(found.get('op'))}</b> {code(found.get('name'))} {known}</p>"

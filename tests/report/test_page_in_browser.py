@@ -54,6 +54,11 @@ def test_silent_offline_and_within_a_phone(browser: Browser, tmp_path: Path, nam
         return Array.from(document.querySelectorAll('body *')).filter((e) => !e.closest('.scroll, nav, .skip, svg')
             && (e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().left < -1)).map((e) => e.outerHTML.slice(0, 200))""")
     assert outside == []
+    spilt = browser.run("""
+        return Array.from(document.querySelectorAll('.tiles > div, .cards li, .waterfall li, dl > div, .callout, p, td, th, section, header'))
+            .filter((e) => !e.closest('svg') && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX === 'visible')
+            .map((e) => e.outerHTML.slice(0, 200))""")
+    assert spilt == []
 
 
 def test_the_tests_would_notice(browser: Browser, tmp_path: Path) -> None:
