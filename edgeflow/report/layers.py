@@ -143,11 +143,12 @@ def partition_map(report: Mapping[str, Any]) -> str:
         for name, i in list(keys.items())[:LEGEND_MAX])
     if len(keys) > LEGEND_MAX:
         legend += f"<li>and {len(keys) - LEGEND_MAX} more"
+    shape = "map dense" if len(ops) > DENSE else "map"
     counts = (("npu_ops", "ops for the NPU"), ("cpu_ops", "ops for the CPU"), ("subgraphs", "NPU subgraphs"))
     said = [f"{figure(split.get(key))} {word}" for key, word in counts if split.get(key) is not None]
     return (f"<p>{', '.join(said) + '. ' if said else ''}As the file says; only the device can show where an op really ran.</p>"
             f"<ul class=legend>{legend}</ul>"
-            f"<div class='map{' dense' if len(ops) > DENSE else ''}' role=img aria-label='{len(ops)} ops in the order of the file'>{cells}</div>")
+            f"<div class='{shape}' role=img aria-label='{len(ops)} ops in the order of the file'>{cells}</div>")
 
 
 def _letter(index: int) -> str:
