@@ -35,9 +35,12 @@ TRAINING_ONLY = frozenset((
 """Attributes that training, oneDNN or opt itself reads, and no operator, kernel or driver of the runtime.
 Source: Paddle-Lite v2.13-rc, a search of lite/ for each name; model_parser/compatible_pb.cc alone has some, to drop them."""
 
-FUSED_AWAY = frozenset(("X0_scale", "Y0_scale"))
-"""Scales of the multiplication that an `fc` was made of; the fc has them as Input0_scale and W0_scale.
-Source: Paddle-Lite v2.13-rc lite/operators/fc_op.cc, which reads these two."""
+UNREAD = {
+    **dict.fromkeys(("conv2d", "depthwise_conv2d", "pool2d"), frozenset(("bit_length", "data_format", "is_test", "use_mkldnn"))),
+    "fc": frozenset(("X0_scale", "Y0_scale", "bit_length", "use_mkldnn")),
+}
+"""More that single ops do not read: an `fc` has the scales of the multiplication it was made of as Input0_scale and W0_scale.
+Source: Paddle-Lite v2.13-rc lite/operators/{conv_op.h,pool_op.h,fc_op.cc} and a search of lite/kernels."""
 
 RANGE = re.compile(r"[A-Za-z]+\d+_threshold")
 """The range that a scale was made of, such as Output0_threshold: opt reads it, the runtime only the scale (same search)."""
@@ -50,7 +53,9 @@ def trimmed(model: Model) -> Model:
 
 
 def _trimmed(op: Op) -> Op:
-    unread = TRAINING_ONLY | FUSED_AWAY if op.type == "fc" else TRAINING_ONLY
+    unread = TRAINING_ONLY | UNREAD.get(op.type, frozenset())
+    if not str(op.attr("quantization_type", "")).startswith("post_weight"):
+        unread |= {"quantization_type"}  # the runtime asks it only for weights stored in fewer bits (light_api.cc)
     return replace(op, attributes={name: value for name, value in op.attributes.items()
                                    if name not in unread and not RANGE.fullmatch(name)})
 

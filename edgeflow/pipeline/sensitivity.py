@@ -12,7 +12,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -120,8 +120,8 @@ def prune_costs(flow: Flow, profile: Target, settings: CompressSettings, ratios:
                 samples: int = SAMPLES) -> list[PruneCost]:
     """The same within a flow; see prune_sensitivity."""
     ingested = flow.ingest(profile, "float32")
-    plain = replace(settings, prune=0.0, prune_layers={}, sparsity=0.0, qat=False, weight_only=None, precision=profile_float(profile))
-    folder = flow.compress(profile, plain, profile_float(profile), ingested).folder
+    precision = profile_float(profile)
+    folder = flow.compress(profile, CompressSettings(precision=precision), precision, ingested).folder
     names = [name for name in prunable(folder / "source") if name not in own_channels(folder / "source")]
     found = flow.workers_for("compress").run(prune.cuts, folder / "source", names, tuple(ratios),
                                              criterion=settings.prune_criterion)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgeflow import nb
-from edgeflow.nb.canonical import TRAINING_ONLY
+from edgeflow.nb.canonical import TRAINING_ONLY, UNREAD
 from tests.conftest import GOLDEN
 
 
@@ -22,7 +22,7 @@ def test_the_same_model_in_fewer_bytes(case: str) -> None:
         for a, b in zip(before.operations, after.operations, strict=True):
             gone = set(a.attributes) - set(b.attributes)
             gone = {name for name in gone if not name.endswith("0_threshold")}
-            assert gone <= (TRAINING_ONLY | {"X0_scale", "Y0_scale"} if a.type == "fc" else TRAINING_ONLY)
+            assert gone <= {"quantization_type"} | TRAINING_ONLY | UNREAD.get(a.type, frozenset())
             assert {k: v for k, v in a.attributes.items() if k in b.attributes} == b.attributes
 
 
