@@ -1,9 +1,12 @@
 #include "arguments.h"
 
 #include <cmath>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+
+#include <unistd.h>
 
 namespace edgeflow {
 namespace {
@@ -14,6 +17,13 @@ const Option& find(const std::vector<Option>& options, const std::string& name) 
   for (const Option& option : options)
     if (option.name == name) return option;
   throw UsageError("option " + name + " is unknown");
+}
+
+// Paddle Lite has no other way to report an error than to log it and abort.
+extern "C" void end_after_abort(int) {
+  constexpr char text[] = "the runtime gave up, and its last line above says why\n";
+  if (write(STDERR_FILENO, text, sizeof(text) - 1) < 0) _exit(2);
+  _exit(1);
 }
 
 void print_help(const Program& program, std::ostream& to) {
@@ -86,6 +96,7 @@ std::vector<std::string> split(const std::string& text, char at) {
 }
 
 int run_program(const Program& program, int argc, const char* const* argv) {
+  std::signal(SIGABRT, end_after_abort);
   try {
     for (int i = 1; i < argc; ++i)
       if (std::strcmp(argv[i], "--help") == 0) {

@@ -1,7 +1,9 @@
 #include "session.h"
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <utility>
 
@@ -13,12 +15,16 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uintmax_t model_min_bytes = 26;   // the fixed part of a .nb; Source: edgeflow/nb/SPEC.md
+constexpr unsigned char meta_version_max = 2;
 
 // The runtime ends the process when it cannot read a model, so that is looked at before.
 void check_model(const Options& options, const std::optional<Contract>& contract) {
   std::error_code code;
   const auto size = fs::is_regular_file(options.model, code) ? fs::file_size(options.model, code) : 0;
   if (code || size < model_min_bytes) throw std::runtime_error(options.model + ": is missing or too short, and should be a .nb file");
+  std::array<char, 2> meta{};
+  std::ifstream(options.model, std::ios::binary).read(meta.data(), meta.size());
+  if (meta[1] != 0 || static_cast<unsigned char>(meta[0]) > meta_version_max) throw std::runtime_error(options.model + ": does not begin as a .nb file does, and should be one that opt wrote");
   if (!contract || contract->model != options.model) return;
   const std::string found = sha256_of(options.model);
   if (found != contract->model_sha256)

@@ -35,7 +35,7 @@ int check(std::vector<const char*> words = {}) {
 int main() {
   std::filesystem::create_directories("case/golden");
   std::filesystem::create_directories("case/model.nb.recorded");
-  write_file("case/model.nb", std::string(64, 'm'));
+  write_file("case/model.nb", std::string(2, '\0') + std::string(62, 'm'));
   const Tensor input = counted({5, 3, 2, 2}, 1), output = counted({5, 4}, 0.25F);
   for (const std::string folder : {"case/golden/", "case/model.nb.recorded/"}) write_npy(folder + "in_0.npy", input), write_npy(folder + "out_0.npy", output);
 
@@ -80,11 +80,13 @@ int main() {
   write_npy("case/golden/wrong.npy", counted({5, 3, 2, 2}, 2));
   EXPECT_THROWS(check(), "was never recorded");
   write_contract("1", "");
-  write_file("case/model.nb", std::string(64, 'n'));
+  write_file("case/model.nb", std::string(2, '\0') + std::string(62, 'n'));
   EXPECT_THROWS(check(), "has SHA-256");
   write_file("case/model.nb", "short");
   EXPECT_THROWS(check(), "should be a .nb file");
   write_file("case/model.nb", std::string(64, 'm'));
+  EXPECT_THROWS(check(), "does not begin as a .nb file does");
+  write_file("case/model.nb", std::string(2, '\0') + std::string(62, 'm'));
 
   // Each model has its own folder of compiled programs.
   EXPECT(check({"--cache-dir", "cache"}) == 0);
