@@ -11,15 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeflow.backends.elf import Platform, check_elf, glibc_needed, platform_of
+from edgeflow.backends.elf import Platform, check_elf, newest_needed, platform_of
 from edgeflow.core.errors import BackendMissing, NbError, ToolchainFailed
 from edgeflow.core.files import folder_atomic, lock, sha256
 from edgeflow.core.targets import Target
 
 PROGRAMS = ("classify", "detect", "ocr", "dump", "bench")
 LIBRARY = "libpaddle_light_api_shared.so"
-COMPANIONS = ("libgomp.so.1", "libstdc++.so.6", "libgcc_s.so.1", "libc++_shared.so")
-"""What a compiler brings and a small device may lack or have too old."""
+COMPANIONS = ("libgomp.so.1", "libc++_shared.so")
+"""What a compiler brings and a device may lack. Not libstdc++: it would ask for a newer glibc than the programs do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,9 @@ def cross_compile(job: Job, say: Callable[[str], None]) -> Path:
         for name in PROGRAMS:
             check_elf(folder / "bin" / name, platform)
         _write_runtime(job, platform, folder, versions)
-        if needed := glibc_needed(folder):
-            say(f"the device needs glibc {needed} or newer; for an older one, CROSS_COMPILE=PREFIX names its vendor's compiler")
+        if needed := newest_needed(folder):
+            versions_text = " and ".join(f"{name}_{version}" for name, version in needed.items())
+            say(f"the device must have {versions_text}; for an older one, CROSS_COMPILE=PREFIX names its vendor's compiler")
     return job.out
 
 

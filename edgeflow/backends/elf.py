@@ -16,7 +16,7 @@ HEADER_32 = struct.Struct("<16sHHIIIII")   # ident, type, machine, version, entr
 MACHINES = {40: "arm", 62: "x86_64", 183: "aarch64"}
 FLOAT_SOFT, FLOAT_HARD = 0x200, 0x400
 """Source: ELF for the Arm Architecture 2023Q3, table "Arm-specific e_flags", EF_ARM_ABI_FLOAT_SOFT and _HARD."""
-GLIBC = re.compile(rb"GLIBC_2\.(\d{1,2})(?:\.\d{1,2})?\0")
+VERSION = re.compile(rb"(GLIBC|GLIBCXX)_((?:\d{1,3}\.){1,2}\d{1,3})\0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,11 @@ def _machine(blob: mmap.mmap) -> str:
     return f"arm with {'hard' if flags & FLOAT_HARD else 'soft'} float"
 
 
-def glibc_needed(folder: Path) -> str | None:
-    """The newest glibc that the files in `folder` ask for, such as 2.34."""
-    minors = [int(m.group(1)) for path in folder.rglob("*") if path.is_file() for m in GLIBC.finditer(path.read_bytes())]
-    return f"2.{max(minors)}" if minors else None
+def newest_needed(folder: Path) -> dict[str, str]:
+    """The newest symbol versions of glibc and libstdc++ that the files in `folder` ask for, such as GLIBC: 2.34."""
+    newest: dict[str, tuple[int, ...]] = {}
+    for path in folder.rglob("*"):
+        for found in VERSION.finditer(path.read_bytes() if path.is_file() else b""):
+            name, version = found.group(1).decode(), tuple(int(part) for part in found.group(2).split(b"."))
+            newest[name] = max(newest.get(name, ()), version)
+    return {name: ".".join(map(str, version)) for name, version in sorted(newest.items())}

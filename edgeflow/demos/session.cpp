@@ -128,12 +128,13 @@ std::vector<Tensor> infer_batches(Session& session, const std::vector<Tensor>& i
     if (times_ms != nullptr) times_ms->push_back(clock_ms() - begin);
     return session.outputs();
   };
-  if (batch == 0) return timed(inputs);
+  if (inputs.empty() || batch == 0) return timed(inputs);
   for (const Tensor& input : inputs)
     if (input.shape.empty() || input.shape[0] != inputs[0].shape[0])
       throw std::runtime_error("input " + text_of(input.shape) + " cannot be run in parts, and should have as many samples as the first: " + text_of(inputs[0].shape));
   std::vector<Tensor> whole;
-  const std::int64_t samples = inputs.empty() ? 0 : inputs[0].shape[0];
+  const std::int64_t samples = inputs[0].shape[0];
+  if (samples == 0) throw std::runtime_error("inputs hold no sample, and should hold one at least");
   for (std::int64_t begin = 0; begin < samples; begin += batch) {
     const std::int64_t real = std::min(batch, samples - begin);
     std::vector<Tensor> part;

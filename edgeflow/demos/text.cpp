@@ -16,7 +16,7 @@ Point operator-(Point a, Point b) { return {a.x - b.x, a.y - b.y}; }
 Point operator*(Point a, double k) { return {a.x * k, a.y * k}; }
 double dot(Point a, Point b) { return a.x * b.x + a.y * b.y; }
 double cross(Point a, Point b) { return a.x * b.y - a.y * b.x; }
-double length(Point a) { return std::hypot(a.x, a.y); }
+double length(Point a) { return std::sqrt(a.x * a.x + a.y * a.y); }   // hypot would ask for glibc 2.35
 
 // A rectangle: middle, direction of its width (a unit vector), half width and half height.
 struct Rectangle {
@@ -104,7 +104,7 @@ Rectangle smallest(const Points& hull) {
 }
 
 float mean_in(const Map& map, const Rectangle& box) {
-  const double reach = std::hypot(box.half_width, box.half_height);
+  const double reach = length({box.half_width, box.half_height});
   const auto from = [&](double at) { return static_cast<std::size_t>(std::max(0.0, std::floor(at - reach))); };
   const auto to = [&](double at, std::size_t size) { return std::min(size, static_cast<std::size_t>(std::max(0.0, std::ceil(at + reach)))); };
   double sum = 0;

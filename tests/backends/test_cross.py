@@ -15,7 +15,7 @@ import pytest
 
 from edgeflow.backends import cross
 from edgeflow.backends.cross import LIBRARY, PROGRAMS, Job, cross_compile, find_library, missing_packages
-from edgeflow.backends.elf import PLATFORMS, check_elf, glibc_needed, platform_of
+from edgeflow.backends.elf import PLATFORMS, check_elf, newest_needed, platform_of
 from edgeflow.core.errors import BackendMissing, NbError, TargetError, ToolchainFailed
 from edgeflow.core.files import sha256
 from edgeflow.core.targets import load_target, names
@@ -91,6 +91,12 @@ def test_no_elf_file(tmp_path: Path) -> None:
     (tmp_path / "x.so").write_bytes(b"")
     with pytest.raises(NbError, match="cannot be read as an ELF file"):
         check_elf(tmp_path / "x.so", PLATFORMS["host"])
+
+
+def test_newest_versions_that_files_ask_for(tmp_path: Path) -> None:
+    elf(tmp_path / "bin" / "a", AARCH64, text=b"GLIBC_2.17\0GLIBC_2.4\0GLIBCXX_3.4.9\0GLIBCXX_3.4.29")
+    elf(tmp_path / "lib" / "b", AARCH64, text=b"GLIBC_2.3.4\0GLIBC_PRIVATE")
+    assert newest_needed(tmp_path) == {"GLIBC": "2.17", "GLIBCXX": "3.4.29"}
 
 
 def test_without_a_library_the_archive_is_named(tmp_path: Path) -> None:
@@ -174,8 +180,11 @@ def test_a_runtime_folder_for_aarch64(tmp_path: Path) -> None:
         1, "rockchip", "aarch64-linux-gnu", "aarch64-linux", "aarch64")
     assert table["library"] == {"file": f"lib/{LIBRARY}", "sha256": sha256(out / "lib" / LIBRARY), "versions": ["v2.13-rc"]}
     assert table["files"] == {p.relative_to(out).as_posix(): sha256(p) for p in out.rglob("*") if p.is_file() and p.name != "runtime.json"}
-    assert {f"bin/{name}" for name in PROGRAMS} | {"lib/libnnadapter.so", "lib/libgomp.so.1", "lib/libstdc++.so.6"} <= set(table["files"])
-    assert glibc_needed(out) is not None
+    assert {f"bin/{name}" for name in PROGRAMS} | {"lib/libnnadapter.so", "lib/libgomp.so.1"} <= set(table["files"])
+    assert "lib/libstdc++.so.6" not in table["files"]
+    needed = newest_needed(out)
+    assert set(needed) == {"GLIBC", "GLIBCXX"}
+    assert f"the device must have GLIBC_{needed['GLIBC']} and GLIBCXX_{needed['GLIBCXX']}" in done.stderr
     for name in PROGRAMS:
         blob = (out / "bin" / name).read_bytes()
         assert b".symtab" not in blob

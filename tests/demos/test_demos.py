@@ -254,3 +254,12 @@ def test_only_one_file_sees_the_runtime() -> None:
     assert users == ["paddle_lite.cpp"]
     assert len((demos / "paddle_lite.cpp").read_text().splitlines()) <= 110
     assert len((demos / "classify.cpp").read_text().splitlines()) <= 100
+
+
+def test_inputs_without_a_sample_are_refused(tmp_path: Path) -> None:
+    make_case(tmp_path, [np.ones((1, 3), np.float32)], [np.ones((1, 2), np.float32)])
+    np.save(tmp_path / "none.npy", np.ones((0, 3), np.float32))
+    for batch in ("0", "2"):
+        done = built("host").run("recorded_dump", "--model", tmp_path / "model.nb", "--in", tmp_path / "none.npy", "--out", tmp_path, "--batch", batch)
+        assert done.returncode == 1
+        assert "should hold" in done.stderr
