@@ -96,13 +96,13 @@ std::string inside(const std::string& folder, const Json& value, const std::stri
 
 std::vector<std::string> paths(const std::string& folder, const Json& value, const std::string& where) {
   std::vector<std::string> found;
-  for (const Json& item : list(value, where, 64)) found.push_back(inside(folder, item, where));
+  for (const Json& item : list(value, where, 256)) found.push_back(inside(folder, item, where));
   return found;
 }
 
 std::vector<std::string> texts(const Json& value, const std::string& where) {
   std::vector<std::string> found;
-  for (const Json& item : list(value, where, 64)) found.push_back(text(item, where));
+  for (const Json& item : list(value, where, 256)) found.push_back(text(item, where));
   return found;
 }
 
@@ -166,7 +166,7 @@ Contract fill(const Json& table, const std::string& path) {
   const Json& model = member(table, "model", "the contract");
   found.model = inside(folder, member(model, "file", "model"), "model.file");
   found.model_sha256 = text(member(model, "sha256", "model"), "model.sha256");
-  for (const Json& input : list(member(table, "inputs", "the contract"), "inputs", 64))
+  for (const Json& input : list(member(table, "inputs", "the contract"), "inputs", 256))
     found.inputs.push_back(read_input(input, "inputs[" + std::to_string(found.inputs.size()) + "]"));
   found.outputs = texts(member(table, "outputs", "the contract"), "outputs");
   if (const Json* value = optional_member(table, "golden")) found.golden = read_golden(*value, folder);
