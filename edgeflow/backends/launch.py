@@ -43,7 +43,8 @@ def launch(job: Job, say: Say) -> Tuned:
         child = subprocess.Popen(
             [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(job.settings.processes), "--log_dir",
              str(folder / "log"), str(Path(__file__).with_name("launch_child.py")), str(folder / "job.json")],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
+            cwd=folder)  # the launcher leaves files where it runs
         try:
             told = 0
             while child.poll() is None:

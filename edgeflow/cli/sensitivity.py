@@ -32,8 +32,8 @@ def command(recipe: Path, target: str, samples: int, prune: bool, ratios: tuple[
     with Progress() as progress:
         if prune:
             _print(prune_sensitivity(recipe, target, ratios=ratios or RATIOS, samples=samples, say=progress.say), as_json, (
-                ("layer", "share", "channels", "error", "SQNR dB"),
-                lambda item: (item.name, f"{item.ratio:.0%}", str(item.channels), number(item.error, 3), number(item.sqnr_db, 3))))
+                ("layer", "share", "channels", "error", "SQNR dB"), lambda item: (
+                    item.name, f"{item.ratio:.0%}", str(item.channels), number(item.error, 3), number(item.sqnr_db, 3))))
         else:
             _print(sensitivity(recipe, target, samples=samples, say=progress.say), as_json, (
                 ("layer", "op", "error", "SQNR dB"),
