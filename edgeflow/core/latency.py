@@ -1,4 +1,4 @@
-"""Latencies judged: percentiles, the ratio of two files with its uncertainty, and whether the device was steady enough to tell."""
+"""Latencies judged: percentiles, the ratio of two files with its uncertainty, and whether the device was steady."""
 
 from __future__ import annotations
 
