@@ -190,11 +190,11 @@ class Remote:
                    f"( sleep {limit} & z=$!; trap \"kill $z; exit\" TERM; wait $z; : > {shlex.quote(device.folder)}/late; "
                    "kill -9 $p ) > /dev/null 2>&1 < /dev/null & w=$!; "
                    f"wait $p; s=$?; kill $w 2> /dev/null; cd {shlex.quote(device.folder)}; [ -e late ] && s={LATE}; "
-                   f"ls cache | grep nnc | head -n 256; echo {mark}; head -c {LOG_BYTES} said; echo; echo {mark}; "
+                   f"find cache -name '*.nnc' | head -n 256; echo {mark}; head -c {LOG_BYTES} said; echo; echo {mark}; "
                    f"tail -c {LOG_BYTES} log; exit $s")
         reply = device.shell(command, timeout_s=limit + 60.0, tries=TRIES, out_bytes=3 * LOG_BYTES)
         files, said, text = [*reply.text.split(f"{mark}\n", 2), "", ""][:3]
-        self.traces = Traces(text, tuple(sorted(file for file in files.split() if file.endswith(".nnc"))))
+        self.traces = Traces(text, tuple(sorted(file.rpartition("/")[2] for file in files.split() if file.endswith(".nnc"))))
         if reply.status:
             raise self._died(program, reply.status, text or reply.complaint)
         return said

@@ -194,7 +194,8 @@ def _check_runtime(runtime: RuntimeContract, where: str) -> None:
 
 def _check_preprocess(steps: Preprocess, where: str) -> None:
     channels = 1 if steps.colour == "GRAY" else 3
-    sizes = [steps.size] if steps.crop is None else [steps.size, steps.crop]
+    sizes = [steps.size] if steps.size or steps.resize != "none" else []  # pictures that have the right size need none
+    sizes += [] if steps.crop is None else [steps.crop]
     if any(len(size) != 2 or not all(0 < side <= 1 << 14 for side in size) for size in sizes):
         raise DataError(f"{where}: size is {list(steps.size)[:4]}, crop {steps.crop}, and each should be [height, width]")
     if len(steps.mean) != channels or len(steps.std) != channels:

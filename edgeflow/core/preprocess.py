@@ -10,12 +10,12 @@ from typing import Literal
 class Preprocess:
     """Steps from 8-bit RGB pixels to one input. value = (pixel * scale - mean[c]) / std[c], channels in the order of `colour`."""
 
-    resize: Literal["none", "stretch", "short_side", "letterbox"]
-    size: tuple[int, ...]
-    crop: tuple[int, ...] | None
-    colour: Literal["RGB", "BGR", "GRAY"]
-    scale: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    layout: Literal["NCHW", "NHWC"]
+    resize: Literal["none", "stretch", "short_side", "letterbox"] = "none"
+    size: tuple[int, ...] = ()
+    crop: tuple[int, ...] | None = None
+    colour: Literal["RGB", "BGR", "GRAY"] = "RGB"
+    scale: float = 1.0
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
     pad_value: float = 0.0

@@ -42,6 +42,10 @@ def verdict(report: Mapping[str, Any]) -> str:
         lines.append(f"{report['metric']}: {report['metric_reference']:.4f} -> {report['metric_candidate']:.4f}")
     lines.append(f"{report['samples']} samples; reference: {report.get('reference_device') or 'the file given'}; "
                  f"candidate: {report['runner']}")
+    if residency := report.get("residency"):
+        share = "unknown" if residency["share"] is None else f"{100 * residency['share']:.1f} % of {residency['of']}"
+        lines.append(f"on the NPU: {share} ({'; '.join(residency['evidence'])})")
+    lines += [f"library: {text}" for text in report.get("library_notes", ())]
     lines += [f"not checked: {text}" for text in report["not_checked"]]
     lines += [f"broken: {text}" for text in report["broken"]]
     limited = any(limit is not None for limit in report["limits"].values())
