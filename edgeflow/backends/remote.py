@@ -210,6 +210,9 @@ class Remote:
         if status in (126, 127) and ("xec format" in log or "not executable" in log):
             return TransportError(f"{where}: is for another architecture than the device's ({words})",
                                   try_=how_to_make(self.runtime.target))
+        if "GLIBC" in log and "not found" in log:
+            return TransportError(f"{where}: was built for a newer C library than the device has ({words})",
+                                  try_="CROSS_COMPILE=PREFIX of its vendor's compiler, then scripts/cross_compile again")
         if "libgomp" in log:
             return TransportError(f"{where}: misses a library there ({words})", try_="apt-get install libgomp1, on the device")
         if status == 126:

@@ -36,4 +36,6 @@ def command(build: Path, to: str, runtime: Path | None, as_json: bool) -> None:
         return
     click.echo(f"{table['name']}: {table['files']} files, {table['bytes']} bytes, {'at' if table['changed'] else 'already at'} "
                f"{table['place']}")
+    if table["absent"]:
+        click.echo(f"not in the bundle, so the device must have: {', '.join(table['absent'])}")
     click.echo(f"check it with: {table['check']}")

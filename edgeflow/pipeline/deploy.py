@@ -31,7 +31,7 @@ def deploy_to(build: Path, to: str, *, runtime: Path | None = None, say: Callabl
     programs = find_runtime(build / contract.model.file, runtime)
     bundle = deploy(build, programs)
     table: dict[str, Any] = {"format": 1, "name": bundle.name, "to": to, "files": len(bundle.files),
-                             "bytes": sum(map(len, bundle.files.values()))}
+                             "bytes": sum(map(len, bundle.files.values())), "absent": list(bundle.absent)}
     if is_device(to):
         with Device(connect(to), say=say) as device:
             if reason := why_not(probe(device), programs.abi):

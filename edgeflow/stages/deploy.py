@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeflow.backends.runtime import RuntimeFolder, how_to_make
+from edgeflow.backends.runtime import RuntimeFolder
 from edgeflow.core.contract import FILE, Contract, dump_contract, inside, load_contract, load_json
 from edgeflow.core.errors import DataError
 from edgeflow.core.files import folder_atomic, sha256, write_atomic
@@ -28,11 +28,12 @@ USAGE = {"classify": "PICTURE [--top 5]", "detect": "PICTURE [--threshold 0.5] [
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Content by path, bundle.json included. `executable` are those that run."""
+    """Content by path, bundle.json included. `executable` are those that run; `absent` are libraries the device must have."""
 
     name: str
     files: Mapping[str, bytes]
     executable: frozenset[str]
+    absent: tuple[str, ...] = ()
 
     @property
     def listing(self) -> bytes:
@@ -58,10 +59,6 @@ def deploy(build: Path, runtime: RuntimeFolder) -> Bundle:
         files[MANIFEST] = _read(build, MANIFEST)
     program = PROGRAMS[contract.task]
     runtime.program(program)
-    missing = [name for name in contract.runtime.libraries if f"lib/{name}" not in runtime.files]
-    if missing:
-        raise DataError(f"{runtime.folder}: lib/ lacks {', '.join(missing)}, which {contract.target} needs on its device",
-                        try_=how_to_make(runtime.target) + "; the vendor's own libraries are copied into its lib/ by hand")
     executable = {"run.sh"}
     for name in runtime.files:
         files[name] = _read(runtime.folder, name)
@@ -71,7 +68,8 @@ def deploy(build: Path, runtime: RuntimeFolder) -> Bundle:
     table = {"format": FORMAT, "name": contract.name, "target": contract.target, "abi": runtime.abi, "program": program,
              "files": {path: _hash(data) for path, data in sorted(files.items())}}
     files[BUNDLE] = (json.dumps(table, indent=1, sort_keys=True) + "\n").encode()
-    return Bundle(name, files, frozenset(executable))
+    absent = tuple(name for name in contract.runtime.libraries if f"lib/{name}" not in runtime.files)
+    return Bundle(name, files, frozenset(executable), absent)
 
 
 def _read(folder: Path, name: str) -> bytes:

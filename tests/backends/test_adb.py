@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from edgeflow.backends.device import Device, connect
 from edgeflow.backends.remote import Remote, RunOptions
 from edgeflow.backends.runtime import load_runtime
+from edgeflow.cli.main import edgeflow
 from edgeflow.core.errors import TransportError
 from tests.backends.conftest import MODEL
 from tests.backends.device.adbd import Adbd
 from tests.backends.device.make import build_runtime, seal, with_program
+from tests.backends.test_commands import make_build
 from tests.backends.test_ssh import feed_of
 
 GETPROP = """#!/bin/sh
@@ -114,6 +119,19 @@ def test_wrong_architecture(device: Adbd, runtime: Path, tmp_path: Path) -> None
     with pytest.raises(TransportError, match=r"it is Android \(arm64-v8a, .*the programs are for aarch64-linux"), \
             Remote(address(device), MODEL, load_runtime(runtime)):
         pass
+
+
+def test_deploys(device: Adbd, android: Path, recorded: Path, tmp_path: Path) -> None:
+    build = make_build(tmp_path, recorded, android, "kirin")
+    there = device.root / "data" / "local" / "tmp" / "edgeflow"
+    for changed in (True, False):
+        found = CliRunner().invoke(edgeflow, ["deploy", str(build), "--to", address(device), "--json"])
+        assert found.exit_code == 0, found.output
+        assert json.loads(found.stdout)["changed"] is changed
+        assert json.loads(found.stdout)["place"].endswith("/data/local/tmp/edgeflow/lenet-kirin")
+    done = subprocess.run(["adb", "-s", address(device)[4:], "shell", f"{there}/lenet-kirin/run.sh --check"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "PASS: 1 outputs within max_abs\n"), done.stderr
+    shutil.rmtree(there)
 
 
 def test_no_such_device(adb_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
