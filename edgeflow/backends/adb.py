@@ -39,11 +39,9 @@ class Adb:
         self._serial = found["serial"]
         self._adb = ["adb", "-s", self._serial]
 
-    def call(self, command: str, *, stdin: Path | None = None, offset: int = 0, stdout: Path | None = None,
-             timeout_s: float, out_bytes: int = TEXT_MAX_BYTES) -> Answer:
+    def call(self, command: str, *, timeout_s: float, out_bytes: int = TEXT_MAX_BYTES) -> Answer:
         """Run a command in the device's shell, without a terminal."""
-        return spawn([*self._adb, "shell", "-T", command] if stdin else [*self._adb, "shell", command], stdin=stdin,
-                     offset=offset, stdout=stdout, timeout_s=timeout_s, out_bytes=out_bytes)
+        return spawn([*self._adb, "shell", command], timeout_s=timeout_s, out_bytes=out_bytes)
 
     def append(self, local: Path, offset: int, remote: str, *, timeout_s: float) -> Answer:
         """Push pieces through the sync service, each put behind the others on the device once it is whole."""

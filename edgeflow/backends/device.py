@@ -24,6 +24,7 @@ PAUSE_S = 0.3
 COMMAND_S = 60.0
 SLOWEST_BYTES_S = 50_000
 """Transfers slower than this are taken for dead."""
+PLACE = re.compile(r"/[A-Za-z0-9._/+@ -]{1,300}\Z")
 FULL = "No space left on device"
 BIT_REVERSED = bytes(int(f"{value:08b}"[::-1], 2) for value in range(256))
 
@@ -94,11 +95,11 @@ class Device:
         roots = " ".join(f'"{root}"' for root in self.transport.roots)  # $HOME is to be expanded there
         # What killed runs left behind goes first: folders of this user, untouched for two days.
         reply = self.shell(
-            f'umask 077; for r in {roots}; do [ -d "$r" ] && [ -w "$r" ] || continue; '
+            f'for r in {roots}; do [ -d "$r" ] || mkdir -p "$r" 2>/dev/null; [ -w "$r" ] || continue; umask 077; '
             'find "$r" -maxdepth 1 -name ".edgeflow.*" -user "$(id -u)" -mtime +1 -exec rm -rf {} + 2>/dev/null; '
             'd=$(mktemp -d "$r/.edgeflow.XXXXXX") && chmod 700 "$d" && echo "folder=$d" && exit 0; done; exit 1', tries=TRIES)
-        found = next((line[7:] for line in reply.text.splitlines() if line.startswith("folder=/")), "")
-        if reply.status or not found or len(found) > 300 or ".edgeflow." not in found or "/../" in found:
+        found = next((line[7:] for line in reply.text.splitlines() if line.startswith("folder=")), "")
+        if reply.status or not PLACE.match(found) or ".edgeflow." not in found or "/../" in found:
             raise TransportError(f"{self.name}: no folder can be made under {' or '.join(self.transport.roots)} "
                                  f"({printable(reply.complaint)})", try_=f"{self.name}/FOLDER, one that its user may write to")
         return found

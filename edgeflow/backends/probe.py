@@ -12,6 +12,7 @@ from edgeflow.core.latency import State
 
 LINE = re.compile(r"([a-z_]{1,20})=(.*)\Z")
 TEXT_MAX = 200
+SPARE_BYTES = 32 << 20
 CPUFREQ = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq"
 IDENTITY = (
     'echo "machine=$(uname -m)"; echo "kernel=$(uname -s -r)"; echo "bits=$(getconf LONG_BIT)"; '
@@ -70,6 +71,18 @@ def probe(device: Device) -> Facts:
         raise TransportError(f"{device.name}: does not say what machine it is, and should answer to uname -m",
                              try_="a device with a shell and uname; edgeflow needs no more than busybox")
     return facts
+
+
+def check_room(device: Device, facts: Facts, bytes_: int) -> None:
+    """Hold what is to be sent to the room that the device says it has; one that says nothing is believed to have it.
+
+    Raises:
+        TransportError: it is too little.
+    """
+    need = SPARE_BYTES + bytes_
+    if facts.free_bytes is not None and facts.free_bytes < need:
+        raise TransportError(f"{device.name}: has {facts.free_bytes} bytes free under {device.folder}, and should have {need}",
+                             try_=f"free some space there, or another folder: {device.name}/FOLDER")
 
 
 def state(device: Device) -> State:

@@ -19,7 +19,7 @@ import numpy as np
 
 from edgeflow import nb
 from edgeflow.backends.device import TRIES, Device, connect, printable
-from edgeflow.backends.probe import Facts, probe, state, why_not
+from edgeflow.backends.probe import Facts, check_room, probe, state, why_not
 from edgeflow.backends.runtime import RuntimeFolder, how_to_make
 from edgeflow.core.arrays import Array, load_npy
 from edgeflow.core.contract import RuntimeContract
@@ -31,7 +31,6 @@ from edgeflow.nb.match import match, read_library
 OUTPUT_MAX_BYTES = 1 << 30
 """All outputs of one run together: more than any model for such devices gives."""
 HEADER_MAX_BYTES = 1 << 14
-SPARE_BYTES = 32 << 20
 LOG_BYTES = 1 << 19
 LATE, KILLED = 124, 137
 
@@ -104,10 +103,7 @@ class Remote:
             if (found := elf_machine(path)) not in ("", self.runtime.machine):
                 raise TransportError(f"{path}: wrong architecture: it is for {found}, and should be for {self.runtime.machine}",
                                      try_=how_to_make(self.runtime.target))
-        need = SPARE_BYTES + sum(path.stat().st_size for path in (*self.runtime.libraries, self.path))
-        if facts.free_bytes is not None and facts.free_bytes < need:
-            raise TransportError(f"{self.device.name}: has {facts.free_bytes} bytes free under {self.device.folder}, and should "
-                                 f"have {need}", try_=f"free some space there, or another folder: {self.device.name}/FOLDER")
+        check_room(self.device, facts, sum(path.stat().st_size for path in (*self.runtime.libraries, self.path)))
 
     def infer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """Run on the device and fetch every output.
@@ -185,11 +181,13 @@ class Remote:
         mark = f"edgeflow-{secrets.token_hex(8)}"
         # The program's output goes to files: what it leaves running cannot hold the connection open.
         line = " ".join(map(shlex.quote, words))
-        command = (f"cd {shlex.quote(device.folder)} && {before} && mkdir -p cache && rm -f late; {environment} {line} "
-                   "> said 2> log < /dev/null & p=$!; "
+        command = (f"cd {shlex.quote(device.folder)} && {before} && mkdir -p cache && rm -f late; "
+                   # A run whose connection broke may still be at it, in the way of this one.
+                   f"[ -f pid ] && kill -9 $(cat pid) 2> /dev/null; {environment} {line} "
+                   "> said 2> log < /dev/null & p=$!; echo $p > pid; "
                    f"( sleep {limit} & z=$!; trap \"kill $z; exit\" TERM; wait $z; : > {shlex.quote(device.folder)}/late; "
                    "kill -9 $p ) > /dev/null 2>&1 < /dev/null & w=$!; "
-                   f"wait $p; s=$?; kill $w 2> /dev/null; cd {shlex.quote(device.folder)}; [ -e late ] && s={LATE}; "
+                   f"wait $p; s=$?; kill $w 2> /dev/null; cd {shlex.quote(device.folder)}; rm -f pid; [ -e late ] && s={LATE}; "
                    f"find cache -name '*.nnc' | head -n 256; echo {mark}; head -c {LOG_BYTES} said; echo; echo {mark}; "
                    f"tail -c {LOG_BYTES} log; exit $s")
         reply = device.shell(command, timeout_s=limit + 60.0, tries=TRIES, out_bytes=3 * LOG_BYTES)

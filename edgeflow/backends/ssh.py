@@ -55,19 +55,22 @@ class Ssh:
         self._ssh = ["ssh", *(["-F", config] if config else []), *OPTIONS, *shared,
                      *(["-p", found["port"]] if found["port"] else [])]
 
-    def call(self, command: str, *, stdin: Path | None = None, offset: int = 0, stdout: Path | None = None,
-             timeout_s: float, out_bytes: int = TEXT_MAX_BYTES) -> Answer:
+    def call(self, command: str, *, timeout_s: float, out_bytes: int = TEXT_MAX_BYTES) -> Answer:
         """Run a command in the host's /bin/sh, whatever the login shell is."""
+        return self._run(command, timeout_s=timeout_s, out_bytes=out_bytes)
+
+    def _run(self, command: str, *, stdin: Path | None = None, offset: int = 0, stdout: Path | None = None,
+             timeout_s: float, out_bytes: int = TEXT_MAX_BYTES) -> Answer:
         return spawn([*self._ssh, "--", self._host, f"exec /bin/sh -c {shlex.quote(command)}"], stdin=stdin, offset=offset,
                      stdout=stdout, timeout_s=timeout_s, out_bytes=out_bytes)
 
     def append(self, local: Path, offset: int, remote: str, *, timeout_s: float) -> Answer:
         """Send what is missing as standard input of `cat`: works on hosts without sftp too."""
-        return self.call(f"cat >> {shlex.quote(remote)}", stdin=local, offset=offset, timeout_s=timeout_s)
+        return self._run(f"cat >> {shlex.quote(remote)}", stdin=local, offset=offset, timeout_s=timeout_s)
 
     def fetch(self, remote: str, local: Path, *, out_bytes: int, timeout_s: float) -> Answer:
         """Write a file of the host into a local one."""
-        return self.call(f"cat < {shlex.quote(remote)}", stdout=local, out_bytes=out_bytes, timeout_s=timeout_s)
+        return self._run(f"cat < {shlex.quote(remote)}", stdout=local, out_bytes=out_bytes, timeout_s=timeout_s)
 
     def revive(self) -> None:
         """The next call connects anew by itself."""

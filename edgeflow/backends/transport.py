@@ -48,9 +48,8 @@ class Transport(Protocol):
     roots: tuple[str, ...]
     home: str
 
-    def call(self, command: str, *, stdin: Path | None = None, offset: int = 0, stdout: Path | None = None,
-             timeout_s: float, out_bytes: int = TEXT_MAX_BYTES) -> Answer:
-        """Run a command there: standard input from a file (from an offset on), standard output into a file or memory."""
+    def call(self, command: str, *, timeout_s: float, out_bytes: int = TEXT_MAX_BYTES) -> Answer:
+        """Run a command there, with nothing to read."""
 
     def append(self, local: Path, offset: int, remote: str, *, timeout_s: float) -> Answer:
         """Send a file's bytes from an offset on to the end of a file there."""
@@ -143,5 +142,9 @@ class _Sink:
                 left -= len(chunk)
                 if self._path is None:
                     self._parts.append(chunk)
-                else:
+                    continue
+                try:
                     stream.write(chunk)
+                except OSError:  # this machine's disk is full: the file stays too small, and whoever wanted it says so
+                    _kill(process)
+                    break

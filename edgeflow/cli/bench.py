@@ -23,8 +23,8 @@ from edgeflow.cli.where import say, where_options
               help="Which cores Paddle Lite binds to, on a device.")
 @click.option("--shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Shape of an input with open dimensions.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def command(model: Path, against: Path | None, on: str, runtime: Path | None, threads: str, warm_up: int, repeats: int,
-            cool_down_ms: int, rounds: int, power_mode: str | None, shapes: tuple[str, ...], as_json: bool) -> None:
+def command(model: Path, against: Path | None, on: str, runtime: Path | None, limit_s: float, threads: str, warm_up: int,
+            repeats: int, cool_down_ms: int, rounds: int, power_mode: str | None, shapes: tuple[str, ...], as_json: bool) -> None:
     """Time MODEL.nb: the first run apart, then median and 90th percentile.
 
     With --against, two files run in turn and the ratio of their medians is given with its 95 % confidence interval; where the
@@ -38,7 +38,8 @@ def command(model: Path, against: Path | None, on: str, runtime: Path | None, th
 
     sizes = {name: numbers(size, f"--shape {name}") for name, _, size in (shape.partition("=") for shape in shapes)}
     table = bench(model, against=against, on=on, runtime=runtime, threads=numbers(threads, "--threads"), warm_up=warm_up,
-                  repeats=repeats, cool_down_ms=cool_down_ms, rounds=rounds, power_mode=power_mode or "", shapes=sizes, say=say)
+                  repeats=repeats, cool_down_ms=cool_down_ms, rounds=rounds, power_mode=power_mode or "", limit_s=limit_s,
+                  shapes=sizes, say=say)
     if as_json:
         import json
 

@@ -20,7 +20,7 @@ from edgeflow.cli.where import say, where_options
 @where_options(many=False)
 @click.option("--json", "as_json", is_flag=True, help="Print names, dtypes, shapes, ranges and NaN counts as JSON.")
 def command(model: Path, inputs: tuple[str, ...], output_dir: Path, dump: bool, npu: str | None, on: str,
-            runtime: Path | None, as_json: bool) -> None:
+            runtime: Path | None, limit_s: float, as_json: bool) -> None:
     """Execute MODEL.nb once, on this machine or on a device.
 
     Example: edgeflow run model.nb --input image=in.npy --output-dir out
@@ -30,7 +30,7 @@ def command(model: Path, inputs: tuple[str, ...], output_dir: Path, dump: bool, 
 
     if dump and on != "emulator":
         raise click.UsageError(f"--dump needs the emulator, and --on is {on}: runtimes do not hand out intermediates")
-    with open_runner(on, model, npu=npu or npu_arithmetic(model), runtime=runtime, say=say) as runner:
+    with open_runner(on, model, npu=npu or npu_arithmetic(model), runtime=runtime, limit_s=limit_s, say=say) as runner:
         feed = parse_inputs(inputs, [spec.name for spec in runner.inputs])
         outputs = runner.infer(feed)
         written = write_outputs(list(outputs.items()), output_dir)

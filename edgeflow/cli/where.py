@@ -23,7 +23,7 @@ def where(value: str) -> str:
 
 
 def where_options(*, many: bool) -> Callable[[F], F]:
-    """--on and --runtime; `many` lets --on be given for several devices."""
+    """--on, --runtime and --limit-s; `many` lets --on be given for several devices."""
     def decorate(command: F) -> F:
         runtime = click.option(
             "--runtime", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
@@ -32,7 +32,9 @@ def where_options(*, many: bool) -> Callable[[F], F]:
             "--on", type=where, default=("emulator",) if many else "emulator", multiple=many, show_default="emulator",
             metavar="WHERE", help="What executes MODEL: emulator, paddle-lite (its x86 runtime, float x86 files only), "
             f"ssh://user@host[:port] or adb:SERIAL.{' Give it again for more devices.' if many else ''}")
-        return on(runtime(command))
+        limit = click.option("--limit-s", type=click.FloatRange(1, 86_400), default=300, show_default=True, metavar="SECONDS",
+                             help="How long one program may run on a device.")
+        return on(runtime(limit(command)))
 
     return decorate
 

@@ -88,7 +88,7 @@ class Stopwatch:
 def bench(
     model: Path, *, against: Path | None = None, on: str = "emulator", runtime: Path | None = None, threads: Sequence[int] = (1,),
     warm_up: int = 10, repeats: int = 50, cool_down_ms: int = 0, rounds: int = ROUNDS, power_mode: str = "",
-    shapes: Mapping[str, tuple[int, ...]] | None = None, say: Callable[[str], None] | None = None,
+    limit_s: float = 300.0, shapes: Mapping[str, tuple[int, ...]] | None = None, say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Time a file, and where `against` is given that one too, in turn with it.
 
@@ -111,7 +111,8 @@ def bench(
         for file in files:
             specs = nb.read(file).input_specs
             feed = feed_of(file, specs, shapes or {})
-            runner = open_runner(on, file, npu=npu_arithmetic(file), runtime=runtime, power_mode=power_mode, say=say)
+            runner = open_runner(on, file, npu=npu_arithmetic(file), runtime=runtime, power_mode=power_mode,
+                                 limit_s=limit_s, say=say)
             stack.enter_context(runner)
             watches.append(Stopwatch(runner, feed, file, on))
         table = _table(model, watches[0], on)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
 from edgeflow.pipeline.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
 from edgeflow.pipeline.recipe import Recipe, load_recipe
-from edgeflow.pipeline.runners import device_report, is_device, open_runner
+from edgeflow.pipeline.runners import control_run, device_report, is_device, open_runner
 from edgeflow.report.html import page
 from edgeflow.stages.verify import Verdict, load_reference, verify
 
@@ -66,11 +67,13 @@ def report_table(verdict: Verdict, table: Mapping[str, Any]) -> dict[str, Any]:
 
 def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits | None = None,
                 metric: str | None = None, on: str = "emulator", runtime: Path | None = None,
-                say: Callable[[str], None] | None = None) -> tuple[Verdict, dict[str, Any]]:
+                control: Path | None = None, limit_s: float = 300.0, say: Callable[[str], None] | None = None,
+                ) -> tuple[Verdict, dict[str, Any]]:
     """Verify a .nb from files alone: the manifest and reference beside it, or a reference given.
 
     Args:
-        on, runtime, say: see open_runner.
+        on, runtime, limit_s, say: see open_runner.
+        control: a CPU-only file of the same model, timed beside an NPU file on a device.
 
     Returns:
         The verdict and the table that report.json holds.
@@ -97,9 +100,11 @@ def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits 
         raise DataError(f"{source}: holds no label, which the metric {metric!r} needs", try_="add an array `label` to it")
     folder, on_device = _recipe_folder(model, settings.metric), {}
     if is_device(on):
-        with open_runner(on, model, runtime=runtime, say=say) as runner:
+        with ExitStack() as stack:
+            runner, *others = [stack.enter_context(open_runner(on, file, runtime=runtime, limit_s=limit_s, say=say))
+                               for file in (model, control) if file is not None]
             verdict = verify(model, loaded, settings, folder=folder, runner=runner)
-            on_device = device_report(runner)
+            on_device = device_report(runner, control_run(runner, others[0], loaded.inputs) if others else None)
     else:
         verdict = verify(model, loaded, settings, on=on, npu=npu, folder=folder, not_checked=(HOST_ONLY,))
     report = {**report_table(verdict, table), **on_device}

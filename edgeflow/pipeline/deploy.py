@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgeflow.backends.device import TRIES, Device, connect, printable
-from edgeflow.backends.probe import probe, why_not
+from edgeflow.backends.device import PLACE, TRIES, Device, connect, printable
+from edgeflow.backends.probe import check_room, probe, why_not
 from edgeflow.core.contract import FILE, load_contract
 from edgeflow.core.errors import Dropped, TransportError
 from edgeflow.pipeline.runners import find_runtime, is_device
@@ -34,7 +34,9 @@ def deploy_to(build: Path, to: str, *, runtime: Path | None = None, say: Callabl
                              "bytes": sum(map(len, bundle.files.values())), "absent": list(bundle.absent)}
     if is_device(to):
         with Device(connect(to), say=say) as device:
-            if reason := why_not(probe(device), programs.abi):
+            facts = probe(device)
+            check_room(device, facts, 2 * table["bytes"])  # as it is sent, and unpacked
+            if reason := why_not(facts, programs.abi):
                 raise TransportError(f"{device.name}: wrong architecture: {reason}",
                                      try_="--runtime with programs for the device's ABI; edgeflow targets names what there is")
             place, changed = push(device, bundle)
@@ -101,7 +103,7 @@ def _home(device: Device) -> str:
     root = device.transport.home
     reply = device.shell(f'mkdir -p "{root}" && cd "{root}" && pwd', tries=TRIES)
     home = reply.text.strip()
-    if reply.status or not home.startswith("/") or "\n" in home or len(home) > 300:
+    if reply.status or not PLACE.match(home) or "/../" in home:
         raise TransportError(f"{device.name}: {root} cannot be made ({printable(reply.complaint or reply.text)})",
                              try_=f"another folder: {device.name}/FOLDER")
     return home.rstrip("/")

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from edgeflow.backends.remote import Remote, RunOptions
 from edgeflow.backends.runtime import RUNTIME, RuntimeFolder, load_runtime
+from edgeflow.core.arrays import Array
 from edgeflow.core.contract import FILE, RuntimeContract, load_contract
 from edgeflow.core.errors import DataError, EdgeflowError, TargetError
 from edgeflow.core.files import sha256
+from edgeflow.core.latency import summary
 from edgeflow.core.targets import load_target
 from edgeflow.emulate import Emulator
 from edgeflow.pipeline.manifest import MANIFEST, load_manifest
 from edgeflow.stages.residency import Evidence, Residency, partition, residency
 
-HOSTS = ("emulator", "paddle-lite")
+CONTROL_WARM_UP, CONTROL_REPEATS = 3, 20
 
 
 def is_device(on: str) -> bool:
@@ -96,11 +98,35 @@ def npu_settings(model: Path, runtime_target: str) -> RuntimeContract:
     return RuntimeContract(profile.runtime.devices, "", profile.runtime.libraries)
 
 
-def device_report(runner: Remote) -> dict[str, Any]:
-    """What a report says of the device, and for a file with NPU subgraphs of where its ops ran there."""
-    found = where_it_ran(runner)
+def device_report(runner: Remote, times_ms: tuple[float, float] | None = None) -> dict[str, Any]:
+    """What a report says of the device, and for a file with NPU subgraphs of where its ops ran there.
+
+    Args:
+        times_ms: see control_run.
+    """
+    npu_ms, cpu_ms = times_ms or (None, None)
+    found = where_it_ran(runner, npu_ms=npu_ms, cpu_ms=cpu_ms)
     return {"device": runner.facts.as_table() if runner.facts else None, "library_notes": list(runner.notes),
             "residency": found.as_table() if found else None}
+
+
+def control_run(runner: Remote, control: Remote, inputs: Mapping[str, Array]) -> tuple[float, float]:
+    """Medians of an NPU file and of a CPU-only one of the same model, on the same device, for one batch of the inputs.
+
+    Raises:
+        DataError: the control has NPU subgraphs itself, or other inputs.
+    """
+    if partition(control.model)[0]:
+        raise DataError(f"{control.path}: has NPU subgraphs, and a control should run on the CPU alone",
+                        try_="a build of the same recipe with --target arm64, or android-arm64")
+    if {spec.name for spec in control.inputs} != set(inputs):
+        raise DataError(f"{control.path}: its inputs are {', '.join(spec.name for spec in control.inputs)}, and should be "
+                        f"{', '.join(inputs)}", try_="a build of the same recipe with --target arm64, or android-arm64")
+    medians = []
+    for one in (runner, control):
+        feed = {spec.name: inputs[spec.name][:max(spec.shape[0] if spec.shape else 1, 1)] for spec in one.inputs}
+        medians.append(summary(one.time(feed, warm_up=CONTROL_WARM_UP, repeats=CONTROL_REPEATS).times_ms).p50_ms)
+    return medians[0], medians[1]
 
 
 def where_it_ran(runner: Remote, *, npu_ms: float | None = None, cpu_ms: float | None = None) -> Residency | None:

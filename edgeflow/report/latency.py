@@ -19,6 +19,8 @@ def latency(report: Mapping[str, Any]) -> str:
                      f"{number(found['control']['p50_ms'])} ms = {found['ratio']:.4f} "
                      f"[{found['low']:.4f}, {found['high']:.4f}] at {100 * found['confidence']:g} %")
         lines += [f"not steady: {reason}" for reason in found["refused"]]
+        if found["refused"]:
+            lines.append("try: more --repeats, --cool-down-ms, or a fixed clock (governor performance) and a cooler device")
         lines.append(found["conclusion"])
     if residency := report.get("residency"):
         share = "unknown" if residency["share"] is None else f"{100 * residency['share']:.1f} % of {residency['of']}"

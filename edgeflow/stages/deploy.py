@@ -78,12 +78,11 @@ def _read(folder: Path, name: str) -> bytes:
     if not inside(name) or not path.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"{path}: leads out of {folder}, and should lie in it", try_=f"a copy of the file in {folder}")
     try:
-        data = path.read_bytes()
+        if path.stat().st_size > BUNDLE_MAX_BYTES:
+            raise DataError(f"{path}: is larger than {BUNDLE_MAX_BYTES} bytes, which no file of a bundle is")
+        return path.read_bytes()
     except OSError as err:
         raise DataError(f"{path}: cannot be read ({err.strerror}), and {FILE} names it", try_="run edgeflow build again") from err
-    if len(data) > BUNDLE_MAX_BYTES:
-        raise DataError(f"{path}: is larger than {BUNDLE_MAX_BYTES} bytes, which no file of a bundle is")
-    return data
 
 
 def _hash(data: bytes) -> str:

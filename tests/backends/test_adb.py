@@ -102,17 +102,20 @@ def test_full_disk(device: Adbd, tmp_path: Path) -> None:
         there.put([big])
 
 
-@pytest.mark.parametrize(("program", "limit_s", "words"), [
+PROGRAMS = [
     ("kill -9 $$", 30, r"dump: was killed by the device"),
     ("sleep 30", 1, r"dump: was still running after 1 s"),
     ("head -c 100000 /dev/urandom", 30, r"should print one line of JSON.*try: "),
-])
-def test_a_program_that_goes_wrong(device: Adbd, android: Path, recorded: Path, tmp_path: Path, program: str, limit_s: int, words: str) -> None:
-    folder = with_program(android, tmp_path / "runtime", program)
-    seal(folder, "arm64-v8a")
-    with Remote(address(device), MODEL, load_runtime(folder), RunOptions(limit_s=limit_s)) as runner, \
-            pytest.raises(TransportError, match="(?s)" + words):
-        runner.infer(feed_of(recorded)[0])
+]
+
+
+def test_programs_that_go_wrong(device: Adbd, android: Path, recorded: Path, tmp_path: Path) -> None:
+    with Remote(address(device), MODEL, load_runtime(android)) as runner:
+        for k, (program, limit_s, words) in enumerate(PROGRAMS):
+            folder = with_program(android, tmp_path / f"runtime{k}", program)
+            runner.runtime, runner.options = load_runtime(seal(folder, "arm64-v8a")), RunOptions(limit_s=limit_s)
+            with pytest.raises(TransportError, match="(?s)" + words):
+                runner.infer(feed_of(recorded)[0])
 
 
 def test_wrong_architecture(device: Adbd, runtime: Path, tmp_path: Path) -> None:

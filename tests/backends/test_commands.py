@@ -17,8 +17,10 @@ from edgeflow.backends.ssh import CONFIG
 from edgeflow.cli.main import edgeflow
 from edgeflow.core.contract import Contract, Golden, InputContract, ModelFile, dump_contract
 from tests.backends.conftest import MODEL
+from tests.backends.device.make import build_runtime, record
 from tests.backends.device.sshd import SshDevice
 from tests.backends.test_ssh import fault, feed_of
+from tests.conftest import GOLDEN
 
 
 @pytest.fixture
@@ -92,6 +94,40 @@ def test_verify_fails_on_a_device_that_computes_something_else(device: SshDevice
     assert found.exit_code == 3, found.output
     assert "FAIL" in found.output
     assert "library: the library's kernel keys are stripped" in found.output
+
+
+def test_an_npu_file_tells_where_it_ran(device: SshDevice, build: Path, runtime: Path, tmp_path: Path) -> None:
+    npu = make_npu_build(tmp_path / "npu", runtime)
+    found = call("verify", npu / "model.nb", "--on", device.address, "--json")
+    assert found.exit_code in (0, 3), found.output
+    judged = json.loads(found.stdout)["residency"]
+    assert judged["of"] == "ops"
+    assert 0 < judged["share"] <= 1
+    assert judged["evidence"] == ["1 compiled programs appeared for 1 subgraphs, which NNAdapter writes after a first execution on the device"]
+    wrong = call("verify", npu / "model.nb", "--control", build / "model.nb")
+    assert wrong.exit_code == 1
+    assert "--on is emulator" in wrong.output
+    wrong = call("verify", npu / "model.nb", "--control", npu / "model.nb", "--on", device.address)
+    assert wrong.exit_code == 1
+    assert "a control should run on the CPU alone" in wrong.output
+
+
+def make_npu_build(root: Path, runtime: Path) -> Path:
+    """A file with NPU subgraphs, and programs that replay it and leave a compiled program behind."""
+    model = GOLDEN / "net_lenet__int8_timvx" / "model.nb"
+    root.mkdir()
+    reference = record(model, root)
+    build_runtime(root / "build" / "device" / "verisilicon-timvx", reference, libraries=("libnnadapter.so",))
+    folder = root / "build" / "verisilicon-timvx"
+    folder.mkdir()
+    shutil.copy(model, folder / "model.nb")
+    shutil.copy(reference, folder / "reference.npz")
+    manifest = {"format": 1, "target": "verisilicon-timvx", "npu_arithmetic": "uint8",
+                "nb": {"sha256": hashlib.sha256(model.read_bytes()).hexdigest()},
+                "reference": {"sha256": hashlib.sha256(reference.read_bytes()).hexdigest(), "device": "cpu"},
+                "settings": {"metric": None, "limits": {}}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
 
 
 def test_run(device: SshDevice, build: Path, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ def test_too_little_room_is_seen_before(device: SshDevice, runtime: Path) -> Non
         pass
 
 
-@pytest.mark.parametrize(("program", "limit_s", "words"), [
+PROGRAMS = [
     ("kill -9 $$", 30, r"dump: was killed by the device, as when its memory runs out.*try: "),
     ("kill -11 $$", 30, r"dump: crashed with signal 11.*try: "),
     ("sleep 30", 1, r"dump: was still running after 1 s, and was ended.*try: --limit-s"),
@@ -148,12 +148,20 @@ def test_too_little_room_is_seen_before(device: SshDevice, runtime: Path) -> Non
     ("""echo 'no npy at all, but about as long as one is' > out/out_0.npy; echo '{"outputs": [{"shape": [1, 10], "dtype": "float32"}]}'""",
      30, r"out_0.npy: is no readable .npy array.*try: "),
     ("""ln -s /dev/zero out/out_0.npy; echo '{"outputs": [{"shape": [1, 10], "dtype": "float32"}]}'""", 30, r"out_0.npy takes 0 bytes"),
-])
-def test_a_program_that_goes_wrong(device: SshDevice, runtime: Path, recorded: Path, tmp_path: Path, program: str, limit_s: int, words: str) -> None:
-    folder = with_program(runtime, tmp_path / "runtime", program)
-    with Remote(device.address, MODEL, load_runtime(folder), RunOptions(limit_s=limit_s)) as runner, \
-            pytest.raises(TransportError, match="(?s)" + words):
-        runner.infer(feed_of(recorded)[0])
+]
+
+
+def test_programs_that_go_wrong(device: SshDevice, runtime: Path, recorded: Path, tmp_path: Path) -> None:
+    """Over one connection, which outlives them all."""
+    feed, expected = feed_of(recorded)
+    with Remote(device.address, MODEL, load_runtime(runtime)) as runner:
+        for k, (program, limit_s, words) in enumerate(PROGRAMS):
+            runner.runtime = load_runtime(with_program(runtime, tmp_path / str(k), program))
+            runner.options = RunOptions(limit_s=limit_s)
+            with pytest.raises(TransportError, match="(?s)" + words):
+                runner.infer(feed)
+        runner.runtime, runner.options = load_runtime(runtime), RunOptions()
+        np.testing.assert_array_equal(runner.infer(feed)[runner.outputs[0]], expected)
 
 
 def test_wrong_architecture(device: SshDevice, runtime: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def record(model: Path, folder: Path) -> Path:
     return folder / "reference.npz"
 
 
-def build_runtime(folder: Path, recorded: Path, abi: str = "aarch64-linux") -> Path:
+def build_runtime(folder: Path, recorded: Path, abi: str = "aarch64-linux", libraries: tuple[str, ...] = ()) -> Path:
     """A runtime folder as scripts/cross_compile leaves it, with the stand-in as its programs."""
     (folder / "bin").mkdir(parents=True)
     (folder / "lib").mkdir()
@@ -95,6 +95,8 @@ def build_runtime(folder: Path, recorded: Path, abi: str = "aarch64-linux") -> P
     run("aarch64-linux-gnu-gcc", "-shared", "-fPIC", "-o", library, HERE / "library.c")
     run(CROSS, "-std=c++17", "-O1", "-I", recorded.parent, "-o", folder / "bin" / "dump", HERE / "standin.cpp", library)
     shutil.copy(folder / "bin" / "dump", folder / "bin" / "bench")
+    for name in libraries:
+        shutil.copy(library, folder / "lib" / name)
     return seal(folder, abi)
 
 
