@@ -14,17 +14,20 @@ from edgeflow.core.coverage import QUANTISABLE
 from edgeflow.core.errors import CompressFailed
 
 Array = npt.NDArray[Any]
+RECONSTRUCTION = {"recon_level": "layer-wise", "epochs": 20, "lr": 0.1}
+"""PaddleSlim's own defaults, written out: fewer epochs leave weights between two steps."""
 
 
 def quantise(
     prefix: Path, out: Path, feed: Mapping[str, Array], *, algo: str, per_channel: bool, bias_correction: bool,
-    batch: int,
+    batch: int, reconstruct: bool = False,
 ) -> None:
     """Quantise `prefix`.pdmodel after training; writes `out`.pdmodel and .pdiparams.
 
     Args:
         feed: calibration samples by input name, [samples, ...].
         batch: samples a step; 1 where the model's batch is fixed.
+        reconstruct: round each layer's weights so that its output on the calibration samples is met best.
 
     Raises:
         CompressFailed: PaddleSlim gave up.
@@ -43,7 +46,8 @@ def quantise(
             loader = paddle.io.DataLoader(
                 _samples(paddle, [feed[name] for name in names]), places=[place], feed_list=variables,
                 batch_size=batch, return_list=False, shuffle=False, drop_last=False)
-            slim.quant_post_static(
+            way = slim.quant_recon_static if reconstruct else slim.quant_post_static
+            way(
                 executor=executor, model_dir=str(prefix.parent), quantize_model_path=str(out.parent),
                 data_loader=loader, model_filename=f"{prefix.name}.pdmodel",
                 params_filename=f"{prefix.name}.pdiparams", save_model_filename=f"{out.name}.pdmodel",
@@ -51,7 +55,7 @@ def quantise(
                 algo=algo, bias_correction=bias_correction, quantizable_op_type=list(QUANTISABLE),
                 weight_quantize_type="channel_wise_abs_max" if per_channel else "abs_max",
                 # The other format rounds half to even and writes one-entry scales that ARM kernels read past.
-                onnx_format=False,
+                onnx_format=False, **(RECONSTRUCTION if reconstruct else {}),
             )
     except Exception as err:
         lines = [line for line in str(err).splitlines() if line.strip()]

@@ -15,6 +15,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._started: dict[tuple[str, str], float] = {}
+        self._far: dict[tuple[str, str], str] = {}
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._watcher: threading.Thread | None = None
         self._live = sys.stderr.isatty()
@@ -32,8 +33,14 @@ class Progress:
             sys.stderr.write("\r\x1b[K")
 
     def say(self, target: str, stage: str, what: str) -> None:
-        """Called by the flow; `what` is `start`, `done` or `kept`."""
+        """Called by the flow; `what` is `start`, `done`, `kept`, or how far long work is."""
         with self._lock:
+            if what not in ("start", "done", "kept"):
+                self._far[target, stage] = what
+                if not self._live:
+                    sys.stderr.write(f"{target:<18} {stage:<9} {what}\n")
+                return
+            self._far.pop((target, stage), None)
             if what == "start":
                 self._started[target, stage] = time.monotonic()
                 return
@@ -48,8 +55,9 @@ class Progress:
         while not self._stop.wait(0.1):
             with self._lock:
                 now = time.monotonic()
-                active = ", ".join(f"{target} {stage} {now - since:.0f} s" for (target, stage), since in self._started.items())
+                active = ", ".join(f"{target} {stage} {self._far.get((target, stage)) or f'{now - since:.0f} s'}"
+                                   for (target, stage), since in self._started.items())
                 if active:
-                    sys.stderr.write(f"\r\x1b[K{SPINNER[turn % 4]} {active}"[:100])
+                    sys.stderr.write(f"\r\x1b[K{SPINNER[turn % 4]} {active}"[:120])
                     sys.stderr.flush()
             turn += 1

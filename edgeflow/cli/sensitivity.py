@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,26 +13,38 @@ import click
 @click.argument("recipe", type=click.Path(path_type=Path), default=".")
 @click.option("--target", "-t", required=True, help="An int8 target's name, or a .toml.")
 @click.option("--samples", type=click.IntRange(min=1), default=256, show_default=True, help="Evaluation inputs to compare on.")
+@click.option("--prune", is_flag=True, help="What pruning each convolution costs, instead of what int8 costs.")
+@click.option("--ratio", "ratios", type=float, multiple=True, help="Shares of channels to prune; default 0.25, 0.5 and 0.75.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def command(recipe: Path, target: str, samples: int, as_json: bool) -> None:
+def command(recipe: Path, target: str, samples: int, prune: bool, ratios: tuple[float, ...], as_json: bool) -> None:
     """Say what each layer of RECIPE's int8 model costs, the costliest first.
 
     Each layer is quantised alone; the error is the outputs' mean squared error over their variance. Names go into
-    keep_float under [compress]. A run that is killed goes on where it stopped.
+    keep_float under [compress]. With --prune, the weakest channels of one convolution at a time are taken away; names and
+    shares go into [compress.prune_layers]. A run that is killed goes on where it stopped.
 
     Example: edgeflow sensitivity --target arm64-int8
     """
     from edgeflow.cli.progress import Progress
-    from edgeflow.pipeline.sensitivity import sensitivity
+    from edgeflow.pipeline.sensitivity import RATIOS, prune_sensitivity, sensitivity
     from edgeflow.report.tables import number, table
 
     with Progress() as progress:
-        found = sensitivity(recipe, target, samples=samples, say=progress.say)
+        found: Sequence[Any]
+        if prune:
+            found = prune_sensitivity(recipe, target, ratios=ratios or RATIOS, samples=samples, say=progress.say)
+        else:
+            found = sensitivity(recipe, target, samples=samples, say=progress.say)
     if as_json:
         import json
         from dataclasses import asdict
 
         click.echo(json.dumps([asdict(item) for item in found], indent=1))
+        return
+    if prune:
+        click.echo(table(("layer", "share", "channels", "error", "SQNR dB"),
+                         [(item.name, f"{item.ratio:.0%}", str(item.channels), number(item.error, 3), number(item.sqnr_db, 3))
+                          for item in found]))
         return
     click.echo(table(("layer", "op", "error", "SQNR dB"),
                      [(item.name, item.op_type, number(item.error, 3), number(item.sqnr_db, 3)) for item in found]))

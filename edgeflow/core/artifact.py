@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a stage works with: an empty folder to fill, which appears under its final name when the stage is done."""
+    """What a stage works with: an empty folder to fill, which appears under its final name when the stage is done,
+    somebody to tell how long work goes on, and the key of what is made: the same when a killed build is started again."""
 
     folder: Path
+    say: Callable[[str], None] = print
+    key: str = ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from edgeflow.core.tensors import TensorSpec
@@ -39,6 +40,7 @@ class IngestSettings:
     calibration: str | None
     evaluation: str
     seed: int = 0
+    training: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class FineTuneSettings:
     """Training by distillation: the compressed program learns the float one's outputs on the calibration samples.
 
     `warm_up` and `patience` count epochs; training stops when `patience` of them bring nothing. `amp` computes in
-    half precision on a GPU. `mixup` blends float inputs in pairs. `epochs` 0 leaves fine-tuning out.
+    half precision on a GPU. `mixup` blends float inputs in pairs. `epochs` 0 leaves fine-tuning out. `workers` processes
+    prepare batches. `processes` train together, one a GPU, or on a CPU over gloo: the same result within noise.
     """
 
     epochs: int = 0
@@ -56,6 +59,8 @@ class FineTuneSettings:
     patience: int = 10
     amp: bool = True
     mixup: bool = True
+    workers: int = 0
+    processes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,9 @@ class CompressSettings:
     `weights` None takes the target's own rule (per_channel or per_layer scales).
     `keep_float`: layers that stay float in an int8 model, by the name of their weight, or of a whole op type.
     `weight_only` stores weights in so many bits and computes in float32: a smaller file, not a faster one.
-    `prune`: share of the channels that goes, of every convolution that can lose some but those in `prune_skip`.
+    `prune`: share of the channels that goes, of every convolution that can lose some but those in `prune_skip`;
+    `prune_layers` has shares of single ones, by the name of their weight.
+    `rounding`: of weights, to the nearest step, or so that each layer's output is reconstructed best on the calibration inputs.
     `sparsity`: share of zeros in the weights of 1x1 convolutions, for the sparse kernels of ARM.
     `qat` trains the quantised model instead of calibrating it. What is pruned, sparse or trained learns the float model's
     outputs again: see [compress.fine_tune].
@@ -76,11 +83,13 @@ class CompressSettings:
     algo: Literal["hist", "KL", "mse", "emd", "avg", "abs_max", "ptf"] = "hist"
     weights: Literal["per_channel", "per_layer"] | None = None
     bias_correction: bool = False
+    rounding: Literal["nearest", "reconstruction"] = "nearest"
     keep_float: tuple[str, ...] = ()
     weight_only: Literal["int8", "int16"] | None = None
     prune: float = 0.0
     prune_criterion: Literal["l1", "l2", "fpgm"] = "l1"
     prune_skip: tuple[str, ...] = ()
+    prune_layers: Mapping[str, float] = field(default_factory=dict)
     sparsity: float = 0.0
     qat: bool = False
     fine_tune: FineTuneSettings = FineTuneSettings()
@@ -88,7 +97,7 @@ class CompressSettings:
     @property
     def is_plain(self) -> bool:
         """Weights stay as they are in a float build."""
-        return self.prune == 0 and self.sparsity == 0
+        return self.prune == 0 and self.sparsity == 0 and not self.prune_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +108,13 @@ class CompressOverride:
     algo: Literal["hist", "KL", "mse", "emd", "avg", "abs_max", "ptf"] | None = None
     weights: Literal["per_channel", "per_layer"] | None = None
     bias_correction: bool | None = None
+    rounding: Literal["nearest", "reconstruction"] | None = None
     keep_float: tuple[str, ...] | None = None
     weight_only: Literal["int8", "int16"] | None = None
     prune: float | None = None
     prune_criterion: Literal["l1", "l2", "fpgm"] | None = None
     prune_skip: tuple[str, ...] | None = None
+    prune_layers: Mapping[str, float] | None = None
     sparsity: float | None = None
     qat: bool | None = None
     fine_tune: FineTuneSettings | None = None

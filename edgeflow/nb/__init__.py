@@ -1,6 +1,6 @@
 """The .nb format: bytes <-> plain dataclasses, and what a file says. The specification is SPEC.md."""
 
-from edgeflow.nb.canonical import canonical, content_hash
+from edgeflow.nb.canonical import canonical, content_hash, trimmed
 from edgeflow.nb.model import (
     Attribute,
     AttrType,
@@ -18,5 +18,5 @@ from edgeflow.nb.write import to_bytes, write
 
 __all__ = [
     "AttrType", "Attribute", "Block", "DType", "Header", "Kernel", "Model", "Op", "Parameter",
-    "Variable", "canonical", "content_hash", "read", "read_bytes", "to_bytes", "write",
+    "Variable", "canonical", "content_hash", "read", "read_bytes", "to_bytes", "trimmed", "write",
 ]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edgeflow.nb.canonical import canonical
+from edgeflow.nb.canonical import TRAINING_ONLY, canonical
 from edgeflow.nb.dataflow import Node, nodes, producers
 from edgeflow.nb.model import KERNEL_ATTRIBUTE, Model, Op, Parameter
 from edgeflow.nb.summary import CONVOLUTIONS, scales_of
@@ -22,13 +22,8 @@ CONVERSIONS = ("calib", "io_copy", "layout", "scale", "cast")
 """Ops that opt inserts between others; what they convert counts."""
 
 FUSION = ("with_act", "act_type", "activation_type", "fuse_relu")
-IGNORED = frozenset((
-    "op_callstack", "op_namescope", "op_role", "op_role_var", "op_device", "with_quant_attr", "is_test", "bit_length",
-    "quantization_type", "activation_bits", "use_addto", "use_cudnn", "use_mkldnn", "use_quantizer", "mkldnn_data_type",
-    "exhaustive_search", "workspace_size_MB", "force_fp32_output", "fuse_beta", "fuse_alpha", "fuse_activation",
-    "fuse_residual_connection", "fuse_relu_before_depthwise_conv", "Scale_in", "Scale_out", "Scale_x", "Scale_y",
-    "Scale_in_eltwise", "Scale_weights", "out_threshold", "inplace",
-))
+IGNORED = TRAINING_ONLY | {
+    "op_callstack", "is_test", "bit_length", "quantization_type", "activation_bits", "use_mkldnn", "use_quantizer", "inplace"}
 """Left over from training and other engines; no Paddle Lite kernel reads them."""
 
 SCALE = re.compile(r"(.+?)\d+_scale")

@@ -13,8 +13,9 @@ from typing import Any
 from edgeflow.core.errors import NbError
 
 _U16, _I32, _U32 = struct.Struct("<H"), struct.Struct("<i"), struct.Struct("<I")
-BUDGET_FACTOR = 2
-"""A well-formed buffer is visited once, shared strings aside; overlapping tables would multiply work."""
+BUDGET_FACTOR = 16
+"""A well-formed buffer is visited once, but for strings and attributes that ops share (a few times, as write.py makes it);
+tables that overlap without end would multiply work."""
 
 
 class Flat:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def to_bytes(model: Model) -> bytes:
 
 
 def _topology(model: Model) -> bytes:
-    builder = flatbuffers.Builder(1 << 16)
+    builder = _Topology()
     blocks = _offsets(builder, [_block(builder, block) for block in model.blocks])
     version = None
     if model.program_version is not None:
@@ -86,7 +86,7 @@ def _op_versions(builder: flatbuffers.Builder, pairs: Sequence[tuple[str, int]])
     return int(builder.EndObject())
 
 
-def _block(builder: flatbuffers.Builder, block: Block) -> int:
+def _block(builder: _Topology, block: Block) -> int:
     ops = _offsets(builder, [_op(builder, op) for op in block.operations])
     variables = _offsets(builder, [_variable(builder, var) for var in block.variables])
     builder.StartObject(5)
@@ -98,10 +98,10 @@ def _block(builder: flatbuffers.Builder, block: Block) -> int:
     return int(builder.EndObject())
 
 
-def _op(builder: flatbuffers.Builder, op: Op) -> int:
+def _op(builder: _Topology, op: Op) -> int:
     kind = _string(builder, op.type)
     inputs, outputs = _arguments(builder, op.inputs), _arguments(builder, op.outputs)
-    attributes = _offsets(builder, [_attribute(builder, *item) for item in op.attributes.items()])
+    attributes = _offsets(builder, [builder.attribute(*item) for item in op.attributes.items()])
     builder.StartObject(5)
     for slot, value in enumerate((kind, inputs, outputs, attributes)):
         builder.PrependUOffsetTRelativeSlot(slot, value, 0)
@@ -113,12 +113,38 @@ def _arguments(builder: flatbuffers.Builder, arguments: Any) -> int:
     items = []
     for parameter, names in arguments.items():
         key = _string(builder, parameter)
-        values = _offsets(builder, [_string(builder, name) for name in names])
+        # Each name anew, right behind its vector: for weights stored in int8 or fp16 the runtime reads one by taking the
+        # word behind the vector for the name's length. Source: Paddle-Lite v2.13-rc model_parser/flatbuffers/op_desc.h input_vars.
+        values = _offsets(builder, [_own_string(builder, name) for name in names])
         builder.StartObject(2)
         builder.PrependUOffsetTRelativeSlot(0, key, 0)
         builder.PrependUOffsetTRelativeSlot(1, values, 0)
         items.append(builder.EndObject())
     return _offsets(builder, items)
+
+
+class _Topology(flatbuffers.Builder):  # type: ignore[misc]
+    """A builder that writes equal strings, attributes and types once: flatbuffers may share what they point to.
+
+    opt writes each anew, which is most of a small file's topology: half of it is the same few attributes on every op.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1 << 16)
+        self._made: dict[str, int] = {}
+
+    def attribute(self, name: str, attribute: Attribute) -> int:
+        return self._once(repr((name, attribute)), lambda: _attribute(self, name, attribute))
+
+    def type_of(self, var: Variable) -> int:
+        kind = (var.type, var.selected_rows, var.tensor, var.tensor_array, var.reader, var.tuple_types)
+        return self._once(repr(kind), lambda: _type_of(self, var))
+
+    def _once(self, key: str, make: Callable[[], int]) -> int:
+        """The key is a repr: 0.0 and -0.0 are equal, and differ."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
 
 
 def _attribute(builder: flatbuffers.Builder, name: str, attribute: Attribute) -> int:
@@ -157,8 +183,17 @@ def _is_negative_zero(value: float) -> bool:
     return value == 0 and struct.pack("<d", value)[7] == 0x80
 
 
-def _variable(builder: flatbuffers.Builder, var: Variable) -> int:
-    name = _string(builder, var.name)
+def _variable(builder: _Topology, var: Variable) -> int:
+    name, kind = _string(builder, var.name), builder.type_of(var)
+    builder.StartObject(4)
+    builder.PrependUOffsetTRelativeSlot(0, name, 0)
+    builder.PrependUOffsetTRelativeSlot(1, kind, 0)
+    builder.PrependBoolSlot(2, var.persistable, False)
+    builder.PrependBoolSlot(3, var.need_check_feed, False)
+    return int(builder.EndObject())
+
+
+def _type_of(builder: flatbuffers.Builder, var: Variable) -> int:
     selected = _tensor(builder, var.selected_rows)
     lod = _lod_tensor(builder, var.tensor)
     array = _lod_tensor(builder, var.tensor_array)
@@ -178,12 +213,6 @@ def _variable(builder: flatbuffers.Builder, var: Variable) -> int:
     for slot, held in enumerate((selected, lod, array, reader, types), start=1):
         if held is not None:
             builder.PrependUOffsetTRelativeSlot(slot, held, 0)
-    kind = builder.EndObject()
-    builder.StartObject(4)
-    builder.PrependUOffsetTRelativeSlot(0, name, 0)
-    builder.PrependUOffsetTRelativeSlot(1, kind, 0)
-    builder.PrependBoolSlot(2, var.persistable, False)
-    builder.PrependBoolSlot(3, var.need_check_feed, False)
     return int(builder.EndObject())
 
 
@@ -236,8 +265,15 @@ def _combined(parameters: Sequence[Parameter]) -> bytes:
     return bytes(builder.Output())
 
 
+def _own_string(builder: flatbuffers.Builder, text: str) -> int:
+    """A string that is written here in any case; others may share it."""
+    if builder.sharedStrings:
+        builder.sharedStrings.pop(text.encode("utf-8", "surrogateescape"), None)
+    return _string(builder, text)
+
+
 def _string(builder: flatbuffers.Builder, text: str) -> int:
-    return int(builder.CreateString(text.encode("utf-8", "surrogateescape")))
+    return int(builder.CreateSharedString(text.encode("utf-8", "surrogateescape")))
 
 
 def _offsets(builder: flatbuffers.Builder, items: Sequence[int]) -> int:

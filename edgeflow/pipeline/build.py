@@ -28,7 +28,7 @@ FLOW = ("ingest", "compress", "convert", "verify")
 """The order of the stages; `deploy` comes after a build, on demand."""
 
 Say = Callable[[str, str, str], None]
-"""Told of progress: target, stage, and one of `start`, `done`, `kept`."""
+"""Told of progress: target, stage, and `start`, `done`, `kept`, or a line that says how far long work is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def build(
     root = loaded.folder / "build" if build_dir is None else Path(build_dir).resolve()
     settings = [(loaded.compress_settings(p), p.precision.weights) for p in profiles
                 if p.choose(loaded.compress_settings(p).precision) == "int8"]
-    flow = Flow(loaded, root, say or (lambda *_: None), quantisers=len(set(settings)))
+    flow = Flow(loaded, root, say or (lambda *_: None), quantisers=len({repr(item) for item in settings}))
     flow.keep_on_cpu = tuple(keep_on_cpu)
     with flow:
         if len(profiles) == 1:
@@ -152,7 +152,7 @@ class Flow:
         """Stage 1, shared by all targets."""
         settings = self.recipe.ingest_settings()
         listings = [sorted(p.name for p in (self.recipe.folder / source).iterdir())
-                    for source in (settings.calibration, settings.evaluation)
+                    for source in (settings.calibration, settings.evaluation, settings.training)
                     if source is not None and (self.recipe.folder / source).is_dir()]
         key = _key("ingest", str(self.recipe.folder), settings, listings, environment())
         with self._guard:
@@ -230,8 +230,23 @@ class Flow:
                    folder: Path) -> Artifact:
         from edgeflow.pipeline import workers as processes
 
-        log = folder.parent / f"{stage}.log"
-        return workers.run(processes.stage_in_worker, stage, source, target, settings, folder, log)
+        told = ""
+
+        def watch() -> None:
+            nonlocal told
+            try:
+                line = processes.progress_of(folder).read_text(encoding="utf-8")
+            except OSError:
+                return
+            if line != told and target is not None:
+                told = line
+                self.say(target.name, stage, line)
+
+        try:
+            return workers.run(processes.stage_in_worker, stage, source, target, settings, folder,
+                               folder.parent / f"{stage}.log", watch=watch)
+        finally:
+            processes.progress_of(folder).unlink(missing_ok=True)
 
     def _note(self, target: Target, stage: str, what: str) -> None:
         if what == "kept":

@@ -47,6 +47,7 @@ class DataTable:
 
     evaluation: str
     calibration: str | None = None
+    training: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class Recipe:
 
     def ingest_settings(self) -> IngestSettings:
         return IngestSettings(self.model.factory, self.model.program, self.model.params, self.specs,
-                              self.data.calibration, self.data.evaluation, self.model.seed)
+                              self.data.calibration, self.data.evaluation, self.model.seed, self.data.training)
 
     def compress_settings(self, target: Target) -> CompressSettings:
         """[compress] with what [targets.NAME.compress] overrides."""

@@ -1,7 +1,8 @@
-"""edgeflow sensitivity: what each layer of an int8 model costs, calibrated once.
+"""edgeflow sensitivity: what each layer of an int8 model costs, calibrated once, and what pruning each layer costs.
 
 The quantised program is made once. For each layer, all the others are put back in float, weights and all, and the outputs are
-compared with the float program's: no layer is calibrated again.
+compared with the float program's: no layer is calibrated again. For pruning, the weakest channels of one layer are put to zero,
+with all that follows from them.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from edgeflow.backends import prune
 from edgeflow.core.arrays import Array, load_npz
 from edgeflow.core.errors import RecipeError
 from edgeflow.core.files import sha256, write_atomic
-from edgeflow.core.targets import load_target
+from edgeflow.core.settings import CompressSettings
+from edgeflow.core.targets import Target, load_target
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
@@ -28,9 +31,13 @@ from edgeflow.graph.quantised import QuantisedLayer, keep_float, layers
 from edgeflow.pipeline.build import Flow
 from edgeflow.pipeline.cache import code_version, key_of
 from edgeflow.pipeline.recipe import load_recipe
+from edgeflow.stages.compress import own_channels, prunable
+
+T = TypeVar("T", "LayerCost", "PruneCost")
 
 SAMPLES = 256
 BATCH = 64
+RATIOS = (0.25, 0.5, 0.75)
 CHUNK = 8
 """Layers a worker measures before the results are written down: what a killed run loses at most."""
 
@@ -42,6 +49,17 @@ class LayerCost:
     name: str
     op_type: str
     output: str
+    error: float
+    sqnr_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class PruneCost:
+    """One convolution without a share of its channels; `error` as in LayerCost."""
+
+    name: str
+    ratio: float
+    channels: int
     error: float
     sqnr_db: float
 
@@ -66,33 +84,85 @@ def sensitivity(recipe: Path | str, target: str, *, samples: int = SAMPLES, buil
         raise RecipeError(f"target {profile.name!r} builds {profile.choose(settings.precision)}: no layer is quantised",
                           try_="--target arm64-int8")
     root = loaded.folder / "build" if build_dir is None else build_dir.resolve()
-    count = os.cpu_count() or 1
-    with Flow(loaded, root, say or (lambda *_: None), quantisers=count) as flow:
+    with Flow(loaded, root, say or (lambda *_: None), quantisers=os.cpu_count() or 1) as flow:
         flow.begin(profile)
-        ingested = flow.ingest(profile, "int8")
-        compressed = flow.compress(profile, settings, "int8", ingested)
-        reference = ingested.folder / "reference.npz"
-        key = key_of(sha256(compressed.folder / "model.pdiparams"), sha256(compressed.folder / "model.pdmodel"),
-                     sha256(reference), samples, code_version())
-        store = root / ".cache" / f"sensitivity-{key}.json"
-        done: dict[str, LayerCost] = _stored(store)
-        found = layers(Editor(programs.load(compressed.folder / "model.pdmodel")))
-        todo = [layer for layer in found if layer.name not in done]
-        chunks = [todo[k:k + CHUNK] for k in range(0, len(todo), CHUNK)]
-        if chunks:
-            workers = flow.workers_for("compress")
-            with ThreadPoolExecutor(max_workers=count) as pool:
-                for result in pool.map(lambda part: workers.run(measure, compressed.folder, reference, part, samples), chunks):
-                    done.update({item.name: item for item in result})
-                    write_atomic(store, json.dumps([asdict(item) for item in done.values()], indent=1).encode())
-    return sorted(done.values(), key=lambda item: (-item.error, item.name))
+        return layer_costs(flow, profile, settings, samples)
 
 
-def _stored(path: Path) -> dict[str, LayerCost]:
-    """Layers that an earlier, perhaps killed, run measured; a damaged file counts for nothing."""
+def layer_costs(flow: Flow, profile: Target, settings: CompressSettings, samples: int = SAMPLES) -> list[LayerCost]:
+    """The same within a flow; see sensitivity."""
+    ingested = flow.ingest(profile, "int8")
+    compressed = flow.compress(profile, settings, "int8", ingested)
+    found = layers(Editor(programs.load(compressed.folder / "model.pdmodel")))
+    reference = ingested.folder / "reference.npz"
+    costs = _measured(flow, LayerCost, measure, compressed.folder, reference, list(found), samples)
+    return sorted(costs, key=lambda item: (-item.error, item.name))
+
+
+def prune_sensitivity(recipe: Path | str, target: str, *, ratios: Sequence[float] = RATIOS, samples: int = SAMPLES,
+                      build_dir: Path | None = None, say: Say | None = None) -> list[PruneCost]:
+    """Measure what each convolution's outputs lose without shares of its channels, before any fine-tuning.
+
+    Raises:
+        RecipeError: a ratio is not between 0 and 1.
+        DataError, ModelError, CompressFailed: as a build.
+    """
+    if not ratios or not all(0 < ratio < 1 for ratio in ratios):
+        raise RecipeError(f"ratios: are {list(ratios)}, and should lie between 0 and 1", try_="--ratio 0.5")
+    loaded, profile = load_recipe(Path(recipe)), load_target(target)
+    root = loaded.folder / "build" if build_dir is None else build_dir.resolve()
+    with Flow(loaded, root, say or (lambda *_: None), quantisers=os.cpu_count() or 1) as flow:
+        flow.begin(profile)
+        return prune_costs(flow, profile, loaded.compress_settings(profile), ratios, samples)
+
+
+def prune_costs(flow: Flow, profile: Target, settings: CompressSettings, ratios: Sequence[float] = RATIOS,
+                samples: int = SAMPLES) -> list[PruneCost]:
+    """The same within a flow; see prune_sensitivity."""
+    ingested = flow.ingest(profile, "float32")
+    precision = profile_float(profile)
+    folder = flow.compress(profile, CompressSettings(precision=precision), precision, ingested).folder
+    names = [name for name in prunable(folder / "source") if name not in own_channels(folder / "source")]
+    found = flow.workers_for("compress").run(prune.cuts, folder / "source", names, tuple(ratios),
+                                             criterion=settings.prune_criterion)
+    reference = ingested.folder / "reference.npz"
+    costs = _measured(flow, PruneCost, measure_cuts, folder, reference, found, samples)
+    order = {name: k for k, name in enumerate(names)}
+    return sorted(costs, key=lambda item: (order[item.name], item.ratio))
+
+
+def profile_float(profile: Target) -> Literal["float32", "float16"]:
+    """The float precision that a target takes."""
+    return "float32" if "float32" in profile.precision.allowed else "float16"
+
+
+def _measured(flow: Flow, kind: type[T], function: Callable[..., list[T]], folder: Path, reference: Path, items: Sequence[Any],
+              samples: int) -> list[T]:
+    """Cut items among the workers, and write down what is measured as it comes in."""
+    key = key_of(kind.__name__, sha256(folder / "model.pdiparams"), sha256(folder / "model.pdmodel"), sha256(reference), samples,
+                 [repr(item) for item in items], code_version())
+    store = flow.root / ".cache" / f"sensitivity-{key}.json"
+    done = _stored(store, kind)
+    todo = [(k, item) for k, item in enumerate(items) if k not in done]
+    chunks = [todo[k:k + CHUNK] for k in range(0, len(todo), CHUNK)]
+    if chunks:
+        workers = flow.workers_for("compress")
+
+        def work(part: Sequence[tuple[int, Any]]) -> list[T]:
+            return workers.run(function, folder, reference, [item for _, item in part], samples)
+
+        with ThreadPoolExecutor(max_workers=flow.quantisers) as pool:
+            for part, result in zip(chunks, pool.map(work, chunks), strict=True):
+                done.update({k: item for (k, _), item in zip(part, result, strict=True)})
+                write_atomic(store, json.dumps({k: asdict(item) for k, item in done.items()}, indent=1).encode())
+    return [done[k] for k in range(len(items))]
+
+
+def _stored(path: Path, kind: type[T]) -> dict[int, T]:
+    """What an earlier, perhaps killed, run measured; a damaged file counts for nothing."""
     try:
-        return {item["name"]: LayerCost(**item) for item in json.loads(path.read_text(encoding="utf-8"))}
-    except (OSError, ValueError, TypeError, KeyError):
+        return {int(k): kind(**item) for k, item in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 
 
@@ -102,53 +172,87 @@ def measure(folder: Path, reference: Path, part: Sequence[QuantisedLayer], sampl
     Args:
         folder: of the compress stage: model.pdmodel quantised, source.pdmodel in float.
     """
-    from edgeflow.backends.paddle import Session
 
-    arrays = load_npz(reference)
     quantised = programs.load(folder / "model.pdmodel")
     weights = parameters.load(quantised, folder / "model.pdiparams")
     source = programs.load(folder / "source.pdmodel")
     floats = parameters.load(source, folder / "source.pdiparams")
-    outputs = programs.fetches(source)
-    feeds = [name for name, _, _ in programs.feeds(source)]
-    given = {name: arrays[f"input/{name}"][:samples] for name in feeds}
     everything = {layer.name for layer in layers(Editor(quantised))}
-    variants = []
+    tails, found = [], []
     for layer in part:
         copy = type(quantised).FromString(quantised.SerializeToString())
         editor = Editor(copy, dict(weights))
         keep_float(editor, floats, everything - {layer.name})
         editor.commit()
         assert editor.parameters is not None
-        variants.append((layer, _from_layer(copy), editor.parameters))
-    # Up to its own layer a variant computes what the float program does: those values are computed once for all of them.
-    needed = sorted({name for _, tail, _ in variants for name in tail.needs} - set(feeds))
-    errors = [0.0] * len(variants)
-    with Session() as session:
+        first = next(k for k, op in enumerate(copy.blocks[0].ops) if op.type.startswith("fake_quantize"))
+        tails.append((_tail(copy, first), editor.parameters))
+    for layer, error in zip(part, _errors(source, floats, tails, load_npz(reference), samples), strict=True):
+        found.append(LayerCost(layer.name, layer.op_type, layer.output, error, _sqnr_db(error)))
+    return found
+
+
+def measure_cuts(folder: Path, reference: Path, part: Sequence[prune.Cut], samples: int) -> list[PruneCost]:
+    """Costs of some cuts, inside a worker; `folder` holds source.pdmodel in float."""
+    source = programs.load(folder / "source.pdmodel")
+    floats = parameters.load(source, folder / "source.pdiparams")
+    tails = []
+    for cut in part:
+        changed = dict(floats)
+        for name, axis, index in cut.parts:
+            if name in floats and changed[name] is floats[name]:
+                changed[name] = floats[name].copy()
+            if name in changed:
+                np.moveaxis(changed[name], axis, 0)[index] = 0
+        copy = type(source).FromString(source.SerializeToString())
+        touched = {name for name, _, _ in cut.parts}
+        first = next(k for k, op in enumerate(copy.blocks[0].ops) if any(touched & set(var.arguments) for var in op.inputs))
+        tails.append((_tail(copy, first), changed))
+    errors = _errors(source, floats, tails, load_npz(reference), samples)
+    return [PruneCost(cut.name, cut.ratio, next(len(index) for name, _, index in cut.parts if name == cut.name), error,
+                      _sqnr_db(error)) for cut, error in zip(part, errors, strict=True)]
+
+
+def _errors(source: Any, floats: Mapping[str, Array], tails: Sequence[tuple[_Tail, Mapping[str, Array]]],
+            arrays: Mapping[str, Array], samples: int) -> list[float]:
+    """Errors of the outputs of each tail.
+
+    Up to its first changed op a variant computes what the float program does: those values are computed once for all of them.
+    """
+    from edgeflow.backends.paddle import Session
+
+    outputs = programs.fetches(source)
+    feeds = [name for name, _, _ in programs.feeds(source)]
+    given = {name: arrays[f"input/{name}"][:samples] for name in feeds}
+    needed = sorted({name for tail, _ in tails for name in tail.needs} - set(feeds))
+    errors = [0.0] * len(tails)
+    with Session(fast=True) as session:
         count = len(next(iter(given.values())))
         for start in range(0, count, BATCH):
             feed = {name: array[start:start + BATCH] for name, array in given.items()}
             known = {**feed, **session.run(source, floats, feed, [*dict.fromkeys([*outputs, *needed])])}
-            for k, (_, tail, own) in enumerate(variants):
+            for k, (tail, own) in enumerate(tails):
                 got = session.run(tail.program, own, {name: known[name] for name in tail.needs}, tail.outputs)
                 pairs = zip((got[name] for name in tail.outputs), (known[name] for name in outputs), strict=True)
                 errors[k] += len(next(iter(feed.values()))) / count * _error(pairs)
-    return [LayerCost(layer.name, layer.op_type, layer.output, error, -10 * math.log10(error) if error > 0 else math.inf)
-            for (layer, _, _), error in zip(variants, errors, strict=True)]
+    return errors
+
+
+def _sqnr_db(error: float) -> float:
+    return -10 * math.log10(error) if error > 0 else math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class _Tail:
-    """The end of a program, from the first op that works on quantised values: what it needs from before, and what it gives."""
+    """The end of a program, from the first op that differs: what it needs from before, and what it gives."""
 
     program: Any
     needs: tuple[str, ...]
     outputs: tuple[str, ...]
 
 
-def _from_layer(program: Any) -> _Tail:
+def _tail(program: Any, first: int) -> _Tail:
     block = program.blocks[0]
-    first = next(k for k, op in enumerate(block.ops) if op.type.startswith("fake_quantize"))
     weights = {var.name for var in block.vars if var.persistable}
     outputs = tuple(programs.fetches(program))
     ops = [op for op in block.ops[first:] if op.type not in ("feed", "fetch")]

@@ -8,7 +8,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, TimeoutError
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.files import storage
 
 T = TypeVar("T")
+WATCH_S = 0.5
 
 
 class Workers:
@@ -35,16 +36,23 @@ class Workers:
         """Begin importing before there is work."""
         self._pool.submit(_nothing)
 
-    def run(self, function: Callable[..., T], *arguments: Any) -> T:
+    def run(self, function: Callable[..., T], *arguments: Any, watch: Callable[[], None] | None = None, **named: Any) -> T:
         """Run one function in a worker and wait for it.
+
+        Args:
+            watch: called every half second while it runs.
 
         Raises:
             EdgeflowError: what the function raised, or that its process died.
         """
         from loky.process_executor import TerminatedWorkerError
 
-        future: Future[T] = self._pool.submit(function, *arguments)
+        future: Future[T] = self._pool.submit(function, *arguments, **named)
         try:
+            while watch is not None:
+                with contextlib.suppress(TimeoutError):
+                    return future.result(WATCH_S)
+                watch()
             return future.result()
         except TerminatedWorkerError as err:
             raise EdgeflowError(f"a worker process died while {function.__name__} ran: it crashed or ran out of memory",
@@ -61,13 +69,27 @@ class Workers:
 def stage_in_worker(
     stage: str, source: Artifact, target: Any, settings: Any, folder: Path, log: Path
 ) -> Artifact:
-    """Run a stage inside a worker; everything it prints, C++ included, goes to `log`."""
+    """Run a stage inside a worker; what it prints, C++ included, goes to `log`, what it says also to `progress_of(folder)`."""
     from edgeflow.core.artifact import Tools
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+        progress_of(folder).write_text(line, encoding="utf-8")
 
     with _output_to(log), storage(folder):
         function = getattr(importlib.import_module(f"edgeflow.stages.{stage}"), stage)
-        made: Artifact = function(source, target, settings, Tools(folder))
+        made: Artifact = function(source, target, settings, Tools(folder, say, key_of_folder(folder)))
         return made
+
+
+def progress_of(folder: Path) -> Path:
+    """Where a stage in a worker leaves its last word for those who wait."""
+    return folder / ".progress"
+
+
+def key_of_folder(folder: Path) -> str:
+    """The name that a folder of files.folder_atomic will have: the same in the next try."""
+    return folder.name.removeprefix(".").split(".")[0]
 
 
 def _nothing() -> None:

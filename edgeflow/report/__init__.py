@@ -1,1 +1,1 @@
-"""Text out of measured results: tables for the terminal, one HTML page."""
+"""Text out of measured results: tables for the terminal, one HTML page, JUnit XML, Markdown, SARIF."""

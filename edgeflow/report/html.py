@@ -1,75 +1,116 @@
-"""report.html: one file, no network, readable on a phone, light and dark."""
+"""report.html: one file, no network, readable on a phone, light and dark; what it shows is in docs/report.md."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from edgeflow.report import sections
+from edgeflow.report.judgement import absent, drop, reason, samples_of, verdict_of
+from edgeflow.report.layers import layer_table, partition_map
+from edgeflow.report.markup import badge, bullets, code, safe, section
+from edgeflow.report.values import count, figure, finite, items, part, plain, real, signed, texts
+
 STYLE = Path(__file__).with_name("style.css")
+SCRIPT = Path(__file__).with_name("script.js")
+KINDS = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "open", "NOT JUDGED": "open"}
 
 
 def page(report: Mapping[str, Any]) -> str:
-    """The whole page of one build's report.json."""
-    verdict = ("pass", "PASS") if report["passed"] else ("fail", "FAIL")
-    title = f"{report.get('name') or 'model'} on {report.get('target') or 'a target'}"
-    style = STYLE.read_text(encoding="utf-8")
-    parts = [
+    """The whole page of one report.json, of format 1 or 2; whatever it lacks is left out and named at the end."""
+    style, script = STYLE.read_text(encoding="utf-8"), SCRIPT.read_text(encoding="utf-8")
+    verdict = verdict_of(report)
+    title = f"{plain(report.get('name')) or 'model'} on {plain(report.get('target')) or 'a target'}"
+    parts = [found for found in _sections(report) if found[2]]
+    return "".join((
         "<!doctype html><html lang=en><head><meta charset=utf-8>",
-        '<meta name=viewport content="width=device-width,initial-scale=1">',
-        f"<title>{escape(title)}: {verdict[1]}</title><style>{style}</style></head><body>",
-        f"<p class=soft>edgeflow</p><h1>{escape(title)} <span class='verdict {verdict[0]}'>{verdict[1]}</span></h1>",
-        f"<p>{escape(_summary(report))}</p>", _broken(report), _metric(report), _outputs(report), _provenance(report),
-        "</body></html>\n",
+        f'<meta http-equiv=Content-Security-Policy content="{_policy(style, script)}">',
+        '<meta name=viewport content="width=device-width,initial-scale=1"><meta name=color-scheme content="light dark">',
+        '<link rel=icon href="data:,">',
+        f"<title>{escape(title)}: {verdict}</title><style>{style}</style></head><body>",
+        "<a class=skip href='#main'>Skip to the results</a>",
+        f"<header class={KINDS[verdict]}><p class=eyebrow>edgeflow verification</p><h1>{escape(title)}</h1>",
+        f"<p class=verdict>{badge(verdict, KINDS[verdict])} <span>{escape(reason(report))}</span></p>{_tiles(report)}</header>",
+        _contents(parts), "<main id=main>", *(section(*found) for found in parts), "</main>",
+        f"<script>{script}</script></body></html>\n",
+    ))
+
+
+def _policy(style: str, script: str) -> str:
+    """Nothing may be fetched, and nothing runs but the one script that is written here."""
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
+    return (f"default-src 'none'; img-src data:; style-src 'sha256-{digests[0]}'; script-src 'sha256-{digests[1]}'; "
+            "base-uri 'none'; form-action 'none'")
+
+
+def _sections(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Key, title and body of each part, in the order in which someone asks; bodies are empty where there is nothing to say."""
+    ops = layer_table(report) if items(report, "layers") else ""
+    missing = [*texts(report, "not_checked"), *absent(report)]
+    return [
+        ("limits", "Limits that do not hold", bullets(escape(text) for text in texts(report, "broken"))),
+        ("drift", "Where the drift comes from", sections.waterfall(report)),
+        ("statistics", "Is the loss real?", sections.decision(report)),
+        ("outputs", "Outputs against the reference", sections.outputs(report)),
+        ("layers", "Layer by layer", sections.first_drift(report) + sections.layer_plot(report) + ops),
+        ("partition", "Partition", partition_map(report)),
+        ("worst", "Worst inputs", sections.worst(report)),
+        ("findings", "Findings in the file", sections.findings(report)),
+        ("self-test", "Would a fault be noticed?", sections.self_test(report)),
+        ("contract", "Input contract", sections.contract(report)),
+        ("provenance", "Where the numbers come from", sections.provenance(report)),
+        ("not-checked", "Not checked", bullets(escape(text) for text in missing) or "<p>Nothing was left out.</p>"),
     ]
-    return "".join(parts)
 
 
-def _summary(report: Mapping[str, Any]) -> str:
-    size = (report.get("nb") or {}).get("bytes")
-    held = f", {size:,} bytes" if size else ""
-    return (f"{report.get('precision') or 'unknown precision'}, {report.get('compression') or 'none'}{held}. "
-            f"{report['samples']} samples compared.")
+def _contents(parts: list[tuple[str, str, str]]) -> str:
+    links = "".join(f"<li><a href='#{key}'>{key.replace('-', ' ')}</a>" for key, _, _ in parts)
+    return f"<nav aria-label=Sections><ul>{links}</ul></nav>"
 
 
-def _broken(report: Mapping[str, Any]) -> str:
-    if not report["broken"]:
-        return ""
-    return "<h2>Limits that do not hold</h2><ul>" + "".join(f"<li>{escape(t)}</li>" for t in report["broken"]) + "</ul>"
+def _tiles(report: Mapping[str, Any]) -> str:
+    """The few numbers that matter, each with what it is held against."""
+    tiles = [*_metric_tile(report), *_drift_tile(report)]
+    first = part(report, "first_drift")
+    if first:
+        known = first.get("reason") or "no reason found"
+        tiles.append(("drift starts at", code(first.get("name")), safe(f"op {first.get('op')}: {known}")))
+    size = real(part(report, "nb").get("bytes"))
+    if size is not None:
+        tiles.append(("size of the .nb", f"{size:,.0f} bytes", safe(report.get("precision") or "unknown precision")))
+    latency = part(report, "predicted_latency_ms")
+    if latency:
+        threads = count(int(finite(latency.get("threads")) or 1), "thread")
+        tiles.append(("predicted latency", f"{figure(latency.get('value'), 3)} ms",
+                      safe(f"± {figure(latency.get('error'), 3)}, {latency.get('chip')}, {threads}; not measured")))
+    if samples_of(report):
+        tiles.append(("compared", samples_of(report), safe(report.get("runner"))))
+    inside = "".join(f"<div><dt>{name}<dd><b>{value}</b><small>{note}</small></div>" for name, value, note in tiles)
+    return f"<dl class=tiles>{inside}</dl>"
 
 
-def _metric(report: Mapping[str, Any]) -> str:
+def _metric_tile(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     before, after = report.get("metric_reference"), report.get("metric_candidate")
-    if before is None or after is None:
-        return ""
-    rows = "".join(
-        f"<span>{label}</span><div><div class=bar style='width:{max(0.0, min(value, 1.0)) * 100:.2f}%'></div></div>"
-        f"<span>{value:.4f}</span>"
-        for label, value in (("reference", before), (".nb", after)))
-    return f"<h2>{escape(str(report['metric']))}</h2><div class=bars>{rows}</div>"
+    if real(before) is None and real(after) is None:
+        return []
+    decided = part(report, "decision")
+    budget = decided.get("budget", part(report, "limits").get("metric_drop_max"))
+    held = f", budget {figure(budget)}" if real(budget) is not None else ""
+    lost = drop(report)
+    return [(escape(plain(report.get("metric")) or "metric"), f"{sections.metric(before)} → {sections.metric(after)}",
+             f"change {signed(None if lost is None else -lost, 3)}{held}")]
 
 
-def _outputs(report: Mapping[str, Any]) -> str:
-    head = "<tr><th>output<th>max |diff|<th>mean |diff|<th>cosine<th>SQNR dB<th>top-1 agreement</tr>"
-    rows = "".join(
-        f"<tr><td><code>{escape(str(o['name']))}</code><td>{_number(o['max_abs'])}<td>{_number(o['mean_abs'])}"
-        f"<td>{_number(o['cosine'], 8)}<td>{_number(o['sqnr_db'], 4)}<td>{_number(o['top1_agreement'], 4)}</tr>"
-        for o in report["outputs"])
-    return f"<h2>Drift against the reference</h2><div class=scroll><table>{head}{rows}</table></div>"
-
-
-def _number(value: Any, digits: int = 3) -> str:
-    return "–" if value is None else escape(value) if isinstance(value, str) else f"{value:.{digits}g}"
-
-
-def _provenance(report: Mapping[str, Any]) -> str:
-    facts = [
-        ("reference computed on", report.get("reference_device")), ("candidate executed by", report["runner"]),
-        ("sha256 of the .nb", (report.get("nb") or {}).get("sha256")), ("opt", (report.get("nb") or {}).get("opt_version")),
-        ("manifest", report.get("manifest_sha256")),
-    ]
-    rows = "".join(f"<li>{escape(k)}: <code>{escape(str(v))}</code></li>" for k, v in facts if v)
-    missing = "".join(f"<li>{escape(text)}</li>" for text in report["not_checked"])
-    return (f"<h2>Where the numbers come from</h2><ul>{rows}</ul>"
-            f"<h2>Not checked</h2><ul>{missing or '<li>nothing left out</li>'}</ul>")
+def _drift_tile(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    known = [(real(o.get("sqnr_db")), o) for o in items(report, "outputs") if real(o.get("sqnr_db")) is not None]
+    if not known:
+        return []
+    worst = min(known, key=lambda pair: -float("inf") if pair[0] != pair[0] else pair[0] or 0.0)[1]
+    limit = part(report, "limits").get("sqnr_db_min")
+    note = f"limit ≥ {figure(limit)} dB" if real(limit) is not None else "no limit set"
+    shown = f"{figure(worst.get('sqnr_db'))} dB" if worst.get("sqnr_db") != "inf" else "no error (inf dB)"
+    return [("SQNR" if len(known) == 1 else "lowest SQNR", shown, f"{code(worst.get('name'))} {note}")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgeflow.report.tables import number, table
+from edgeflow.report.tables import number, residency, table
 
 
 def latency(report: Mapping[str, Any]) -> str:
@@ -22,8 +22,7 @@ def latency(report: Mapping[str, Any]) -> str:
         if found["refused"]:
             lines.append("try: more --repeats, --cool-down-ms, or a fixed clock (governor performance) and a cooler device")
         lines.append(found["conclusion"])
-    if residency := report.get("residency"):
-        share = "unknown" if residency["share"] is None else f"{100 * residency['share']:.1f} % of {residency['of']}"
-        lines.append(f"on the NPU: {share} ({'; '.join(residency['evidence'])})")
+    if where := report.get("residency"):
+        lines.append(residency(where))
     lines += [str(note) for note in report["notes"]]
     return "\n".join(lines)

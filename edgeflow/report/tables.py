@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgeflow.report.judgement import samples_of, verdict_of, worst_layers
+from edgeflow.report.values import SENTENCE_LENGTH_MAX, finite, items, part, plain, real, texts
+
+LAYERS_SHOWN = 5
+
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns padded to their widest cell; the first left-aligned, the others right."""
@@ -28,29 +33,69 @@ def size(count: float) -> str:
 
 
 def number(value: Any, digits: int = 4) -> str:
-    """A measured number, or a dash where there is none."""
-    return "-" if value is None else value if isinstance(value, str) else f"{value:.{digits}g}"
+    """A measured number, or a dash where there is none; infinity and NaN may come as strings."""
+    if value is None or isinstance(value, (int, str)):
+        value = real(value)
+    return "-" if value is None else f"{value:.{digits}g}"
 
 
 def verdict(report: Mapping[str, Any]) -> str:
-    """One verification: drift of every output, the metric, what was not checked, and the judgement."""
+    """One verification: drift of every output, the metric, where drift comes from, what was not checked, the judgement."""
     lines = [table(
         ("output", "max |diff|", "mean |diff|", "cosine", "SQNR dB", "top-1 agreement"),
-        [(str(o["name"]), number(o["max_abs"]), number(o["mean_abs"]), number(o["cosine"], 7), number(o["sqnr_db"]),
-          number(o["top1_agreement"])) for o in report["outputs"]])]
-    if report.get("metric_candidate") is not None:
-        lines.append(f"{report['metric']}: {report['metric_reference']:.4f} -> {report['metric_candidate']:.4f}")
-    lines.append(f"{report['samples']} samples; reference: {report.get('reference_device') or 'the file given'}; "
-                 f"candidate: {report['runner']}")
-    if residency := report.get("residency"):
-        share = "unknown" if residency["share"] is None else f"{100 * residency['share']:.1f} % of {residency['of']}"
-        lines.append(f"on the NPU: {share} ({'; '.join(residency['evidence'])})")
-    lines += [f"library: {text}" for text in report.get("library_notes", ())]
-    lines += [f"not checked: {text}" for text in report["not_checked"]]
-    lines += [f"broken: {text}" for text in report["broken"]]
-    limited = any(limit is not None for limit in report["limits"].values())
-    lines.append(("PASS" if limited else "NOT JUDGED: no limits") if report["passed"] else "FAIL")
-    return "\n".join(lines)
+        [(plain(o.get("name")), number(o.get("max_abs")), number(o.get("mean_abs")), number(o.get("cosine"), 7),
+          number(o.get("sqnr_db")), number(o.get("top1_agreement"))) for o in items(report, "outputs")])]
+    if finite(report.get("metric_candidate")) is not None and finite(report.get("metric_reference")) is not None:
+        before, after = report["metric_reference"], report["metric_candidate"]
+        lines.append(f"{plain(report.get('metric'))}: {before:.4f} -> {after:.4f}")
+    decided = part(report, "decision").get("sentence")
+    lines += [plain(decided, SENTENCE_LENGTH_MAX)] if decided else []
+    lines += [_waterfall(report), _layers(report), _first_drift(report)]
+    source = plain(report.get("reference_device")) or "the file given"
+    lines.append(f"{samples_of(report) or 'samples unknown'}; reference: {source}; candidate: {plain(report.get('runner'))}")
+    if where := part(report, "residency"):
+        lines.append(residency(where))
+    lines += [f"library: {text}" for text in texts(report, "library_notes")]
+    lines += [f"not checked: {text}" for text in texts(report, "not_checked")]
+    lines += [f"broken: {text}" for text in texts(report, "broken")]
+    said = verdict_of(report)
+    limited = any(limit is not None for limit in part(report, "limits").values())
+    lines.append("NOT JUDGED: no limits" if said == "NOT JUDGED" and not limited else said)
+    return "\n".join(line for line in lines if line)
+
+
+def residency(found: Mapping[str, Any]) -> str:
+    """How much ran on the NPU, with its grounds."""
+    return f"on the NPU: {plain(found.get('verdict')) or 'unknown'} ({'; '.join(texts(found, 'evidence'))})"
+
+
+def _waterfall(report: Mapping[str, Any]) -> str:
+    """Every hop with what it adds; a missing one with its reason."""
+    rows, missing = [], []
+    for hop in items(report, "waterfall"):
+        if hop.get("available"):
+            share = "-" if finite(hop.get("share")) is None else f"{hop['share'] * 100:.3g} %"
+            rows.append((plain(hop.get("hop")), number(hop.get("sqnr_db")), number(hop.get("metric_loss"), 3), share))
+        else:
+            missing.append(f"{plain(hop.get('hop'))}: missing, {plain(hop.get('why_missing')) or 'no reason given'}")
+    return "\n".join([*([table(("hop", "SQNR dB", "metric loss", "share"), rows)] if rows else []), *missing])
+
+
+def _layers(report: Mapping[str, Any]) -> str:
+    """The layers that drift most."""
+    rows = [(f"op {plain(layer.get('op'), 12)} {plain(layer.get('name'), 60)}", number(part(layer, "entire").get("sqnr_db")),
+             number(part(layer, "single").get("sqnr_db")), plain(layer.get("reason")) or "-")
+            for layer in worst_layers(report, LAYERS_SHOWN)]
+    return table(("worst layers", "entire dB", "single dB", "reason"), rows) if rows else ""
+
+
+def _first_drift(report: Mapping[str, Any]) -> str:
+    found = part(report, "first_drift")
+    if not found:
+        return ""
+    why = ": ".join(text for text in (plain(found.get("reason")), plain(found.get("why"), SENTENCE_LENGTH_MAX)) if text)
+    said = f"drift starts at op {plain(found.get('op'), 12)} {plain(found.get('name'))}{', ' if why else ''}{why}"
+    return said + (f"\n  try: {plain(found['fix'], SENTENCE_LENGTH_MAX)}" if found.get("fix") else "")
 
 
 def builds(results: Sequence[Any]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -44,18 +45,19 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
     work = tools.folder / "steps"
     work.mkdir()
     methods: list[str] = []
-    needs = ["int8"] if precision == "int8" else []
-    needs += ["fine-tuning"] if settings.fine_tune.epochs and not settings.is_plain else []
-    samples = _calibration(source, needs)
+    calibration = _calibration(source, "int8") if precision == "int8" else None
+    trains = settings.qat or settings.sparsity > 0 or (settings.fine_tune.epochs and not settings.is_plain)
+    training = _training(source, "sparsity" if settings.sparsity else "fine-tuning") if trains else None
     floats = _pruned(prefix, work, settings, facts, methods)
-    floats = _tuned(floats, prefix, work, settings, samples, facts, methods, tools)
+    floats = _tuned(floats, prefix, work, settings, training, facts, methods, tools)
     if precision != "int8":
         for suffix in SUFFIXES:
             _link(floats.with_suffix(suffix), out.with_suffix(suffix))
         if settings.weight_only:
             methods.append(f"weights stored in {settings.weight_only}")
     else:
-        _quantised(floats, prefix, out, target, settings, samples, facts, methods, tools)
+        assert calibration is not None
+        _quantised(floats, prefix, out, target, settings, calibration, training, facts, methods, tools)
     shutil.rmtree(work)
     return Artifact(tools.folder, {**facts, "method": ", ".join(methods) or "none"})
 
@@ -67,35 +69,48 @@ def check_settings(settings: CompressSettings, target: Target, precision: str) -
         RecipeError: they exclude each other, or ask for what the target's kernels do not have.
     """
     arm = target.lite.valid_targets == "arm"
-    for key in ("prune", "sparsity"):
-        if not 0 <= getattr(settings, key) < 1:
-            raise RecipeError(f"[compress] {key}: is {getattr(settings, key)}, and should be at least 0 and below 1")
+    shares = {"prune": settings.prune, "sparsity": settings.sparsity,
+              **{f"prune_layers {name!r}": share for name, share in settings.prune_layers.items()}}
+    for key, share in shares.items():
+        if not 0 <= share < 1:
+            raise RecipeError(f"[compress] {key}: is {share}, and should be at least 0 and below 1")
     if settings.sparsity and not arm:
         raise RecipeError(f"[compress] sparsity: {target.name} has no sparse kernels, only ARM CPUs do", try_="--target arm64")
     if settings.weight_only and (precision != "float32" or not arm):
         raise RecipeError(f"[compress] weight_only: is for float32 on ARM, and this is {precision} for {target.name}",
                           try_="leave it out: int8 stores its weights in int8 already")
+    if settings.fine_tune.processes < 1 or settings.fine_tune.workers < 0:
+        raise RecipeError("[compress.fine_tune] processes, workers: should be at least 1 and 0")
+    if settings.fine_tune.processes > 1 and settings.fine_tune.batch < settings.fine_tune.processes:
+        raise RecipeError(f"[compress.fine_tune] batch: {settings.fine_tune.batch} samples cannot be shared by "
+                          f"{settings.fine_tune.processes} processes")
+    if settings.qat and settings.rounding == "reconstruction":
+        raise RecipeError("[compress] rounding: reconstruction is for quantisation after training; qat rounds as it trains")
     if settings.qat and not settings.fine_tune.epochs:
         raise RecipeError("[compress] qat: needs epochs to train for", try_="[compress.fine_tune] epochs = 5")
 
 
 def _pruned(prefix: Path, work: Path, settings: CompressSettings, facts: dict[str, Any], methods: list[str]) -> Path:
-    if not settings.prune:
+    if not settings.prune and not settings.prune_layers:
         return prefix
-    from edgeflow.backends import train
+    from edgeflow.backends.prune import prune
 
-    names = _prunable(prefix)
-    for name in settings.prune_skip:
-        if name not in names:
-            raise RecipeError(f"[compress] prune_skip: {name!r} has no channels to lose; {near(name, names, 'weights')}")
-    skip = {*settings.prune_skip, *(_last(prefix) & set(names))}
-    facts["pruned"] = train.prune(prefix, work / "pruned", dict.fromkeys(names, settings.prune), skip=skip,
-                                  criterion=settings.prune_criterion)
-    methods.append(f"{settings.prune:.0%} of channels pruned by {settings.prune_criterion}")
+    names = prunable(prefix)
+    for key, given in (("prune_skip", settings.prune_skip), ("prune_layers", settings.prune_layers)):
+        for name in given:
+            if name not in names:
+                raise RecipeError(f"[compress] {key}: {name!r} has no channels to lose; {near(name, names, 'weights')}")
+    wanted = {**dict.fromkeys(names, settings.prune), **settings.prune_layers}
+    last = own_channels(prefix) & set(names)
+    facts["pruned"] = prune(prefix, work / "pruned", {name: share for name, share in wanted.items() if share > 0},
+                            skip={*settings.prune_skip, *last}, criterion=settings.prune_criterion)
+    share = f"{settings.prune:.0%} of channels" if not settings.prune_layers else (
+        f"channels of {sum(share > 0 for share in settings.prune_layers.values())} layers")
+    methods.append(f"{share} pruned by {settings.prune_criterion}")
     return work / "pruned"
 
 
-def _prunable(prefix: Path) -> dict[str, int]:
+def prunable(prefix: Path) -> dict[str, int]:
     """Weights of convolutions whose channels may go, with how many they have: not depthwise, and not the output itself."""
     program = programs.load(prefix.with_suffix(".pdmodel"))
     block = program.blocks[0]
@@ -108,7 +123,7 @@ def _prunable(prefix: Path) -> dict[str, int]:
     return found
 
 
-def _last(prefix: Path) -> set[str]:
+def own_channels(prefix: Path) -> set[str]:
     """Weights of convolutions whose result is an output: their channels are the model's own."""
     from edgeflow.graph.edit import Editor, output
 
@@ -126,18 +141,15 @@ def _last(prefix: Path) -> set[str]:
     return found
 
 
-def _tuned(floats: Path, teacher: Path, work: Path, settings: CompressSettings, samples: Any, facts: dict[str, Any],
+def _tuned(floats: Path, teacher: Path, work: Path, settings: CompressSettings, training: Path | None, facts: dict[str, Any],
            methods: list[str], tools: Tools) -> Path:
     """Fine-tune in float where something was taken away; a sparse program without epochs keeps its largest weights."""
-    changed = settings.prune > 0 or settings.sparsity > 0
-    if not changed or (not settings.sparsity and not settings.fine_tune.epochs):
+    if settings.is_plain or training is None or (not settings.sparsity and not settings.fine_tune.epochs):
         return floats
-    if samples is None:
-        samples = _no_calibration("sparsity")
-    from edgeflow.backends import train
+    from edgeflow.backends.train import Job, fine_tune
 
-    tuned = train.fine_tune(floats, teacher, work / "tuned", samples, settings.fine_tune, seed=0, sparsity=settings.sparsity,
-                            checkpoint=tools.folder.parent / f"{tools.folder.name.strip('.')}.float.npz", say=print)
+    tuned = fine_tune(Job(floats, teacher, work / "tuned", training, _checkpoint(tools, "float"), settings.fine_tune,
+                          sparsity=settings.sparsity), tools.say)
     facts["fine_tuned"] = asdict(tuned)
     if settings.sparsity:
         methods.append(f"{settings.sparsity:.0%} zeros in 1x1 convolutions")
@@ -146,27 +158,34 @@ def _tuned(floats: Path, teacher: Path, work: Path, settings: CompressSettings, 
     return work / "tuned"
 
 
-def _quantised(floats: Path, teacher: Path, out: Path, target: Target, settings: CompressSettings, samples: Any,
-               facts: dict[str, Any], methods: list[str], tools: Tools) -> None:
+def _checkpoint(tools: Tools, what: str) -> Path:
+    """Beside the folder, which vanishes when a stage is killed; named after what makes the result."""
+    return tools.folder.parent / f"{tools.key or tools.folder.name.strip('.')}.{what}.npz"
+
+
+def _quantised(floats: Path, teacher: Path, out: Path, target: Target, settings: CompressSettings, samples: Mapping[str, Any],
+               training: Path | None, facts: dict[str, Any], methods: list[str], tools: Tools) -> None:
     weights = settings.weights or target.precision.weights
     count = len(next(iter(samples.values())))
     fixed = next((dims[0] for _, dims, _ in programs.feeds(programs.load(floats.with_suffix(".pdmodel"))) if dims), -1)
     if fixed > count:
         raise DataError(f"{count} calibration samples do not fill the model's fixed batch of {fixed}")
-    if settings.qat:
-        from edgeflow.backends import slim, train
+    from edgeflow.backends import slim
 
-        tuned = train.fine_tune(floats, teacher, out, samples, settings.fine_tune, seed=0, say=print,
-                                quantise=slim.qat_settings(WEIGHT_TYPE[weights]),
-                                checkpoint=tools.folder.parent / f"{tools.folder.name.strip('.')}.int8.npz")
+    if settings.qat:
+        from edgeflow.backends.train import Job, fine_tune
+
+        assert training is not None
+        tuned = fine_tune(Job(floats, teacher, out, training, _checkpoint(tools, "int8"), settings.fine_tune,
+                              quantise=slim.qat_settings(WEIGHT_TYPE[weights])), tools.say)
         facts["qat"] = asdict(tuned)
         methods.append(f"quantisation-aware training, {tuned.epochs} epochs, weights {weights}")
     else:
-        from edgeflow.backends import slim
-
         slim.quantise(floats, out, samples, algo=settings.algo, per_channel=weights == "per_channel",
-                      bias_correction=settings.bias_correction, batch=fixed if fixed > 0 else min(32, count))
-        methods.append(f"post-training quantisation, {settings.algo}, weights {weights}")
+                      bias_correction=settings.bias_correction, batch=fixed if fixed > 0 else min(32, count),
+                      reconstruct=settings.rounding == "reconstruction")
+        extra = ", reconstructed" if settings.rounding == "reconstruction" else ""
+        methods.append(f"post-training quantisation, {settings.algo}, weights {weights}{extra}")
     if not out.with_suffix(".pdiparams").exists():
         raise CompressFailed("PaddleSlim wrote no parameters")
     facts["calibration_samples"] = count
@@ -207,20 +226,23 @@ def _settled(floats: Path, out: Path, keep: tuple[str, ...], *, power_of_two: bo
     return made
 
 
-def _calibration(source: Artifact, needs: list[str]) -> Any:
-    if not needs:
-        return None
-    path = source.folder / "calibration.npz"
-    if not path.exists():
-        _no_calibration(needs[0])
+def _calibration(source: Artifact, what: str) -> Any:
     from edgeflow.core.arrays import load_npz
 
-    return load_npz(path)
+    return load_npz(_data(source, ("calibration.npz",), what))
 
 
-def _no_calibration(what: str) -> Any:
-    raise DataError(f"{what} needs calibration data, and the recipe names none",
-                    try_='calibration = "data.py:calibration" under [data]')
+def _training(source: Artifact, what: str) -> Path:
+    """What is trained on: the recipe's training inputs, or else those it calibrates with."""
+    return _data(source, ("training.npz", "calibration.npz"), what)
+
+
+def _data(source: Artifact, names: tuple[str, ...], what: str) -> Path:
+    found = next((source.folder / name for name in names if (source.folder / name).exists()), None)
+    if found is None:
+        raise DataError(f"{what} needs calibration data, and the recipe names none",
+                        try_='calibration = "data.py:calibration" under [data]')
+    return found
 
 
 def _specialised(prefix: Path, out: Path, target: Target) -> dict[str, int]:

@@ -48,7 +48,7 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
     opt.convert(work / "model", work / "raw.nb", valid_targets=target.lite.valid_targets, fp16=target.lite.fp16, log=log,
                 off_npu=kept, keep_float=settings.keep_float,
                 weight_only=source.facts.get("weight_only"), sparsity=0.9 * float(source.facts.get("sparsity", 0.0)))
-    model = nb.canonical(nb.read(work / "raw.nb"))
+    model = nb.trimmed(nb.canonical(nb.read(work / "raw.nb")))
     wrong = [finding for finding in lint(model, target) if finding.code in WRONG]
     if wrong:
         raise OptFailed(f"opt: wrote a file that computes something else: {wrong[0].op} {wrong[0].why}", try_=wrong[0].fix)

@@ -36,7 +36,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
         target: not used: all targets share what comes out.
 
     Returns:
-        model.pdmodel, model.pdiparams, reference.npz (input/<name>, output/<k>, label) and calibration.npz.
+        model.pdmodel, model.pdiparams, reference.npz (input/<name>, output/<k>, label), calibration.npz and training.npz.
 
     Raises:
         ModelError: the model cannot be read, exported or run.
@@ -46,9 +46,9 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     with files_read(source.folder) as trace:
         declared = _model(source.folder, settings, prefix)
         evaluation = load_samples(settings.evaluation, source.folder, settings.inputs, "evaluation")
-        calibration = None
-        if settings.calibration is not None:
-            calibration = load_samples(settings.calibration, source.folder, settings.inputs, "calibration")
+        calibration, training = (
+            None if what is None else load_samples(what, source.folder, settings.inputs, kind)
+            for what, kind in ((settings.calibration, "calibration"), (settings.training, "training")))
     program = programs.load(prefix.with_suffix(".pdmodel"))
     programs.forget_callstacks(program)
     programs.save(program, prefix.with_suffix(".pdmodel"))
@@ -72,11 +72,14 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     save_npz(tools.folder / "reference.npz", arrays)
     if calibration is not None:
         save_npz(tools.folder / "calibration.npz", {k: v for k, v in calibration.items() if k != LABEL})
+    if training is not None:
+        save_npz(tools.folder / "training.npz", {k: v for k, v in training.items() if k != LABEL})
     return Artifact(tools.folder, {
         "device": device, "outputs": names, "samples": len(next(iter(evaluation.values()))),
         "calibration_samples": 0 if calibration is None else len(next(iter(calibration.values()))),
         "model_sha256": sha256(raw), "weights_sha256": weights_hash,
         "evaluation_sha256": _hash(evaluation), "calibration_sha256": None if calibration is None else _hash(calibration),
+        "training_sha256": None if training is None else _hash(training),
         "repairs": repairs, "rewrites": rewrites, "read": sorted(trace.read | declared), "touched": sorted(trace.touched),
     })
 

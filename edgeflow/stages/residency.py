@@ -52,13 +52,17 @@ class Residency:
     of: Literal["time", "ops", ""]
     evidence: tuple[str, ...]
 
+    @property
+    def verdict(self) -> str:
+        """The finding in a few words."""
+        return "unknown" if self.share is None else f"{100 * self.share:.1f} % of {self.of}"
+
     def __str__(self) -> str:
-        known = "unknown" if self.share is None else f"{100 * self.share:.1f} % of {self.of}"
-        return f"on the NPU: {known} ({'; '.join(self.evidence)})"
+        return f"on the NPU: {self.verdict} ({'; '.join(self.evidence)})"
 
     def as_table(self) -> dict[str, Any]:
         """The finding as JSON values."""
-        return asdict(self)
+        return {**asdict(self), "verdict": self.verdict}
 
 
 def partition(model: Model) -> tuple[int, int, int]:

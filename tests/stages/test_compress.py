@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,13 @@ import pytest
 
 import edgeflow
 from edgeflow import nb
+from edgeflow.backends.prune import prune
+from edgeflow.backends.train import Job, fine_tune
+from edgeflow.core.arrays import save_npz
 from edgeflow.core.errors import CompressFailed, DataError, RecipeError
+from edgeflow.core.settings import FineTuneSettings
+from edgeflow.graph import program as programs
+from tests.graph.programs import rewritten
 
 pytestmark = pytest.mark.build
 
@@ -121,38 +128,56 @@ def test_what_a_target_has_no_kernels_for(project: Path) -> None:
         build(project, "kirin", "[TARGET]\nprune = 0.5\n[TARGET.fine_tune]\nepochs = 1")
 
 
-def test_training_goes_on_after_a_kill_and_stops_at_nan(digits: Path, tmp_path: Path) -> None:
-    from edgeflow.backends import train
-    from edgeflow.core.settings import FineTuneSettings
-    from edgeflow.graph import program as programs
-    from tests.graph.programs import rewritten
-
+@pytest.fixture
+def pruned(digits: Path, tmp_path: Path) -> Job:
+    """A fine-tuning of the example with half of one layer's channels gone."""
     raw, prefix = digits / "export" / "digits", tmp_path / "float"
     rewritten(programs.load(raw.with_suffix(".pdmodel")), raw, prefix)
-    train.prune(prefix, tmp_path / "pruned", {"conv2d_3.w_0": 0.5}, criterion="l1")
-    samples = {"image": np.random.default_rng(0).uniform(0, 1, (64, 1, 8, 8)).astype(np.float32)}
-    checkpoint, said = tmp_path / "c.npz", []
+    prune(prefix, tmp_path / "pruned", {"conv2d_3.w_0": 0.5}, criterion="l1")
+    samples = np.random.default_rng(0).uniform(0, 1, (64, 1, 8, 8)).astype(np.float32)
+    save_npz(tmp_path / "samples.npz", {"image": samples})
+    return Job(tmp_path / "pruned", prefix, tmp_path / "out", tmp_path / "samples.npz", tmp_path / "c.npz",
+               FineTuneSettings(epochs=5, batch=16))
 
-    class Killed(Exception):
-        pass
+
+def test_training_goes_on_after_a_kill_and_stops_at_nan(pruned: Job, tmp_path: Path) -> None:
+    said: list[str] = []
 
     def kill(line: str) -> None:
         said.append(line)
         if line.startswith("epoch 3"):
             raise KeyboardInterrupt
 
-    settings = FineTuneSettings(epochs=5, batch=16)
     with pytest.raises(KeyboardInterrupt):
-        train.fine_tune(tmp_path / "pruned", prefix, tmp_path / "out", samples, settings, seed=0, checkpoint=checkpoint, say=kill)
-    assert checkpoint.exists() and "s left" in said[0]
-    tuned = train.fine_tune(tmp_path / "pruned", prefix, tmp_path / "out", samples, settings, seed=0, checkpoint=checkpoint)
-    assert tuned.resumed_at == 3 and tuned.loss_after < tuned.loss_before and not checkpoint.exists()
+        fine_tune(pruned, kill)
+    assert pruned.checkpoint.exists() and "s left" in said[0]
+    tuned = fine_tune(pruned)
+    assert tuned.resumed_at == 3 and tuned.loss_after < tuned.loss_before and not pruned.checkpoint.exists()
+    save_npz(tmp_path / "huge.npz", {"image": np.full((64, 1, 8, 8), 1e30, np.float32)})
+    wild = replace(pruned, samples=tmp_path / "huge.npz", settings=FineTuneSettings(epochs=3, batch=16, learning_rate=1e30))
     with pytest.raises(CompressFailed, match="the loss is"):
-        train.fine_tune(tmp_path / "pruned", prefix, tmp_path / "out", {"image": samples["image"] * np.float32(1e30)},
-                        FineTuneSettings(epochs=3, batch=16, learning_rate=1e30), seed=0, checkpoint=checkpoint)
+        fine_tune(wild)
+    save_npz(tmp_path / "few.npz", {"image": np.zeros((4, 1, 8, 8), np.float32)})
     with pytest.raises(CompressFailed, match="too few"):
-        train.fine_tune(tmp_path / "pruned", prefix, tmp_path / "out", {"image": samples["image"][:4]}, settings, seed=0,
-                        checkpoint=tmp_path / "d.npz")
+        fine_tune(replace(pruned, samples=tmp_path / "few.npz", checkpoint=tmp_path / "d.npz"))
+
+
+def test_two_processes_train_as_one(pruned: Job, tmp_path: Path) -> None:
+    """Over gloo on the CPU, through paddle.distributed.launch; batches prepared by worker processes give the same too."""
+    alone = fine_tune(pruned)
+    said: list[str] = []
+    settings = replace(pruned.settings, processes=2)
+    both = fine_tune(replace(pruned, out=tmp_path / "both", settings=settings), said.append)
+    assert len(said) == 5 and "s left" in said[0]
+    assert both.epochs == alone.epochs and both.loss_before == alone.loss_before
+    assert both.loss_after == pytest.approx(alone.loss_after, rel=0.15), "statistics of batch norms see half a batch each"
+    assert (tmp_path / "both.pdiparams").stat().st_size == (tmp_path / "out.pdiparams").stat().st_size
+    prepared = fine_tune(replace(pruned, out=tmp_path / "prepared", settings=replace(pruned.settings, workers=1)))
+    assert prepared == alone
+    assert (tmp_path / "prepared.pdiparams").read_bytes() == (tmp_path / "out.pdiparams").read_bytes()
+    save_npz(tmp_path / "few.npz", {"image": np.zeros((4, 1, 8, 8), np.float32)})
+    with pytest.raises(CompressFailed, match="too few"):
+        fine_tune(replace(pruned, samples=tmp_path / "few.npz", settings=settings))
 
 
 def test_sensitivity_finds_the_layer_that_matters(project: Path) -> None:

@@ -1,0 +1,146 @@
+"""PaddleSlim's structured pruning: whole channels of convolutions, with the shapes of everything after them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeflow.backends import paddle as paddle_backend
+from edgeflow.backends.need import need
+from edgeflow.backends.static import quiet, static_mode
+from edgeflow.core.arrays import Array
+from edgeflow.core.errors import CompressFailed
+
+CRITERIA = {"l1": "l1_norm", "fpgm": "geometry_median"}
+PREFIX = "pr_"
+"""Of the variables that pruning adds: counters that start anew would collide with those in the file."""
+
+
+def prune(prefix: Path, out: Path, ratios: Mapping[str, float], *, criterion: str, skip: Collection[str] = ()) -> dict[str, Any]:
+    """Take whole channels out of convolutions; the shapes of everything after them follow.
+
+    Args:
+        ratios: share of the output channels to take, by the name of the weight.
+        criterion: `l1`, `l2` or `fpgm`.
+        skip: weights that keep their channels, and with them every layer that residual sums couple to them.
+
+    Returns:
+        `macs_before` and `macs_after` as PaddleSlim counts them.
+
+    Raises:
+        CompressFailed: a ratio would empty a layer, or PaddleSlim's bookkeeping of the shapes does not add up.
+    """
+    paddle = paddle_backend.paddle()
+    slim, analysis = need("paddleslim.prune", "build"), need("paddleslim.analysis", "build")
+    recover = need("paddleslim.common.recover_program", "build")
+    logging.getLogger("paddleslim").setLevel(logging.ERROR)
+    names_apart = paddle.utils.unique_name.guard(PREFIX)
+    with static_mode(paddle) as (executor, place, scope), paddle.static.scope_guard(scope), names_apart:
+        program, feeds, fetches = paddle.static.load_inference_model(str(prefix), executor)
+        names = [var.name for var in fetches]
+        recover._remove_fetch_node(program)
+        for name, ratio in ratios.items():
+            channels = np.asarray(scope.find_var(name).get_tensor()).shape[0]
+            if not 0 <= ratio < 1 or channels - round(channels * ratio) < 1:
+                raise CompressFailed(f"pruning {ratio:.0%} of {name!r} would leave none of its {channels} channels",
+                                     try_="a smaller ratio under [compress]")
+        ratios = _uncoupled(program, ratios, skip)
+        before = analysis.flops(program)
+        chosen: Any = CRITERIA.get(criterion, _l2)
+        with quiet():
+            pruned, _, _ = _pruner(slim)(chosen).prune(program, scope, list(ratios), list(ratios.values()), place=place)
+        block = pruned.global_block()
+        for var in pruned.list_vars():
+            held = scope.find_var(var.name) if var.persistable and var.name not in ("feed", "fetch") else None
+            if held is not None and tuple(np.asarray(held.get_tensor()).shape) != tuple(var.shape):
+                raise CompressFailed(f"PaddleSlim: pruning left {var.name!r} with shape {tuple(var.shape)} in the program and "
+                                     "another in its weights", try_="leave the layers around it out of [compress] prune_skip")
+        paddle.static.save_inference_model(str(out), [block.var(name) for name in feeds], [block.var(name) for name in names],
+                                           executor, program=pruned)
+        return {"macs_before": int(before), "macs_after": int(analysis.flops(pruned))}
+
+
+def _uncoupled(program: Any, ratios: Mapping[str, float], skip: Collection[str]) -> dict[str, float]:
+    """The ratios without any layer that loses its channels together with a skipped one."""
+    with quiet():
+        graph = need("paddleslim.core", "build").GraphWrapper(program.clone())
+        groups = list(need("paddleslim.prune.collections", "build").StaticPruningCollections([*ratios, *skip], graph))
+    coupled: set[str] = set()
+    for group in groups:
+        names = {detail.name for detail in group.all_pruning_details() if detail.axis == 0}
+        coupled |= names if names & set(skip) else set()
+    return {name: ratio for name, ratio in ratios.items() if name not in coupled and name not in skip}
+
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What goes when a share of one convolution's channels goes: (parameter, axis, indices) of it and all that follow it."""
+
+    name: str
+    ratio: float
+    parts: tuple[tuple[str, int, Array], ...]
+
+
+def cuts(prefix: Path, names: Sequence[str], ratios: Sequence[float], *, criterion: str) -> list[Cut]:
+    """Which weights `prune` would take for each layer and ratio, without taking them.
+
+    Raises:
+        CompressFailed: PaddleSlim gave up.
+    """
+    paddle = paddle_backend.paddle()
+    slim, collections = need("paddleslim.prune", "build"), need("paddleslim.prune.collections", "build")
+    graphs = need("paddleslim.core", "build")
+    selector = need("paddleslim.prune.idx_selector", "build").IDX_SELECTOR.get("default_idx_selector")
+    recover = need("paddleslim.common.recover_program", "build")
+    found = []
+    with static_mode(paddle) as (executor, _, scope), paddle.static.scope_guard(scope), quiet():
+        program, _, _ = paddle.static.load_inference_model(str(prefix), executor)
+        recover._remove_fetch_node(program)
+        graph = graphs.GraphWrapper(program)
+        pruner = _pruner(slim)(CRITERIA.get(criterion, _l2))
+        for name in names:
+            for group in collections.StaticPruningCollections([name], graph):
+                values = {var: np.array(held.get_tensor()) for var in group.variables()
+                          if (held := scope.find_var(var)) is not None}
+                scores = pruner.criterion(group, values, graph)
+                for ratio in ratios:
+                    items = pruner._transform(selector(group, scores, {name: ratio}))
+                    found.append(Cut(name, ratio, tuple((param, axis, np.asarray(index)) for param, axis, index in items)))
+    return found
+
+
+def _pruner(slim: Any) -> Any:
+    class Pruner(slim.Pruner):  # type: ignore[misc]
+        """PaddleSlim 2.6.0 repeats the index where flatten meets a fully connected layer, and takes the wrong rows."""
+
+        def _transform(self, items: Sequence[Any]) -> list[Any]:
+            found = []
+            for name, axis, source, transforms in items:
+                index = source
+                for transform in transforms:
+                    if set(transform) == {"stride"}:
+                        stride = transform["stride"]
+                        index = (np.asarray(index)[:, None] * stride + np.arange(stride)).reshape(-1)
+                    else:
+                        ((_, _, index),) = super()._transform([(name, axis, index, [transform])])
+                found.append((name, axis, np.asarray(index, dtype=np.int64)))
+            return found
+
+    return Pruner
+
+
+def _l2(group: Any, values: Mapping[str, Array], graph: Any) -> dict[str, dict[int, Array]]:
+    """The Euclidean norm of each channel, a criterion that PaddleSlim's static pruner has not."""
+    scores: dict[str, dict[int, Array]] = {}
+    for detail in group.all_pruning_details():
+        if detail.name in values:
+            array = np.asarray(values[detail.name], np.float64)
+            axes = tuple(k for k in range(array.ndim) if k != detail.axis)
+            scores.setdefault(detail.name, {})[detail.axis] = np.sqrt((array ** 2).sum(axis=axes))
+    return scores

@@ -1,0 +1,127 @@
+"""The page without a browser: well-formed, escaped, complete, and never a misleading PASS."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from edgeflow.report.html import page
+from edgeflow.report.judgement import VERDICTS, checks, reason, verdict_of
+from edgeflow.report.values import figure, percent, plain, real, signed
+from tests.report.reports import ALL, EXAMPLE, HOSTILE, changed, failing, first_format
+
+ALLOWED = {"html", "head", "meta", "link", "title", "style", "body", "a", "header", "p", "h1", "h2", "h3", "span", "small", "dl", "div", "dt",
+           "dd", "b", "nav", "ul", "ol", "li", "main", "section", "figure", "figcaption", "svg", "rect", "line", "circle", "polyline", "text",
+           "i", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "button", "form", "label", "input", "select", "option",
+           "output", "code", "img", "script"}
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def parsed(text: str) -> Tags:
+    found = Tags()
+    found.feed(text)
+    found.close()
+    return found
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_report_becomes_a_safe_page(name: str) -> None:
+    text = page(ALL[name])
+    found = parsed(text)
+    assert {tag for tag, _ in found.tags} <= ALLOWED
+    assert sum(tag == "script" for tag, _ in found.tags) == 1
+    for tag, attributes in found.tags:
+        assert not any(key.startswith("on") or key == "style" for key in attributes), (tag, attributes)
+        assert (attributes.get("href") or "#").startswith(("#", "data:,"))
+        assert (attributes.get("src") or "data:image/").startswith("data:image/")
+    assert "://" not in text
+    identities = [attributes["id"] for _, attributes in found.tags if "id" in attributes]
+    assert len(identities) == len(set(identities))
+    targets = {attributes["href"] for tag, attributes in found.tags if tag == "a"}
+    assert {target[1:] for target in targets if target} <= set(identities)
+
+
+def test_hostile_names_stay_text() -> None:
+    text = page(ALL["hostile"])
+    assert "<img onerror" not in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "&lt;/script&gt;&lt;img onerror" in text
+    assert "\\u202e" in text
+
+
+def test_pictures_are_pictures() -> None:
+    bad = ["data:image/svg+xml;base64,AAAA", "javascript:alert(1)", "data:image/png;base64,AA'onerror='x", "https:" + "//example.com/x.png", 3]
+    text = page(changed(worst=[{"sample": i, "picture": picture} for i, picture in enumerate(bad)]))
+    assert "<img" not in text
+    assert text.count("no picture") == len(bad)
+
+
+def test_the_full_page_holds_every_part() -> None:
+    words = " ".join(parsed(page(EXAMPLE)).text)
+    for text in ("PASS", "the loss is within the budget", "0.9933 → 0.9911", "GPU fp32 → CPU fp32", "no device was given", "exact McNemar", "85.1 %",
+                 "Drift starts at op 6", "range clipped", 'keep_float = ["conv2d_3.w_0"] under [compress]', "9.84", "op 12 (relu)",
+                 "remove canonicalise = false", "100 unchanged copies", "bit flipped in an exponent", "layout, mean and scale are those",
+                 "5d1c6a0f4c8b7a2e", "59,600 bytes", "paddleslim 2.6.0", "Snapdragon 865", "the device itself: nothing ran on it", "4 (0.61)"):
+        assert text in words, text
+
+
+def test_first_format() -> None:
+    text = page(first_format())
+    for figure_ in ("FAIL", "SQNR (dB) 3, limit &gt;= 30", "0.5000", "0.2500", "1,234 bytes", "CPU (test)", "the device &amp; more", "only the outputs"):
+        assert figure_ in text
+    passing = page({**first_format(), "passed": True, "broken": []})
+    assert "PASS" in passing
+    assert "NOT JUDGED" in page({**first_format(), "passed": True, "broken": [], "limits": {}})
+
+
+@pytest.mark.parametrize("claim", [
+    {"verdict": "PASS", "passed": False, "broken": []}, {"verdict": "PASS", "passed": True, "broken": ["cosine 0.1, limit >= 0.9"]},
+    {"verdict": "NOT JUDGED", "passed": True, "broken": ["x"]}, {"verdict": "fine", "passed": None, "broken": []},
+])
+def test_a_contradiction_never_passes(claim: dict[str, Any]) -> None:
+    assert verdict_of(changed(**claim)) == "FAIL"
+    assert "PASS</span>" not in page(changed(**claim, decision=None)).partition("<main")[0]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_verdicts_have_a_reason(name: str) -> None:
+    assert verdict_of(ALL[name]) in VERDICTS
+    assert len(reason(ALL[name])) > 20
+
+
+def test_checks() -> None:
+    found = {check.what: check for check in checks(failing())}
+    assert found["SQNR (dB)"].holds is False
+    assert found["cosine"].holds is True
+    assert found["metric drop"].holds is False
+    assert found["SQNR (dB)"].text == "SQNR (dB) 12.1, limit ≥ 20"
+    lost = changed(outputs=[{"name": "y", "sqnr_db": "nan", "cosine": None}])
+    assert [check.holds for check in checks(lost)] == [None, False, True]
+
+
+def test_values() -> None:
+    assert [figure(v) for v in (None, 1, 0.00001, -2.5, "inf", "-inf", "nan", True, "7", 12345678)] == [
+        "–", "1", "1e−5", "−2.5", "inf", "−inf", "NaN", "–", "–", "1.235e7"]
+    assert [signed(v) for v in (0.5, 0, -0.5)] == ["+0.5", "0", "−0.5"]
+    assert percent(0.5) == "50 %"
+    assert real(10**400) == float("inf")
+    assert plain("a\nb\x00\ud800" + HOSTILE[-1]) == "a b\\x00\\ud800x"
+    assert plain("x" * 1000) == "x" * 300 + "…"
