@@ -37,12 +37,16 @@ LATE, KILLED = 124, 137
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How programs on the device are called. `limit_s` bounds one call, on the device itself."""
+    """How programs on the device are called. `limit_s` bounds one call, on the device itself.
+
+    `batch`: samples a run where the file leaves the first dimension open; None feeds all at once, as they come.
+    """
 
     threads: int = 1
     power_mode: str = ""
     runtime: RuntimeContract = RuntimeContract()
     limit_s: float = 300.0
+    batch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +166,12 @@ class Remote:
             self._say(f"{err.what}; its folder is removed at the end")
 
     def _batch(self, feed: Mapping[str, Array]) -> int | None:
-        """Samples a run, where the file fixes them and more are fed."""
-        fixed = self.inputs[0].shape[0] if self.inputs and self.inputs[0].shape else -1
-        return fixed if fixed > 0 and all(len(a) != fixed for a in (feed[spec.name] for spec in self.inputs)) else None
+        """Samples a run, where more are fed than the file fixes or the options want; None for one run."""
+        first = self.inputs[0] if self.inputs else None
+        if first is None or not first.shape or any(not spec.shape for spec in self.inputs):
+            return None
+        most = first.shape[0] if first.shape[0] > 0 else self.options.batch
+        return most if most is not None and all(len(feed[spec.name]) > most for spec in self.inputs) else None
 
     def _call(self, program: str, arguments: Sequence[str], *, before: str = "true", threads: int | None = None) -> str:
         """Run a program within its limit, give its standard output, and keep its log and cache files as traces."""

@@ -26,6 +26,8 @@ from edgeflow.report.html import page
 from edgeflow.stages.verify import Verdict, load_reference, verify
 
 REFERENCE = "reference.npz"
+DEVICE_BATCH = 8
+"""Samples that a device computes at once: its memory is small, and a call's overhead is not what is measured."""
 HOST_ONLY = "the device itself: nothing ran on it"
 
 
@@ -101,8 +103,9 @@ def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits 
     folder, on_device = _recipe_folder(model, settings.metric), {}
     if is_device(on):
         with ExitStack() as stack:
-            runner, *others = [stack.enter_context(open_runner(on, file, runtime=runtime, limit_s=limit_s, say=say))
-                               for file in (model, control) if file is not None]
+            opened = [open_runner(on, file, runtime=runtime, limit_s=limit_s, batch=DEVICE_BATCH, say=say)
+                      for file in (model, control) if file is not None]
+            runner, *others = [stack.enter_context(one) for one in opened]
             verdict = verify(model, loaded, settings, folder=folder, runner=runner)
             on_device = device_report(runner, control_run(runner, others[0], loaded.inputs) if others else None)
     else:

@@ -29,7 +29,7 @@ def is_device(on: str) -> bool:
 
 def open_runner(
     on: str, model: Path, *, npu: str = "float32", runtime: Path | None = None, threads: int = 1, power_mode: str = "",
-    limit_s: float = 300.0, say: Callable[[str], None] | None = None,
+    limit_s: float = 300.0, batch: int | None = None, say: Callable[[str], None] | None = None,
 ) -> AbstractContextManager[Any]:
     """Give a runner for a `with` block; see stages.verify.Runner.
 
@@ -37,6 +37,7 @@ def open_runner(
         on: `emulator`, `paddle-lite`, ssh://user@host[:port][/folder] or adb:SERIAL[/folder].
         npu: arithmetic of NNAdapter subgraphs in the emulator.
         runtime: the folder of programs for a device; None looks for build/device/<target>.
+        batch: samples a run on a device, where the file leaves it open; None runs what is fed at once.
 
     Raises:
         DataError: there is no runtime folder, or it is not whole.
@@ -50,7 +51,7 @@ def open_runner(
     if not is_device(on):
         return Emulator(model, npu=npu)
     folder = find_runtime(model, runtime)
-    options = RunOptions(threads, power_mode, npu_settings(model, folder.target), limit_s)
+    options = RunOptions(threads, power_mode, npu_settings(model, folder.target), limit_s, batch)
     return Remote(on, model, folder, options, say=say)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,13 @@ def test_programs_that_go_wrong(device: SshDevice, runtime: Path, recorded: Path
             runner.options = RunOptions(limit_s=limit_s)
             with pytest.raises(TransportError, match="(?s)" + words):
                 runner.infer(feed)
+        runner.runtime = load_runtime(with_program(runtime, tmp_path / "echo", 'shift 6; echo "$*" >&2; exit 1'))
+        (fixed,) = runner.inputs
+        for first, batch, words in ((1, 4, r"/out --batch 1\)"), (-1, 4, r"/out --batch 4\)"), (-1, None, r"/out\)"), (6, 4, r"/out\)")):
+            runner.inputs, runner.options = (replace(fixed, shape=(first, *fixed.shape[1:])),), RunOptions(batch=batch)
+            with pytest.raises(TransportError, match=words):
+                runner.infer(feed)
+        runner.inputs = (fixed,)
         runner.runtime, runner.options = load_runtime(runtime), RunOptions()
         np.testing.assert_array_equal(runner.infer(feed)[runner.outputs[0]], expected)
 
