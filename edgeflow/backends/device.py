@@ -51,15 +51,14 @@ def connect(address: str) -> Transport:
     raise TransportError(f"{address!r}: is no device, and should be ssh://user@host[:port] or adb:SERIAL")
 
 
-def posix_cksum(path: Path) -> int:
+def posix_cksum(data: bytes | memoryview) -> int:
     """What POSIX `cksum` prints: for devices without sha256sum.
 
     Source: IEEE Std 1003.1, cksum. It is the CRC-32 of zlib with bits reversed, starting at 0, with the length behind the data.
     """
-    crc, size = 0xFFFFFFFF, path.stat().st_size
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            crc = zlib.crc32(chunk.translate(BIT_REVERSED), crc)
+    crc, size = 0xFFFFFFFF, len(data)
+    for at in range(0, size, 1 << 20):
+        crc = zlib.crc32(bytes(data[at:at + (1 << 20)]).translate(BIT_REVERSED), crc)
     crc = zlib.crc32(size.to_bytes((size.bit_length() + 7) // 8, "little").translate(BIT_REVERSED), crc)
     return int(f"{crc:032b}"[::-1], 2)
 
@@ -267,7 +266,7 @@ def _matches(text: str, path: Path) -> bool:
     words = text.split()
     if words and len(words[0].lstrip("\\")) == 64:
         return words[0].lstrip("\\") == sha256(path)
-    return len(words) >= 2 and words[:2] == [str(posix_cksum(path)), str(path.stat().st_size)]
+    return len(words) >= 2 and words[:2] == [str(posix_cksum(path.read_bytes())), str(path.stat().st_size)]
 
 
 def printable(text: str) -> str:

@@ -13,6 +13,9 @@ from edgeflow.core.latency import State
 LINE = re.compile(r"([a-z_]{1,20})=(.*)\Z")
 TEXT_MAX = 200
 SPARE_BYTES = 32 << 20
+ABIS = {"aarch64-linux": "arm64", "armhf-linux": "armv7", "arm64-v8a": "android-arm64", "armeabi-v7a": "android-armv7",
+        "x86_64-linux": "x86"}
+"""The plain target for each ABI that runtime.json knows."""
 CPUFREQ = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq"
 IDENTITY = (
     'echo "machine=$(uname -m)"; echo "kernel=$(uname -s -r)"; echo "bits=$(getconf LONG_BIT)"; '
@@ -113,6 +116,14 @@ def read_facts(text: str) -> Facts:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() and len(text) <= 10 else None
+
+
+def what_fits(facts: Facts) -> str:
+    """What to build for a device instead, as a command."""
+    fits = [target for abi, target in ABIS.items() if not why_not(facts, abi)]
+    if not fits:
+        return "another device: Paddle Lite has no library for this one"
+    return f"scripts/cross_compile {fits[0]}, or another target for it that edgeflow targets lists, then --runtime"
 
 
 def why_not(facts: Facts, abi: str) -> str:

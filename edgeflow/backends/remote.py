@@ -19,7 +19,7 @@ import numpy as np
 
 from edgeflow import nb
 from edgeflow.backends.device import TRIES, Device, connect, printable
-from edgeflow.backends.probe import Facts, check_room, probe, state, why_not
+from edgeflow.backends.probe import Facts, check_room, probe, state, what_fits, why_not
 from edgeflow.backends.runtime import RuntimeFolder, how_to_make
 from edgeflow.core.arrays import Array, load_npy
 from edgeflow.core.contract import RuntimeContract
@@ -101,8 +101,7 @@ class Remote:
 
     def _check(self, facts: Facts) -> None:
         if reason := why_not(facts, self.runtime.abi):
-            raise TransportError(f"{self.device.name}: wrong architecture: {reason}",
-                                 try_="edgeflow targets, then scripts/cross_compile for one with the device's ABI, and --runtime")
+            raise TransportError(f"{self.device.name}: wrong architecture: {reason}", try_=what_fits(facts))
         for path in (self.runtime.program("dump"), *self.runtime.libraries):
             if (found := elf_machine(path)) not in ("", self.runtime.machine):
                 raise TransportError(f"{path}: wrong architecture: it is for {found}, and should be for {self.runtime.machine}",

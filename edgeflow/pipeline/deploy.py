@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgeflow.backends.device import PLACE, TRIES, Device, connect, printable
-from edgeflow.backends.probe import check_room, probe, why_not
+from edgeflow.backends.device import PLACE, TRIES, Device, connect, posix_cksum, printable
+from edgeflow.backends.probe import check_room, probe, what_fits, why_not
 from edgeflow.core.contract import FILE, load_contract
 from edgeflow.core.errors import Dropped, TransportError
 from edgeflow.pipeline.runners import find_runtime, is_device
@@ -37,14 +36,12 @@ def deploy_to(build: Path, to: str, *, runtime: Path | None = None, say: Callabl
             facts = probe(device)
             check_room(device, facts, 2 * table["bytes"])  # as it is sent, and unpacked
             if reason := why_not(facts, programs.abi):
-                raise TransportError(f"{device.name}: wrong architecture: {reason}",
-                                     try_="--runtime with programs for the device's ABI; edgeflow targets names what there is")
+                raise TransportError(f"{device.name}: wrong architecture: {reason}", try_=what_fits(facts))
             place, changed = push(device, bundle)
         return {**table, "place": place, "changed": changed, "check": f"{place}/run.sh --check"}
     path = Path(to)
     if path.name.endswith((".tar.gz", ".tgz")):
-        to_archive(bundle, path)
-        return {**table, "place": str(path), "changed": True,
+        return {**table, "place": str(path), "changed": to_archive(bundle, path),
                 "check": f"tar xzf {path.name} && {bundle.name}/run.sh --check, on the device"}
     return {**table, "place": str(path), "changed": to_folder(bundle, path), "check": f"{path}/run.sh --check, on the device"}
 
@@ -60,8 +57,8 @@ def push(device: Device, bundle: Bundle) -> tuple[str, bool]:
     """
     home = _home(device)
     place = f"{home}/{bundle.name}"
-    at, sums = shlex.quote(place), _sums(bundle)
-    if _whole(device, place, bundle, sums):
+    at = shlex.quote(place)
+    if _whole(device, place, bundle):
         return place, False
     with tempfile.TemporaryDirectory(prefix="edgeflow-") as name:
         path = Path(name) / "bundle.tar"
@@ -75,7 +72,7 @@ def push(device: Device, bundle: Bundle) -> tuple[str, bool]:
         if reply.status:
             raise TransportError(f"{device.name}: the bundle cannot be unpacked ({printable(reply.complaint or reply.text)})",
                                  try_=f"free some space there, or another folder: {device.name}/FOLDER")
-        if not _whole(device, f"{new}/{bundle.name}", bundle, sums):
+        if not _whole(device, f"{new}/{bundle.name}", bundle):
             raise TransportError(f"{device.name}: the unpacked bundle holds other bytes than were sent",
                                  try_="the device's storage, then again")
         _exchange(device, at, f"{new}/{bundle.name}", f"{new}/old")
@@ -109,18 +106,15 @@ def _home(device: Device) -> str:
     return home.rstrip("/")
 
 
-def _sums(bundle: Bundle) -> str:
-    """What `sha256sum -c` reads; bundle.json itself is compared as a whole."""
-    table = json.loads(bundle.listing)["files"]
-    return "".join(f"{known}  {name}\n" for name, known in sorted(table.items()))
-
-
-def _whole(device: Device, place: str, bundle: Bundle, sums: str) -> bool:
+def _whole(device: Device, place: str, bundle: Bundle) -> bool:
     """Every file of a bundle lies there as it should, by the device's own count of its bytes."""
-    listing = hashlib.sha256(bundle.listing).hexdigest()
-    lines = f"{sums}{listing}  bundle.json\n"
-    names = " ".join(shlex.quote(line[66:]) for line in lines.splitlines())
-    reply = device.shell(f"cd {shlex.quote(place)} 2>/dev/null && sha256sum {names} 2>/dev/null", timeout_s=600.0, tries=TRIES)
-    if not reply.status:
-        return sorted(reply.text.replace(" *", "  ").splitlines()) == sorted(lines.splitlines())
-    return False
+    names = " ".join(shlex.quote(name) for name in sorted(bundle.files))
+    reply = device.shell(f"cd {shlex.quote(place)} 2>/dev/null && {{ sha256sum {names} 2>/dev/null || cksum {names}; }}",
+                         timeout_s=600.0, tries=TRIES)
+    # busybox and coreutils put another mark between hash and name; a file's name here holds no space.
+    found = [tuple(line.replace("*", " ").split()) for line in reply.text.splitlines()]
+    if reply.status or not found:
+        return False
+    if len(found[0]) == 2:
+        return sorted(found) == sorted((hashlib.sha256(data).hexdigest(), name) for name, data in bundle.files.items())
+    return sorted(found) == sorted((str(posix_cksum(data)), str(len(data)), name) for name, data in bundle.files.items())

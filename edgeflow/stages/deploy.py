@@ -100,7 +100,7 @@ def _script(contract: Contract, program: str) -> bytes:
 def tar(bundle: Bundle) -> bytes:
     """The bundle as a tar: sorted, owned by no one, of no time."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         folders = sorted({str(parent) for name in bundle.files for parent in Path(name).parents if str(parent) != "."})
         for name in folders:
             info = tarfile.TarInfo(f"{bundle.name}/{name}")
@@ -113,13 +113,17 @@ def tar(bundle: Bundle) -> bytes:
     return buffer.getvalue()
 
 
-def to_archive(bundle: Bundle, path: Path) -> None:
-    """Write FILE.tar.gz; the same bundle gives the same bytes.
+def to_archive(bundle: Bundle, path: Path) -> bool:
+    """Write FILE.tar.gz; the same bundle gives the same bytes. False when they were there already.
 
     Raises:
         StorageError: disk full or folder not writable.
     """
-    write_atomic(path, gzip.compress(tar(bundle), 9, mtime=0))
+    data = gzip.compress(tar(bundle), 9, mtime=0)
+    if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+        return False
+    write_atomic(path, data)
+    return True
 
 
 def to_folder(bundle: Bundle, folder: Path) -> bool:

@@ -200,6 +200,18 @@ def test_deploy_over_ssh(device: SshDevice, build: Path) -> None:
     assert sorted(p.name for p in deployed(device).parent.iterdir()) == ["lenet-arm64-int8"]
 
 
+def test_a_device_without_sha256sum(device: SshDevice, build: Path) -> None:
+    poor = device.machine.home / "poor"
+    poor.mkdir(exist_ok=True)
+    (poor / "sha256sum").write_text("#!/bin/sh\nexit 127\n")
+    (poor / "sha256sum").chmod(0o755)
+    fault(device, "PATH=$HOME/poor:$PATH")
+    assert json.loads(call("deploy", build, "--to", device.address, "--json").stdout)["changed"]
+    assert not json.loads(call("deploy", build, "--to", device.address, "--json").stdout)["changed"]
+    (deployed(device) / "model.nb").write_bytes(b"else")
+    assert json.loads(call("deploy", build, "--to", device.address, "--json").stdout)["changed"]
+
+
 def test_a_deploy_that_breaks_leaves_the_old_bundle(device: SshDevice, build: Path) -> None:
     assert call("deploy", build, "--to", device.address).exit_code == 0
     before = (deployed(device) / "bundle.json").read_bytes()

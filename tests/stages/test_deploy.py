@@ -57,7 +57,8 @@ def programs(tmp_path: Path) -> RuntimeFolder:
 
 
 def test_the_same_bytes_each_time(build: Path, programs: RuntimeFolder, tmp_path: Path) -> None:
-    to_archive(deploy(build, programs), tmp_path / "a.tar.gz")
+    assert to_archive(deploy(build, programs), tmp_path / "a.tar.gz")
+    assert not to_archive(deploy(build, programs), tmp_path / "a.tar.gz")
     for path in build.rglob("*"):
         path.touch()
     to_archive(deploy(build, programs), tmp_path / "b.tar.gz")
