@@ -10,6 +10,7 @@
     ├── BackendMissing    a package that is not installed
     ├── CompressFailed    PaddleSlim gave up
     ├── OptFailed         Paddle Lite's opt gave up
+    ├── ToolchainFailed   CMake or a C++ compiler gave up
     ├── StorageError      disk full, folder not writable
     └── TransportError    a device over ssh or adb
         └── Dropped       the connection broke, so that another try makes sense
@@ -77,6 +78,10 @@ class CompressFailed(EdgeflowError):
 
 class OptFailed(EdgeflowError):
     """Paddle Lite's opt could not convert the program."""
+
+
+class ToolchainFailed(EdgeflowError):
+    """CMake or the C++ compiler could not build the device programs."""
 
 
 class StorageError(EdgeflowError):

@@ -1,14 +1,32 @@
-"""How a picture becomes a tensor, as data."""
+"""From a picture to a model's input: the one definition, whose twin on the device is demos/preprocess.cpp.
+
+Both do the same float32 operations in the same order (colour, resize, pad, crop, scale), so that they round alike.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from edgeflow.core.errors import DataError, RecipeError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+SIDE_MAX = 16384
+"""Pixels: the limit of the device programs' picture loader."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """Steps from 8-bit RGB pixels to one input. value = (pixel * scale - mean[c]) / std[c], channels in the order of `colour`."""
+    """How a picture becomes an input.
+
+    `resize`: none; stretch to `size`; short_side, so that the shorter side becomes size[0]; letterbox, so that the picture
+    fits into `size` with a border of `pad_value`, a pixel value. `size` is (height, width); empty with none, where it is the
+    size that pictures have. `crop`: (height, width) from the centre. `mean` and `std` have one value a channel, in the order
+    of `colour`: value = (pixel * scale - mean) / std.
+    """
 
     resize: Literal["none", "stretch", "short_side", "letterbox"] = "none"
     size: tuple[int, ...] = ()
@@ -19,3 +37,126 @@ class Preprocess:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     pad_value: float = 0.0
+
+    @property
+    def channels(self) -> int:
+        """How many channels the input has."""
+        return 1 if self.colour == "GRAY" else 3
+
+    def check(self, where: str) -> None:
+        """Hold the values to each other.
+
+        Raises:
+            RecipeError: values that exclude each other, each named.
+        """
+        if self.resize != "none" and not self.size:
+            raise RecipeError(f"{where}: size is missing, and resize = {self.resize!r} needs height and width",
+                              try_="size = [224, 224]")
+        for name, pair in (("size", self.size or None), ("crop", self.crop)):
+            if pair is not None and (len(pair) != 2 or not all(0 < side <= SIDE_MAX for side in pair)):
+                raise RecipeError(f"{where}: {name} is {list(pair)}, and should be height and width, each from 1 to {SIDE_MAX}")
+        inner = (self.size[0], self.size[0]) if self.resize == "short_side" else self.size
+        if self.crop and inner and any(c > s for c, s in zip(self.crop, inner, strict=True)):
+            raise RecipeError(f"{where}: crop is {list(self.crop)}, and should fit into what resizing leaves, {list(inner)}")
+        if self.pad_value and self.resize != "letterbox":
+            raise RecipeError(f"{where}: pad_value is {self.pad_value}, and only resize = 'letterbox' has a border",
+                              try_="leave pad_value out")
+        self._check_numbers(where)
+
+    def _check_numbers(self, where: str) -> None:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != self.channels:
+                raise RecipeError(f"{where}: {name} has {len(values)} values, and should have one a channel: {self.channels}")
+        if not all(map(math.isfinite, (self.scale, self.pad_value, *self.mean, *self.std))):
+            raise RecipeError(f"{where}: scale, mean, std and pad_value should be finite numbers")
+        if 0 in self.std:
+            raise RecipeError(f"{where}: std holds 0, and values are divided by it", try_="std = 1 leaves a channel as it is")
+
+    def apply(self, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Make one input, without batch axis.
+
+        Args:
+            picture: uint8[H, W, 3], RGB.
+
+        Returns:
+            float32[C, H, W], or [H, W, C] for NHWC.
+
+        Raises:
+            DataError: the picture is none, is not of the size that `none` promises, or is smaller than the crop.
+        """
+        import numpy as np
+
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
+            raise DataError(f"picture: is {picture.dtype}{list(picture.shape)}, and should be uint8[H, W, 3]")
+        planes = _resize(_colour(picture.astype(np.float32), self.colour), *self._new_size(*picture.shape[:2]))
+        if self.resize == "letterbox":
+            planes = _pad(planes, self.size, self.pad_value)
+        if self.crop:
+            planes = _crop(planes, self.crop)
+        mean, std = (np.asarray(v, np.float32)[:, None, None] for v in (self.mean, self.std))
+        done = (planes * np.float32(self.scale) - mean) / std
+        return np.ascontiguousarray(done if self.layout == "NCHW" else done.transpose(1, 2, 0))
+
+    def _new_size(self, height: int, width: int) -> tuple[int, int]:
+        if self.resize == "stretch":
+            return self.size[0], self.size[1]
+        if self.resize == "short_side":
+            ratio = self.size[0] / min(height, width)
+            return (self.size[0] if height <= width else _scaled(height, ratio),
+                    self.size[0] if width <= height else _scaled(width, ratio))
+        if self.resize == "letterbox":
+            ratio = min(self.size[0] / height, self.size[1] / width)
+            return _scaled(height, ratio), _scaled(width, ratio)
+        if self.size and self.size != (height, width):
+            wanted = f"{self.size[0]} x {self.size[1]}, since nothing resizes it"
+            raise DataError(f"picture: is {height} x {width}, and should be {wanted}", try_="resize = 'stretch'")
+        return height, width
+
+
+def _scaled(side: int, ratio: float) -> int:
+    return max(1, math.floor(side * ratio + 0.5))
+
+
+def _colour(picture: npt.NDArray[Any], colour: str) -> npt.NDArray[Any]:
+    """float32[H, W, 3] to [C, H, W]."""
+    import numpy as np
+
+    red, green, blue = picture.transpose(2, 0, 1)
+    if colour == "GRAY":
+        gray: npt.NDArray[Any] = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
+        return gray[None]
+    return np.stack([red, green, blue] if colour == "RGB" else [blue, green, red])
+
+
+def _taps(size: int, new_size: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """The two pixels that each output pixel lies between, and how far it is from the first: half-pixel centres, clamped."""
+    import numpy as np
+
+    at = np.clip((np.arange(new_size) + 0.5) * size / new_size - 0.5, 0.0, size - 1)
+    low = np.floor(at).astype(np.int64)
+    return low, np.minimum(low + 1, size - 1), (at - low).astype(np.float32)
+
+
+def _resize(planes: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
+    low, high, weight = _taps(planes.shape[2], width)
+    planes = planes[:, :, low] + (planes[:, :, high] - planes[:, :, low]) * weight
+    low, high, weight = _taps(planes.shape[1], height)
+    resized: npt.NDArray[Any] = planes[:, low] + (planes[:, high] - planes[:, low]) * weight[:, None]
+    return resized
+
+
+def _pad(planes: npt.NDArray[Any], size: tuple[int, ...], value: float) -> npt.NDArray[Any]:
+    import numpy as np
+
+    whole = np.full((planes.shape[0], *size), value, np.float32)
+    top, left = (size[0] - planes.shape[1]) // 2, (size[1] - planes.shape[2]) // 2
+    whole[:, top:top + planes.shape[1], left:left + planes.shape[2]] = planes
+    return whole
+
+
+def _crop(planes: npt.NDArray[Any], size: tuple[int, ...]) -> npt.NDArray[Any]:
+    if planes.shape[1] < size[0] or planes.shape[2] < size[1]:
+        have, wanted = f"{planes.shape[1]} x {planes.shape[2]}", f"{size[0]} x {size[1]}"
+        raise DataError(f"picture: is {have} before the crop, and should be at least {wanted}")
+    top, left = (planes.shape[1] - size[0]) // 2, (planes.shape[2] - size[1]) // 2
+    return planes[:, top:top + size[0], left:left + size[1]]

@@ -42,9 +42,10 @@ def test_a_fitting_pair_passes() -> None:
     ({"versions": ()}, "warn", "names no version"),
     ({"kernels": frozenset(KEYS - {("fc", "ARM", "Float", "def")})}, "refuse", "lacks 1 kernels: fc/def"),
     ({"kernels": frozenset()}, "warn", "keys are stripped"),
+    ({"kernels": frozenset({("feed", "Host", "Any", "def"), ("conv2d", "ARM", "Float", "def")})}, "warn", "or compiled in"),
     ({"kernels": frozenset(), "marks": frozenset()}, "refuse", "nothing in the library speaks of Paddle Lite"),
     ({"marks": frozenset({"paddle_lite", "not_shared"})}, "refuse", "should be a shared library"),
-], ids=["machine", "older", "too old", "unnamed", "kernel", "stripped", "other", "executable"])
+], ids=["machine", "older", "too old", "unnamed", "kernel", "stripped", "compiled in", "other", "executable"])
 def test_reasons(changes: dict[str, object], verdict: str, text: str) -> None:
     found = match(LENET, library(**changes))
     assert found.verdict == verdict

@@ -1,0 +1,56 @@
+// contract.json: what the build promises about a model, and the device programs keep to.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tensor.h"
+
+namespace edgeflow {
+
+struct Preprocess {
+  std::string resize;               // none, stretch, short_side or letterbox
+  std::vector<std::int64_t> size;   // H, W; empty for none: the picture may have any size
+  std::vector<std::int64_t> crop;   // H, W, from the centre; empty: none
+  std::string colour;               // RGB, BGR or GRAY
+  float scale = 1.0F;
+  std::vector<float> mean, std;     // one a channel, in the order of `colour`
+  std::string layout;               // NCHW or NHWC
+  float pad_value = 0.0F;           // letterbox: pixel value of the border
+
+  std::size_t channels() const { return colour == "GRAY" ? 1 : 3; }
+};
+
+struct Input {
+  std::string name;
+  Dtype dtype = Dtype::float32;
+  Shape shape;                      // -1: any size
+  std::optional<Preprocess> preprocess;
+};
+
+struct Golden {
+  std::vector<std::string> inputs, outputs;   // paths
+  double max_abs = 0.0;
+  std::string picture, picture_input;         // paths; empty: none
+};
+
+struct Contract {
+  std::string path, name, target, task;
+  std::string model, model_sha256;
+  std::vector<Input> inputs;
+  std::vector<std::string> outputs;
+  std::optional<Golden> golden;
+  std::string labels;                         // path; empty: none
+  std::vector<std::string> devices;
+  std::string context;
+
+  // The one input that is made from a picture; throws when there is none.
+  std::size_t picture_input() const;
+};
+
+// Throws std::runtime_error when the file is missing, larger than 1 MiB, no JSON, of another format, or names a path that leaves
+// its folder. Paths in the result can be opened as they are.
+Contract read_contract(const std::string& path);
+
+}  // namespace edgeflow

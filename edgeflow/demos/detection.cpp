@@ -1,0 +1,102 @@
+#include "detection.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+namespace edgeflow {
+namespace {
+
+constexpr double normalised_max = 1.5;   // a box may reach over the edge, but no box in pixels is so small
+constexpr float classes_max = 1e6F;
+constexpr std::size_t candidates_max = 1000;
+
+bool has_last(const Tensor& tensor, std::size_t rank_least, std::int64_t size) { return tensor.shape.size() >= rank_least && tensor.shape.back() == size; }
+
+bool better(const Box& a, const Box& b) { return a.score > b.score; }
+
+double overlap_of(const Box& a, const Box& b) {
+  const double width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1), height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1);
+  if (width <= 0 || height <= 0) return 0.0;
+  const auto area = [](const Box& box) { return (box.x2 - box.x1) * (box.y2 - box.y1); };
+  return width * height / (area(a) + area(b) - width * height);
+}
+
+std::vector<Box> finished(const Tensor& rows, const DetectionRules& rules) {
+  const std::vector<float> v = rows.floats();
+  std::vector<Box> boxes;
+  for (std::size_t i = 0; i + 6 <= v.size(); i += 6)
+    // A model that finds nothing writes one row with class -1.
+    if (v[i] >= 0 && v[i] < classes_max && v[i + 1] >= rules.threshold) boxes.push_back({static_cast<int>(v[i]), v[i + 1], v[i + 2], v[i + 3], v[i + 4], v[i + 5]});
+  std::stable_sort(boxes.begin(), boxes.end(), better);
+  return boxes;
+}
+
+// Keeps the best of boxes that overlap, class by class.
+std::vector<Box> suppressed(std::vector<Box> boxes, float overlap) {
+  std::stable_sort(boxes.begin(), boxes.end(), better);
+  if (boxes.size() > candidates_max) boxes.resize(candidates_max);
+  std::vector<Box> kept;
+  for (const Box& box : boxes)
+    if (std::none_of(kept.begin(), kept.end(), [&](const Box& other) { return other.label == box.label && overlap_of(other, box) > static_cast<double>(overlap); }))
+      kept.push_back(box);
+  return kept;
+}
+
+std::vector<Box> raw(const Tensor& corners, const Tensor& scores, const DetectionRules& rules) {
+  const std::vector<float> at = corners.floats(), score = scores.floats();
+  const auto count = static_cast<std::size_t>(corners.shape[1]), classes = static_cast<std::size_t>(scores.shape[1]);
+  std::vector<Box> boxes;
+  for (std::size_t c = 0; c < classes; ++c)
+    for (std::size_t i = 0; i < count; ++i)
+      if (static_cast<int>(c) != rules.background && score[c * count + i] >= rules.threshold)
+        boxes.push_back({static_cast<int>(c), score[c * count + i], at[4 * i], at[4 * i + 1], at[4 * i + 2], at[4 * i + 3]});
+  return suppressed(std::move(boxes), rules.overlap);
+}
+
+}  // namespace
+
+std::vector<Box> decode_boxes(const std::vector<Tensor>& outputs, const DetectionRules& rules) {
+  for (const Tensor& output : outputs)
+    if (has_last(output, 2, 6)) return finished(output, rules);
+  if (!outputs.empty() && outputs[0].count() == 1 && outputs[0].value(0) == -1.0) return {};   // multiclass_nms found nothing
+  for (const Tensor& boxes : outputs)
+    for (const Tensor& scores : outputs)
+      if (boxes.shape.size() == 3 && scores.shape.size() == 3 && boxes.shape[0] == 1 && scores.shape[0] == 1 && boxes.shape[2] == 4 &&
+          scores.shape[2] == boxes.shape[1] && &boxes != &scores)
+        return raw(boxes, scores, rules);
+  std::string shapes;
+  for (const Tensor& output : outputs) shapes += (shapes.empty() ? "" : ", ") + text_of(output.shape);
+  throw std::runtime_error("outputs are " + shapes + ", and should be boxes [N, 6] = class, score, x1, y1, x2, y2, or boxes [1, N, 4] with scores [1, C, N]");
+}
+
+Units guess_units(const std::vector<Box>& boxes) {
+  for (const Box& box : boxes)
+    if (std::max({box.x1, box.y1, box.x2, box.y2}) > normalised_max) return Units::input;
+  return Units::normalised;
+}
+
+Units units_of(const std::string& name) {
+  if (name == "normalised") return Units::normalised;
+  if (name == "input") return Units::input;
+  if (name == "picture") return Units::picture;
+  throw std::runtime_error("box units are '" + name + "', and should be auto, normalised, input or picture");
+}
+
+std::vector<Box> to_picture(std::vector<Box> boxes, Units units, const Placement& at, const Picture& picture) {
+  const auto width = static_cast<double>(picture.width), height = static_cast<double>(picture.height);
+  const auto place = [&](double value, double size, double offset, double ratio, double limit) {
+    if (units == Units::normalised) value *= size;
+    if (units != Units::picture) value = (value - offset) / ratio;
+    return std::isfinite(value) ? std::clamp(value, 0.0, limit) : 0.0;
+  };
+  for (Box& box : boxes) {
+    box.x1 = place(box.x1, static_cast<double>(at.input_width), at.offset_x, at.ratio_x, width);
+    box.x2 = place(box.x2, static_cast<double>(at.input_width), at.offset_x, at.ratio_x, width);
+    box.y1 = place(box.y1, static_cast<double>(at.input_height), at.offset_y, at.ratio_y, height);
+    box.y2 = place(box.y2, static_cast<double>(at.input_height), at.offset_y, at.ratio_y, height);
+  }
+  return boxes;
+}
+
+}  // namespace edgeflow

@@ -1,0 +1,126 @@
+// The twin of edgeflow/core/preprocess.py: the same operations in the same order, so that both round alike. The order is
+// colour, resize, pad, crop, scale.
+#include "preprocess.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+
+namespace edgeflow {
+namespace {
+
+using Plane = std::vector<float>;
+
+std::string text_of(std::int64_t height, std::int64_t width) { return std::to_string(height) + " x " + std::to_string(width); }
+
+std::int64_t scaled(std::int64_t side, double ratio) {
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::floor(static_cast<double>(side) * ratio + 0.5)));
+}
+
+// Channels in the order of the contract's colour, each height * width.
+std::vector<Plane> planes_of(const Picture& picture, const std::string& colour) {
+  const std::size_t pixels = static_cast<std::size_t>(picture.height * picture.width);
+  std::vector<Plane> planes(colour == "GRAY" ? 1 : 3, Plane(pixels));
+  for (std::size_t i = 0; i < pixels; ++i) {
+    const float r = picture.rgb[3 * i], g = picture.rgb[3 * i + 1], b = picture.rgb[3 * i + 2];
+    if (colour == "GRAY") planes[0][i] = 0.299F * r + 0.587F * g + 0.114F * b;
+    else if (colour == "RGB") planes[0][i] = r, planes[1][i] = g, planes[2][i] = b;
+    else planes[0][i] = b, planes[1][i] = g, planes[2][i] = r;
+  }
+  return planes;
+}
+
+// The two pixels that an output pixel lies between, and how far it is from the first.
+struct Tap {
+  std::size_t low, high;
+  float weight;
+};
+
+std::vector<Tap> taps(std::int64_t in, std::int64_t out) {
+  std::vector<Tap> found;
+  for (std::int64_t i = 0; i < out; ++i) {
+    const double raw = (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5;
+    const double at = std::clamp(raw, 0.0, static_cast<double>(in - 1));
+    const auto low = static_cast<std::int64_t>(std::floor(at));
+    found.push_back({static_cast<std::size_t>(low), static_cast<std::size_t>(std::min(low + 1, in - 1)), static_cast<float>(at - static_cast<double>(low))});
+  }
+  return found;
+}
+
+Plane resized(const Plane& plane, std::int64_t height, std::int64_t width, std::int64_t new_height, std::int64_t new_width) {
+  const std::vector<Tap> rows = taps(height, new_height), columns = taps(width, new_width);
+  const auto stride = static_cast<std::size_t>(width);
+  Plane out;
+  out.reserve(rows.size() * columns.size());
+  for (const Tap& y : rows)
+    for (const Tap& x : columns) {
+      const float* top = plane.data() + y.low * stride;
+      const float* bottom = plane.data() + y.high * stride;
+      const float above = top[x.low] + (top[x.high] - top[x.low]) * x.weight;
+      const float below = bottom[x.low] + (bottom[x.high] - bottom[x.low]) * x.weight;
+      out.push_back(above + (below - above) * y.weight);
+    }
+  return out;
+}
+
+}  // namespace
+
+Placement placement(const Picture& picture, const Preprocess& contract) {
+  const std::int64_t h = picture.height, w = picture.width;
+  Placement at;
+  at.height = h, at.width = w;
+  if (contract.resize == "stretch") {
+    at.height = contract.size[0], at.width = contract.size[1];
+  } else if (contract.resize == "short_side") {
+    const double ratio = static_cast<double>(contract.size[0]) / static_cast<double>(std::min(h, w));
+    at.height = h <= w ? contract.size[0] : scaled(h, ratio);
+    at.width = w <= h ? contract.size[0] : scaled(w, ratio);
+  } else if (contract.resize == "letterbox") {
+    const double ratio = std::min(static_cast<double>(contract.size[0]) / static_cast<double>(h), static_cast<double>(contract.size[1]) / static_cast<double>(w));
+    at.height = scaled(h, ratio), at.width = scaled(w, ratio);
+  } else if (!contract.size.empty() && (h != contract.size[0] || w != contract.size[1])) {
+    throw std::runtime_error("picture is " + text_of(h, w) + ", and should be " + text_of(contract.size[0], contract.size[1]) + ", since the contract does not resize");
+  }
+  at.ratio_y = static_cast<double>(at.height) / static_cast<double>(h);
+  at.ratio_x = static_cast<double>(at.width) / static_cast<double>(w);
+  at.input_height = at.height, at.input_width = at.width;
+  std::int64_t top = 0, left = 0;
+  if (contract.resize == "letterbox") {
+    at.input_height = contract.size[0], at.input_width = contract.size[1];
+    top = (at.input_height - at.height) / 2, left = (at.input_width - at.width) / 2;
+  }
+  if (!contract.crop.empty()) {
+    if (contract.crop[0] > at.input_height || contract.crop[1] > at.input_width)
+      throw std::runtime_error("picture is " + text_of(at.input_height, at.input_width) + " before the crop of " + text_of(contract.crop[0], contract.crop[1]) + ", and should be at least as large");
+    top -= (at.input_height - contract.crop[0]) / 2, left -= (at.input_width - contract.crop[1]) / 2;
+    at.input_height = contract.crop[0], at.input_width = contract.crop[1];
+  }
+  at.offset_y = static_cast<double>(top), at.offset_x = static_cast<double>(left);
+  return at;
+}
+
+Tensor preprocess(const Picture& picture, const Preprocess& contract) {
+  if (picture.height < 1 || picture.width < 1) throw std::runtime_error("picture holds no pixel");
+  const Placement at = placement(picture, contract);
+  const auto channels = static_cast<std::int64_t>(contract.channels());
+  const bool planar = contract.layout == "NCHW";
+  Tensor input = Tensor::make(Dtype::float32, planar ? Shape{1, channels, at.input_height, at.input_width} : Shape{1, at.input_height, at.input_width, channels});
+  const std::vector<Plane> planes = planes_of(picture, contract.colour);
+  const auto top = static_cast<std::int64_t>(at.offset_y), left = static_cast<std::int64_t>(at.offset_x);
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const auto channel = static_cast<std::size_t>(c);
+    const Plane plane = resized(planes[channel], picture.height, picture.width, at.height, at.width);
+    for (std::int64_t y = 0; y < at.input_height; ++y)
+      for (std::int64_t x = 0; x < at.input_width; ++x) {
+        const std::int64_t from_y = y - top, from_x = x - left;
+        const bool covered = from_y >= 0 && from_y < at.height && from_x >= 0 && from_x < at.width;
+        const float pixel = covered ? plane[static_cast<std::size_t>(from_y * at.width + from_x)] : contract.pad_value;
+        const std::int64_t to = planar ? (c * at.input_height + y) * at.input_width + x : (y * at.input_width + x) * channels + c;
+        input.data<float>()[to] = (pixel * contract.scale - contract.mean[channel]) / contract.std[channel];
+      }
+  }
+  return input;
+}
+
+}  // namespace edgeflow

@@ -1,0 +1,51 @@
+// What every program does first: options, contract, model, and the replay of golden tensors.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "arguments.h"
+#include "contract.h"
+#include "device.h"
+
+namespace edgeflow {
+
+// The common options, with a program's own in front.
+std::vector<Option> with_common(std::vector<Option> own);
+
+// A model that is loaded, and its contract where one was named.
+class Session {
+ public:
+  // `contract` empty: --contract or --model says what to load. Explicit options count more than the contract.
+  explicit Session(const Arguments& arguments, const std::string& contract = "");
+
+  const Contract& contract() const;   // throws when only --model was given
+  const Options& options() const { return options_; }
+  double load_ms() const { return load_ms_; }
+  std::string version() const { return device_->version(); }
+
+  // Checks number, dtype and fixed sizes against the contract, and sets the inputs.
+  void feed(const std::vector<Tensor>& inputs);
+  void run() { device_->run(); }
+  std::vector<Tensor> outputs() const { return device_->outputs(); }
+  std::vector<Tensor> infer(const std::vector<Tensor>& inputs);
+
+ private:
+  Options options_;
+  std::optional<Contract> contract_;
+  std::optional<Device> device_;
+  double load_ms_ = 0.0;
+};
+
+// Inputs in parts of `batch` samples along the first axis, outputs joined again. 0: all at once. A last part that is too small
+// is filled up with its last sample, since a model may have its batch built in. `times_ms` gets one entry a run.
+std::vector<Tensor> infer_batches(Session& session, const std::vector<Tensor>& inputs, std::int64_t batch, std::vector<double>* times_ms = nullptr);
+
+// Replays the golden tensors of --check CONTRACT.json; prints PASS (0) or the first difference (3).
+int run_check(const Arguments& arguments);
+
+// The first element that differs by more than the limit, as a sentence; nothing when all are near. NaN is near nothing.
+std::optional<std::string> difference(const Tensor& got, const Tensor& wanted, double limit, bool relative = false);
+
+}  // namespace edgeflow

@@ -1,0 +1,99 @@
+"""Pre-processing against a loop over pixels in float64, and rules that exclude each other."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeflow.core.errors import DataError, RecipeError
+from edgeflow.core.preprocess import Preprocess
+
+RANDOM = np.random.default_rng(5)
+
+
+def bilinear(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Half-pixel centres, clamped at the edges; one pixel at a time."""
+    out = np.zeros((height, width, picture.shape[2]))
+    for y in range(height):
+        for x in range(width):
+            sy = min(max((y + 0.5) * picture.shape[0] / height - 0.5, 0), picture.shape[0] - 1)
+            sx = min(max((x + 0.5) * picture.shape[1] / width - 0.5, 0), picture.shape[1] - 1)
+            y0, x0 = math.floor(sy), math.floor(sx)
+            y1, x1 = min(y0 + 1, picture.shape[0] - 1), min(x0 + 1, picture.shape[1] - 1)
+            fy, fx = sy - y0, sx - x0
+            top = picture[y0, x0] * (1 - fx) + picture[y0, x1] * fx
+            out[y, x] = top * (1 - fy) + (picture[y1, x0] * (1 - fx) + picture[y1, x1] * fx) * fy
+    return out
+
+
+@pytest.mark.parametrize(("size", "new"), [((7, 5), (3, 11)), ((4, 4), (9, 2)), ((1, 6), (5, 5)), ((6, 3), (6, 3))])
+def test_stretch_is_bilinear_with_half_pixel_centres(size: tuple[int, int], new: tuple[int, int]) -> None:
+    picture = RANDOM.integers(0, 256, (*size, 3), dtype=np.uint8)
+    got = Preprocess(resize="stretch", size=new).apply(picture)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got.transpose(1, 2, 0), bilinear(picture.astype(float), *new), atol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "short", "new"), [((30, 40), 20, (20, 27)), ((40, 30), 20, (27, 20)), ((10, 10), 7, (7, 7)), ((3, 8), 4, (4, 11))])
+def test_short_side(size: tuple[int, int], short: int, new: tuple[int, int]) -> None:
+    picture = RANDOM.integers(0, 256, (*size, 3), dtype=np.uint8)
+    assert Preprocess(resize="short_side", size=(short, short)).apply(picture).shape == (3, *new)
+
+
+def test_letterbox_centres_and_pads_before_scaling() -> None:
+    picture = np.full((10, 40, 3), 200, np.uint8)
+    got = Preprocess(resize="letterbox", size=(21, 20), pad_value=100.0, scale=0.5, mean=(10.0, 20.0, 30.0), std=(2.0, 2.0, 2.0)).apply(picture)
+    assert got.shape == (3, 21, 20)
+    np.testing.assert_array_equal(got[:, 8:13], np.float32([45, 40, 35])[:, None, None] * np.ones((3, 5, 20)))
+    np.testing.assert_array_equal(got[:, :8], np.float32([20, 15, 10])[:, None, None] * np.ones((3, 8, 20)))
+    np.testing.assert_array_equal(got[:, 13:], np.float32([20, 15, 10])[:, None, None] * np.ones((3, 8, 20)))
+
+
+def test_crop_is_from_the_centre() -> None:
+    picture = RANDOM.integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    got = Preprocess(crop=(4, 5)).apply(picture)
+    np.testing.assert_array_equal(got, picture[2:6, 3:8].transpose(2, 0, 1))
+
+
+def test_colours_and_layouts() -> None:
+    picture = RANDOM.integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(Preprocess(layout="NHWC").apply(picture), picture)
+    np.testing.assert_array_equal(Preprocess(colour="BGR", layout="NHWC").apply(picture), picture[:, :, ::-1])
+    gray = Preprocess(colour="GRAY", mean=(0.0,), std=(1.0,)).apply(picture)
+    np.testing.assert_allclose(gray[0], picture @ np.array([0.299, 0.587, 0.114]), atol=1e-4)
+    assert gray.flags.c_contiguous
+
+
+@pytest.mark.parametrize(("rules", "text"), [
+    ({"resize": "stretch"}, "size is missing"),
+    ({"resize": "stretch", "size": (4,)}, "size is [4], and should be height and width"),
+    ({"resize": "stretch", "size": (0, 4)}, "size is [0, 4]"),
+    ({"resize": "stretch", "size": (4, 99999)}, "each from 1 to 16384"),
+    ({"crop": ()}, "crop is [], and should be height and width"),
+    ({"resize": "stretch", "size": (8, 8), "crop": (9, 4)}, "crop is [9, 4], and should fit into what resizing leaves, [8, 8]"),
+    ({"resize": "short_side", "size": (8, 20), "crop": (8, 12)}, "what resizing leaves, [8, 8]"),
+    ({"pad_value": 114.0}, "only resize = 'letterbox' has a border"),
+    ({"colour": "GRAY"}, "mean has 3 values, and should have one a channel: 1"),
+    ({"std": (1.0, 1.0)}, "std has 2 values"),
+    ({"std": (1.0, 0.0, 1.0)}, "std holds 0"),
+    ({"mean": (0.0, math.nan, 0.0)}, "should be finite"),
+])
+def test_rules_that_exclude_each_other(rules: dict[str, Any], text: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        Preprocess(**rules).check("edgeflow.toml [preprocess]")
+    assert caught.value.what.startswith("edgeflow.toml [preprocess]: ")
+    assert text in caught.value.what
+
+
+def test_pictures_that_do_not_suit() -> None:
+    with pytest.raises(DataError, match="float64"):
+        Preprocess().apply(np.zeros((4, 4, 3)))
+    with pytest.raises(DataError, match="uint8"):
+        Preprocess().apply(np.zeros((4, 4), np.uint8))
+    with pytest.raises(DataError, match="is 4 x 4, and should be 5 x 4"):
+        Preprocess(size=(5, 4)).apply(np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(DataError, match="before the crop, and should be at least 5 x 4"):
+        Preprocess(crop=(5, 4)).apply(np.zeros((4, 4, 3), np.uint8))
