@@ -17,7 +17,7 @@ from edgeflow.core.errors import TransportError
 ADDRESS = re.compile(r"adb:(?P<serial>[A-Za-z0-9][A-Za-z0-9._:-]{0,127})(?P<path>/[A-Za-z0-9._/+@-]{0,200})?\Z")
 PIECE_BYTES = 4 << 20
 """Files are pushed in pieces: adb removes what a broken push left behind, and so at most one piece is sent twice."""
-REVIVE_S = 10.0
+REVIVE_S = 5.0
 
 
 class Adb:

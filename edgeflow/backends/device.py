@@ -96,7 +96,7 @@ class Device:
         reply = self.shell(
             f'for r in {roots}; do [ -d "$r" ] || mkdir -p "$r" 2>/dev/null; [ -w "$r" ] || continue; umask 077; '
             'find "$r" -maxdepth 1 -name ".edgeflow.*" -user "$(id -u)" -mtime +1 -exec rm -rf {} + 2>/dev/null; '
-            'd=$(mktemp -d "$r/.edgeflow.XXXXXX") && chmod 700 "$d" && echo "folder=$d" && exit 0; done; exit 1', tries=TRIES)
+            'd=$(mktemp -d "$r/.edgeflow.XXXXXX") && chmod 700 "$d" && echo "folder=$d" && exit 0; done; exit 1', tries=2)
         found = next((line[7:] for line in reply.text.splitlines() if line.startswith("folder=")), "")
         if reply.status or not PLACE.match(found) or ".edgeflow." not in found or "/../" in found:
             raise TransportError(f"{self.name}: no folder can be made under {' or '.join(self.transport.roots)} "
