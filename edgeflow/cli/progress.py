@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 
 SPINNER = "|/-\\"
+TOLD_EVERY_S = 10.0
+"""How often a log, which nobody watches, is told how far long work is."""
 
 
 class Progress:
@@ -18,7 +20,7 @@ class Progress:
         self._far: dict[tuple[str, str], str] = {}
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._watcher: threading.Thread | None = None
-        self._live = sys.stderr.isatty()
+        self._live, self._told = sys.stderr.isatty(), time.monotonic()
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -37,7 +39,8 @@ class Progress:
         with self._lock:
             if what not in ("start", "done", "kept"):
                 self._far[target, stage] = what
-                if not self._live:
+                if not self._live and time.monotonic() - self._told >= TOLD_EVERY_S:
+                    self._told = time.monotonic()
                     sys.stderr.write(f"{target:<18} {stage:<9} {what}\n")
                 return
             self._far.pop((target, stage), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +27,27 @@ def command(recipe: Path, target: str, samples: int, prune: bool, ratios: tuple[
     """
     from edgeflow.cli.progress import Progress
     from edgeflow.pipeline.sensitivity import RATIOS, prune_sensitivity, sensitivity
-    from edgeflow.report.tables import number, table
+    from edgeflow.report.tables import number
 
     with Progress() as progress:
-        found: Sequence[Any]
         if prune:
-            found = prune_sensitivity(recipe, target, ratios=ratios or RATIOS, samples=samples, say=progress.say)
+            _print(prune_sensitivity(recipe, target, ratios=ratios or RATIOS, samples=samples, say=progress.say), as_json, (
+                ("layer", "share", "channels", "error", "SQNR dB"),
+                lambda item: (item.name, f"{item.ratio:.0%}", str(item.channels), number(item.error, 3), number(item.sqnr_db, 3))))
         else:
-            found = sensitivity(recipe, target, samples=samples, say=progress.say)
+            _print(sensitivity(recipe, target, samples=samples, say=progress.say), as_json, (
+                ("layer", "op", "error", "SQNR dB"),
+                lambda item: (item.name, item.op_type, number(item.error, 3), number(item.sqnr_db, 3))))
+
+
+def _print(found: Sequence[Any], as_json: bool, columns: tuple[tuple[str, ...], Callable[[Any], tuple[str, ...]]]) -> None:
     if as_json:
         import json
         from dataclasses import asdict
 
         click.echo(json.dumps([asdict(item) for item in found], indent=1))
         return
-    if prune:
-        click.echo(table(("layer", "share", "channels", "error", "SQNR dB"),
-                         [(item.name, f"{item.ratio:.0%}", str(item.channels), number(item.error, 3), number(item.sqnr_db, 3))
-                          for item in found]))
-        return
-    click.echo(table(("layer", "op", "error", "SQNR dB"),
-                     [(item.name, item.op_type, number(item.error, 3), number(item.sqnr_db, 3)) for item in found]))
+    from edgeflow.report.tables import table
+
+    head, row = columns
+    click.echo(table(head, [row(item) for item in found]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ def load_samples(source: str, folder: Path, inputs: Sequence[TensorSpec], what: 
     """
     where = f"{what} data ({source})"
     arrays = _load(source, folder, where)
+    if isinstance(arrays, Iterator):
+        arrays = _gathered(arrays, where)
     if not isinstance(arrays, Mapping):
         if len(inputs) != 1:
             raise DataError(f"{where}: is {type(arrays).__name__}, and should be a dict of arrays by input name")
@@ -43,6 +45,24 @@ def load_samples(source: str, folder: Path, inputs: Sequence[TensorSpec], what: 
     for spec in inputs:
         check_array(samples[spec.name], spec, where, batch=True)
     return samples
+
+
+def _gathered(parts: Iterator[Any], where: str) -> Any:
+    """One array a name out of batches; what ends early is an error, not a smaller set."""
+    found: list[Any] = []
+    try:
+        found.extend(parts)
+    except Exception as err:
+        raise DataError(f"{where}: ended early, after {len(found)} batches ({type(err).__name__}: {err})",
+                        try_="iterate over it by hand to see the whole traceback") from err
+    if not found:
+        raise DataError(f"{where}: gave no batch at all", try_="return an iterator that was not used up before")
+    if not isinstance(found[0], Mapping):
+        return np.concatenate([np.asarray(part) for part in found])
+    names = [set(part) for part in found]
+    if any(name != names[0] for name in names):
+        raise DataError(f"{where}: batches should all hold {', '.join(sorted(map(str, names[0])))}")
+    return {name: np.concatenate([np.asarray(part[name]) for part in found]) for name in found[0]}
 
 
 def _load(source: str, folder: Path, where: str) -> Any:

@@ -8,6 +8,9 @@ from typing import Literal
 
 from edgeflow.core.tensors import TensorSpec
 
+Algo = Literal["hist", "KL", "mse", "emd", "avg", "abs_max", "ptf"]
+"""PaddleSlim's ways to find the range of an activation."""
+
 METRIC_NAMES = ("top1", "top5")
 
 
@@ -67,7 +70,8 @@ class FineTuneSettings:
 class CompressSettings:
     """How to compress.
 
-    `precision` None takes the target's own. `algo` names PaddleSlim's way to find activation ranges.
+    `precision` None takes the target's own. `algo` names PaddleSlim's way to find activation ranges,
+    `layer_algo` another one for single layers, by the name of their weight.
     `weights` None takes the target's own rule (per_channel or per_layer scales).
     `keep_float`: layers that stay float in an int8 model, by the name of their weight, or of a whole op type.
     `weight_only` stores weights in so many bits and computes in float32: a smaller file, not a faster one.
@@ -80,7 +84,8 @@ class CompressSettings:
     """
 
     precision: Literal["float32", "float16", "int8"] | None = None
-    algo: Literal["hist", "KL", "mse", "emd", "avg", "abs_max", "ptf"] = "hist"
+    algo: Algo = "hist"
+    layer_algo: Mapping[str, Algo] = field(default_factory=dict)
     weights: Literal["per_channel", "per_layer"] | None = None
     bias_correction: bool = False
     rounding: Literal["nearest", "reconstruction"] = "nearest"
@@ -105,7 +110,8 @@ class CompressOverride:
     """CompressSettings of one target: what is None is taken from [compress]."""
 
     precision: Literal["float32", "float16", "int8"] | None = None
-    algo: Literal["hist", "KL", "mse", "emd", "avg", "abs_max", "ptf"] | None = None
+    algo: Algo | None = None
+    layer_algo: Mapping[str, Algo] | None = None
     weights: Literal["per_channel", "per_layer"] | None = None
     bias_correction: bool | None = None
     rounding: Literal["nearest", "reconstruction"] | None = None

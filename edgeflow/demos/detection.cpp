@@ -87,7 +87,8 @@ std::vector<Box> to_picture(std::vector<Box> boxes, Units units, const Placement
   const auto width = static_cast<double>(picture.width), height = static_cast<double>(picture.height);
   const auto place = [&](double value, double size, double offset, double ratio, double limit) {
     if (units == Units::normalised) value *= size;
-    if (units != Units::picture) value = (value - offset) / ratio;
+    // A model that was told the scale has divided by it, but knows no border.
+    value = units == Units::picture ? value - offset / ratio : (value - offset) / ratio;
     return std::isfinite(value) ? std::clamp(value, 0.0, limit) : 0.0;
   };
   for (Box& box : boxes) {

@@ -25,7 +25,7 @@ struct DetectionRules {
 // x2, y2 (PaddleDetection, SSD after its own suppression), and raw boxes [1, N, 4] with scores [1, C, N]. Throws for anything else.
 std::vector<Box> decode_boxes(const std::vector<Tensor>& outputs, const DetectionRules& rules);
 
-// The units of decoded boxes.
+// The units of decoded boxes; picture: pixels of the input divided by the scale, as models with an input scale_factor give them.
 enum class Units { normalised, input, picture };
 Units guess_units(const std::vector<Box>& boxes);   // normalised when no coordinate is beyond 1.5
 Units units_of(const std::string& name);            // throws std::runtime_error for another name

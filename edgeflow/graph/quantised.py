@@ -7,7 +7,7 @@ Source: PaddlePaddle 2.6.2 paddle/static/quantization/quantization_pass.py Quant
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +104,25 @@ def canonical_names(editor: Editor) -> int:
     editor.variables = dict(sorted(editor.variables.items()))
     editor.touch()
     return len(names)
+
+
+def activation_scales(editor: Editor) -> dict[str, str]:
+    """The parameter that holds the range of each layer's input, by the layer's name."""
+    return {name: arguments(before.inputs, "InScale")[0] for name, before in _quantizers(editor)}
+
+
+def quantised_inputs(editor: Editor) -> dict[str, str]:
+    """The float variable that each layer quantises, by the layer's name."""
+    return {name: arguments(before.inputs, "X")[0] for name, before in _quantizers(editor)}
+
+
+def _quantizers(editor: Editor) -> Iterator[tuple[str, Any]]:
+    for op in editor.ops:
+        if _dequantizer(editor, op) is not None:
+            for name in (name for var in op.inputs for name in var.arguments):
+                before = editor.producer(name)
+                if before is not None and before.type.startswith(QUANTIZE):
+                    yield _name(editor, op), before
 
 
 def _dequantizer(editor: Editor, op: Any) -> Any | None:

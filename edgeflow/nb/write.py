@@ -114,7 +114,8 @@ def _arguments(builder: flatbuffers.Builder, arguments: Any) -> int:
     for parameter, names in arguments.items():
         key = _string(builder, parameter)
         # Each name anew, right behind its vector: for weights stored in int8 or fp16 the runtime reads one by taking the
-        # word behind the vector for the name's length. Source: Paddle-Lite v2.13-rc model_parser/flatbuffers/op_desc.h input_vars.
+        # word behind the vector for the name's length.
+        # Source: Paddle-Lite v2.13-rc lite/model_parser/flatbuffers/op_desc.h input_vars.
         values = _offsets(builder, [_own_string(builder, name) for name in names])
         builder.StartObject(2)
         builder.PrependUOffsetTRelativeSlot(0, key, 0)

@@ -114,6 +114,13 @@ class Flow:
     def __exit__(self, *exc: object) -> None:
         self._stack.close()
 
+    def abandon(self) -> None:
+        """Stop what workers are at; the next one that is needed starts anew."""
+        with self._guard:
+            workers, self._workers = list(self._workers.values()), {}
+        for pool in workers:
+            pool.kill()
+
     def begin(self, target: Target) -> None:
         """Nothing of this target is kept from before, so far."""
         self._kept[target.name] = []
@@ -125,7 +132,7 @@ class Flow:
         precision = target.choose(settings.precision)
         ingested = self.ingest(target, precision)
         compressed = self.compress(target, settings, precision, ingested)
-        converted = self._convert(target, compressed)
+        converted = self.convert(target, compressed)
         report = self._verify(target, ingested, compressed, converted)
         folder = self._publish(target, ingested, converted, report)
         table = json.loads((report.folder / "report.json").read_text(encoding="utf-8"))
@@ -186,7 +193,8 @@ class Flow:
         return self._stage(target, "compress", key, lambda folder: self._in_worker(
             self.workers_for("compress"), "compress", ingested, target, settings, folder))
 
-    def _convert(self, target: Target, compressed: Artifact) -> Artifact:
+    def convert(self, target: Target, compressed: Artifact) -> Artifact:
+        """Stage 3."""
         from edgeflow.stages.convert import convert
 
         own = self.recipe.convert_settings(target)

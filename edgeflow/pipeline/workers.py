@@ -47,7 +47,7 @@ class Workers:
         """
         from loky.process_executor import TerminatedWorkerError
 
-        future: Future[T] = self._pool.submit(function, *arguments, **named)
+        future: Future[T] = self._pool.submit(_quietly, function, *arguments, **named)
         try:
             while watch is not None:
                 with contextlib.suppress(TimeoutError):
@@ -57,6 +57,10 @@ class Workers:
         except TerminatedWorkerError as err:
             raise EdgeflowError(f"a worker process died while {function.__name__} ran: it crashed or ran out of memory",
                                 try_="run it again: finished stages are kept; give it more memory if it dies again") from err
+
+    def kill(self) -> None:
+        """Stop every process, at once; whoever waits for one gets an error."""
+        self._pool.shutdown(wait=True, kill_workers=True)
 
     def __enter__(self) -> Workers:
         return self
@@ -90,6 +94,12 @@ def progress_of(folder: Path) -> Path:
 def key_of_folder(folder: Path) -> str:
     """The name that a folder of files.folder_atomic will have: the same in the next try."""
     return folder.name.removeprefix(".").split(".")[0]
+
+
+def _quietly(function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+    """What Paddle and PaddleSlim print is for a log at most; what goes wrong is raised."""
+    with _output_to(Path(os.devnull)):
+        return function(*arguments, **named)
 
 
 def _nothing() -> None:

