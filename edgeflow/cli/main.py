@@ -15,6 +15,7 @@ COMMANDS = {
     "init": "init", "doctor": "doctor", "targets": "targets", "plan": "plan", "build": "build", "sensitivity": "sensitivity",
     "search": "search", "calibration": "calibration",
     "verify": "verify", "run": "run", "inspect": "inspect", "diff": "diff", "match": "match", "export": "export",
+    "bench": "bench", "deploy": "deploy",
 }
 
 

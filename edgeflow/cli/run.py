@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.where import say, where_options
+
 
 @click.command("run")
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -15,16 +17,20 @@ import click
 @click.option("--dump", is_flag=True, help="Also write every intermediate, into OUTPUT_DIR/dump/.")
 @click.option("--npu", type=click.Choice(["float32", "float16", "uint8"]),
               help="Arithmetic of NPU subgraphs: float16 for Kirin, uint8 for Verisilicon; default: the manifest's, or float32.")
+@where_options(many=False)
 @click.option("--json", "as_json", is_flag=True, help="Print names, dtypes, shapes, ranges and NaN counts as JSON.")
-def command(model: Path, inputs: tuple[str, ...], output_dir: Path, dump: bool, npu: str | None, as_json: bool) -> None:
-    """Execute MODEL.nb once on this machine.
+def command(model: Path, inputs: tuple[str, ...], output_dir: Path, dump: bool, npu: str | None, on: str,
+            runtime: Path | None, limit_s: float, as_json: bool) -> None:
+    """Execute MODEL.nb once, on this machine or on a device.
 
     Example: edgeflow run model.nb --input image=in.npy --output-dir out
     """
-    from edgeflow.emulate import Emulator
     from edgeflow.pipeline.run import describe, npu_arithmetic, parse_inputs, write_dump, write_outputs
+    from edgeflow.pipeline.runners import open_runner
 
-    with Emulator(model, npu=npu or npu_arithmetic(model)) as runner:
+    if dump and on != "emulator":
+        raise click.UsageError(f"--dump needs the emulator, and --on is {on}: runtimes do not hand out intermediates")
+    with open_runner(on, model, npu=npu or npu_arithmetic(model), runtime=runtime, limit_s=limit_s, say=say) as runner:
         feed = parse_inputs(inputs, [spec.name for spec in runner.inputs])
         outputs = runner.infer(feed)
         written = write_outputs(list(outputs.items()), output_dir)

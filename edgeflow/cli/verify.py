@@ -3,44 +3,73 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from edgeflow.cli.where import say, where_options
 
 
 @click.command("verify")
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--reference", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="An .npz with input/<name>, output/0 … and label, instead of the reference.npz beside MODEL.")
-@click.option("--on", type=click.Choice(["emulator", "paddle-lite"]), default="emulator", show_default=True,
-              help="What executes MODEL: the emulator, or Paddle Lite's own x86 runtime (float x86 files only).")
+@where_options(many=True)
+@click.option("--control", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="CPU.nb",
+              help="A CPU-only file of the same model, timed beside an NPU file on the device.")
 @click.option("--metric", help="A built-in metric, when the reference holds labels: top1 or top5.")
 @click.option("--cosine-min", type=float, help="Smallest cosine to pass.")
 @click.option("--sqnr-min", type=float, help="Smallest signal to quantisation noise ratio to pass, in dB.")
 @click.option("--max-abs", type=float, help="Largest absolute difference to pass.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def command(model: Path, reference: Path | None, on: str, metric: str | None, cosine_min: float | None, sqnr_min: float | None,
-            max_abs: float | None, as_json: bool) -> None:
-    """Execute MODEL.nb on this machine and compare it with its reference.
+def command(model: Path, reference: Path | None, on: tuple[str, ...], runtime: Path | None, limit_s: float,
+            control: Path | None, metric: str | None,
+            cosine_min: float | None, sqnr_min: float | None, max_abs: float | None, as_json: bool) -> None:
+    """Execute MODEL.nb, on this machine or on devices, and compare it with its reference.
 
     Exit code 3: beyond the drift limits. The limits are the build's own, overridden by the options here.
 
+    \b
     Example: edgeflow verify build/kirin/model.nb
+             edgeflow verify build/arm64/model.nb --on ssh://pi@raspberrypi.local
     """
-    from edgeflow.core.errors import DataError, near
+    from concurrent.futures import ThreadPoolExecutor
+
+    from edgeflow.core.errors import DataError, EdgeflowError, near
     from edgeflow.core.settings import METRIC_NAMES, DriftLimits
     from edgeflow.pipeline.check import verify_file
 
     if metric is not None and metric not in METRIC_NAMES:
         raise DataError(f"metric {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}")
+    if control is not None and not all(where.startswith(("ssh:", "adb:")) for where in on):
+        raise DataError(f"--control {control}: times two files on a device, and --on is {', '.join(on)}",
+                        try_="--on ssh://user@host, or adb:SERIAL")
     limits = DriftLimits(max_abs_max=max_abs, cosine_min=cosine_min, sqnr_db_min=sqnr_min)
-    verdict, report = verify_file(model, reference, limits, metric, on)
-    if as_json:
+
+    def one(where: str) -> dict[str, Any] | EdgeflowError:
+        try:
+            return verify_file(model, reference, limits, metric, where, runtime, control, limit_s, say)[1]
+        except EdgeflowError as err:
+            return err
+
+    if len(on) == 1:
+        found = [one(on[0])]
+    else:
+        with ThreadPoolExecutor(len(on)) as pool:
+            found = list(pool.map(one, on))
+    reports = [item for item in found if not isinstance(item, EdgeflowError)]
+    errors = [item for item in found if isinstance(item, EdgeflowError)]
+    if as_json and reports:
         import json
 
-        click.echo(json.dumps(report, indent=1))
-    else:
+        click.echo(json.dumps(reports[0] if len(on) == 1 else reports, indent=1))
+    elif reports:
         from edgeflow.report.tables import verdict as lines
 
-        click.echo(lines(report))
-    if not verdict.passed:
+        click.echo("\n\n".join(map(lines, reports)))
+    for error in errors[1:]:
+        say(f"edgeflow: {error}")
+    if errors:
+        raise errors[0]
+    if not all(report["passed"] for report in reports):
         raise SystemExit(3)

@@ -11,7 +11,9 @@
     ├── CompressFailed    PaddleSlim gave up
     ├── OptFailed         Paddle Lite's opt gave up
     ├── ToolchainFailed   CMake or a C++ compiler gave up
-    └── StorageError      disk full, folder not writable
+    ├── StorageError      disk full, folder not writable
+    └── TransportError    a device over ssh or adb
+        └── Dropped       the connection broke, so that another try makes sense
 
 Limits that are broken are a result, not a fault: exit code 3, no error.
 Anything else that escapes is our bug and keeps its traceback.
@@ -84,6 +86,14 @@ class ToolchainFailed(EdgeflowError):
 
 class StorageError(EdgeflowError):
     """A result could not be written: disk full or folder not writable."""
+
+
+class TransportError(EdgeflowError):
+    """A device cannot be reached, refuses what it is given, or answers with nonsense."""
+
+
+class Dropped(TransportError):
+    """The connection to a device broke; what arrived is kept, and another try makes sense."""
 
 
 def near(word: str, known: Iterable[str], kind: str = "known") -> str:

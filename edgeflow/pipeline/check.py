@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,13 @@ from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
 from edgeflow.pipeline.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
 from edgeflow.pipeline.recipe import Recipe, load_recipe
+from edgeflow.pipeline.runners import control_run, device_report, is_device, open_runner
 from edgeflow.report.html import page
 from edgeflow.stages.verify import Verdict, load_reference, verify
 
 REFERENCE = "reference.npz"
+DEVICE_BATCH = 8
+"""Samples that a device computes at once: its memory is small, and a call's overhead is not what is measured."""
 HOST_ONLY = "the device itself: nothing ran on it"
 
 
@@ -64,8 +68,14 @@ def report_table(verdict: Verdict, table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits | None = None,
-                metric: str | None = None, on: str = "emulator") -> tuple[Verdict, dict[str, Any]]:
+                metric: str | None = None, on: str = "emulator", runtime: Path | None = None,
+                control: Path | None = None, limit_s: float = 300.0, say: Callable[[str], None] | None = None,
+                ) -> tuple[Verdict, dict[str, Any]]:
     """Verify a .nb from files alone: the manifest and reference beside it, or a reference given.
+
+    Args:
+        on, runtime, limit_s, say: see open_runner.
+        control: a CPU-only file of the same model, timed beside an NPU file on a device.
 
     Returns:
         The verdict and the table that report.json holds.
@@ -90,9 +100,17 @@ def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits 
     loaded = load_reference(source)
     if metric is not None and loaded.labels is None:
         raise DataError(f"{source}: holds no label, which the metric {metric!r} needs", try_="add an array `label` to it")
-    verdict = verify(model, loaded, settings, on=on, npu=npu, folder=_recipe_folder(model, settings.metric),
-                     not_checked=(HOST_ONLY,))
-    report = report_table(verdict, table)
+    folder, on_device = _recipe_folder(model, settings.metric), {}
+    if is_device(on):
+        with ExitStack() as stack:
+            opened = [open_runner(on, file, runtime=runtime, limit_s=limit_s, batch=DEVICE_BATCH, say=say)
+                      for file in (model, control) if file is not None]
+            runner, *others = [stack.enter_context(one) for one in opened]
+            verdict = verify(model, loaded, settings, folder=folder, runner=runner)
+            on_device = device_report(runner, control_run(runner, others[0], loaded.inputs) if others else None)
+    else:
+        verdict = verify(model, loaded, settings, on=on, npu=npu, folder=folder, not_checked=(HOST_ONLY,))
+    report = {**report_table(verdict, table), **on_device}
     report["limits"] = {k: getattr(settings.limits, k) for k in settings.limits.__slots__}
     return verdict, report
 

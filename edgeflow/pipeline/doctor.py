@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import Any
 
@@ -25,6 +26,8 @@ def diagnose() -> dict[str, Any]:
             if sys.version_info[:2] != (3, 10):
                 problem += f" under Python 3.10 (this is {sys.version_info[0]}.{sys.version_info[1]})"
         stages[stage] = problem
+    reach = [name for name in ("ssh", "adb") if shutil.which(name)]
+    stages["deploy"] = "" if reach else "reaches no device; try: apt-get install openssh-client adb"
     for package, wanted in PINNED.items():
         have = versions.get(package)
         if have is not None and have.replace(".post", "+").split("+")[0] != wanted:

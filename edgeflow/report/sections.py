@@ -219,7 +219,6 @@ def provenance(report: Mapping[str, Any]) -> str:
         ("sha256 of the .nb", code(held["sha256"]) if held.get("sha256") else ""), ("opt", safe(held.get("opt_version"))),
         ("manifest", code(report["manifest_sha256"]) if report.get("manifest_sha256") else ""),
         ("tools", ", ".join(f"{safe(k)} {safe(v)}" for k, v in list(tools.items())[:50])),
-        ("residency on the device", f"{safe(stays.get('verdict'))}"
-         + (f", {percent(stays.get('share'))} of the ops" if real(stays.get("share")) is not None else "") if stays else ""),
+        ("residency on the device", safe(stays.get("verdict")) if stays else ""),
     ]
     return facts(rows) + bullets(escape(text) for text in texts(stays, "evidence"))

@@ -53,12 +53,20 @@ def verdict(report: Mapping[str, Any]) -> str:
     lines += [_waterfall(report), _layers(report), _first_drift(report)]
     source = plain(report.get("reference_device")) or "the file given"
     lines.append(f"{samples_of(report) or 'samples unknown'}; reference: {source}; candidate: {plain(report.get('runner'))}")
+    if where := part(report, "residency"):
+        lines.append(residency(where))
+    lines += [f"library: {text}" for text in texts(report, "library_notes")]
     lines += [f"not checked: {text}" for text in texts(report, "not_checked")]
     lines += [f"broken: {text}" for text in texts(report, "broken")]
     said = verdict_of(report)
     limited = any(limit is not None for limit in part(report, "limits").values())
     lines.append("NOT JUDGED: no limits" if said == "NOT JUDGED" and not limited else said)
     return "\n".join(line for line in lines if line)
+
+
+def residency(found: Mapping[str, Any]) -> str:
+    """How much ran on the NPU, with its grounds."""
+    return f"on the NPU: {plain(found.get('verdict')) or 'unknown'} ({'; '.join(texts(found, 'evidence'))})"
 
 
 def _waterfall(report: Mapping[str, Any]) -> str:

@@ -110,7 +110,7 @@ class Runner(Protocol):
 
 def verify(
     model: Path, reference: Reference, settings: VerifySettings, *, on: str = "emulator", npu: str = "float32",
-    folder: Path | None = None, not_checked: Sequence[str] = (),
+    folder: Path | None = None, not_checked: Sequence[str] = (), runner: Runner | None = None,
 ) -> Verdict:
     """Run the .nb on the reference's inputs and judge it.
 
@@ -118,23 +118,27 @@ def verify(
         on: `emulator`, or `paddle-lite` for its real x86 runtime.
         npu: arithmetic of NNAdapter subgraphs, from the target.
         folder: where a metric named `file.py:function` is looked for.
+        runner: what runs it instead of `on`, such as a device.
 
     Raises:
         NbError, UnsupportedOps: the file cannot be run here.
         DataError: the reference belongs to another model.
     """
     notes = list(not_checked)
+    if runner is not None:
+        outputs = outputs_of(runner, reference)
+        return judge(reference, outputs, runner.outputs, settings, runner.name, folder=folder, not_checked=notes)
     if on == "paddle-lite":
         from edgeflow.backends.paddle_lite import PaddleLite
 
         with PaddleLite(model) as real:
             outputs = outputs_of(real, reference)
             return judge(reference, outputs, real.outputs, settings, real.name, folder=folder, not_checked=notes)
-    with Emulator(model, npu=npu) as runner:
-        outputs = outputs_of(runner, reference)
-        if any(op.type == "subgraph" for op in runner.model.blocks[0].operations):
+    with Emulator(model, npu=npu) as emulator:
+        outputs = outputs_of(emulator, reference)
+        if any(op.type == "subgraph" for op in emulator.model.blocks[0].operations):
             notes.append(f"NPU subgraphs were computed in {npu} on the host, an approximation: vendors' rounding is not public")
-        return judge(reference, outputs, runner.outputs, settings, runner.name, folder=folder, not_checked=notes)
+        return judge(reference, outputs, emulator.outputs, settings, emulator.name, folder=folder, not_checked=notes)
 
 
 def outputs_of(runner: Runner, reference: Reference) -> list[Array]:
@@ -152,7 +156,7 @@ def outputs_of(runner: Runner, reference: Reference) -> list[Array]:
                         f"{', '.join(sorted(reference.inputs))}: it belongs to another model")
     per_sample = sum(int(np.prod(array.shape[1:])) for array in reference.inputs.values())
     most = max(ELEMENTS_A_CALL // max(per_sample, 1), 1)
-    free = isinstance(runner, Emulator) and takes_batches(runner, reference)
+    free = getattr(runner, "takes_samples", False) or (isinstance(runner, Emulator) and takes_batches(runner, reference))
     return _joined(runner, batches(dict(reference.inputs), runner.inputs, most, free=free))
 
 

@@ -1,0 +1,205 @@
+"""contract.json: what a program on the device must know of a model; written by a build, read there and by deploy."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from edgeflow.core.errors import DataError
+from edgeflow.core.preprocess import Preprocess
+from edgeflow.core.strict import strict
+from edgeflow.core.tensors import DTYPES
+
+FILE = "contract.json"
+FORMAT = 1
+MAX_BYTES = 1 << 20
+NAMES_MAX = 256
+"""Inputs, outputs and files a contract may list; real models have fewer than ten."""
+DIM_MAX = 1 << 31
+COMPONENT = re.compile(r"[A-Za-z0-9_+@=][A-Za-z0-9._+@=-]{0,127}\Z")
+SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+WORD = re.compile(r"[A-Za-z0-9._ -]{1,128}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """The .nb beside the contract, and its hash."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class InputContract:
+    """One input: -1 in `shape` is a dimension of any size; `preprocess` is None for inputs that are no pictures."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    preprocess: Preprocess | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Recorded arrays, [samples, ...] each, in the order of inputs and outputs.
+
+    `max_abs` is the largest absolute difference allowed; a picture and the tensor it must become test the pre-processing.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    max_abs: float
+    picture: str | None = None
+    picture_input: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeContract:
+    """What the program says to NNAdapter: devices, `KEY=VALUE;KEY=VALUE`, and the libraries that must lie in lib/."""
+
+    devices: tuple[str, ...] = ()
+    context: str = ""
+    libraries: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A model as its device sees it. Paths are relative to contract.json and stay below it."""
+
+    name: str
+    target: str
+    task: Literal["classify", "detect", "ocr_detect", "ocr_recognise"] | None
+    model: ModelFile
+    inputs: tuple[InputContract, ...]
+    outputs: tuple[str, ...]
+    golden: Golden | None = None
+    labels: str | None = None
+    runtime: RuntimeContract = RuntimeContract()
+    format: int = FORMAT
+
+    def files(self) -> tuple[str, ...]:
+        """Every file that the contract names, model first; each once."""
+        return tuple(dict.fromkeys([self.model.file, *_golden_files(self.golden), *([self.labels] if self.labels else [])]))
+
+
+def load_contract(path: Path) -> Contract:
+    """Read a contract.json and hold it to its rules.
+
+    Raises:
+        DataError: missing, too large, no JSON, an unknown key, a value out of bounds, or a path that leaves the folder.
+    """
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except OSError as err:
+        raise DataError(f"{path}: cannot be read ({err.strerror}), and should be the contract that a build writes",
+                        try_="edgeflow build, which writes contract.json beside model.nb") from err
+    return parse_contract(raw, str(path))
+
+
+def parse_contract(raw: bytes, where: str) -> Contract:
+    """Read a contract from bytes; see load_contract."""
+    if len(raw) > MAX_BYTES:
+        raise DataError(f"{where}: is larger than {MAX_BYTES} bytes, which no contract is")
+    contract = strict(Contract, load_json(raw, where), where, DataError)
+    _check(contract, where)
+    return contract
+
+
+def dump_contract(contract: Contract) -> bytes:
+    """The contract's bytes: sorted, so that equal contracts give equal bytes.
+
+    Raises:
+        DataError: it breaks a rule that reading it would hold it to.
+    """
+    _check(contract, FILE)
+    return (json.dumps(asdict(contract), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def load_json(raw: bytes, where: str) -> Any:
+    """Parse JSON of unknown origin; NaN and infinity, which are no JSON, are refused.
+
+    Raises:
+        DataError: it is no JSON, or nested too deep.
+    """
+    def refuse(text: str) -> NoReturn:
+        raise ValueError(f"{text} is no JSON")
+
+    try:
+        return json.loads(raw.decode("utf-8"), parse_constant=refuse)
+    except (ValueError, RecursionError, OverflowError) as err:
+        raise DataError(f"{where}: is no JSON ({str(err)[:200]})") from err
+
+
+def inside(name: str) -> bool:
+    """A relative path of plain words that stays where it begins: no `..`, no `/` in front, nothing hidden."""
+    return 0 < len(name) <= 255 and all(COMPONENT.match(part) for part in name.split("/"))
+
+
+def _golden_files(golden: Golden | None) -> Iterator[str]:
+    if golden is not None:
+        yield from (*golden.inputs, *golden.outputs)
+        yield from (name for name in (golden.picture, golden.picture_input) if name is not None)
+
+
+def _check(contract: Contract, where: str) -> None:
+    """Rules beyond types. Every name may come from a stranger and end in a shell or a path."""
+    if contract.format != FORMAT:
+        raise DataError(f"{where}: format is {contract.format}, and should be {FORMAT}", try_="run edgeflow build again")
+    for key, text in (("name", contract.name), ("target", contract.target)):
+        if not inside(text) or "/" in text:
+            raise DataError(f"{where}: {key} is {text[:80]!r}, and should be a word of letters, digits, . _ and -")
+    for file in contract.files():
+        if not inside(file):
+            raise DataError(f"{where}: names the file {file[:80]!r}, and should name files beside it, without ..",
+                            try_="run edgeflow build again, and take a contract only from where its model comes")
+    if not SHA256.match(contract.model.sha256):
+        raise DataError(f"{where}: model.sha256 is {contract.model.sha256[:80]!r}, and should be 64 hexadecimal digits")
+    for what, count in (("inputs", len(contract.inputs)), ("outputs", len(contract.outputs))):
+        if not 1 <= count <= NAMES_MAX:
+            raise DataError(f"{where}: lists {count} {what}, and should list 1 to {NAMES_MAX}")
+    _check_runtime(contract.runtime, where)
+    for spec in contract.inputs:
+        if spec.dtype not in DTYPES or len(spec.shape) > 8 or not all(d == -1 or 0 < d < DIM_MAX for d in spec.shape):
+            raise DataError(f"{where}: input {spec.name[:80]!r} is {spec.dtype[:20]!r} {list(spec.shape)[:9]}, and should be "
+                            f"one of {', '.join(DTYPES)} with at most 8 dimensions above 0, or -1")
+        if spec.preprocess is not None:
+            _check_preprocess(spec.preprocess, f"{where}: input {spec.name[:80]!r}: preprocess")
+    golden = contract.golden
+    if golden is None:
+        return
+    if len(golden.inputs) != len(contract.inputs) or len(golden.outputs) != len(contract.outputs):
+        raise DataError(f"{where}: golden lists {len(golden.inputs)} inputs and {len(golden.outputs)} outputs, and should list "
+                        f"{len(contract.inputs)} and {len(contract.outputs)}")
+    if not (math.isfinite(golden.max_abs) and golden.max_abs >= 0):
+        raise DataError(f"{where}: golden.max_abs is {golden.max_abs}, and should be a number from 0 up")
+    if (golden.picture is None) != (golden.picture_input is None):
+        raise DataError(f"{where}: golden names one of picture and picture_input, and should name both or neither")
+
+
+def _check_runtime(runtime: RuntimeContract, where: str) -> None:
+    for name in (*runtime.devices, *runtime.libraries):
+        if not inside(name) or "/" in name:
+            raise DataError(f"{where}: runtime names {name[:80]!r}, and should name devices and files of lib/ by plain words")
+    for pair in runtime.context.split(";") if runtime.context else ():
+        key, found, value = pair.partition("=")
+        if not (found and inside(key) and WORD.match(value.replace(",", "").replace(":", "") or "-")):
+            raise DataError(f"{where}: runtime.context holds {pair[:80]!r}, and should be KEY=VALUE;KEY=VALUE")
+
+
+def _check_preprocess(steps: Preprocess, where: str) -> None:
+    channels = 1 if steps.colour == "GRAY" else 3
+    sizes = [steps.size] if steps.size or steps.resize != "none" else []  # pictures that have the right size need none
+    sizes += [] if steps.crop is None else [steps.crop]
+    if any(len(size) != 2 or not all(0 < side <= 1 << 14 for side in size) for size in sizes):
+        raise DataError(f"{where}: size is {list(steps.size)[:4]}, crop {steps.crop}, and each should be [height, width]")
+    if len(steps.mean) != channels or len(steps.std) != channels:
+        raise DataError(f"{where}: mean and std hold {len(steps.mean)} and {len(steps.std)} numbers, and should hold {channels}")
+    numbers = (steps.scale, steps.pad_value, *steps.mean, *steps.std)
+    if not all(map(math.isfinite, numbers)) or 0.0 in steps.std:
+        raise DataError(f"{where}: scale, mean, std and pad_value should be finite, and std not 0")

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Runs the demo of this bundle on this device: run.sh --check replays the golden tensors, run.sh ARGS runs it with ARGS.
+here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd) || exit 1
+LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+export LD_LIBRARY_PATH
+# Compiled NPU programs are kept here; the programs make a folder for each model in it.
+cache="$here/cache"
+if [ "$1" = --check ]; then
+    [ $# -eq 1 ] || { echo "run.sh: --check takes nothing else, and got $# arguments" >&2; exit 2; }
+    cd "$here" && exec "$here/bin/@PROGRAM@" --check contract.json --cache-dir "$cache"
+fi
+[ $# -gt 0 ] || { echo "usage: run.sh --check | @USAGE@" >&2; exit 2; }
+exec "$here/bin/@PROGRAM@" @CONTRACT@ "$here/contract.json" --cache-dir "$cache" "$@"
