@@ -68,7 +68,7 @@ def _accuracy(outputs: Sequence[Array], labels: Array) -> Array:
 
 
 def _iou(outputs: Sequence[Array], labels: Array) -> Array:
-    """Intersections, then unions, of each class. Output: scores [N, C, H, W], or classes [N, H, W]; labels [N, H, W], -1 ignored."""
+    """Intersections, then unions, of each class; scores [N, C, H, W] or classes [N, H, W]; labels [N, H, W], -1 ignored."""
     answers = outputs[0]
     classes = answers.shape[1] if answers.ndim == labels.ndim + 1 else int(max(answers.max(), labels.max())) + 1
     if answers.ndim == labels.ndim + 1:

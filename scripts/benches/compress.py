@@ -1,4 +1,4 @@
-"""fp32, PaddleSlim's defaults by hand, and edgeflow, side by side: the digits example and MobileNetV2 trained on the same data."""
+"""fp32, PaddleSlim's defaults by hand, and edgeflow, side by side: the digits example, and MobileNetV2 on the same data."""
 
 import shutil
 import subprocess
@@ -152,7 +152,7 @@ def ours(what: str, folder: Path, recipe: str, target: str, seconds: float = 0.0
 def by_hand(folder: Path) -> Row:
     """PaddleSlim's defaults and opt, as its documents show them; the export is repaired, or opt aborts."""
     from edgeflow.core.arrays import load_npz
-    from edgeflow.core.metrics import top1
+    from edgeflow.core.metrics import METRICS
     from edgeflow.emulate import Emulator
 
     out = folder / "by-hand"
@@ -175,7 +175,8 @@ def by_hand(folder: Path) -> Row:
     arrays = load_npz(ingest)
     with Emulator(out / "model.nb") as runner:
         got = list(runner.infer({"image": arrays["input/image"]}).values())
-    return judged("PaddleSlim's defaults and opt, by hand", out / "model.nb", top1(got, arrays["label"]), len(arrays["label"]), seconds)
+    labels = arrays["label"]
+    return judged("PaddleSlim's defaults and opt, by hand", out / "model.nb", METRICS["top1"](got, labels), len(labels), seconds)
 
 
 def judged(what: str, path: Path, metric: float, samples: int, seconds: float) -> Row:
