@@ -214,9 +214,15 @@ class Flow:
         def work(folder: Path) -> Artifact:
             from edgeflow.pipeline.check import check_and_report
 
-            return check_and_report(self.recipe, target, ingested, compressed, converted, folder)
+            return check_and_report(self.recipe, target, ingested, compressed, converted, folder, self._any_worker)
 
         return self._stage(target, "verify", key, work)
+
+    def _any_worker(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a function where Paddle is loaded, in a pool that is there already where one is."""
+        with self._guard:
+            kind = next(iter(self._workers), "ingest")
+        return self.workers_for(kind).run(function, *arguments)
 
     def _metric_hash(self) -> dict[str, str]:
         """Content of the file a user's metric lies in, and of every Python file beside it that it may import."""

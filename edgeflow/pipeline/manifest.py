@@ -41,7 +41,7 @@ def manifest(
         "model": {
             "program_sha256": facts["model_sha256"], "weights_sha256": facts["weights_sha256"],
             "repairs": facts["repairs"], "rewrites": facts["rewrites"],
-            "respelled": compressed.facts["respelled"],
+            "respelled": compressed.facts["respelled"], "compressed_sha256": sha256(compressed.folder / "model.pdmodel"),
         },
         "data": {"evaluation_sha256": facts["evaluation_sha256"], "calibration_sha256": facts["calibration_sha256"],
                  "training_sha256": facts["training_sha256"]},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -52,7 +53,7 @@ class DataTable:
 
 @dataclass(frozen=True, slots=True)
 class MetricTable:
-    """[metric]: a built-in name or `file.py:function(outputs, labels) -> float`, higher is better."""
+    """[metric]: a built-in name, `wer:ID`, or `file.py:function(outputs, labels) -> float`, where higher is better."""
 
     name: str
 
@@ -141,6 +142,6 @@ def _check(recipe: Recipe, path: Path) -> None:
         if spec.dtype not in DTYPES:
             raise RecipeError(f"{path} [inputs.{name}]: dtype {spec.dtype!r}; {near(spec.dtype, DTYPES, 'one of')}")
     metric = recipe.metric.name if recipe.metric else METRIC_NAMES[0]
-    if metric not in METRIC_NAMES and ".py:" not in metric:
+    if metric not in METRIC_NAMES and ".py:" not in metric and not re.fullmatch(r"wer:\d+", metric):
         raise RecipeError(f"{path} [metric]: {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}",
                           try_='name = "top1", or name = "metric.py:function"')
