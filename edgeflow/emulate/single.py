@@ -22,8 +22,8 @@ def int8_scales(model: Model) -> dict[str, float]:
         if node.op.type in ("calib", "calib_once"):
             scale = float(node.op.attr("scale", 0.0)) if alias in TO_INT8 else None
         elif alias in INT8_OUT:
-            held = node.op.attr(INT8_OUT[alias]) or ()
-            scale = float(held[0]) if len(held) else None
+            held = list(node.op.attr(INT8_OUT[alias]) or ())
+            scale = float(held[0]) if held else None
         elif node.op.kernel is not None and node.op.kernel.precision != "float32" and not node.op.attr("enable_int8", False):
             scale = next((found[v] for v in node.reads if v in found), None)  # reshapes and the like pass it on
         if scale:

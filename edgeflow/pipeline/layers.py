@@ -119,13 +119,13 @@ def _values(runner: Emulator, model: Model, feed: Mapping[str, Array], scales: M
             for value, name in zip(values, node.op.outputs[parameter], strict=True):
                 written[block_0, name] = value
     for item in runner.dump(feed):
-        value = written.get((item.index, item.variable))
-        if value is None:
+        known = written.get((item.index, item.variable))
+        if known is None:
             continue
-        if value in scales and item.array.dtype == np.int8:
-            yield value, item.array.astype(np.float32) * np.float32(scales[value]), item.array
+        if known in scales and item.array.dtype == np.int8:
+            yield known, item.array.astype(np.float32) * np.float32(scales[known]), item.array
         else:
-            yield value, item.array, None
+            yield known, item.array, None
 
 
 def _prepare(probe: _Probe, model: Model, scales: Mapping[str, float], held: Mapping[str, str], known: Mapping[str, Array],

@@ -51,7 +51,8 @@ folder, model, x = Path(sys.argv[1]), nb.read(sys.argv[2]), np.load(sys.argv[3])
 source = programs.load(folder / "source.pdmodel")
 weights = parameters.load(source, folder / "source.pdiparams")
 with Session() as session:
-    found = layer_drift(model, source, {"image": x}, lambda feed, names: session.run(source, weights, feed, names), samples=len(x))
+    found = layer_drift(model, source, {"image": x}, lambda feed, names: session.run(source, weights, feed, names),
+                        samples=len(x))
 print(found["first_drift"])
 """
 
