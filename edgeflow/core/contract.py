@@ -111,6 +111,15 @@ def parse_contract(raw: bytes, where: str) -> Contract:
     return contract
 
 
+def named_files(folder: Path) -> tuple[str, ...]:
+    """contract.json and what it names but the model; nothing where there is none, or none that can be read."""
+    try:
+        contract = load_contract(folder / FILE)
+    except DataError:
+        return ()
+    return FILE, *(name for name in contract.files() if name != contract.model.file)
+
+
 def dump_contract(contract: Contract) -> bytes:
     """The contract's bytes: sorted, so that equal contracts give equal bytes.
 

@@ -19,6 +19,7 @@ from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
+from edgeflow.pipeline.contract import contract_entry, write_contract
 from edgeflow.pipeline.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
 from edgeflow.pipeline.recipe import Recipe, load_recipe
 from edgeflow.pipeline.runners import control_run, device_report, is_device, open_runner
@@ -32,17 +33,20 @@ HOST_ONLY = "the device itself: nothing ran on it"
 
 
 def check_and_report(
-    recipe: Recipe, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact, folder: Path
+    recipe: Recipe, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact, folder: Path,
+    labels: bytes | None = None,
 ) -> Artifact:
-    """Stage 4 within a build: verify, then write manifest.json, report.json and report.html into `folder`."""
+    """Stage 4 within a build: verify, then write manifest.json, contract.json and what it names, report.json and report.html."""
     model = converted.folder / "model.nb"
     reference = ingested.folder / REFERENCE
     npu = target.precision.npu_arithmetic if target.uses_npu else "float32"
-    verdict = verify(model, load_reference(reference), recipe.verify_settings(target), npu=npu, folder=recipe.folder,
+    loaded = load_reference(reference)
+    verdict = verify(model, loaded, recipe.verify_settings(target), npu=npu, folder=recipe.folder,
                      not_checked=(HOST_ONLY,))
     layers = as_table(layer_map(nb.read(model), load(compressed.folder / "source.pdmodel")))
-    table = manifest(recipe, target, ingested, compressed, converted, reference, layers)
-    report = report_table(verdict, table)
+    contract = write_contract(recipe, target, ingested, compressed, converted, loaded.inputs, labels, folder)
+    table = manifest(recipe, target, ingested, compressed, converted, reference, layers, contract)
+    report = {**report_table(verdict, table), "contract": contract_entry(folder / model.name, loaded.inputs, table)}
     with storage(folder):
         (folder / MANIFEST).write_bytes(dump(table))
         (folder / "report.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -110,7 +114,7 @@ def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits 
             on_device = device_report(runner, control_run(runner, others[0], loaded.inputs) if others else None)
     else:
         verdict = verify(model, loaded, settings, on=on, npu=npu, folder=folder, not_checked=(HOST_ONLY,))
-    report = {**report_table(verdict, table), **on_device}
+    report = {**report_table(verdict, table), "contract": contract_entry(model, loaded.inputs, table), **on_device}
     report["limits"] = {k: getattr(settings.limits, k) for k in settings.limits.__slots__}
     return verdict, report
 
