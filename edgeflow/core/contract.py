@@ -60,7 +60,7 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeContract:
-    """What the program says to NNAdapter: devices, `KEY=VALUE;KEY=VALUE`, and the libraries that must lie in lib/."""
+    """What the program says to NNAdapter: devices, `KEY=VALUE;KEY=VALUE`, and what must lie in lib/."""
 
     devices: tuple[str, ...] = ()
     context: str = ""
@@ -193,7 +193,7 @@ def _check(contract: Contract, where: str) -> None:
 
 def _check_runtime(runtime: RuntimeContract, where: str) -> None:
     for name in (*runtime.devices, *runtime.libraries):
-        if not inside(name) or "/" in name:
+        if not inside(name) or ("/" in name and name in runtime.devices):
             raise DataError(f"{where}: runtime names {name[:80]!r}, and should name devices and files of lib/ by plain words")
     for pair in runtime.context.split(";") if runtime.context else ():
         key, found, value = pair.partition("=")

@@ -33,7 +33,7 @@ from edgeflow.emulate import Emulator
 from edgeflow.pipeline.recipe import Recipe
 from edgeflow.stages.contract import NOT_CHECKED, Finding, compare_inputs, compare_picture
 from edgeflow.stages.deploy import read_inside
-from edgeflow.stages.golden import GoldenTensors, golden_tensors, max_abs
+from edgeflow.stages.golden import SAMPLES, GoldenTensors, golden_tensors, max_abs
 
 LABELS = "labels.txt"
 UNSAFE = re.compile(r"[^A-Za-z0-9_+@=.-]+")
@@ -57,7 +57,8 @@ def write_contract(
     npu = target.precision.npu_arithmetic if target.uses_npu else "float32"
     # One thread: sums have the same order on any machine.
     with Emulator(converted.folder / "model.nb", npu=npu, threads=1) as emulator:
-        tensors = golden_tensors(emulator, inputs)
+        # What compiles a program for every shape is asked for the one that its demo has.
+        tensors = golden_tensors(emulator, inputs, 1 if target.static_shapes else SAMPLES)
         specs, outputs = emulator.inputs, emulator.outputs
     if recipe.model.task == "classify" and labels is not None and tensors is not None:
         _check_labels(recipe, labels, tensors.outputs[0])

@@ -68,7 +68,8 @@ def deploy(build: Path, runtime: RuntimeFolder) -> Bundle:
     table = {"format": FORMAT, "name": contract.name, "target": contract.target, "abi": runtime.abi, "program": program,
              "files": {path: _hash(data) for path, data in sorted(files.items())}}
     files[BUNDLE] = (json.dumps(table, indent=1, sort_keys=True) + "\n").encode()
-    absent = tuple(name for name in contract.runtime.libraries if f"lib/{name}" not in runtime.files)
+    absent = tuple(name for name in contract.runtime.libraries
+                   if not any(f"{file}/".startswith(f"lib/{name}/") for file in runtime.files))
     return Bundle(name, files, frozenset(executable), absent)
 
 

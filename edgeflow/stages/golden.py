@@ -10,7 +10,6 @@ import numpy as np
 
 from edgeflow.core.arrays import Array
 from edgeflow.core.settings import DriftLimits
-from edgeflow.core.tensors import TensorSpec
 from edgeflow.emulate import Emulator
 
 SAMPLES = 4
@@ -36,25 +35,20 @@ class GoldenTensors:
     outputs: tuple[Array, ...]
 
 
-def golden_tensors(emulator: Emulator, inputs: Mapping[str, Array]) -> GoldenTensors | None:
-    """Run the first samples: four, or as many as the file's batch is fixed to.
+def golden_tensors(emulator: Emulator, inputs: Mapping[str, Array], most: int = SAMPLES) -> GoldenTensors | None:
+    """Run the first samples together: as many as the file's batch is fixed to, or `most` where it is open.
 
     Returns:
         None where an output is not finite: nothing could be compared with it.
     """
-    count = samples_of(emulator.inputs)
+    fixed = emulator.inputs[0].shape[0] if emulator.inputs and emulator.inputs[0].shape else -1
+    count = fixed if fixed > 0 else most
     feed = {spec.name: inputs[spec.name][:count] for spec in emulator.inputs}
     found = emulator.infer(feed)
     outputs = tuple(found[name] for name in emulator.outputs)
     if any(array.dtype.kind == "f" and not np.isfinite(array).all() for array in outputs):
         return None
     return GoldenTensors(tuple(feed[spec.name] for spec in emulator.inputs), outputs)
-
-
-def samples_of(inputs: Sequence[TensorSpec]) -> int:
-    """How many samples golden tensors of a file have at most."""
-    fixed = inputs[0].shape[0] if inputs and inputs[0].shape else -1
-    return fixed if fixed > 0 else SAMPLES
 
 
 def max_abs(outputs: Sequence[Array], precision: str, npu: DriftLimits | None) -> float:
