@@ -20,6 +20,7 @@ from edgeflow.core.targets import Target
 from edgeflow.emulate import Emulator
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
+from edgeflow.pipeline.contract import contract_entry, write_contract
 from edgeflow.pipeline.explain import findings, hops, partition, plain, traced
 from edgeflow.pipeline.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
 from edgeflow.pipeline.pictures import worst
@@ -42,11 +43,12 @@ HOST_ONLY = "the device itself: nothing ran on it"
 
 def check_and_report(
     recipe: Recipe, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact, folder: Path,
-    worker: Callable[..., Any] | None = None,
+    labels: bytes | None = None, worker: Callable[..., Any] | None = None,
 ) -> Artifact:
-    """Stage 4 within a build: verify, then write manifest.json, report.json and report.html into `folder`.
+    """Stage 4 within a build: verify, then write manifest.json, contract.json and what it names, report.json and report.html.
 
     Args:
+        labels: content of the recipe's labels file.
         worker: runs a function where Paddle is loaded; without it layers and hops before the .nb are left out.
     """
     model = converted.folder / "model.nb"
@@ -56,8 +58,9 @@ def check_and_report(
     loaded, read = load_reference(reference), nb.read(model)
     verdict = verify(model, loaded, settings, npu=npu, folder=recipe.folder, not_checked=(HOST_ONLY,))
     layers = as_table(layer_map(read, load(compressed.folder / "source.pdmodel")))
-    table = manifest(recipe, target, ingested, compressed, converted, reference, layers)
-    report = report_table(verdict, table)
+    contract = write_contract(recipe, target, ingested, compressed, converted, loaded.inputs, labels, folder)
+    table = manifest(recipe, target, ingested, compressed, converted, reference, layers, contract)
+    report = {**report_table(verdict, table), "contract": contract_entry(folder / model.name, loaded.inputs, table)}
     report["partition"], report["findings"] = partition(read), findings(read, target)
     report["worst"] = worst(loaded, verdict.arrays)
     if worker is not None:
@@ -121,7 +124,7 @@ def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits 
             on_device = device_report(runner, control_run(runner, others[0], loaded.inputs) if others else None)
     else:
         verdict = verify(model, loaded, settings, on=on, npu=npu, folder=folder, not_checked=(HOST_ONLY,))
-    report = {**report_table(verdict, table), **on_device}
+    report = {**report_table(verdict, table), "contract": contract_entry(model, loaded.inputs, table), **on_device}
     report["limits"] = {k: getattr(settings.limits, k) for k in settings.limits.__slots__}
     read = nb.read(model)
     report["partition"], report["findings"] = partition(read), findings(read, None)

@@ -23,9 +23,13 @@ MAX_BYTES = 1 << 26
 
 def manifest(
     recipe: Recipe, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact, reference: Path,
-    layers: Mapping[str, Any] | None = None,
+    layers: Mapping[str, Any] | None = None, contract: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What goes into manifest.json; equal for equal builds, on any machine with the same device."""
+    """What goes into manifest.json; equal for equal builds, on any machine with the same device.
+
+    Args:
+        contract: what contract.write_contract says of the contract and of the inputs with their pre-processing.
+    """
     facts = ingested.facts
     settings = recipe.verify_settings(target)
     return {
@@ -53,6 +57,7 @@ def manifest(
                      "metric": settings.metric, "limits": asdict(settings.limits)},
         "tools": tool_versions(),
         "layers": dict(layers or {}),
+        **(contract or {}),
     }
 
 
