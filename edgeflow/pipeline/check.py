@@ -19,6 +19,7 @@ from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
+from edgeflow.pipeline.figures import figures
 from edgeflow.pipeline.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
 from edgeflow.pipeline.recipe import Recipe, load_recipe
 from edgeflow.pipeline.runners import control_run, device_report, is_device, open_runner
@@ -38,11 +39,12 @@ def check_and_report(
     model = converted.folder / "model.nb"
     reference = ingested.folder / REFERENCE
     npu = target.precision.npu_arithmetic if target.uses_npu else "float32"
-    verdict = verify(model, load_reference(reference), recipe.verify_settings(target), npu=npu, folder=recipe.folder,
-                     not_checked=(HOST_ONLY,))
+    loaded = load_reference(reference)
+    verdict = verify(model, loaded, recipe.verify_settings(target), npu=npu, folder=recipe.folder, not_checked=(HOST_ONLY,))
     layers = as_table(layer_map(nb.read(model), load(compressed.folder / "source.pdmodel")))
     table = manifest(recipe, target, ingested, compressed, converted, reference, layers)
     report = report_table(verdict, table)
+    report |= figures(model, target, loaded.inputs).in_report(report)
     with storage(folder):
         (folder / MANIFEST).write_bytes(dump(table))
         (folder / "report.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -111,6 +113,7 @@ def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits 
     else:
         verdict = verify(model, loaded, settings, on=on, npu=npu, folder=folder, not_checked=(HOST_ONLY,))
     report = {**report_table(verdict, table), **on_device}
+    report |= figures(model, str(table.get("target", "")), loaded.inputs).in_report(report)
     report["limits"] = {k: getattr(settings.limits, k) for k in settings.limits.__slots__}
     return verdict, report
 
