@@ -13,8 +13,7 @@ from edgeflow.core.errors import EdgeflowError
 
 COMMANDS = {
     "init": "init", "doctor": "doctor", "targets": "targets", "plan": "plan", "build": "build", "lock": "lock",
-    "sensitivity": "sensitivity",
-    "search": "search", "calibration": "calibration",
+    "reproduce": "reproduce", "sensitivity": "sensitivity", "search": "search", "calibration": "calibration",
     "verify": "verify", "run": "run", "inspect": "inspect", "diff": "diff", "match": "match", "export": "export",
     "bench": "bench", "deploy": "deploy",
 }

@@ -209,7 +209,7 @@ class Flow:
         settings = self.recipe.verify_settings(target)
         key = _key("verify", converted.facts["sha256"], _content(ingested), target, settings, self._metric_hash(),
                    self.recipe.name, self.recipe.compress_settings(target), self.recipe.model.seed, compressed.facts["method"],
-                   compressed.facts["respelled"], converted.facts["off_npu"])
+                   compressed.facts["respelled"], *(converted.facts[name] for name in ("off_npu", "keep_on_cpu", "keep_float")))
 
         def work(folder: Path) -> Artifact:
             from edgeflow.pipeline.check import check_and_report
