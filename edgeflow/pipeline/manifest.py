@@ -55,10 +55,10 @@ def manifest(
 def foreseen(recipe: Recipe, target: Target) -> dict[str, Any]:
     """The part of a manifest that is known before any work: settings, tools, the target's profile.
 
-    What the recipe calls its sources, which may be paths, is recorded as a hash.
+    [model] and [data] of the recipe, which may name paths, are recorded as a hash.
     """
     settings = recipe.verify_settings(target)
-    sources = (recipe.model.factory, recipe.model.program, recipe.model.params, asdict(recipe.data))
+    sources = {key: value for key, value in asdict(recipe.model).items() if key != "seed"}
     return {
         "name": recipe.name,
         "target": target.name,
@@ -66,8 +66,8 @@ def foreseen(recipe: Recipe, target: Target) -> dict[str, Any]:
         "profile_hash": key_of(target.lite, target.precision, [asdict(item) for item in target.restrictions]),
         "settings": {"compress": asdict(recipe.compress_settings(target)), "seed": recipe.model.seed,
                      "metric": settings.metric, "limits": asdict(settings.limits),
-                     "inputs": {spec.name: [spec.dtype, *spec.shape] for spec in recipe.specs},
-                     "sources_hash": key_of(*sources)},
+                     "inputs": {name: asdict(table) for name, table in recipe.inputs.items()},
+                     "sources_hash": key_of(sources, recipe.data)},
         "tools": tool_versions(),
         "code": code_version(),
     }
