@@ -40,7 +40,8 @@ def check_and_report(
     reference = ingested.folder / REFERENCE
     npu = target.precision.npu_arithmetic if target.uses_npu else "float32"
     loaded = load_reference(reference)
-    verdict = verify(model, loaded, recipe.verify_settings(target), npu=npu, folder=recipe.folder, not_checked=(HOST_ONLY,))
+    verdict = verify(model, loaded, recipe.verify_settings(target), npu=npu, folder=recipe.folder,
+                     not_checked=(HOST_ONLY,))
     layers = as_table(layer_map(nb.read(model), load(compressed.folder / "source.pdmodel")))
     table = manifest(recipe, target, ingested, compressed, converted, reference, layers)
     report = report_table(verdict, table)
