@@ -22,6 +22,7 @@ from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
 from edgeflow.pipeline.contract import contract_entry, write_contract
 from edgeflow.pipeline.explain import findings, hops, partition, plain, traced
+from edgeflow.pipeline.figures import figures
 from edgeflow.pipeline.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
 from edgeflow.pipeline.pictures import worst
 from edgeflow.pipeline.recipe import Recipe, load_recipe
@@ -61,6 +62,7 @@ def check_and_report(
     contract = write_contract(recipe, target, ingested, compressed, converted, loaded.inputs, labels, folder)
     table = manifest(recipe, target, ingested, compressed, converted, reference, layers, contract)
     report = {**report_table(verdict, table), "contract": contract_entry(folder / model.name, loaded.inputs, table)}
+    report |= figures(model, target, loaded.inputs).in_report(report)
     report["partition"], report["findings"] = partition(read), findings(read, target)
     report["worst"] = worst(loaded, verdict.arrays)
     if worker is not None:
@@ -125,6 +127,7 @@ def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits 
     else:
         verdict = verify(model, loaded, settings, on=on, npu=npu, folder=folder, not_checked=(HOST_ONLY,))
     report = {**report_table(verdict, table), "contract": contract_entry(model, loaded.inputs, table), **on_device}
+    report |= figures(model, str(table.get("target", "")), loaded.inputs).in_report(report)
     report["limits"] = {k: getattr(settings.limits, k) for k in settings.limits.__slots__}
     read = nb.read(model)
     report["partition"], report["findings"] = partition(read), findings(read, None)
