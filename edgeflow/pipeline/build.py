@@ -215,7 +215,8 @@ class Flow:
                [(name, asdict(table)) for name, table in self.recipe.inputs.items()])
         key = _key("verify", converted.facts["sha256"], _content(ingested), target, settings, self._metric_hash(),
                    self.recipe.name, self.recipe.compress_settings(target), self.recipe.model.seed, compressed.facts["method"],
-                   compressed.facts["respelled"], *(converted.facts[name] for name in ("off_npu", "keep_on_cpu", "keep_float")), own)
+                   compressed.facts["respelled"],
+                   *(converted.facts[name] for name in ("off_npu", "keep_on_cpu", "keep_float")), own)
 
         def work(folder: Path) -> Artifact:
             from edgeflow.pipeline.check import check_and_report
