@@ -14,6 +14,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 SAMPLES = 64
+RATIOS = (0.25, 0.5)
 
 MODEL = """
 import sys
@@ -49,7 +50,7 @@ def main() -> None:
         folder = Path(name)
         (folder / "model.py").write_text(MODEL.format(root=str(ROOT), samples=SAMPLES))
         (folder / "edgeflow.toml").write_text(RECIPE)
-        from edgeflow.pipeline.sensitivity import sensitivity
+        from edgeflow.pipeline.sensitivity import prune_sensitivity, sensitivity
 
         # Both begin with the same exported program; ours is timed with its calibration, as PaddleSlim's is.
         subprocess.run([sys.executable, "-m", "edgeflow", "build", "-t", "arm64"], cwd=folder, check=False, capture_output=True)
@@ -60,10 +61,19 @@ def main() -> None:
         since = time.perf_counter()
         theirs = paddleslim(prefix, folder)
         theirs_s = time.perf_counter() - since
+        since = time.perf_counter()
+        cut = prune_sensitivity(folder, "arm64", ratios=RATIOS, samples=SAMPLES)
+        cut_s = time.perf_counter() - since
+        since = time.perf_counter()
+        theirs_cut = paddleslim_prune(prefix, sorted({item.name for item in cut}))
+        theirs_cut_s = time.perf_counter() - since
     names = sorted(set(ours) & set(theirs))
     print(f"MobileNetV2 x0.35, {len(names)} layers, {SAMPLES} samples: edgeflow {ours_s:.1f} s, PaddleSlim {theirs_s:.1f} s, "
           f"{theirs_s / ours_s:.1f} times faster, goal >= 5; "
           f"Spearman {spearman([ours[n] for n in names], [theirs[n] for n in names]):.3f}, goal >= 0.95")
+    ranks = spearman([item.error for item in cut], [theirs_cut[item.name][item.ratio] for item in cut])
+    print(f"pruning {len(RATIOS)} shares of {len(cut) // len(RATIOS)} layers: edgeflow {cut_s:.1f} s, PaddleSlim "
+          f"{theirs_cut_s:.1f} s, {theirs_cut_s / cut_s:.1f} times faster, goal >= 5; Spearman {ranks:.3f}, goal >= 0.95")
 
 
 def paddleslim(prefix: Path, folder: Path) -> dict[str, float]:
@@ -98,6 +108,38 @@ def paddleslim(prefix: Path, folder: Path) -> dict[str, float]:
                                                         "matmul_v2"]})
         analysis.metric_error_analyse()
     return {name: float(value) for name, value in analysis.layer_metrics.items()}
+
+
+def paddleslim_prune(prefix: Path, names: list[str]) -> dict[str, dict[float, float]]:
+    """PaddleSlim's sensitivities to pruning: the mean squared error of the outputs over their variance."""
+    from paddleslim.prune import sensitivity as analyse
+
+    from edgeflow.backends import paddle as backend
+
+    logging.disable(logging.INFO)
+    paddle = backend.paddle()
+    paddle.enable_static()
+    place = paddle.CPUPlace()
+    executor = paddle.static.Executor(place)
+    x = np.random.default_rng(0).uniform(-1, 1, (SAMPLES, 3, 64, 64)).astype("float32")
+    program, feeds, fetches = paddle.static.load_inference_model(str(prefix), executor)
+    output = fetches[0].name
+    reference = executor.run(program, feed={feeds[0]: x}, fetch_list=fetches)[0]
+    recover_fetch(program)
+
+    def score(pruned: object) -> float:
+        got = executor.run(pruned, feed={feeds[0]: x}, fetch_list=[output])[0]
+        return 1 - float(((got - reference) ** 2).mean() / reference.var())  # its loss is relative to the unpruned score, 1
+
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        found = analyse(program, place, names, score, pruned_ratios=list(RATIOS))
+    return {name: {float(ratio): float(loss) for ratio, loss in losses.items()} for name, losses in found.items()}
+
+
+def recover_fetch(program: object) -> None:
+    from paddleslim.common.recover_program import _remove_fetch_node
+
+    _remove_fetch_node(program)
 
 
 def spearman(a: list[float], b: list[float]) -> float:

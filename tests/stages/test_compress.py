@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -178,6 +183,36 @@ def test_two_processes_train_as_one(pruned: Job, tmp_path: Path) -> None:
     save_npz(tmp_path / "few.npz", {"image": np.zeros((4, 1, 8, 8), np.float32)})
     with pytest.raises(CompressFailed, match="too few"):
         fine_tune(replace(pruned, samples=tmp_path / "few.npz", settings=settings))
+
+
+def test_a_killed_build_goes_on_training_where_it_stopped(project: Path) -> None:
+    recipe = project / "edgeflow.toml"
+    recipe.write_text(recipe.read_text() + "[compress]\nprune = 0.25\n[compress.fine_tune]\nepochs = 40\n".replace(
+        "[compress]\n", "[targets.arm64.compress]\n").replace("[compress.fine_tune]", "[targets.arm64.compress.fine_tune]"))
+    child = subprocess.Popen([sys.executable, "-m", "edgeflow", "build", "-t", "arm64"], cwd=project, stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL, start_new_session=True)
+    stage = project / "build" / ".cache" / "compress"
+    deadline = time.monotonic() + 120
+    while not list(stage.glob("*.float.npz")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    assert list(stage.glob("*.float.npz")), "a checkpoint outlives the kill"
+    edgeflow.build(project, targets=["arm64"])
+    (facts,) = (json.loads(path.read_text()) for path in stage.glob("*/facts.json"))
+    assert facts["fine_tuned"]["resumed_at"] > 0 and not list(stage.glob("*.float.npz"))
+
+
+def test_pruning_costs_are_those_of_pruned_programs(project: Path) -> None:
+    """Channels put to zero give what channels taken away give."""
+    from edgeflow.pipeline.sensitivity import prune_sensitivity
+
+    found = prune_sensitivity(project, "arm64", ratios=(0.5,), samples=64)
+    assert [item.name for item in found] == ["conv2d_0.w_0", "conv2d_2.w_0", "conv2d_3.w_0", "conv2d_4.w_0"]
+    cost = next(item for item in found if item.name == "conv2d_4.w_0")
+    built, model, _ = build(project, "arm64", '[TARGET.prune_layers]\n"conv2d_4.w_0" = 0.5')
+    assert model.parameters["conv2d_4.w_0"].dims[0] == 32 == 64 - cost.channels
+    assert built.report["outputs"][0]["sqnr_db"] == pytest.approx(cost.sqnr_db, abs=1.5), "other samples, the same error"
 
 
 def test_sensitivity_finds_the_layer_that_matters(project: Path) -> None:
