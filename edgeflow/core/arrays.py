@@ -27,11 +27,16 @@ def pack_npz(arrays: Mapping[str, Array]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in sorted(arrays):
-            member = io.BytesIO()
-            np.lib.format.write_array(member, np.asarray(arrays[name], order="C"), allow_pickle=False)  # type: ignore[no-untyped-call]
             info = zipfile.ZipInfo(f"{name}.npy", EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, member.getvalue(), compresslevel=1)
+            archive.writestr(info, pack_npy(arrays[name]), compresslevel=1)
+    return buffer.getvalue()
+
+
+def pack_npy(array: Array) -> bytes:
+    """Bytes of a .npy."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.asarray(array, order="C"), allow_pickle=False)  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 

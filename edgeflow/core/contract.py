@@ -60,7 +60,7 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeContract:
-    """What the program says to NNAdapter: devices, `KEY=VALUE;KEY=VALUE`, and the libraries that must lie in lib/."""
+    """What the program says to NNAdapter: devices, `KEY=VALUE;KEY=VALUE`, and what must lie in lib/."""
 
     devices: tuple[str, ...] = ()
     context: str = ""
@@ -109,6 +109,15 @@ def parse_contract(raw: bytes, where: str) -> Contract:
     contract = strict(Contract, load_json(raw, where), where, DataError)
     _check(contract, where)
     return contract
+
+
+def named_files(folder: Path) -> tuple[str, ...]:
+    """contract.json and what it names but the model; nothing where there is none, or none that can be read."""
+    try:
+        contract = load_contract(folder / FILE)
+    except DataError:
+        return ()
+    return FILE, *(name for name in contract.files() if name != contract.model.file)
 
 
 def dump_contract(contract: Contract) -> bytes:
@@ -184,7 +193,7 @@ def _check(contract: Contract, where: str) -> None:
 
 def _check_runtime(runtime: RuntimeContract, where: str) -> None:
     for name in (*runtime.devices, *runtime.libraries):
-        if not inside(name) or "/" in name:
+        if not inside(name) or ("/" in name and name in runtime.devices):
             raise DataError(f"{where}: runtime names {name[:80]!r}, and should name devices and files of lib/ by plain words")
     for pair in runtime.context.split(";") if runtime.context else ():
         key, found, value = pair.partition("=")

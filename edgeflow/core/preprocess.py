@@ -43,6 +43,16 @@ class Preprocess:
         """How many channels the input has."""
         return 1 if self.colour == "GRAY" else 3
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of an input, without batch axis; -1 where it follows the picture."""
+        height, width = -1, -1
+        if self.crop:
+            height, width = self.crop
+        elif self.size and self.resize != "short_side":
+            height, width = self.size
+        return (self.channels, height, width) if self.layout == "NCHW" else (height, width, self.channels)
+
     def check(self, where: str) -> None:
         """Hold the values to each other.
 

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.tensors import TensorSpec
 
 Algo = Literal["hist", "KL", "mse", "emd", "avg", "abs_max", "ptf"]
 """PaddleSlim's ways to find the range of an activation."""
 
-METRIC_NAMES = ("top1", "top5")
+METRIC_NAMES = ("top1", "top5", "accuracy", "miou", "map", "cer", "sequence_accuracy")
+"""Built-in metrics; beside them `wer:ID`, whose ID is the class of the space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,10 @@ class DriftLimits:
 
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
-    """Where the model comes from and what feeds it; paths are relative to the recipe's folder."""
+    """Where the model comes from and what feeds it; paths are relative to the recipe's folder.
+
+    `preprocess` by input name: how raw pictures among the data become inputs.
+    """
 
     factory: str | None
     program: str | None
@@ -44,6 +49,7 @@ class IngestSettings:
     evaluation: str
     seed: int = 0
     training: str | None = None
+    preprocess: Mapping[str, Preprocess] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

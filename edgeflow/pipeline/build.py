@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.core.artifact import Artifact, Tools
+from edgeflow.core.contract import named_files
 from edgeflow.core.errors import BackendMissing, RecipeError, near
 from edgeflow.core.files import folder_atomic, lock, sha256, sweep
 from edgeflow.core.settings import CompressSettings, ConvertSettings
 from edgeflow.core.targets import Target, load_target, names
 from edgeflow.pipeline.cache import Cache, code_version, environment, is_installed, key_of, tool_versions
-from edgeflow.pipeline.recipe import Recipe, load_recipe
+from edgeflow.pipeline.recipe import Recipe, load_recipe, read_labels
 
 if TYPE_CHECKING:
     from edgeflow.pipeline.workers import Workers
 
+REPORT = ("manifest.json", "report.json", "report.html")
 FLOW = ("ingest", "compress", "convert", "verify")
 """The order of the stages; `deploy` comes after a build, on demand."""
 
@@ -70,6 +72,7 @@ def build(
     if keep_on_cpu and not any(profile.uses_npu for profile in profiles):
         raise RecipeError(f"keep_on_cpu: {', '.join(p.name for p in profiles)} has no NPU to keep ops off",
                           try_="leave it out, or build for an NPU target; edgeflow targets lists them")
+    read_labels(loaded)
     root = loaded.folder / "build" if build_dir is None else Path(build_dir).resolve()
     settings = [(loaded.compress_settings(p), p.precision.weights) for p in profiles
                 if p.choose(loaded.compress_settings(p).precision) == "int8"]
@@ -158,7 +161,7 @@ class Flow:
     def ingest(self, target: Target, precision: str) -> Artifact:
         """Stage 1, shared by all targets."""
         settings = self.recipe.ingest_settings()
-        listings = [sorted(p.name for p in (self.recipe.folder / source).iterdir())
+        listings = [sorted(str(p.relative_to(self.recipe.folder)) for p in (self.recipe.folder / source).rglob("*"))
                     for source in (settings.calibration, settings.evaluation, settings.training)
                     if source is not None and (self.recipe.folder / source).is_dir()]
         key = _key("ingest", str(self.recipe.folder), settings, listings, environment())
@@ -207,16 +210,26 @@ class Flow:
 
     def _verify(self, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact) -> Artifact:
         settings = self.recipe.verify_settings(target)
+        labels = read_labels(self.recipe)
+        own = (self.recipe.model.task, None if labels is None else labels.decode(),
+               [(name, asdict(table)) for name, table in self.recipe.inputs.items()])
         key = _key("verify", converted.facts["sha256"], _content(ingested), target, settings, self._metric_hash(),
                    self.recipe.name, self.recipe.compress_settings(target), self.recipe.model.seed, compressed.facts["method"],
-                   compressed.facts["respelled"], *(converted.facts[name] for name in ("off_npu", "keep_on_cpu", "keep_float")))
+                   compressed.facts["respelled"],
+                   *(converted.facts[name] for name in ("off_npu", "keep_on_cpu", "keep_float")), own)
 
         def work(folder: Path) -> Artifact:
             from edgeflow.pipeline.check import check_and_report
 
-            return check_and_report(self.recipe, target, ingested, compressed, converted, folder)
+            return check_and_report(self.recipe, target, ingested, compressed, converted, folder, labels, self._any_worker)
 
         return self._stage(target, "verify", key, work)
+
+    def _any_worker(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a function where Paddle is loaded, in a pool that is there already where one is."""
+        with self._guard:
+            kind = next(iter(self._workers), "ingest")
+        return self.workers_for(kind).run(function, *arguments)
 
     def _metric_hash(self) -> dict[str, str]:
         """Content of the file a user's metric lies in, and of every Python file beside it that it may import."""
@@ -264,25 +277,29 @@ class Flow:
     def _publish(self, target: Target, ingested: Artifact, converted: Artifact, report: Artifact) -> Path:
         """Put the results at build/<target>/, whole, unless they lie there already."""
         place = self.root / target.name
-        sources = {"model.nb": converted.folder, "reference.npz": ingested.folder, "manifest.json": report.folder,
-                   "report.json": report.folder, "report.html": report.folder}
+        sources = {"model.nb": converted.folder, "reference.npz": ingested.folder}
+        sources |= dict.fromkeys((*REPORT, *named_files(report.folder)), report.folder)
         with lock(self.root / f".{target.name}.lock"):
             if all(_same(place / name, folder / name) for name, folder in sources.items()):
                 return place
             with folder_atomic(place) as folder:
                 for name, source in sources.items():
+                    (folder / name).parent.mkdir(exist_ok=True)
                     shutil.copyfile(source / name, folder / name)
-                for other in (path for path in _listed(place) if path.name not in sources):
-                    # Not ours: whoever put it here keeps it.
-                    if other.is_dir():
-                        shutil.copytree(other, folder / other.name, symlinks=True)
-                    else:
-                        shutil.copy2(other, folder / other.name, follow_symlinks=False)
+                _keep_others(place, folder, {*sources, *named_files(place)})
         return place
 
 
-def _listed(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+def _keep_others(place: Path, folder: Path, ours: set[str]) -> None:
+    """Copy what is not ours, golden/ included: whoever put it here keeps it."""
+    for path in sorted(place.rglob("*")):
+        name = path.relative_to(place).as_posix()
+        if path.is_dir() and not path.is_symlink():
+            if not any(other.startswith(f"{name}/") for other in ours):
+                (folder / name).mkdir()
+        elif name not in ours:
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy2(path, folder / name, follow_symlinks=False)
 
 
 def _same(a: Path, b: Path) -> bool:

@@ -18,7 +18,8 @@ from edgeflow.core.files import folder_atomic, lock, sha256, storage
 
 FACTS = "facts.json"
 SIZES = "sizes_bytes"
-TOOLS = ("edgeflow", "paddlepaddle", "paddlepaddle-gpu", "paddleslim", "paddlelite", "onnx", "onnxruntime", "numpy")
+TOOLS = ("edgeflow", "paddlepaddle", "paddlepaddle-gpu", "paddleslim", "paddlelite", "onnx", "onnxruntime", "numpy",
+         "pillow")
 
 
 def key_of(*parts: Any) -> str:
@@ -103,7 +104,8 @@ class Cache:
                 # A file that changed while it was used has no hash: the result is never found again.
                 touched = set(facts.pop("touched", ()))
                 facts["files_sha256"] = {path: "" if path in touched else sha256(Path(path)) for path in facts.pop("read")}
-            facts[SIZES] = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
+            files = (path for path in folder.rglob("*") if path.is_file())
+            facts[SIZES] = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
             with storage(folder):
                 (folder / FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True), encoding="utf-8")
         return Artifact(place, facts)

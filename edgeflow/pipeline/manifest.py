@@ -23,9 +23,13 @@ MAX_BYTES = 1 << 26
 
 def manifest(
     recipe: Recipe, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact, reference: Path,
-    layers: Mapping[str, Any] | None = None,
+    layers: Mapping[str, Any] | None = None, contract: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What goes into manifest.json; equal for equal builds, on any machine with the same device."""
+    """What goes into manifest.json; equal for equal builds, on any machine with the same device.
+
+    Args:
+        contract: what contract.write_contract says of the contract and of the inputs with their pre-processing.
+    """
     facts = ingested.facts
     first = foreseen(recipe, target)
     return {
@@ -40,7 +44,7 @@ def manifest(
         "model": {
             "program_sha256": facts["model_sha256"], "weights_sha256": facts["weights_sha256"],
             "repairs": facts["repairs"], "rewrites": facts["rewrites"],
-            "respelled": compressed.facts["respelled"],
+            "respelled": compressed.facts["respelled"], "compressed_sha256": sha256(compressed.folder / "model.pdmodel"),
         },
         "data": {"evaluation_sha256": facts["evaluation_sha256"], "calibration_sha256": facts["calibration_sha256"],
                  "training_sha256": facts["training_sha256"]},
@@ -49,6 +53,7 @@ def manifest(
                "repairs": converted.facts["repairs"], "off_npu": converted.facts["off_npu"]},
         "settings": {**first["settings"], "convert": {name: converted.facts[name] for name in ("keep_on_cpu", "keep_float")}},
         "layers": dict(layers or {}),
+        **(contract or {}),
     }
 
 

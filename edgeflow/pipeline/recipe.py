@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Literal
 
 from edgeflow.core.errors import RecipeError, near
+from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.settings import (
     METRIC_NAMES,
     CompressOverride,
@@ -21,29 +24,36 @@ from edgeflow.core.targets import Target, read_toml
 from edgeflow.core.tensors import DTYPES, TensorSpec
 
 FILE = "edgeflow.toml"
+LABELS_MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class ModelTable:
-    """[model]: a Python factory `file.py:function`, or a program with its parameters."""
+    """[model]: a Python factory `file.py:function`, or a program with its parameters.
+
+    `task` and `labels` (a text file, one a line) are for the programs on the device.
+    """
 
     factory: str | None = None
     program: str | None = None
     params: str | None = None
     seed: int = 0
+    task: Literal["classify", "detect", "ocr_detect", "ocr_recognise"] | None = None
+    labels: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InputTable:
-    """[inputs.NAME]: -1 is a dimension of any size."""
+    """[inputs.NAME]: -1 is a dimension of any size; `preprocess` says how a picture becomes this input."""
 
     shape: tuple[int, ...]
     dtype: str = "float32"
+    preprocess: Preprocess | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DataTable:
-    """[data]: each a callable `file.py:function`, an .npz, or a folder of .npy."""
+    """[data]: each a callable `file.py:function`, an .npz, a folder of .npy, or of pictures."""
 
     evaluation: str
     calibration: str | None = None
@@ -52,7 +62,7 @@ class DataTable:
 
 @dataclass(frozen=True, slots=True)
 class MetricTable:
-    """[metric]: a built-in name or `file.py:function(outputs, labels) -> float`, higher is better."""
+    """[metric]: a built-in name, `wer:ID`, or `file.py:function(outputs, labels) -> float`, where higher is better."""
 
     name: str
 
@@ -88,7 +98,8 @@ class Recipe:
 
     def ingest_settings(self) -> IngestSettings:
         return IngestSettings(self.model.factory, self.model.program, self.model.params, self.specs,
-                              self.data.calibration, self.data.evaluation, self.model.seed, self.data.training)
+                              self.data.calibration, self.data.evaluation, self.model.seed, self.data.training,
+                              {name: table.preprocess for name, table in self.inputs.items() if table.preprocess is not None})
 
     def compress_settings(self, target: Target) -> CompressSettings:
         """[compress] with what [targets.NAME.compress] overrides."""
@@ -125,6 +136,26 @@ def load_recipe(path: Path) -> Recipe:
     return replace(recipe, folder=path.resolve().parent)
 
 
+def read_labels(recipe: Recipe) -> bytes | None:
+    """The labels that [model] names, or None.
+
+    Raises:
+        RecipeError: missing, empty, too large, or no UTF-8.
+    """
+    if recipe.model.labels is None:
+        return None
+    path = recipe.folder / recipe.model.labels
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(LABELS_MAX_BYTES + 1)
+        raw.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise RecipeError(f"{path}: cannot be read as labels ({err}), and should be UTF-8 text, one label a line") from err
+    if len(raw) > LABELS_MAX_BYTES or not raw.strip():
+        raise RecipeError(f"{path}: holds {len(raw)} bytes, and should hold one label a line, at most {LABELS_MAX_BYTES} bytes")
+    return raw
+
+
 def _check(recipe: Recipe, path: Path) -> None:
     model = recipe.model
     if (model.factory is None) == (model.program is None):
@@ -140,7 +171,23 @@ def _check(recipe: Recipe, path: Path) -> None:
             raise RecipeError(f"{path} [inputs.{name}]: shape is {list(spec.shape)}; dimensions should be above 0, or -1")
         if spec.dtype not in DTYPES:
             raise RecipeError(f"{path} [inputs.{name}]: dtype {spec.dtype!r}; {near(spec.dtype, DTYPES, 'one of')}")
+        if spec.preprocess is not None:
+            _check_preprocess(spec, spec.preprocess, f"{path} [inputs.{name}")
+    if model.task is not None and not any(spec.preprocess for spec in recipe.inputs.values()):
+        raise RecipeError(f"{path} [model]: task is {model.task!r}, whose program takes a picture, and no input is made of one",
+                          try_="[inputs.NAME.preprocess] with resize, size, scale, mean and std, or leave task out")
     metric = recipe.metric.name if recipe.metric else METRIC_NAMES[0]
-    if metric not in METRIC_NAMES and ".py:" not in metric:
+    if metric not in METRIC_NAMES and ".py:" not in metric and not re.fullmatch(r"wer:\d+", metric):
         raise RecipeError(f"{path} [metric]: {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}",
                           try_='name = "top1", or name = "metric.py:function"')
+
+
+def _check_preprocess(spec: InputTable, steps: Preprocess, where: str) -> None:
+    """Pre-processing that its own rules allow, and that makes what the input declares."""
+    steps.check(f"{where}.preprocess]")
+    if spec.dtype != "float32":
+        raise RecipeError(f"{where}]: dtype is {spec.dtype!r}, and should be 'float32', which pre-processing makes")
+    if len(spec.shape) != 4 or any(-1 not in (a, b) and a != b for a, b in zip(spec.shape[1:], steps.shape, strict=True)):
+        dims = ", ".join("any" if dim < 0 else str(dim) for dim in (-1, *steps.shape))
+        raise RecipeError(f"{where}]: shape is {list(spec.shape)}, and its pre-processing makes [{dims}]",
+                          try_="size, crop, colour and layout that make the shape")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.core.arrays import Array, load_npy
+from edgeflow.core.arrays import Array, load_npy, pack_npy
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.files import write_atomic
 from edgeflow.emulate import Emulator
@@ -102,6 +101,4 @@ def _layers(model: Path) -> dict[str, str]:
 
 
 def _save(path: Path, array: Array) -> None:
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.asarray(array, order="C"), allow_pickle=False)  # type: ignore[no-untyped-call]
-    write_atomic(path, buffer.getvalue())
+    write_atomic(path, pack_npy(array))

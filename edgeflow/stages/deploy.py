@@ -50,29 +50,30 @@ def deploy(build: Path, runtime: RuntimeFolder) -> Bundle:
     contract = load_contract(build / FILE)
     files = {FILE: dump_contract(contract)}
     for name in contract.files():
-        files[name] = _read(build, name)
+        files[name] = read_inside(build, name)
     model = files[contract.model.file]
     if (found := _hash(model)) != contract.model.sha256:
         raise DataError(f"{build / contract.model.file}: is not the file that {FILE} was written for (its hash is {found[:12]}…)",
                         try_="run edgeflow build again")
     if (build / MANIFEST).is_file():
-        files[MANIFEST] = _read(build, MANIFEST)
+        files[MANIFEST] = read_inside(build, MANIFEST)
     program = PROGRAMS[contract.task]
     runtime.program(program)
     executable = {"run.sh"}
     for name in runtime.files:
-        files[name] = _read(runtime.folder, name)
+        files[name] = read_inside(runtime.folder, name)
         executable |= {name} if name.startswith("bin/") else set()
     files["run.sh"] = _script(contract, program)
     name = f"{contract.name}-{contract.target}"
     table = {"format": FORMAT, "name": contract.name, "target": contract.target, "abi": runtime.abi, "program": program,
              "files": {path: _hash(data) for path, data in sorted(files.items())}}
     files[BUNDLE] = (json.dumps(table, indent=1, sort_keys=True) + "\n").encode()
-    absent = tuple(name for name in contract.runtime.libraries if f"lib/{name}" not in runtime.files)
+    absent = tuple(name for name in contract.runtime.libraries
+                   if not any(f"{file}/".startswith(f"lib/{name}/") for file in runtime.files))
     return Bundle(name, files, frozenset(executable), absent)
 
 
-def _read(folder: Path, name: str) -> bytes:
+def read_inside(folder: Path, name: str) -> bytes:
     """A file of a folder; a link that leads out of it is refused as the path would be."""
     path = folder / name
     if not inside(name) or not path.resolve().is_relative_to(folder.resolve()):

@@ -13,8 +13,9 @@ from edgeflow.backends import paddle as paddle_backend
 from edgeflow.core.arrays import Array, pack_npz, save_npz
 from edgeflow.core.artifact import Artifact, Tools
 from edgeflow.core.errors import DataError, ModelError
-from edgeflow.core.files import sha256
+from edgeflow.core.files import sha256, write_atomic
 from edgeflow.core.functions import files_read, load_function
+from edgeflow.core.png import pack_png
 from edgeflow.core.samples import LABEL, batches, load_samples
 from edgeflow.core.settings import IngestSettings
 from edgeflow.core.targets import Target
@@ -36,7 +37,8 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
         target: not used: all targets share what comes out.
 
     Returns:
-        model.pdmodel, model.pdiparams, reference.npz (input/<name>, output/<k>, label), calibration.npz and training.npz.
+        model.pdmodel, model.pdiparams, reference.npz (input/<name>, output/<k>, label), calibration.npz and training.npz;
+        picture_<k>.png, a raw picture of each input that was made of pictures.
 
     Raises:
         ModelError: the model cannot be read, exported or run.
@@ -45,10 +47,11 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     prefix = tools.folder / MODEL
     with files_read(source.folder) as trace:
         declared = _model(source.folder, settings, prefix)
-        evaluation = load_samples(settings.evaluation, source.folder, settings.inputs, "evaluation")
+        evaluated = load_samples(settings.evaluation, source.folder, settings.inputs, "evaluation", settings.preprocess)
         calibration, training = (
-            None if what is None else load_samples(what, source.folder, settings.inputs, kind)
+            None if what is None else load_samples(what, source.folder, settings.inputs, kind, settings.preprocess).arrays
             for what, kind in ((settings.calibration, "calibration"), (settings.training, "training")))
+    evaluation = evaluated.arrays
     program = programs.load(prefix.with_suffix(".pdmodel"))
     programs.forget_callstacks(program)
     programs.save(program, prefix.with_suffix(".pdmodel"))
@@ -74,6 +77,10 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
         save_npz(tools.folder / "calibration.npz", {k: v for k, v in calibration.items() if k != LABEL})
     if training is not None:
         save_npz(tools.folder / "training.npz", {k: v for k, v in training.items() if k != LABEL})
+    pictures = {}
+    for k, (name, picture) in enumerate(sorted(evaluated.pictures.items())):
+        pictures[name] = {"file": f"picture_{k}.png", "sample": picture.sample}
+        write_atomic(tools.folder / f"picture_{k}.png", pack_png(picture.pixels))
     return Artifact(tools.folder, {
         "device": device, "outputs": names, "samples": len(next(iter(evaluation.values()))),
         "calibration_samples": 0 if calibration is None else len(next(iter(calibration.values()))),
@@ -81,6 +88,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
         "evaluation_sha256": _hash(evaluation), "calibration_sha256": None if calibration is None else _hash(calibration),
         "training_sha256": None if training is None else _hash(training),
         "repairs": repairs, "rewrites": rewrites, "read": sorted(trace.read | declared), "touched": sorted(trace.touched),
+        "pictures": pictures,
     })
 
 

@@ -195,7 +195,7 @@ SPECS = (TensorSpec("x", (-1, 2)),)
 def test_samples_from_a_callable(body: str, message: str | None, tmp_path: Path) -> None:
     (tmp_path / "data.py").write_text(f"import numpy as np\ndef samples():\n    return {body}\n")
     if message is None:
-        assert load_samples("data.py:samples", tmp_path, SPECS, "calibration")["x"].shape == (3, 2)
+        assert load_samples("data.py:samples", tmp_path, SPECS, "calibration").arrays["x"].shape == (3, 2)
         return
     with pytest.raises(DataError, match=message):
         load_samples("data.py:samples", tmp_path, SPECS, "calibration")
@@ -206,8 +206,8 @@ def test_samples_from_files(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", x=x, label=np.arange(4))
     (tmp_path / "folder").mkdir()
     np.save(tmp_path / "folder" / "x.npy", x)
-    assert np.array_equal(load_samples("x.npz", tmp_path, SPECS, "evaluation")["label"], np.arange(4))
-    assert np.array_equal(load_samples("folder", tmp_path, SPECS, "evaluation")["x"], x)
+    assert np.array_equal(load_samples("x.npz", tmp_path, SPECS, "evaluation").arrays["label"], np.arange(4))
+    assert np.array_equal(load_samples("folder", tmp_path, SPECS, "evaluation").arrays["x"], x)
     with pytest.raises(DataError, match="does not exist"):
         load_samples("missing.npz2", tmp_path, SPECS, "evaluation")
 

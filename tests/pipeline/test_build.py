@@ -28,11 +28,11 @@ from edgeflow.core.errors import (
 )
 
 pytestmark = pytest.mark.build
-RESULTS = {"model.nb", "manifest.json", "reference.npz", "report.json", "report.html"}
+RESULTS = {"model.nb", "manifest.json", "reference.npz", "report.json", "report.html", "contract.json", "golden"}
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir()) if p.is_file()}
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

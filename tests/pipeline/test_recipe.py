@@ -8,7 +8,7 @@ import pytest
 
 from edgeflow.core.errors import RecipeError, StorageError
 from edgeflow.core.targets import load_target
-from edgeflow.pipeline.recipe import load_recipe
+from edgeflow.pipeline.recipe import load_recipe, read_labels
 from edgeflow.pipeline.template import write_project
 
 GOOD = """
@@ -72,4 +72,48 @@ def test_bad_recipes(text: str | None, message: str, tmp_path: Path) -> None:
     if text is not None:
         (tmp_path / "edgeflow.toml").write_text(text)
     with pytest.raises(RecipeError, match=message):
+        load_recipe(tmp_path)
+
+
+PICTURES = GOOD.replace("[data]", """[inputs.x.preprocess]
+resize = "stretch"
+size = [8, 8]
+[data]""")
+
+
+def test_preprocessing_of_an_input(tmp_path: Path) -> None:
+    (tmp_path / "edgeflow.toml").write_text(PICTURES.replace("[model]", '[model]\ntask = "classify"\nlabels = "names.txt"'))
+    recipe = load_recipe(tmp_path)
+    settings = recipe.ingest_settings()
+    assert settings.preprocess["x"].size == (8, 8)
+    assert recipe.model.task == "classify"
+    (tmp_path / "names.txt").write_bytes(b"a\n")
+    assert read_labels(recipe) == b"a\n"
+    (tmp_path / "edgeflow.toml").write_text(GOOD)
+    assert load_recipe(tmp_path).ingest_settings().preprocess == {}
+    assert read_labels(load_recipe(tmp_path)) is None
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("resize", "resise", "unknown key 'resise'; did you mean 'resize'"),
+    ('"stretch"', '"strech"', "did you mean 'stretch'"),
+    ("size = [8, 8]", "", "size is missing"),
+    ("size = [8, 8]", "size = [8, 9]", r"shape is \[-1, 3, 8, 8\], and its pre-processing makes \[any, 3, 8, 9\]"),
+    ("size = [8, 8]", 'size = [8, 8]\nlayout = "NHWC"', r"makes \[any, 8, 8, 3\]"),
+    ("size = [8, 8]", 'size = [8, 8]\ncolour = "GRAY"', "mean has 3 values"),
+    ("size = [8, 8]", 'size = [9, 9]\ncrop = [8, 7]', r"makes \[any, 3, 8, 7\]"),
+    ("[-1, 3, 8, 8]", "[-1, 192]", r"shape is \[-1, 192\]"),
+    ("shape = ", 'dtype = "uint8"\nshape = ', "dtype is 'uint8', and should be 'float32'"),
+    ("[inputs.x.preprocess]", "[inputs.x.preproces]", "did you mean 'preprocess'"),
+], ids=range(10))
+def test_bad_preprocessing(old: str, new: str, message: str, tmp_path: Path) -> None:
+    assert old in PICTURES
+    (tmp_path / "edgeflow.toml").write_text(PICTURES.replace(old, new))
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(tmp_path)
+
+
+def test_a_task_takes_pictures(tmp_path: Path) -> None:
+    (tmp_path / "edgeflow.toml").write_text(GOOD.replace("[model]", '[model]\ntask = "detect"'))
+    with pytest.raises(RecipeError, match="whose program takes a picture, and no input is made of one"):
         load_recipe(tmp_path)
