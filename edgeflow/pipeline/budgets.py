@@ -16,6 +16,7 @@ from edgeflow.pipeline.build import Built, Say, build
 from edgeflow.pipeline.check import REFERENCE
 from edgeflow.pipeline.figures import figures
 from edgeflow.pipeline.lockfile import lock_path, locked, read_lock, write_lock
+from edgeflow.pipeline.recipe import load_recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,9 @@ def check_lock(recipe: Path | str, targets: Sequence[str]) -> dict[str, Budget]:
 
     Raises:
         LockError: there is no lock, or it lacks one of them.
+        RecipeError, TargetError: there is nothing to build.
     """
+    load_recipe(Path(recipe))
     return locked(lock_path(Path(recipe)), [load_target(name).name for name in dict.fromkeys(targets)])
 
 

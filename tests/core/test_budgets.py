@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeflow.core.budgets import Budget, OutputBudget, compare, is_comparable, is_worse, rounded, settled
@@ -100,7 +100,10 @@ budgets = st.builds(
     st.just("top1"), st.none() | st.floats(-1, 1), st.none() | st.integers(1, 9), st.none() | st.integers(0, 99),
     st.none() | st.floats(0, 1e5), st.just("chip"))
 
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
+
+@patient
 @given(budgets)
 def test_a_build_holds_its_own_lock(budget: Budget) -> None:
     assert compare(budget, budget) == ()
@@ -108,6 +111,7 @@ def test_a_build_holds_its_own_lock(budget: Budget) -> None:
     assert rounded(rounded(budget)) == rounded(budget)
 
 
+@patient
 @given(budgets, budgets)
 def test_better_one_way_is_worse_the_other(one: Budget, other: Budget) -> None:
     """For whole numbers, where the tolerance is nothing: never both, never neither."""

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeflow.core.errors import DataError
@@ -116,15 +116,18 @@ def test_hostile_values_stay_short_and_printable() -> None:
 
 
 values = st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.integers(),
-                      lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=8)
-tables = st.dictionaries(st.sampled_from(["model", "data", "settings", "tools", "nb", "x", "layers"]), values)
+                      lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=6)
+tables = st.dictionaries(st.sampled_from(["model", "data", "settings", "tools", "nb", "x", "layers"]), values, max_size=4)
+patient = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
+@patient
 @given(tables)
 def test_equal_tables_never_differ(table: dict[str, Any]) -> None:
     assert differences(table, json.loads(json.dumps(table))) == ()
 
 
+@patient
 @given(tables, tables)
 def test_nothing_is_missed(one: dict[str, Any], other: dict[str, Any]) -> None:
     """Whatever differs shows up as a difference, or as a field that was not recorded; null and an empty table hold nothing."""

@@ -35,6 +35,8 @@ def test_lock_then_worse_then_accepted(project: Path) -> None:
     assert early.returncode == 1 and "edgeflow.lock: is missing" in early.stderr and not (project / "build").exists()
     assert "try: edgeflow lock --target arm64-int8 --target kirin" in early.stderr
 
+    assert "there is no recipe here" in run(project, "build", "nowhere", "-t", "arm64", "--locked").stderr
+
     new = run(project, "lock", "-t", "arm64-int8", "-t", "kirin")
     assert new.returncode == 0, new.stderr
     assert re.search(r"arm64-int8: new: SQNR [\d.]+ dB, top1 drop .*, 13 ops, .* ms predicted on RK3399", new.stdout)

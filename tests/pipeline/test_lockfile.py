@@ -7,18 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeflow.core.budgets import Budget
 from edgeflow.core.errors import LockError
 from edgeflow.pipeline.lockfile import dump, lock_path, locked, read_lock, write_lock
-from tests.core.test_budgets import INT8, NPU, budgets, drifted
+from tests.core.test_budgets import INT8, NPU, budgets, drifted, patient
 
 names = st.text(st.characters(blacklist_categories=("Cs",)), max_size=12)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@patient
 @given(st.dictionaries(names, budgets, max_size=3))
 def test_what_is_written_is_read(tmp_path: Path, table: dict[str, Budget]) -> None:
     write_lock(tmp_path / "edgeflow.lock", table)

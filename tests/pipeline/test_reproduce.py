@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import edgeflow
 from edgeflow.core.errors import DataError, RecipeError, TargetError
 from edgeflow.core.provenance import FOLLOWS
 from edgeflow.pipeline.reproduce import reproduce
@@ -103,14 +104,16 @@ def test_manifests_that_cannot_be_rebuilt(key: str, value: object, error: type[E
         reproduce(manifest)
 
 
-def test_a_profile_of_ones_own(manifest: Path, tmp_path: Path) -> None:
+def test_a_profile_of_ones_own(project: Path, tmp_path: Path) -> None:
     own = tmp_path / "myboard.toml"
     own.write_text('base = "arm64"\n')
-    table = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**table, "target": "myboard"}))
-    with pytest.raises(TargetError, match="myboard") as caught:
+    (result,) = edgeflow.build(project, [str(own)])
+    manifest = result.folder / "manifest.json"
+    with pytest.raises(TargetError, match="'myboard' is unknown") as caught:
         reproduce(manifest)
     assert "--target PROFILE.toml" in caught.value.try_
     with pytest.raises(TargetError, match="was built for 'myboard', and --target is 'arm64'"):
         reproduce(manifest, target="arm64")
-    assert reproduce(manifest, target=str(own)).identical
+    own.write_text('base = "arm64"\n[precision]\nweights = "per_layer"\n')
+    found = reproduce(manifest, target=str(own))
+    assert [item.cause for item in found.differences] == ["target"] and found.same_bytes
