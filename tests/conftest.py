@@ -102,11 +102,12 @@ def project(digits: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def built(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example built for kirin, arm64-int8, arm64 and x86, once for all test processes."""
+    """The example built for kirin, arm64-int8, arm64 and x86, once for all test processes of the same sources."""
     from edgeflow.core.files import lock
+    from edgeflow.pipeline.cache import code_version
 
-    shared = tmp_path_factory.getbasetemp().parent / "edgeflow-built"
-    with lock(shared.parent / "edgeflow-built.lock"):
+    shared = tmp_path_factory.getbasetemp().parent / f"edgeflow-built-{code_version()}"
+    with lock(shared.with_suffix(".lock")):
         if not (shared / "done").exists():
             shutil.rmtree(shared, ignore_errors=True)
             shutil.copytree(digits, shared)

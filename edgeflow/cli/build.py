@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,24 +13,33 @@ import click
 @click.option("--target", "-t", "targets", multiple=True, required=True, help="A target's name, or a .toml; repeatable.")
 @click.option("--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Where results and cache go; default build/.")
 @click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
+@click.option("--locked", is_flag=True, help="Exit code 3 when something got worse than edgeflow.lock accepts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
-def command(recipe: Path, targets: tuple[str, ...], build_dir: Path | None, keep_on_cpu: tuple[str, ...], as_json: bool) -> None:
+def command(recipe: Path, targets: tuple[str, ...], build_dir: Path | None, keep_on_cpu: tuple[str, ...], locked: bool,
+            as_json: bool) -> None:
     """Build RECIPE for each target: ingest, compress, convert, verify.
 
     RECIPE is an edgeflow.toml or a folder that holds one. Results go into build/TARGET/; what an earlier build
-    finished is kept. Exit code 3: a result is beyond its drift limits.
+    finished is kept. Exit code 3: a result is beyond its drift limits, or --locked found drift, size, ops or predicted
+    latency worse than edgeflow.lock, beside RECIPE, accepts.
 
     Example: edgeflow build --target kirin --target arm64-int8
     """
     from edgeflow.cli.progress import Progress
+    from edgeflow.pipeline.budgets import check_lock, held
     from edgeflow.pipeline.build import build
 
+    accepted = check_lock(recipe, targets) if locked else None
     with Progress() as progress:
         results = build(recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=progress.say)
+    comparisons = [] if accepted is None else held(accepted, results, targets)
     if as_json:
         import json
 
-        click.echo(json.dumps({b.target: {"folder": str(b.folder), **b.report} for b in results}, indent=1))
+        found: dict[str, dict[str, Any]] = {b.target: {"folder": str(b.folder), **b.report} for b in results}
+        for item in comparisons:
+            found[item.target]["locked"] = item.as_table()
+        click.echo(json.dumps(found, indent=1))
     else:
         from edgeflow.report.tables import builds
 
@@ -38,7 +48,11 @@ def command(recipe: Path, targets: tuple[str, ...], build_dir: Path | None, keep
             click.echo(f"{built.target}: {_shown(built.folder)}/report.html", err=True)
             for text in built.report["broken"]:
                 click.echo(f"{built.target}: broken: {text}", err=True)
-    if not all(built.passed for built in results):
+        if comparisons:
+            from edgeflow.report.budgets import comparison
+
+            click.echo(comparison(comparisons))
+    if not all(built.passed for built in results) or any(item.is_worse for item in comparisons):
         raise SystemExit(3)
 
 

@@ -21,7 +21,9 @@ class Drift:
     """Distance of a candidate tensor from its reference over all samples.
 
     `top1_agreement` is the share of samples with the same largest entry along the last axis; None for
-    tensors that are no scores (fewer than two axes or two entries). `sqnr_db` is infinite for equal tensors.
+    tensors that are no scores (fewer than two axes or two entries). `sqnr_db` is infinite for equal tensors; `psnr_db` takes the
+    reference's own range as the peak. `kl`: mean divergence, in nats, of the candidate's probabilities from the reference's;
+    scores that are none yet go through a softmax.
     """
 
     max_abs: float
@@ -29,6 +31,8 @@ class Drift:
     cosine: float
     sqnr_db: float
     top1_agreement: float | None = None
+    psnr_db: float | None = None
+    kl: float | None = None
 
 
 def measure(reference: Array, candidate: Array) -> Drift:
@@ -61,8 +65,31 @@ def measure(reference: Array, candidate: Array) -> Drift:
         cosine = sqnr = math.nan
     return Drift(
         max_abs=float(difference.max(initial=0.0)), mean_abs=float(difference.mean()) if difference.size else 0.0,
-        cosine=cosine, sqnr_db=sqnr, top1_agreement=_agreement(reference, candidate),
+        cosine=cosine, sqnr_db=sqnr, top1_agreement=_agreement(reference, candidate), psnr_db=_psnr_db(a, noise),
+        kl=_divergence(reference, candidate),
     )
+
+
+def _psnr_db(reference: Array, noise: float) -> float | None:
+    peak = float(reference.max() - reference.min()) if reference.size else 0.0
+    if peak == 0 or math.isnan(noise):
+        return None
+    return math.inf if noise == 0 else 10 * math.log10(peak * peak * reference.size / noise)
+
+
+def _divergence(reference: Array, candidate: Array) -> float | None:
+    if _agreement(reference, candidate) is None or not np.isfinite(candidate).all():
+        return None
+    p, q = _probabilities(reference), _probabilities(candidate)
+    return max(0.0, float((p * (np.log(np.maximum(p, 1e-12)) - np.log(np.maximum(q, 1e-12)))).sum(-1).mean()))
+
+
+def _probabilities(scores: Array) -> Array:
+    wide = scores.astype(np.float64)
+    if np.all(wide >= 0) and np.allclose(wide.sum(-1), 1, atol=1e-3):
+        return wide
+    powers = np.exp(wide - wide.max(-1, keepdims=True))
+    return np.asarray(powers / powers.sum(-1, keepdims=True))
 
 
 def _agreement(reference: Array, candidate: Array) -> float | None:

@@ -3,6 +3,7 @@
     EdgeflowError
     ├── TargetError       a target profile (TOML)
     ├── RecipeError       the recipe, edgeflow.toml
+    ├── LockError         the accepted figures, edgeflow.lock
     ├── DataError         arrays: calibration, evaluation, reference, inputs
     ├── ModelError        the model given to ingest
     ├── NbError           a .nb file
@@ -50,6 +51,10 @@ class TargetError(EdgeflowError):
 
 class RecipeError(EdgeflowError):
     """The recipe is missing, or says something it cannot say."""
+
+
+class LockError(EdgeflowError):
+    """The lock is missing, lacks a target, or says something it cannot say."""
 
 
 class DataError(EdgeflowError):

@@ -12,7 +12,8 @@ from edgeflow.core.tensors import TensorSpec
 Algo = Literal["hist", "KL", "mse", "emd", "avg", "abs_max", "ptf"]
 """PaddleSlim's ways to find the range of an activation."""
 
-METRIC_NAMES = ("top1", "top5")
+METRIC_NAMES = ("top1", "top5", "accuracy", "miou", "map", "cer", "sequence_accuracy")
+"""Built-in metrics; beside them `wer:ID`, whose ID is the class of the space."""
 
 
 @dataclass(frozen=True, slots=True)

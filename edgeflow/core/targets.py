@@ -232,5 +232,5 @@ def read_toml(path: Path, error: type[TargetError] | Any) -> dict[str, Any]:
         return tomllib.loads(raw.decode("utf-8"))
     except OSError as err:
         raise error(f"{path}: cannot be read ({err.strerror})") from err
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as err:
+    except (ValueError, RecursionError) as err:  # no TOML, no UTF-8, or a whole number of thousands of digits
         raise error(f"{path}: is no TOML ({err})") from err

@@ -215,14 +215,21 @@ class Flow:
                [(name, asdict(table)) for name, table in self.recipe.inputs.items()])
         key = _key("verify", converted.facts["sha256"], _content(ingested), target, settings, self._metric_hash(),
                    self.recipe.name, self.recipe.compress_settings(target), self.recipe.model.seed, compressed.facts["method"],
-                   compressed.facts["respelled"], converted.facts["off_npu"], own)
+                   compressed.facts["respelled"],
+                   *(converted.facts[name] for name in ("off_npu", "keep_on_cpu", "keep_float")), own)
 
         def work(folder: Path) -> Artifact:
             from edgeflow.pipeline.check import check_and_report
 
-            return check_and_report(self.recipe, target, ingested, compressed, converted, folder, labels)
+            return check_and_report(self.recipe, target, ingested, compressed, converted, folder, labels, self._any_worker)
 
         return self._stage(target, "verify", key, work)
+
+    def _any_worker(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a function where Paddle is loaded, in a pool that is there already where one is."""
+        with self._guard:
+            kind = next(iter(self._workers), "ingest")
+        return self.workers_for(kind).run(function, *arguments)
 
     def _metric_hash(self) -> dict[str, str]:
         """Content of the file a user's metric lies in, and of every Python file beside it that it may import."""

@@ -13,7 +13,7 @@ from edgeflow.core.artifact import Artifact
 from edgeflow.core.errors import DataError
 from edgeflow.core.files import sha256
 from edgeflow.core.targets import Target
-from edgeflow.pipeline.cache import tool_versions
+from edgeflow.pipeline.cache import code_version, key_of, tool_versions
 from edgeflow.pipeline.recipe import Recipe
 
 MANIFEST = "manifest.json"
@@ -31,11 +31,10 @@ def manifest(
         contract: what contract.write_contract says of the contract and of the inputs with their pre-processing.
     """
     facts = ingested.facts
-    settings = recipe.verify_settings(target)
+    first = foreseen(recipe, target)
     return {
+        **first,
         "format": FORMAT,
-        "name": recipe.name,
-        "target": target.name,
         "precision": compressed.facts["precision"],
         "compression": compressed.facts["method"],
         "reference": {
@@ -45,19 +44,37 @@ def manifest(
         "model": {
             "program_sha256": facts["model_sha256"], "weights_sha256": facts["weights_sha256"],
             "repairs": facts["repairs"], "rewrites": facts["rewrites"],
-            "respelled": compressed.facts["respelled"],
+            "respelled": compressed.facts["respelled"], "compressed_sha256": sha256(compressed.folder / "model.pdmodel"),
         },
         "data": {"evaluation_sha256": facts["evaluation_sha256"], "calibration_sha256": facts["calibration_sha256"],
                  "training_sha256": facts["training_sha256"]},
         "nb": {"sha256": converted.facts["sha256"], "bytes": converted.facts["bytes"],
                "opt_version": converted.facts["opt_version"], "valid_targets": converted.facts["valid_targets"],
                "repairs": converted.facts["repairs"], "off_npu": converted.facts["off_npu"]},
-        "npu_arithmetic": target.precision.npu_arithmetic if target.uses_npu else None,
-        "settings": {"compress": asdict(recipe.compress_settings(target)), "seed": recipe.model.seed,
-                     "metric": settings.metric, "limits": asdict(settings.limits)},
-        "tools": tool_versions(),
+        "settings": {**first["settings"], "convert": {name: converted.facts[name] for name in ("keep_on_cpu", "keep_float")}},
         "layers": dict(layers or {}),
         **(contract or {}),
+    }
+
+
+def foreseen(recipe: Recipe, target: Target) -> dict[str, Any]:
+    """The part of a manifest that is known before any work: settings, tools, the target's profile.
+
+    [model] and [data] of the recipe, which may name paths, are recorded as a hash.
+    """
+    settings = recipe.verify_settings(target)
+    sources = {key: value for key, value in asdict(recipe.model).items() if key != "seed"}
+    return {
+        "name": recipe.name,
+        "target": target.name,
+        "npu_arithmetic": target.precision.npu_arithmetic if target.uses_npu else None,
+        "profile_hash": key_of(target.lite, target.precision, [asdict(item) for item in target.restrictions]),
+        "settings": {"compress": asdict(recipe.compress_settings(target)), "seed": recipe.model.seed,
+                     "metric": settings.metric, "limits": asdict(settings.limits),
+                     "inputs": {name: asdict(table) for name, table in recipe.inputs.items()},
+                     "sources_hash": key_of(sources, recipe.data)},
+        "tools": tool_versions(),
+        "code": code_version(),
     }
 
 

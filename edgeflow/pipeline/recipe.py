@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -61,7 +62,7 @@ class DataTable:
 
 @dataclass(frozen=True, slots=True)
 class MetricTable:
-    """[metric]: a built-in name or `file.py:function(outputs, labels) -> float`, higher is better."""
+    """[metric]: a built-in name, `wer:ID`, or `file.py:function(outputs, labels) -> float`, where higher is better."""
 
     name: str
 
@@ -176,7 +177,7 @@ def _check(recipe: Recipe, path: Path) -> None:
         raise RecipeError(f"{path} [model]: task is {model.task!r}, whose program takes a picture, and no input is made of one",
                           try_="[inputs.NAME.preprocess] with resize, size, scale, mean and std, or leave task out")
     metric = recipe.metric.name if recipe.metric else METRIC_NAMES[0]
-    if metric not in METRIC_NAMES and ".py:" not in metric:
+    if metric not in METRIC_NAMES and ".py:" not in metric and not re.fullmatch(r"wer:\d+", metric):
         raise RecipeError(f"{path} [metric]: {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}",
                           try_='name = "top1", or name = "metric.py:function"')
 

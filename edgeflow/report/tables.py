@@ -50,7 +50,7 @@ def verdict(report: Mapping[str, Any]) -> str:
         lines.append(f"{plain(report.get('metric'))}: {before:.4f} -> {after:.4f}")
     decided = part(report, "decision").get("sentence")
     lines += [plain(decided, SENTENCE_LENGTH_MAX)] if decided else []
-    lines += [_waterfall(report), _layers(report), _first_drift(report)]
+    lines += [_waterfall(report), _layers(report), _first_drift(report), _self_test(report)]
     source = plain(report.get("reference_device")) or "the file given"
     lines.append(f"{samples_of(report) or 'samples unknown'}; reference: {source}; candidate: {plain(report.get('runner'))}")
     if where := part(report, "residency"):
@@ -98,6 +98,22 @@ def _first_drift(report: Mapping[str, Any]) -> str:
     return said + (f"\n  try: {plain(found['fix'], SENTENCE_LENGTH_MAX)}" if found.get("fix") else "")
 
 
+def _self_test(report: Mapping[str, Any]) -> str:
+    """How many faults the verdict noticed, and which it did not."""
+    found = part(report, "self_test")
+    if not found:
+        return ""
+    rows = [(f"{plain(f.get('fault'))} ({plain(f.get('size'), 40)}) in {plain(f.get('where'), 60)}",
+             number(f.get("metric_drop"), 3),
+             "noticed" if f.get("noticed") else "MISSED" if f.get("beyond_budget") else "within the budget")
+            for f in items(found, "faults")]
+    counts = {key: plain(found.get(key), 200) for key in (
+        "noticed", "injected", "missed_beyond_budget", "false_alarms", "unchanged_copies", "smallest_noticed")}
+    return table(("fault", "metric drop", ""), rows) + (
+        "\nself-test: {noticed} of {injected} faults noticed, {missed_beyond_budget} missed beyond the budget, {false_alarms} "
+        "false alarms on {unchanged_copies} unchanged copies; smallest noticed: {smallest_noticed}").format(**counts)
+
+
 def builds(results: Sequence[Any]) -> str:
     """One row a target."""
     rows = []
@@ -107,6 +123,6 @@ def builds(results: Sequence[Any]) -> str:
         metric = ("-" if report.get("metric_candidate") is None
                   else f"{report['metric_reference']:.4f} -> {report['metric_candidate']:.4f}")
         rows.append((built.target, built.precision, size(report["nb"]["bytes"]), metric, number(first["sqnr_db"]),
-                     number(first["cosine"], 7), "PASS" if built.passed else "FAIL"))
+                     number(first["cosine"], 7), verdict_of(report)))
     name = next((str(b.report["metric"]) for b in results if b.report.get("metric")), "metric")
     return table(("target", "precision", "size", name, "SQNR dB", "cosine", "verdict"), rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import asdict
 
 from edgeflow import nb
 from edgeflow.backends import opt
@@ -59,5 +60,6 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
     converted = tools.folder / "model.nb"
     return Artifact(tools.folder, {
         "sha256": sha256(converted), "bytes": converted.stat().st_size, "repairs": repairs,
-        "off_npu": list(kept), "valid_targets": target.lite.valid_targets, "opt_version": nb.read(converted).header.opt_version,
+        **asdict(settings), "off_npu": list(kept), "valid_targets": target.lite.valid_targets,
+        "opt_version": nb.read(converted).header.opt_version,
     })

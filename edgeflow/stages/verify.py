@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
 from edgeflow.core.arrays import Array, load_npz
+from edgeflow.core.detection import mean_average_precision
 from edgeflow.core.drift import Drift, broken, measure
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.functions import load_function
-from edgeflow.core.metrics import METRICS
+from edgeflow.core.metrics import Metric, metric_named
 from edgeflow.core.samples import LABEL, batches
 from edgeflow.core.settings import DriftLimits, VerifySettings
+from edgeflow.core.statistics import Decision, decide_bootstrap, decide_paired
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.emulate import Emulator
+
+CALLS = 200
+"""Resamples of metrics that are called anew for each: an interval to about a tenth of its width."""
 
 PROBES = 3
 """Samples on which batches are tried for a file with a fixed batch of one."""
@@ -37,7 +42,10 @@ class OutputDrift:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one comparison showed. `broken` lists the limits that do not hold; none means pass."""
+    """What one comparison showed. `broken` lists the limits that do not hold; `decision` judges the metric's drop by statistics.
+
+    `judged` is false where no limit was given at all. `arrays` are the candidate's outputs, all samples together.
+    """
 
     outputs: tuple[OutputDrift, ...]
     samples: int
@@ -47,15 +55,29 @@ class Verdict:
     metric_reference: float | None = None
     metric_candidate: float | None = None
     not_checked: tuple[str, ...] = ()
+    decision: Decision | None = None
+    judged: bool = True
+    arrays: tuple[Array, ...] = ()
+
+    @property
+    def verdict(self) -> Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT JUDGED"]:
+        """FAIL where a limit is broken, INCONCLUSIVE where too few samples judge the metric's drop, else PASS."""
+        if self.broken:
+            return "FAIL"
+        if self.decision is not None and self.decision.verdict == "INCONCLUSIVE":
+            return "INCONCLUSIVE"
+        return "PASS" if self.judged else "NOT JUDGED"
 
     @property
     def passed(self) -> bool:
+        """Nothing was found to be beyond a limit; whether the samples suffice to say so is the verdict's to tell."""
         return not self.broken
 
     def as_table(self) -> dict[str, Any]:
         """The verdict as JSON values."""
-        table = asdict(self)
-        table["passed"] = self.passed
+        table = asdict(replace(self, arrays=()))
+        table["passed"], table["verdict"] = self.passed, self.verdict
+        del table["judged"], table["arrays"]
         return table
 
 
@@ -188,42 +210,107 @@ def judge(
     drifts = tuple(OutputDrift(k, name, measure(a, b))
                    for k, (name, a, b) in enumerate(zip(names, reference.outputs, outputs, strict=True)))
     notes = list(not_checked)
-    before = after = None
-    if settings.metric is not None:
-        before, after, note = _metric(settings.metric, reference, outputs, folder)
-        notes += [note] if note else []
-    drop = None if before is None or after is None else before - after
     limits = settings.limits
+    found: list[str] = []
+    for item, wanted, got in zip(drifts, reference.outputs, outputs, strict=True):
+        prefix = f"output {item.index}: " if len(drifts) > 1 else ""
+        found += [prefix + text for text in broken(item.drift, limits, None)]
+        if _is_constant(got) and not _is_constant(wanted):
+            found.append(f"{prefix}is the same for every sample, and the reference's is not")
+    scores = None
+    if settings.metric is not None:
+        scores, note = score(settings.metric, reference, outputs, folder, limits.metric_drop_max)
+        notes += [note] if note else []
     if limits == DriftLimits():
         notes.append("no limit was given, so nothing was judged")
-    if limits.metric_drop_max is not None and drop is None:
+    if limits.metric_drop_max is not None and scores is None:
         notes.append("the limit on the metric's drop: there is no metric to measure it with")
     if limits.top1_agreement_min is not None and all(item.drift.top1_agreement is None for item in drifts):
         notes.append("the limit on top-1 agreement: no output looks like scores")
-    found: list[str] = []
-    for item in drifts:
-        prefix = f"output {item.index}: " if len(drifts) > 1 else ""
-        found += [prefix + text for text in broken(item.drift, settings.limits, None)]
-    found += broken(drifts[0].drift, DriftLimits(metric_drop_max=settings.limits.metric_drop_max), drop)
-    return Verdict(drifts, reference.samples, runner, tuple(dict.fromkeys(found)), settings.metric, before, after,
-                   tuple(notes))
+    decision = None if scores is None else scores.decision
+    if decision is not None and decision.verdict == "FAIL":
+        found.append(f"metric drop {decision.drop:.4g}, limit <= {decision.budget:.4g}")
+    if decision is None and scores is not None:  # no interval can be had: the plain difference has to do
+        found += broken(drifts[0].drift, DriftLimits(metric_drop_max=limits.metric_drop_max), scores.reference - scores.candidate)
+    return Verdict(drifts, reference.samples, runner, tuple(dict.fromkeys(found)), settings.metric,
+                   None if scores is None else scores.reference, None if scores is None else scores.candidate,
+                   tuple(notes), decision, limits != DriftLimits(), tuple(outputs))
 
 
-def _metric(
-    name: str, reference: Reference, outputs: Sequence[Array], folder: Path | None
-) -> tuple[float | None, float | None, str]:
-    if reference.labels is None:
-        return None, None, f"metric {name}: the reference has no labels"
-    if name in METRICS:
-        metric = METRICS[name]
+def _is_constant(array: Array) -> bool:
+    """Several samples, and not one of them differs."""
+    return array.ndim > 0 and len(array) > 1 and bool(np.all(array == array[:1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A metric of reference and candidate, and what it says of the budget where there is one."""
+
+    reference: float
+    candidate: float
+    decision: Decision | None
+
+
+def score(name: str, reference: Reference, outputs: Sequence[Array], folder: Path | None,
+          budget: float | None) -> tuple[Scores | None, str]:
+    """Measure a metric on both, and judge the difference.
+
+    Returns:
+        The scores, or None with the reason why there are none.
+
+    Raises:
+        DataError: the metric does not take these outputs and labels.
+        BackendMissing: it needs a package that is not installed.
+    """
+    labels = reference.labels
+    if labels is None:
+        return None, f"metric {name}: the reference has no labels"
+    built_in = metric_named(name)
+    if built_in is not None:
+        return _summed(built_in, reference.outputs, outputs, labels, budget), ""
+    function: Callable[..., float]
+    if name == "map":
+        function = mean_average_precision
     elif folder is not None and (folder / name.partition(":")[0]).is_file():
-        metric = load_function(name, folder)
+        function = load_function(name, folder)
     else:
-        return None, None, f"metric {name}: its Python file is not here; verify in the recipe's folder to include it"
+        return None, f"metric {name}: its Python file is not here; verify in the recipe's folder to include it"
     try:
-        return float(metric(reference.outputs, reference.labels)), float(metric(outputs, reference.labels)), ""
-    except DataError:
+        before, after = float(function(reference.outputs, labels)), float(function(outputs, labels))
+        return Scores(before, after, _resampled(name, function, reference.outputs, outputs, labels, budget)), ""
+    except EdgeflowError:
         raise
     except (Exception, SystemExit) as err:
         raise DataError(f"metric {name}: failed ({type(err).__name__}: {err}), and should return one number",
                         try_="call it by hand with the reference's outputs and labels") from err
+
+
+def _summed(metric: Metric, before: Sequence[Array], after: Sequence[Array], labels: Array, budget: float | None) -> Scores:
+    a, b = metric.parts(before, labels), metric.parts(after, labels)
+    count, values = len(a), (metric.total(a.sum(0), len(a)), metric.total(b.sum(0), len(b)))
+    if budget is None:
+        return Scores(*values, None)
+    if metric.counts_samples:
+        return Scores(*values, decide_paired(a[:, 0] > 0, b[:, 0] > 0, budget))
+
+    def both(chosen: Array) -> tuple[float, float]:
+        weights = np.bincount(chosen, minlength=count).astype(np.float64)
+        return metric.total(weights @ a, count), metric.total(weights @ b, count)
+
+    return Scores(*values, decide_bootstrap(both, count, budget, higher_is_better=metric.higher_is_better))
+
+
+def _resampled(name: str, function: Callable[..., float], before: Sequence[Array], after: Sequence[Array], labels: Array,
+               budget: float | None) -> Decision | None:
+    """A metric that only knows whole sets: called again for each draw of samples, fewer times than sums are."""
+    count = len(labels)
+    sliced = all(array.ndim and len(array) == count for array in (*before, *after))
+    if budget is None or not (sliced or name == "map"):
+        return None
+
+    def both(chosen: Array) -> tuple[float, float]:
+        if name == "map":
+            return mean_average_precision(before, labels, chosen), mean_average_precision(after, labels, chosen)
+        return tuple(float(function([array[chosen] for array in arrays], labels[chosen])) for arrays in (before, after))  # type: ignore[return-value]
+
+    return decide_bootstrap(both, count, budget, resamples=CALLS)

@@ -1,0 +1,38 @@
+"""edgeflow lock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("lock")
+@click.argument("recipe", type=click.Path(path_type=Path), default=".")
+@click.option("--target", "-t", "targets", multiple=True, required=True, help="A target's name, or a .toml; repeatable.")
+@click.option("--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Where results and cache go; default build/.")
+@click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema: docs/lock.md).")
+def command(recipe: Path, targets: tuple[str, ...], build_dir: Path | None, keep_on_cpu: tuple[str, ...], as_json: bool) -> None:
+    """Accept what RECIPE's build costs now: drift, size, ops and predicted latency of each target, in edgeflow.lock.
+
+    The file lies beside RECIPE, to be committed; `edgeflow build --locked` holds later builds to it. Takes the finished
+    build, or builds. Exit code 3: a result is beyond its drift limits, and was not accepted.
+
+    Example: edgeflow lock --target arm64-int8
+    """
+    from edgeflow.cli.progress import Progress
+    from edgeflow.pipeline.budgets import accept
+
+    with Progress() as progress:
+        items = accept(recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=progress.say)
+    if as_json:
+        import json
+
+        click.echo(json.dumps([item.as_table() for item in items], indent=1))
+    else:
+        from edgeflow.report.budgets import accepted
+
+        click.echo(accepted(items))
+    if any(item.refused for item in items):
+        raise SystemExit(3)
