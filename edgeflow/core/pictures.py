@@ -17,8 +17,7 @@ import numpy as np
 
 from edgeflow.core.arrays import Array
 from edgeflow.core.errors import BackendMissing, DataError, EdgeflowError
-from edgeflow.core.png import PIXELS_MAX
-from edgeflow.core.preprocess import SIDE_MAX, Preprocess
+from edgeflow.core.preprocess import PIXELS_MAX, SIDE_MAX, Preprocess
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 """What the device programs read."""

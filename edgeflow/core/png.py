@@ -12,13 +12,11 @@ import numpy as np
 
 from edgeflow.core.arrays import Array
 from edgeflow.core.errors import DataError
-from edgeflow.core.preprocess import SIDE_MAX
+from edgeflow.core.preprocess import PIXELS_MAX, SIDE_MAX
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER = struct.Struct(">IIBBBBB")   # width, height, bits, colour type (2 is RGB), compression, filter method, interlace
 CHUNK = struct.Struct(">I4s")        # length, type
-PIXELS_MAX = 1 << 26
-"""64 megapixels, the limit of the device programs' picture loader."""
 UP = 2
 """The filter of every row: it holds its difference to the row above."""
 

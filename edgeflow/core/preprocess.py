@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SIDE_MAX = 16384
 """Pixels: the limit of the device programs' picture loader."""
+PIXELS_MAX = 1 << 26
+"""64 megapixels: its other limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,11 @@ class Preprocess:
 
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
             raise DataError(f"picture: is {picture.dtype}{list(picture.shape)}, and should be uint8[H, W, 3]")
-        planes = _resize(_colour(picture.astype(np.float32), self.colour), *self._new_size(*picture.shape[:2]))
+        height, width = self._new_size(*picture.shape[:2])
+        if height * width > PIXELS_MAX:
+            raise DataError(f"picture: would become {height} x {width}, and should have at most {PIXELS_MAX} pixels",
+                            try_="a smaller size, or a picture that is less narrow")
+        planes = _resize(_colour(picture.astype(np.float32), self.colour), height, width)
         if self.resize == "letterbox":
             planes = _pad(planes, self.size, self.pad_value)
         if self.crop:

@@ -21,6 +21,7 @@ factory = "model.py:build" # a function that returns a trained paddle.nn.Layer
 [inputs.image]
 shape = [-1, 3, 32, 32] # -1: any size
 dtype = "float32"
+# [inputs.image.preprocess] # resize, size, crop, colour, scale, mean, std: with it the data may be raw pictures
 
 [data] # file.py:function, an .npz, or a folder of .npy
 calibration = "model.py:calibration" # sets the int8 ranges

@@ -66,18 +66,23 @@ def compare_inputs(golden: Array, given: Array, preprocess: Preprocess | None) -
     count = min(len(golden), len(given)) if golden.ndim and given.ndim else 0
     if not count:
         return Finding(NOT_CHECKED, "there is no sample to compare")
+    if any(array.dtype.kind not in "fiub" for array in (golden, given)):
+        return Finding(NOT_CHECKED, f"inputs are {given.dtype}, and the golden ones {golden.dtype}")
     golden, given = golden[:count], given[:count]
     if golden.shape == given.shape and _same(golden, given):
         return Finding("same", "they are the golden ones" if count > 1 else "it is the golden one")
     layout = _layout(golden, preprocess)
     if layout is None:
         return _plain(golden, given)
+    if preprocess is not None and golden.shape[1 if layout == "NCHW" else 3] != preprocess.channels:
+        preprocess = None  # it cannot have made these
     if not (views := list(_views(golden, given, layout))):
         wanted = list(golden.shape[1:])
         return Finding("pre-processing differs", f"inputs have shape {list(given.shape[1:])}, and should have {wanted}")
-    for search in (_changed, _rescaled, _resembling):
-        if found := search(views, preprocess):
-            return Finding("pre-processing differs", found)
+    with np.errstate(all="ignore"):  # what overflows explains nothing
+        for search in (_changed, _rescaled, _resembling):
+            if found := search(views, preprocess):
+                return Finding("pre-processing differs", found)
     return _out_of_range(views[0].given, preprocess) or Finding(
         NOT_CHECKED, "the reference's inputs are of other samples than the golden ones, or cropped otherwise")
 

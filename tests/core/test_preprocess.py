@@ -88,6 +88,16 @@ def test_rules_that_exclude_each_other(rules: dict[str, Any], text: str) -> None
     assert text in caught.value.what
 
 
+@pytest.mark.parametrize(("steps", "shape"), [
+    (Preprocess(), (3, -1, -1)), (Preprocess(size=(4, 5)), (3, 4, 5)), (Preprocess(resize="short_side", size=(8, 8)), (3, -1, -1)),
+    (Preprocess(resize="short_side", size=(8, 8), crop=(6, 7)), (3, 6, 7)), (Preprocess(resize="letterbox", size=(8, 9), layout="NHWC"), (8, 9, 3)),
+    (Preprocess(crop=(3, 2), colour="GRAY", mean=(0.0,), std=(1.0,)), (1, 3, 2))])
+def test_the_shape_is_known_beforehand(steps: Preprocess, shape: tuple[int, ...]) -> None:
+    assert steps.shape == shape
+    made = steps.apply(np.zeros((4, 5, 3), np.uint8)).shape
+    assert all(known in (-1, have) for known, have in zip(steps.shape, made, strict=True))
+
+
 def test_pictures_that_do_not_suit() -> None:
     with pytest.raises(DataError, match="float64"):
         Preprocess().apply(np.zeros((4, 4, 3)))
@@ -95,5 +105,7 @@ def test_pictures_that_do_not_suit() -> None:
         Preprocess().apply(np.zeros((4, 4), np.uint8))
     with pytest.raises(DataError, match="is 4 x 4, and should be 5 x 4"):
         Preprocess(size=(5, 4)).apply(np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(DataError, match="would become 16384 x 268435456"):
+        Preprocess(resize="short_side", size=(16384, 16384)).apply(np.zeros((1, 16384, 3), np.uint8))
     with pytest.raises(DataError, match="before the crop, and should be at least 5 x 4"):
         Preprocess(crop=(5, 4)).apply(np.zeros((4, 4, 3), np.uint8))

@@ -21,6 +21,7 @@ from edgeflow.pipeline.contract import contract_entry
 from edgeflow.pipeline.deploy import deploy_to
 from edgeflow.pipeline.template import write_project
 from tests.conftest import HAS_BUILD
+from tests.demos.builds import built as device_programs
 from tests.pipeline.test_build import edit, hashes
 
 PREPROCESS = """
@@ -236,3 +237,18 @@ def test_every_target_gives_a_contract(name: str) -> None:
     runtime = load_target(name).runtime
     dump_contract(Contract("net", name, None, ModelFile("model.nb", "0" * 64), (InputContract("x", "float32", (-1, 3)),), ("y",), runtime=RuntimeContract(
         runtime.devices, "", runtime.libraries)))
+
+
+@pytest.mark.build
+def test_a_device_program_reads_it_and_makes_the_same_input_of_the_picture(made: Path, tmp_path: Path) -> None:
+    """The runtime is a stand-in that gives recorded outputs; contract, PNG and pre-processing are the device's own code."""
+    folder = tmp_path / "build"
+    shutil.copytree(made / "build" / "arm64-int8", folder)
+    shutil.copytree(folder / "golden", folder / "model.nb.recorded")
+    program = device_programs("host")
+    done = program.run("recorded_classify", "--check", folder / "contract.json")
+    assert (done.returncode, done.stdout.split(" within")[0]) == (0, "PASS: 1 outputs"), done.stdout + done.stderr
+    np.save(folder / "golden" / "picture_in.npy", np.load(folder / "golden" / "picture_in.npy")[::-1])
+    done = program.run("recorded_classify", "--check", folder / "contract.json")
+    assert done.returncode == 3
+    assert done.stdout.startswith("FAIL: picture at ")

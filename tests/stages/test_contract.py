@@ -108,6 +108,16 @@ def test_grey_and_constant_inputs() -> None:
     assert compare_inputs(np.zeros((0, 3)), np.zeros((0, 3)), None).verdict == "not checked"
 
 
+def test_nonsense_is_not_checked_and_never_raises() -> None:
+    five = RANDOM.random((2, 5, 4, 4), np.float32)
+    assert compare_inputs(five, RANDOM.random((2, 5, 4, 4), np.float32), STEPS).verdict == "not checked"
+    assert compare_inputs(five, five.astype(str), STEPS).verdict == "not checked"
+    assert compare_inputs(GOLDEN, GOLDEN * np.float32("nan"), STEPS).verdict == "pre-processing differs", "no pixel becomes NaN"
+    tiny = replace(STEPS, scale=1e-320)
+    assert compare_inputs(GOLDEN, made(STEPS, pictures()), tiny).verdict == "pre-processing differs", "no pixel becomes these"
+    assert compare_inputs(GOLDEN, GOLDEN[0], STEPS).verdict == "pre-processing differs"
+
+
 def test_the_golden_picture() -> None:
     assert compare_picture(RAW[0], GOLDEN[0], STEPS).verdict == "same"
     found = compare_picture(RAW[0], GOLDEN[0], replace(STEPS, colour="BGR"))
