@@ -19,9 +19,9 @@ from edgeflow.core.latency import State, Timing, compare, summary
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.emulate import Emulator
 from edgeflow.pipeline.check import REFERENCE
+from edgeflow.pipeline.residency import Residency
 from edgeflow.pipeline.run import npu_arithmetic
 from edgeflow.pipeline.runners import is_device, open_runner, where_it_ran
-from edgeflow.stages.residency import Residency
 from edgeflow.stages.verify import load_reference
 
 ROUNDS = 8

@@ -30,10 +30,10 @@ from edgeflow.core.files import sha256, storage
 from edgeflow.core.png import unpack_png
 from edgeflow.core.targets import Target
 from edgeflow.emulate import Emulator
+from edgeflow.pipeline.diagnosis import NOT_CHECKED, Finding, compare_inputs, compare_picture
+from edgeflow.pipeline.golden import SAMPLES, GoldenTensors, golden_tensors, max_abs
 from edgeflow.pipeline.recipe import Recipe
-from edgeflow.stages.contract import NOT_CHECKED, Finding, compare_inputs, compare_picture
 from edgeflow.stages.deploy import read_inside
-from edgeflow.stages.golden import SAMPLES, GoldenTensors, golden_tensors, max_abs
 
 LABELS = "labels.txt"
 UNSAFE = re.compile(r"[^A-Za-z0-9_+@=.-]+")

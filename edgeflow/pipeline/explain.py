@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -66,10 +67,12 @@ def findings(model: nb.Model, target: Target | None) -> list[dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """JSON values: infinities and NaN as strings, at any depth."""
+    """JSON values at any depth: infinities and NaN as strings, and 12 digits, since the order of long sums shows in the last ones."""
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
+    if isinstance(value, float) and math.isfinite(value):
+        return float(f"{value:.12g}")
     return finite({"": value})[""]
 

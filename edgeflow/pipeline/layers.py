@@ -70,7 +70,7 @@ def layer_drift(model: Model, program: Any, inputs: Mapping[str, Array], fetch: 
     wanted = list(dict.fromkeys(held.values()))
     count = min(samples, len(next(iter(inputs.values()))))
     batch = 1
-    with Emulator(model, npu=npu) as whole:
+    with Emulator(model, npu=npu, threads=1) as whole:  # the same sums in the same order, whatever else the machine does
         at = 0
         while at < count:
             feed = {name: array[at:at + batch] for name, array in inputs.items()}
@@ -136,7 +136,7 @@ def _prepare(probe: _Probe, model: Model, scales: Mapping[str, float], held: Map
     try:
         alone = single_op(model, probe.node, scales, arrays)
         if alone is not None:
-            probe.alone = Emulator(alone, npu=npu)
+            probe.alone = Emulator(alone, npu=npu, threads=1)
             probe.feeds = tuple(dict.fromkeys(value for value in probe.node.reads if value in held))
     except EdgeflowError:
         probe.alone = None  # such an op only works within its graph

@@ -17,7 +17,7 @@ from edgeflow.core.latency import summary
 from edgeflow.core.targets import load_target
 from edgeflow.emulate import Emulator
 from edgeflow.pipeline.manifest import MANIFEST, load_manifest
-from edgeflow.stages.residency import Evidence, Residency, partition, residency
+from edgeflow.pipeline.residency import Evidence, Residency, partition, residency
 
 CONTROL_WARM_UP, CONTROL_REPEATS = 3, 20
 

@@ -7,9 +7,10 @@ the best so far is known and written down. Stages are cached: a search that is s
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, TimeoutError
+from concurrent.futures import Future, TimeoutError
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -139,18 +140,26 @@ class _Run:
         """Run one candidate through compress, convert and verify; what fails is a result too."""
         since = time.monotonic()
         empty = Tried(candidate.name, _changes(candidate.settings, candidate.fp16), candidate.steps)
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            future = pool.submit(self._measure, candidate, empty)
+        future: Future[Tried] = Future()
+
+        def work() -> None:
             try:
-                item = future.result(left_s)
-            except TimeoutError:
-                self.flow.abandon()
-                item = replace(empty, error=f"not done when the time was up, after {left_s:.0f} s")
-            except KeyboardInterrupt:
-                self.flow.abandon()
-                raise
-            except EdgeflowError as err:
-                item = replace(empty, error=err.what)
+                future.set_result(self._measure(candidate, empty))
+            except BaseException as err:  # whatever it is, whoever waits is told
+                future.set_exception(err)
+
+        # A daemon: nobody waits for a candidate that was given up, not even the interpreter when it ends.
+        threading.Thread(target=work, daemon=True).start()
+        try:
+            item = future.result(left_s)
+        except TimeoutError:
+            self.flow.abandon()
+            item = replace(empty, error=f"not done when the time was up, after {left_s:.0f} s")
+        except KeyboardInterrupt:
+            self.flow.abandon()
+            raise
+        except EdgeflowError as err:
+            item = replace(empty, error=err.what)
         return replace(item, seconds=time.monotonic() - since)
 
     def _measure(self, candidate: Candidate, empty: Tried) -> Tried:

@@ -39,7 +39,7 @@ def self_test(model: Path, reference: Path | None, limits: DriftLimits | None, m
 
     def verdict(candidate: nb.Model, given: Reference) -> Verdict | str:
         try:
-            with Emulator(candidate, npu=npu) as runner:
+            with np.errstate(all="ignore"), Emulator(candidate, npu=npu) as runner:
                 outputs = outputs_of(runner, given)
                 return judge(loaded, outputs, runner.outputs, settings, runner.name, folder=folder)
         except EdgeflowError as err:

@@ -121,7 +121,7 @@ def lite_step(model: Path, reference: Reference) -> Step:
 
 def missing_device() -> Step:
     """No device was asked."""
-    return Step("device", None, "", "no device was given; --on ssh://… or adb:… adds it")
+    return Step("device", None, "", "no device was asked: --on names one")
 
 
 def gpu_hop_missing(rows: list[dict[str, Any]], device: str) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgeflow.core.preprocess import Preprocess
-from edgeflow.stages.contract import compare_inputs, compare_picture, diagnose_inputs
+from edgeflow.pipeline.diagnosis import compare_inputs, compare_picture, diagnose_inputs
 
 RANDOM = np.random.default_rng(11)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

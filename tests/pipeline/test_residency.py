@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeflow import nb
-from edgeflow.stages.residency import Evidence, partition, residency
+from edgeflow.pipeline.residency import Evidence, partition, residency
 from tests.conftest import GOLDEN
 
 # Texts as the sources of Paddle Lite v2.13-rc print them; no NPU was at hand to record real ones.

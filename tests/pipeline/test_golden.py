@@ -7,7 +7,7 @@ import pytest
 
 from edgeflow.core.settings import DriftLimits
 from edgeflow.emulate import Emulator
-from edgeflow.stages.golden import golden_tensors, max_abs
+from edgeflow.pipeline.golden import golden_tensors, max_abs
 from tests.conftest import GOLDEN
 
 MODEL = GOLDEN / "net_lenet__int8_ptq_hist" / "model.nb"
