@@ -32,7 +32,7 @@ def traced(compressed: Path, reference: Path, model: Path, npu: str, device: str
     with Session() as session:
         layers = layer_drift(nb.read(model), source, loaded.inputs,
                              lambda feed, names: session.run(source, weights, feed, names), npu=npu)
-    return layers, paddle_steps(compressed, loaded, device)
+    return steady(layers), paddle_steps(compressed, loaded, device)
 
 
 def hops(steps: Sequence[Step], model: Path, reference: Path, emulated: Sequence[Array], runner: str, device: str,
@@ -42,7 +42,7 @@ def hops(steps: Sequence[Step], model: Path, reference: Path, emulated: Sequence
     some = first(whole, SAMPLES)
     cut = tuple(array[:some.samples] if array.ndim and len(array) == whole.samples else array for array in emulated)
     stops = [*steps, Step("nb_emulated", cut, runner), lite_step(model, some), on_device or missing_device()]
-    return gpu_hop_missing(waterfall(stops, some, metric, folder), device)
+    return gpu_hop_missing(steady(waterfall(stops, some, metric, folder)), device)
 
 
 def partition(model: nb.Model) -> dict[str, Any]:
@@ -67,12 +67,19 @@ def findings(model: nb.Model, target: Target | None) -> list[dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """JSON values at any depth: infinities and NaN as strings, and 12 digits, since the order of long sums shows in the last ones."""
+    """JSON values at any depth: infinities and NaN as strings."""
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
-    if isinstance(value, float) and math.isfinite(value):
-        return float(f"{value:.12g}")
     return finite({"": value})[""]
+
+
+def steady(value: Any) -> Any:
+    """The same with 12 digits: the order of long sums, which depends on where arrays lie in memory, shows in the last ones."""
+    if isinstance(value, Mapping):
+        return {key: steady(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [steady(item) for item in value]
+    return float(f"{value:.12g}") if isinstance(value, float) and math.isfinite(value) else value
 
