@@ -24,10 +24,10 @@ from edgeflow.pipeline.contract import contract_entry, write_contract
 from edgeflow.pipeline.explain import findings, hops, partition, plain, traced
 from edgeflow.pipeline.figures import figures
 from edgeflow.pipeline.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
-from edgeflow.pipeline.pictures import worst
 from edgeflow.pipeline.recipe import Recipe, load_recipe
 from edgeflow.pipeline.runners import control_run, device_report, is_device, open_runner
 from edgeflow.pipeline.waterfall import Step, waterfall
+from edgeflow.pipeline.worst import worst
 from edgeflow.report.html import page
 from edgeflow.stages.verify import Reference, Verdict, load_reference, outputs_of, verify
 

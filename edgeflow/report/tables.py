@@ -51,6 +51,8 @@ def verdict(report: Mapping[str, Any]) -> str:
     decided = part(report, "decision").get("sentence")
     lines += [plain(decided, SENTENCE_LENGTH_MAX)] if decided else []
     lines += [_waterfall(report), _layers(report), _first_drift(report), _self_test(report)]
+    if part(report, "contract").get("verdict") == "pre-processing differs":
+        lines.append(f"pre-processing differs: {plain(part(report, 'contract').get('why'), SENTENCE_LENGTH_MAX)}")
     source = plain(report.get("reference_device")) or "the file given"
     lines.append(f"{samples_of(report) or 'samples unknown'}; reference: {source}; candidate: {plain(report.get('runner'))}")
     if where := part(report, "residency"):

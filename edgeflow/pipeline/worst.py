@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from edgeflow.core.arrays import Array
+from edgeflow.core.png import pack_png
 from edgeflow.stages.verify import Reference
 
 SHOWN = 8
@@ -54,17 +53,5 @@ def _picture(inputs: Mapping[str, Array], index: int) -> str | None:
             picture = picture[::step, ::step]
             low, high = float(picture.min()), float(picture.max())
             pixels = np.round((picture - low) / (high - low or 1.0) * 255).astype(np.uint8)
-            return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
+            return "data:image/png;base64," + base64.b64encode(pack_png(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))).decode()
     return None
-
-
-def png(pixels: Array) -> bytes:
-    """A PNG of uint8[H, W, 1 or 3]. Source: W3C, Portable Network Graphics (2003), chunks IHDR, IDAT, IEND."""
-    height, width, channels = pixels.shape
-    rows = b"".join(b"\0" + pixels[y].tobytes() for y in range(height))
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2 if channels == 3 else 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
