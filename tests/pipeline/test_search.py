@@ -23,7 +23,7 @@ pytestmark = pytest.mark.build
 
 def test_time_limit_best_so_far_and_the_recipe_it_writes(project: Path) -> None:
     told: list[str] = []
-    found = search(project, "arm64-int8", Goal(metric_drop_max=0.01, budget_s=25), chip="Snapdragon 865",
+    found = search(project, "arm64-int8", Goal(metric_drop_max=0.01, budget_s=18), chip="Snapdragon 865",
                    told=lambda item, _: told.append(item.name))
     assert found.met and found.stopped == "time" and told == [item.name for item in found.tried]
     assert told[:3] == ["float", "fp16", "int8 hist"], "simple before costly; this chip has half precision"
