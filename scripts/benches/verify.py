@@ -17,7 +17,6 @@ import zlib, sys
 from pathlib import Path
 import numpy as np
 import paddle
-from edgeflow.graph import program as programs
 
 # All variables of both programs, for all samples at once: what one writes first.
 source, quantised = Path(sys.argv[1]), Path(sys.argv[2])
@@ -29,8 +28,8 @@ for prefix in (source, quantised):
     with paddle.static.scope_guard(paddle.static.Scope()):
         program, feeds, _ = paddle.static.load_inference_model(str(prefix), executor)
         block = program.global_block()
-        names = [name for op in block.ops for name in op.output_arg_names if op.type not in ("feed", "fetch", "reshape2")
-                 and not block.var(name).persistable]
+        names = [name for op in block.ops if op.type not in ("feed", "fetch") for slot in ("Out", "Output", "Y")
+                 if slot in op.output_names for name in op.output(slot)]
         held.append(dict(zip(names, executor.run(program, feed={feeds[0]: x}, fetch_list=names))))
 for name in held[0]:
     if name in held[1] and held[0][name].shape == held[1][name].shape:
