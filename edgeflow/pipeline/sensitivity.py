@@ -123,8 +123,10 @@ def prune_costs(flow: Flow, profile: Target, settings: CompressSettings, ratios:
     precision = profile_float(profile)
     folder = flow.compress(profile, CompressSettings(precision=precision), precision, ingested).folder
     names = [name for name in prunable(folder / "source") if name not in own_channels(folder / "source")]
-    found = flow.workers_for("compress").run(prune.cuts, folder / "source", names, tuple(ratios),
-                                             criterion=settings.prune_criterion)
+    workers, parts = flow.workers_for("compress"), [names[k:k + CHUNK] for k in range(0, len(names), CHUNK)]
+    with ThreadPoolExecutor(max_workers=flow.quantisers) as pool:
+        found = [cut for part in pool.map(lambda part: workers.run(
+            prune.cuts, folder / "source", part, tuple(ratios), criterion=settings.prune_criterion), parts) for cut in part]
     reference = ingested.folder / "reference.npz"
     costs = _measured(flow, PruneCost, measure_cuts, folder, reference, found, samples)
     order = {name: k for k, name in enumerate(names)}

@@ -61,16 +61,16 @@ def main() -> None:
         since = time.perf_counter()
         theirs = paddleslim(prefix, folder)
         theirs_s = time.perf_counter() - since
+        names = sorted(set(ours) & set(theirs))
+        print(f"MobileNetV2 x0.35, {len(names)} layers, {SAMPLES} samples: edgeflow {ours_s:.1f} s, PaddleSlim {theirs_s:.1f} s, "
+              f"{theirs_s / ours_s:.1f} times faster, goal >= 5; "
+              f"Spearman {spearman([ours[n] for n in names], [theirs[n] for n in names]):.3f}, goal >= 0.95", flush=True)
         since = time.perf_counter()
         cut = prune_sensitivity(folder, "arm64", ratios=RATIOS, samples=SAMPLES)
         cut_s = time.perf_counter() - since
         since = time.perf_counter()
-        theirs_cut = paddleslim_prune(prefix, sorted({item.name for item in cut}))
+        theirs_cut = paddleslim_prune(prefix, sorted({item.name for item in cut}), folder)
         theirs_cut_s = time.perf_counter() - since
-    names = sorted(set(ours) & set(theirs))
-    print(f"MobileNetV2 x0.35, {len(names)} layers, {SAMPLES} samples: edgeflow {ours_s:.1f} s, PaddleSlim {theirs_s:.1f} s, "
-          f"{theirs_s / ours_s:.1f} times faster, goal >= 5; "
-          f"Spearman {spearman([ours[n] for n in names], [theirs[n] for n in names]):.3f}, goal >= 0.95")
     ranks = spearman([item.error for item in cut], [theirs_cut[item.name][item.ratio] for item in cut])
     print(f"pruning {len(RATIOS)} shares of {len(cut) // len(RATIOS)} layers: edgeflow {cut_s:.1f} s, PaddleSlim "
           f"{theirs_cut_s:.1f} s, {theirs_cut_s / cut_s:.1f} times faster, goal >= 5; Spearman {ranks:.3f}, goal >= 0.95")
@@ -110,7 +110,7 @@ def paddleslim(prefix: Path, folder: Path) -> dict[str, float]:
     return {name: float(value) for name, value in analysis.layer_metrics.items()}
 
 
-def paddleslim_prune(prefix: Path, names: list[str]) -> dict[str, dict[float, float]]:
+def paddleslim_prune(prefix: Path, names: list[str], folder: Path) -> dict[str, dict[float, float]]:
     """PaddleSlim's sensitivities to pruning: the mean squared error of the outputs over their variance."""
     from paddleslim.prune import sensitivity as analyse
 
@@ -132,7 +132,7 @@ def paddleslim_prune(prefix: Path, names: list[str]) -> dict[str, dict[float, fl
         return 1 - float(((got - reference) ** 2).mean() / reference.var())  # its loss is relative to the unpruned score, 1
 
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        found = analyse(program, place, names, score, pruned_ratios=list(RATIOS))
+        found = analyse(program, place, names, score, str(folder / "sensitivities"), pruned_ratios=list(RATIOS))
     return {name: {float(ratio): float(loss) for ratio, loss in losses.items()} for name, losses in found.items()}
 
 
