@@ -111,7 +111,6 @@ class Clue:
     quantised: bool
     half: bool
     nested: bool
-    input_scale: float | None
     input_limit_passed: float
     weight_ranges: Array | None
     weight_scales: Array | None

@@ -67,6 +67,7 @@ def layer_drift(model: Model, program: Any, inputs: Mapping[str, Array], fetch: 
     scales = int8_scales(model)
     probes = [_Probe(node, node.writes[0], held[node.writes[0]], Gathered()) for node in graph
               if node.op.type not in ("feed", "fetch") and node.writes and node.writes[0] in held]
+    by_value, written = {probe.value: probe for probe in probes}, _written(model, graph)
     wanted = list(dict.fromkeys(held.values()))
     count = min(samples, len(next(iter(inputs.values()))))
     batch = 1
@@ -75,10 +76,11 @@ def layer_drift(model: Model, program: Any, inputs: Mapping[str, Array], fetch: 
         while at < count:
             feed = {name: array[at:at + batch] for name, array in inputs.items()}
             known = {**feed, **fetch(feed, [name for name in wanted if name not in feed])}
-            for value, array, steps in _values(whole, model, feed, scales):
-                for probe in probes:
-                    if probe.value == value and known[probe.source].size == array.size:
-                        probe.seen.see(known[probe.source], array, steps, 127 * scales[value] if value in scales else None)
+            for value, array, steps in _values(whole, written, feed, scales):
+                at_value = by_value.get(value)
+                if at_value is not None and known[at_value.source].size == array.size:
+                    limit = 127 * scales[value] if value in scales else None
+                    at_value.seen.see(known[at_value.source], array, steps, limit)
             if at == 0:
                 for probe in probes:
                     _prepare(probe, model, scales, held, known, npu)
@@ -108,16 +110,21 @@ def _held(model: Model, program: Any, graph: Sequence[Node]) -> dict[str, str]:
     return found
 
 
-def _values(runner: Emulator, model: Model, feed: Mapping[str, Array], scales: Mapping[str, float],
-            ) -> Iterator[tuple[str, Array, Array | None]]:
-    """What each op wrote, as float; int8 tensors as whole numbers beside it."""
+def _written(model: Model, graph: Sequence[Node]) -> dict[tuple[int, str], str]:
+    """The value behind each variable that an op of block 0 writes, subgraphs included."""
     written: dict[tuple[int, str], str] = {}
-    for node in nodes(model, nested=True):
+    for node in graph:
         block_0 = node.index if not node.block else next(
             i for i, op in enumerate(model.blocks[0].operations) if op.type == "subgraph" and op.attr("sub_block") == node.block)
         for parameter, values in node.outputs.items():
             for value, name in zip(values, node.op.outputs[parameter], strict=True):
                 written[block_0, name] = value
+    return written
+
+
+def _values(runner: Emulator, written: Mapping[tuple[int, str], str], feed: Mapping[str, Array], scales: Mapping[str, float],
+            ) -> Iterator[tuple[str, Array, Array | None]]:
+    """What each op wrote, as float; int8 tensors as whole numbers beside it."""
     for item in runner.dump(feed):
         known = written.get((item.index, item.variable))
         if known is None:
@@ -234,5 +241,5 @@ def _clue(model: Model, node: Node, scales: Mapping[str, float], clipped: Mappin
     inputs = next((s[0] for name in ("Input0_scale", "X0_scale") if (s := scales_of(op, name))), None)
     passed = max([clipped.get(value, 0.0) for value in node.reads], default=0.0)
     half = (op.kernel is not None and op.kernel.precision == "float16")
-    return Clue(_name(model, node) if not node.block else op.type, quantised, half, bool(node.block), inputs, passed, ranges,
+    return Clue(_name(model, node) if not node.block else op.type, quantised, half, bool(node.block), passed, ranges,
                 weight_scales, bool(op.attr("enable_int8", False)) and inputs is None)
