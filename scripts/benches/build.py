@@ -7,18 +7,15 @@ import tempfile
 from pathlib import Path
 
 from benches.clock import line, median_s
+from benches.example import trained_copy
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = 3
 
 
 def main() -> None:
-    example = ROOT / "examples" / "digits"
-    if not (example / "digits.pdparams").exists():
-        subprocess.run([sys.executable, "train.py"], cwd=example, check=True)
     with tempfile.TemporaryDirectory() as name:
-        work = Path(name) / "digits"
-        shutil.copytree(example, work, ignore=shutil.ignore_patterns("build", "__pycache__"))
+        work = trained_copy(Path(name) / "digits")
         for targets, goal in ((["arm64-int8"], "<= 1.3"), (["kirin", "arm64-int8", "arm64"], "<= 0.8")):
             flags = [flag for target in targets for flag in ("-t", target)]
 

@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benches.example import trained_copy
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
@@ -95,16 +97,11 @@ class Row:
 
 
 def main() -> None:
-    example = ROOT / "examples" / "digits"
-    if not (example / "digits.pdparams").exists():
-        subprocess.run([sys.executable, "train.py"], cwd=example, check=True)
     with tempfile.TemporaryDirectory() as name:
-        digits = Path(name) / "digits"
-        shutil.copytree(example, digits, ignore=shutil.ignore_patterns("build", "export", "__pycache__"))
-        compare("digits", digits, tune=(60, 0.004))
+        compare("digits", trained_copy(Path(name) / "digits"), tune=(60, 0.004))
         mobile = Path(name) / "mobilenet"
         mobile.mkdir()
-        shutil.copyfile(example / "data.py", mobile / "data.py")
+        shutil.copyfile(ROOT / "examples" / "digits" / "data.py", mobile / "data.py")
         (mobile / "net.py").write_text(NET)
         (mobile / "edgeflow.toml").write_text(RECIPE)
         subprocess.run([sys.executable, "net.py", str(EPOCHS)], cwd=mobile, check=True, capture_output=True)

@@ -1,6 +1,5 @@
 """Verification and a look at every layer against a comparison written by hand with PaddlePaddle."""
 
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -8,6 +7,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from benches.example import trained_copy
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = 1000
@@ -57,12 +58,8 @@ print(found["first_drift"])
 
 
 def main() -> None:
-    example = ROOT / "examples" / "digits"
-    if not (example / "digits.pdparams").exists():
-        subprocess.run([sys.executable, "train.py"], cwd=example, check=True)
     with tempfile.TemporaryDirectory() as name:
-        work = Path(name) / "digits"
-        shutil.copytree(example, work, ignore=shutil.ignore_patterns("build", "__pycache__"))
+        work = trained_copy(Path(name) / "digits")
         data = work / "data.py"
         data.write_text(data.read_text() + f"""
 
