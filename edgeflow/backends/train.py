@@ -17,7 +17,7 @@ import numpy as np
 
 from edgeflow.backends import paddle as paddle_backend
 from edgeflow.backends.need import need
-from edgeflow.backends.static import quiet, static_mode
+from edgeflow.backends.static import quiet, static_mode, through_onednn
 from edgeflow.core.arrays import Array, load_npz, save_npz
 from edgeflow.core.errors import CompressFailed, EdgeflowError
 from edgeflow.core.settings import FineTuneSettings
@@ -165,7 +165,7 @@ class _Loop:
             if self.quantise:
                 self.test = slim.quant_aware(self.test, place, self.quantise, scope=scope, for_test=True)
                 program = slim.quant_aware(program, place, self.quantise, scope=scope, for_test=False, return_program=True)
-            self.program = program
+            self.program = through_onednn(paddle, _program(program))
 
     def run(self, say: Say) -> Tuned:
         settings, checkpoint, first_of_all = self.settings, self.job.checkpoint, self.together.rank == 0
@@ -215,11 +215,11 @@ class _Loop:
             self.sparse.update_params()
 
     def _variable(self, name: str) -> Any:
-        return _program(self.program).global_block().var(name)
+        return self.program.global_block().var(name)
 
     def _statistics(self) -> list[str]:
         """What a forward pass moves, such as the means of batch norms and activation ranges: each process sees its own."""
-        trained = {var.name for var in _program(self.program).all_parameters() if var.trainable}
+        trained = {var.name for var in self.program.all_parameters() if var.trainable}
         return [name for name in self._persistables() if name not in trained]
 
     def _feed(self, chosen: Array) -> dict[str, Array]:
