@@ -122,7 +122,7 @@ def work(order: dict[str, Any]) -> None:
     """What one launched process does."""
     together = Together(int(order.pop("port")))
     result, said = Path(order.pop("result")), Path(order.pop("said"))
-    paths = {key: Path(order[key]) for key in ("student", "teacher", "out", "samples", "checkpoint")}
+    paths = {key: Path(order[key]) for key in ("student", "teacher", "out", "samples", "checkpoint", "trained") if order[key]}
     job = Job(**{**order, **paths, "settings": FineTuneSettings(**order["settings"])})
 
     def say(line: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from edgeflow.backends import paddle as paddle_backend
 from edgeflow.backends.need import need
 from edgeflow.backends.static import quiet, static_mode
 from edgeflow.core.arrays import Array
-from edgeflow.core.errors import CompressFailed
+from edgeflow.core.errors import CompressFailed, EdgeflowError
 
 CRITERIA = {"l1": "l1_norm", "fpgm": "geometry_median"}
 PREFIX = "pr_"
@@ -40,16 +42,17 @@ def prune(prefix: Path, out: Path, ratios: Mapping[str, float], *, criterion: st
     recover = need("paddleslim.common.recover_program", "build")
     logging.getLogger("paddleslim").setLevel(logging.ERROR)
     names_apart = paddle.utils.unique_name.guard(PREFIX)
-    with static_mode(paddle) as (executor, place, scope), paddle.static.scope_guard(scope), names_apart:
+    with static_mode(paddle) as (executor, place, scope), paddle.static.scope_guard(scope), names_apart, _clear():
         program, feeds, fetches = paddle.static.load_inference_model(str(prefix), executor)
         names = [var.name for var in fetches]
         recover._remove_fetch_node(program)
+        _flatten(program)
+        ratios = _uncoupled(program, ratios, skip)
         for name, ratio in ratios.items():
             channels = np.asarray(scope.find_var(name).get_tensor()).shape[0]
             if not 0 <= ratio < 1 or channels - round(channels * ratio) < 1:
                 raise CompressFailed(f"pruning {ratio:.0%} of {name!r} would leave none of its {channels} channels",
                                      try_="a smaller ratio under [compress]")
-        ratios = _uncoupled(program, ratios, skip)
         before = analysis.flops(program)
         chosen: Any = CRITERIA.get(criterion, _l2)
         with quiet():
@@ -62,7 +65,53 @@ def prune(prefix: Path, out: Path, ratios: Mapping[str, float], *, criterion: st
                                      "another in its weights", try_="leave the layers around it out of [compress] prune_skip")
         paddle.static.save_inference_model(str(out), [block.var(name) for name in feeds], [block.var(name) for name in names],
                                            executor, program=pruned)
+        _check_runs(paddle, executor, pruned, feeds, names)
         return {"macs_before": int(before), "macs_after": int(analysis.flops(pruned))}
+
+
+@contextlib.contextmanager
+def _clear() -> Iterator[None]:
+    """What PaddleSlim makes of a graph that it does not see through, said as an error of ours."""
+    _teach()
+    try:
+        yield
+    except EdgeflowError:
+        raise
+    except Exception as err:
+        lines = [line for line in str(err).splitlines() if line.strip()]
+        raise CompressFailed(f"PaddleSlim: pruning failed ({type(err).__name__}: {lines[-1].strip() if lines else ''})",
+                             try_="prune_skip under [compress]; edgeflow sensitivity --prune lists the layers") from err
+
+
+def _flatten(program: Any) -> None:
+    """A reshape that flattens all but the batch has the number of channels written into it: a flatten has not."""
+    block = program.global_block()
+    for op in block.ops:
+        if op.type != "reshape2" or op.input("Shape") or op.input("ShapeTensor"):
+            continue
+        before, after = block.var(op.input("X")[0]).shape, block.var(op.output("Out")[0]).shape
+        same = len(before) > 2 and len(after) == 2 and before[0] == after[0] and min(before[1:]) > 0
+        if same and math.prod(before[1:]) == after[1]:
+            op.desc.set_type("flatten_contiguous_range")
+            op.desc.remove_attr("shape")
+            op._set_attr("start_axis", 1)
+            op._set_attr("stop_axis", len(before) - 1)
+
+
+def _check_runs(paddle: Any, executor: Any, program: Any, feeds: Sequence[str], names: Sequence[str]) -> None:
+    """Shapes that do not follow show when the program runs, not in its file."""
+    variables = [program.global_block().var(name) for name in feeds]
+    if any(dim < 0 for var in variables for dim in var.shape[1:]):
+        return  # a size that we made up may be one that it does not take
+    feed = {var.name: np.zeros([abs(dim) for dim in var.shape], paddle.base.data_feeder.convert_dtype(var.dtype))
+            for var in variables}
+    try:
+        executor.run(program, feed=feed, fetch_list=list(names))
+    except Exception as err:
+        lines = [line for line in str(err).splitlines() if line.strip()]
+        raise CompressFailed(f"PaddleSlim: the pruned program does not run, as shapes did not follow somewhere "
+                             f"({lines[-1].strip() if lines else ''})",
+                             try_="prune_skip under [compress]; edgeflow sensitivity --prune lists the layers") from err
 
 
 def _uncoupled(program: Any, ratios: Mapping[str, float], skip: Collection[str]) -> dict[str, float]:
@@ -74,8 +123,43 @@ def _uncoupled(program: Any, ratios: Mapping[str, float], skip: Collection[str])
     for group in groups:
         names = {detail.name for detail in group.all_pruning_details() if detail.axis == 0}
         coupled |= names if names & set(skip) else set()
-    return {name: ratio for name, ratio in ratios.items() if name not in coupled and name not in skip}
+    known = {detail.name for group in groups for detail in group.all_pruning_details() if detail.axis == 0}
+    return {name: ratio for name, ratio in ratios.items() if name in known and name not in coupled and name not in skip}
 
+
+def _teach() -> None:
+    """PaddleSlim's walk over a graph stops silently at means and takes grouped convolutions for plain ones: two workers more."""
+    workers = need("paddleslim.prune.prune_worker", "build")
+    held = workers.PRUNE_WORKER.module_dict
+    if held["conv2d"] is not workers.conv2d:
+        return
+
+    class reduce_mean(workers.PruneWorker):  # type: ignore[misc,name-defined]  # noqa: N801  (the name is the op's)
+        """A mean over other axes keeps the channels; over the channels themselves, nothing before it can be pruned."""
+
+        def _prune(self, var: Any, pruned_axis: int, transforms: Any) -> None:
+            before, after = self.op.inputs("X")[0], self.op.outputs("Out")[0]
+            rank = len(before.shape())
+            gone = sorted({axis % rank for axis in self.op.attr("dim")})
+            if self.op.attr("reduce_all") or (var == before and pruned_axis in gone):
+                raise workers.UnsupportOpError(f"{self.op.type()} over the pruned axis")
+            if var == before:
+                axis = pruned_axis if self.op.attr("keep_dim") else pruned_axis - sum(k < pruned_axis for k in gone)
+                self._visit_and_search(after, axis, transforms)
+            else:
+                kept = [k for k in range(rank) if self.op.attr("keep_dim") or k not in gone]
+                self._visit_and_search(before, kept[pruned_axis], transforms)
+
+    class conv2d(workers.conv2d):  # type: ignore[misc,name-defined]  # noqa: N801
+        """Channels of groups would have to go evenly: not pruned, nor what feeds them."""
+
+        def _prune(self, var: Any, pruned_axis: int, transforms: Any) -> None:
+            if (self.op.attr("groups") or 1) > 1 and not self._is_depthwise_conv(self.op):
+                raise workers.UnsupportOpError(f"{self.op.type()} of {self.op.attr('groups')} groups")
+            super()._prune(var, pruned_axis, transforms)
+
+    held["conv2d"] = conv2d
+    workers.PRUNE_WORKER.register(reduce_mean)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +183,10 @@ def cuts(prefix: Path, names: Sequence[str], ratios: Sequence[float], *, criteri
     selector = need("paddleslim.prune.idx_selector", "build").IDX_SELECTOR.get("default_idx_selector")
     recover = need("paddleslim.common.recover_program", "build")
     found = []
-    with static_mode(paddle) as (executor, _, scope), paddle.static.scope_guard(scope), quiet():
+    with static_mode(paddle) as (executor, _, scope), paddle.static.scope_guard(scope), quiet(), _clear():
         program, _, _ = paddle.static.load_inference_model(str(prefix), executor)
         recover._remove_fetch_node(program)
+        _flatten(program)
         graph = graphs.GraphWrapper(program)
         pruner = _pruner(slim)(CRITERIA.get(criterion, _l2))
         for name in names:

@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from edgeflow.backends import paddle as paddle_backend
 from edgeflow.backends.need import need
-from edgeflow.backends.static import quiet, static_mode, through_onednn
+from edgeflow.backends.static import quiet, static_mode
 from edgeflow.core.arrays import Array, load_npz, save_npz
 from edgeflow.core.errors import CompressFailed, EdgeflowError
 from edgeflow.core.settings import FineTuneSettings
@@ -51,9 +51,9 @@ class Job:
     """One fine-tuning, in values that another process can be told.
 
     `student` learns the outputs of `teacher` on `samples` (an .npz of inputs by name; labels are not needed) and is written to
-    `out`, program and parameters. `checkpoint` is an .npz that a killed run goes on from, removed when done. `quantise`:
-    PaddleSlim's configuration for quantisation-aware training; None trains in float. `sparsity`: share of the weights of 1x1
-    convolutions held at zero.
+    `out`, program and parameters. `checkpoint` is an .npz that a killed run goes on from, to the same result; whoever asked
+    removes it. `quantise`: PaddleSlim's configuration for quantisation-aware training, whose float weights go to `trained`; None
+    trains in float. `sparsity`: share of the weights of 1x1 convolutions held at zero.
     """
 
     student: Path
@@ -64,6 +64,7 @@ class Job:
     settings: FineTuneSettings
     seed: int = 0
     quantise: Mapping[str, Any] | None = None
+    trained: Path | None = None
     sparsity: float = 0.0
 
 
@@ -74,7 +75,8 @@ def fine_tune(job: Job, say: Say | None = None) -> Tuned:
         say: told of each epoch, with the time that is left.
 
     Raises:
-        CompressFailed: the loss is not finite (the best weights so far are in the checkpoint), or PaddleSlim gave up.
+        CompressFailed: the loss is not finite (the best weights so far are in the checkpoint), no output is a float, the samples
+            are too few, or PaddleSlim gave up.
     """
     if job.settings.processes > 1:
         from edgeflow.backends.launch import launch
@@ -89,9 +91,15 @@ def train(job: Job, say: Say, together: Alone) -> Tuned:
     need("paddleslim.common.recover_program", "build")
     logging.getLogger("paddleslim").setLevel(logging.ERROR)
     paddle.seed(job.seed)
+    fixed = paddle_backend.fixed_batch(job.teacher, load_npz(job.samples))
+    if fixed:
+        if fixed < together.count:
+            raise CompressFailed(f"fine-tuning: {together.count} processes cannot share the model's fixed batch of {fixed}",
+                                 try_="processes = 1, or an input whose first dimension is -1")
+        job = replace(job, settings=replace(job.settings, batch=fixed))
     try:
         with static_mode(paddle) as (executor, place, scope):
-            return _Loop(paddle, executor, place, scope, job, together).run(say)
+            return _Loop(paddle, executor, place, scope, job, together, fixed).run(say)
     except EdgeflowError:
         raise
     except Exception as err:
@@ -115,7 +123,8 @@ class Alone:
 class _Loop:
     """One training: the programs, then epochs with validation, early stopping and checkpoints."""
 
-    def __init__(self, paddle: Any, executor: Any, place: Any, scope: Any, job: Job, together: Alone) -> None:
+    def __init__(self, paddle: Any, executor: Any, place: Any, scope: Any, job: Job, together: Alone,
+                 fixed: int) -> None:
         self.samples, settings, self.job, self.together = load_npz(job.samples), job.settings, job, together
         count = len(next(iter(self.samples.values())))
         if count < SAMPLES_MIN:
@@ -123,6 +132,11 @@ class _Loop:
                                  try_=f"give at least {SAMPLES_MIN} under [data]")
         order = np.random.default_rng(job.seed).permutation(count)
         held = max(1, int(count * HELD_OUT))
+        if fixed:
+            held = -(-held // fixed) * fixed  # whole batches
+            if count - held < fixed:
+                raise CompressFailed(f"fine-tuning: {count} samples are too few for a fixed batch of {fixed}",
+                                     try_=f"give at least {SAMPLES_MIN + 2 * fixed} under [data]")
         self.training, self.validation = order[held:], order[:held]
         self.paddle, self.executor, self.place, self.scope = paddle, executor, place, scope
         self.settings, self.quantise = settings, dict(job.quantise) if job.quantise else None
@@ -131,9 +145,14 @@ class _Loop:
         teacher_scope = paddle.static.Scope()
         with paddle.static.scope_guard(scope), paddle.utils.unique_name.guard(PREFIX), quiet():
             program, self.feeds, fetches = paddle.static.load_inference_model(str(job.student), executor)
-            self.outputs = [var.name for var in fetches]
+            floats = [k for k, var in enumerate(fetches) if "float" in paddle.base.data_feeder.convert_dtype(var.dtype)]
+            if not floats:
+                raise CompressFailed("fine-tuning: no output is a float that could be learned",
+                                     try_="export the model without its last argmax, or leave fine-tuning out")
+            self.fetches, self.outputs = [var.name for var in fetches], [fetches[k].name for k in floats]
             with paddle.static.scope_guard(teacher_scope):
-                original, _, wanted = paddle.static.load_inference_model(str(job.teacher), executor)
+                original, _, fetches = paddle.static.load_inference_model(str(job.teacher), executor)
+                wanted = [fetches[k] for k in floats]
                 # Before the merge, which renames the teacher's variables.
                 self.wanted = self._outputs(original, [var.name for var in wanted])
             # The startup program that this fills would overwrite every weight: it is thrown away.
@@ -162,10 +181,13 @@ class _Loop:
                     local_sparsity=True)
                 self.sparse.step()
                 self.sparse.update_params()
+            self.trained = self.test
             if self.quantise:
                 self.test = slim.quant_aware(self.test, place, self.quantise, scope=scope, for_test=True)
                 program = slim.quant_aware(program, place, self.quantise, scope=scope, for_test=False, return_program=True)
-            self.program = through_onednn(paddle, _program(program))
+            self.program = _program(program)
+            if not paddle_backend.has_gpu():
+                paddle_backend.through_onednn(self.program)
 
     def run(self, say: Say) -> Tuned:
         settings, checkpoint, first_of_all = self.settings, self.job.checkpoint, self.together.rank == 0
@@ -174,30 +196,33 @@ class _Loop:
             before = best = self._validate()
             kept = self._weights()
             if checkpoint.exists():
-                first, best, before, kept = self._resume(checkpoint)
+                first, waited, best, before, kept = self._resume(checkpoint)
+                stopped, last = waited >= settings.patience, first
             since = time.monotonic()
-            for epoch in range(first, settings.epochs):
+            for epoch in range(first, settings.epochs if not stopped else first):
                 self._epoch(np.random.default_rng((self.job.seed, epoch)).permutation(self.training), epoch)
                 self.together.average_state(self.test, self.executor, self._statistics())
                 loss = self._validate()
                 if not math.isfinite(loss):
-                    raise CompressFailed(f"fine-tuning: the loss is {loss} after epoch {epoch + 1}; best so far: {checkpoint}",
+                    held = f"; the best weights so far are kept in {checkpoint}" if checkpoint.exists() else ""
+                    raise CompressFailed(f"fine-tuning: the loss is {loss} after epoch {epoch + 1}{held}",
                                          try_=f"learning_rate = {settings.learning_rate / 10:g} under [compress.fine_tune]")
                 waited = 0 if loss < best else waited + 1
                 if loss < best:
                     best, kept = loss, self._weights()
                 if first_of_all:
-                    state = np.asarray([epoch + 1, best, before])
-                    save_npz(checkpoint, {**{f"w/{k}": v for k, v in kept.items()}, "state": state})
+                    state = np.asarray([epoch + 1, waited, best, before])
+                    save_npz(checkpoint, {**{f"w/{k}": v for k, v in kept.items()}, "state": state,
+                                          **{f"now/{k}": v for k, v in self._moving().items()}})
                 left = (time.monotonic() - since) / (epoch - first + 1) * (settings.epochs - epoch - 1)
                 say(f"epoch {epoch + 1}/{settings.epochs}, loss {loss:.4g} (best {best:.4g}), {left:.0f} s left")
                 if waited >= settings.patience:
                     last, stopped = epoch + 1, True
                     break
+                last = epoch + 1
             self._restore(kept)
             if first_of_all:
                 self._save(self.job.out)
-                checkpoint.unlink(missing_ok=True)
         return Tuned(last, float(before), float(best), stopped, first)
 
     def _epoch(self, order: Array, epoch: int) -> None:
@@ -240,35 +265,51 @@ class _Loop:
                                   for a, b in zip(got, self.wanted, strict=True)]))
 
     def _persistables(self) -> list[str]:
-        held = {var.name: self.scope.find_var(var.name) for var in _program(self.test).list_vars()
+        return self._held(_program(self.test))
+
+    def _held(self, program: Any) -> list[str]:
+        held = {var.name: self.scope.find_var(var.name) for var in program.list_vars()
                 if var.persistable and var.name not in ("feed", "fetch")}
         return sorted(name for name, var in held.items() if var is not None and var.get_tensor()._is_initialized())
 
+    def _arrays(self, names: Sequence[str]) -> dict[str, Array]:
+        return {name: np.array(self.scope.find_var(name).get_tensor()) for name in names}
+
     def _weights(self) -> dict[str, Array]:
-        return {name: np.array(self.scope.find_var(name).get_tensor()) for name in self._persistables()}
+        return self._arrays(self._persistables())
+
+    def _moving(self) -> dict[str, Array]:
+        """All that training changes, the optimiser's moments included; what the teacher holds stays as it is."""
+        return self._arrays([name for name in self._held(self.program) if not name.startswith("teacher_")])
 
     def _restore(self, weights: Mapping[str, Array]) -> None:
         for name, array in weights.items():
             self.scope.find_var(name).get_tensor().set(array, self.place)
 
-    def _resume(self, checkpoint: Path) -> tuple[int, float, float, dict[str, Array]]:
+    def _resume(self, checkpoint: Path) -> tuple[int, int, float, float, dict[str, Array]]:
         arrays = load_npz(checkpoint)
         weights = {name[2:]: array for name, array in arrays.items() if name.startswith("w/")}
-        if set(weights) != set(self._persistables()) or "state" not in arrays:
+        moving = {name[4:]: array for name, array in arrays.items() if name.startswith("now/")}
+        if set(weights) != set(self._persistables()) or set(moving) != set(self._moving()) or "state" not in arrays:
             raise CompressFailed(f"{checkpoint}: is a checkpoint of another model", try_="delete it, and build again")
-        self._restore(weights)
-        epoch, best, before = arrays["state"]
-        return int(epoch), float(best), float(before), weights
+        self._restore(moving)
+        epoch, waited, best, before = arrays["state"]
+        return int(epoch), int(waited), float(best), float(before), weights
 
     def _save(self, out: Path) -> None:
         program = self.test
         if self.quantise:
             self._outputs(program, self.outputs)  # scales settle in a forward pass
+            if self.job.trained is not None:
+                self._write(self.job.trained, self.trained)  # before the weights become integers
             with quiet():
                 program = need("paddleslim.quant", "build").convert(program, self.place, self.quantise, scope=self.scope)
+        self._write(out, program)
+
+    def _write(self, out: Path, program: Any) -> None:
         block = program.global_block()
         self.paddle.static.save_inference_model(
-            str(out), [block.var(name) for name in self.feeds], [block.var(name) for name in self.outputs], self.executor,
+            str(out), [block.var(name) for name in self.feeds], [block.var(name) for name in self.fetches], self.executor,
             program=program)
 
 

@@ -28,7 +28,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 @click.argument("recipe", type=click.Path(path_type=Path), default=".")
 @click.option("--target", "-t", required=True, help="A target's name, or a .toml.")
 @click.option("--budget", type=Duration(), default="10m", show_default=True, help="How long may be searched.")
-@click.option("--drop", type=float, help="What the metric may lose, such as 0.003; default: the recipe's metric_drop_max.")
+@click.option("--drop", type=float, help="What the metric may lose, such as 0.003; without it or --sqnr: what a build asks.")
 @click.option("--sqnr", type=float, help="Smallest SQNR of the outputs, in dB, instead of or beside --drop.")
 @click.option("--size", type=click.IntRange(min=1), help="Largest size of the .nb, in bytes.")
 @click.option("--latency", type=float, help="Largest predicted latency, in ms.")

@@ -45,7 +45,9 @@ def _print(found: Sequence[Any], as_json: bool, columns: tuple[tuple[str, ...], 
         import json
         from dataclasses import asdict
 
-        click.echo(json.dumps([asdict(item) for item in found], indent=1))
+        from edgeflow.core.drift import finite
+
+        click.echo(json.dumps([finite(asdict(item)) for item in found], indent=1))
         return
     from edgeflow.report.tables import table
 

@@ -169,3 +169,9 @@ def metric_named(name: str) -> Metric | None:
             raise DataError(f"metric {name!r}: should be wer:ID, the class that is the space", try_='name = "wer:95"')
         return Metric(_words(int(name[4:])), _ratio, higher_is_better=False)
     return METRICS.get(name)
+
+
+def loss(name: str, reference: float, candidate: float) -> float:
+    """How much worse the candidate is, in units of the metric; below 0 where it is better. A recipe's own metric rises."""
+    metric = metric_named(name)
+    return candidate - reference if metric is not None and not metric.higher_is_better else reference - candidate

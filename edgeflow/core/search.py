@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 LATENCY_TIE = 0.02
@@ -15,7 +15,7 @@ LATENCY_TIE = 0.02
 class Goal:
     """What a candidate must hold, None where nothing is asked, and how long may be searched.
 
-    `metric_drop_max` in units of the metric (0.003 is 0.3 points of accuracy).
+    `metric_drop_max` in units of the metric (0.003 is 0.3 points of accuracy). `as_build`: all limits that a build judges by.
     """
 
     metric_drop_max: float | None = None
@@ -23,13 +23,15 @@ class Goal:
     size_bytes_max: int | None = None
     latency_ms_max: float | None = None
     budget_s: float = 600.0
+    as_build: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
     """One candidate as it was measured. `steps` counts what was done to the model: 0 is the float model itself.
 
-    `error` says why there is no result; the numbers are None then.
+    `metric_drop` is above 0 where the candidate is the worse one, whichever way the metric points. `breaks`: limits of a build
+    that do not hold. `error` says why there is no result; the numbers are None then.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Tried:
     size_bytes: int | None = None
     latency_ms: float | None = None
     seconds: float = 0.0
+    breaks: tuple[str, ...] = ()
     error: str = ""
 
     @property
@@ -79,18 +82,26 @@ def misses(tried: Tried, goal: Goal) -> list[str]:
             found.append(f"{name} is not known, limit {order} {bound:g}")
         elif not (got >= bound if order == ">=" else got <= bound):
             found.append(f"{name} {got:.4g}, limit {order} {bound:g}")
-    return found
+    return [*found, *(tried.breaks if goal.as_build else ())]
+
+
+def drifts_too_far(tried: Tried, goal: Goal) -> bool:
+    """Whether it is the loss, not size or latency, that keeps a candidate from the goal."""
+    return bool(misses(tried, replace(goal, size_bytes_max=None, latency_ms_max=None)))
 
 
 def rank(tried: Iterable[Tried], goal: Goal) -> Ranking:
     """Order what meets the goal: fastest first, then smallest, then simplest. "Do not quantise" is an answer like any other.
 
-    A candidate that a simpler one beats (no slower, no more drift, and no larger where size is asked for) is dropped.
+    A candidate that a simpler one beats (no slower, no more drift, and no larger where size is asked for) is dropped, unless it
+    meets the goal and the simpler one does not.
     """
     measured = [item for item in tried if not item.error]
     dropped: dict[str, str] = {}
     for item in measured:
-        better = [other for other in measured if other.steps < item.steps and _beats(other, item, goal)]
+        meets = not misses(item, goal)
+        better = [other for other in measured if other.steps < item.steps and _beats(other, item, goal)
+                  and not (meets and misses(other, goal))]
         if better:
             dropped[item.name] = min(better, key=lambda other: other.steps).name
     left = [item for item in measured if item.name not in dropped]

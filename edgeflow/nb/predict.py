@@ -45,12 +45,13 @@ class Work:
 @dataclass(frozen=True, slots=True)
 class Costs:
     """Milliseconds for a million of each; `fixed` is paid once a run, and `error` is the mean relative error
-    when each published network is predicted from the others (None: too few networks to tell)."""
+    when each published network is predicted from the others (None: too few networks to tell). `sparse` None: no sparse network
+    was published for the chip."""
 
     dense: float
     depthwise: float
     elements: float
-    sparse: float = 0.0
+    sparse: float | None = None
     fixed: float = 0.0
     error: float | None = None
     networks: int = 0
@@ -58,7 +59,7 @@ class Costs:
     def of(self, work: Work) -> float:
         """Milliseconds for some work, `fixed` left out."""
         return ((work.dense + work.pointwise) * self.dense + work.depthwise * self.depthwise + work.elements * self.elements
-                + work.sparse * self.sparse)
+                + work.sparse * (self.sparse or 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ class Latency:
 
 
 def predict(model: Model, shapes: Shapes, target: Target, chip: str | None = None) -> Latency | None:
-    """Predict one run of a file on a chip of the target; None where no table was published for it.
+    """Predict one run of a file on a chip of the target; None where nothing was published for its arithmetic or sparsity.
 
     Args:
         shapes: of every op, from emulate.trace_shapes.
@@ -89,12 +90,10 @@ def predict(model: Model, shapes: Shapes, target: Target, chip: str | None = Non
     name = chip or table["chips_by_target"].get(target.name)
     if name is None:
         return None
-    if name not in table["chips"]:
-        raise TargetError(f"chip {name!r} has no published latencies; {near(name, table['chips'], 'chips')}")
     costs = chip_costs(name, "armv7" if target.name.startswith("armv7") or target.abi.startswith("arme") else "armv8")
     parts = works(model, shapes)
     main: Arithmetic = next((kind for kind in ("npu", "int8", "float16") if kind in parts), "float32")
-    if any(kind not in costs for kind in parts):
+    if any(kind not in costs or (work.sparse and costs[kind].sparse is None) for kind, work in parts.items()):
         return None
     # Elements are charged as in a file of the same kind: that is how the tables' networks were counted.
     total = costs[main].fixed
@@ -144,8 +143,15 @@ def published() -> dict[str, Any]:
 
 
 def chip_costs(chip: str, abi: str = "armv8") -> dict[Arithmetic, Costs]:
-    """Fitted costs of a chip by arithmetic."""
-    fitted = published()["chips"][chip]["costs"]
+    """Fitted costs of a chip by arithmetic.
+
+    Raises:
+        TargetError: the chip is not in the tables.
+    """
+    chips = published()["chips"]
+    if chip not in chips:
+        raise TargetError(f"chip {chip!r} has no published latencies; {near(chip, chips, 'chips')}")
+    fitted = chips[chip]["costs"]
     return {kind: Costs(**table) for kind, table in fitted.get(abi, fitted["armv8"]).items()}
 
 

@@ -185,6 +185,9 @@ class Flow:
 
     def compress(self, target: Target, settings: CompressSettings, precision: str, ingested: Artifact) -> Artifact:
         """Stage 2."""
+        from edgeflow.stages.compress import check_settings
+
+        check_settings(settings, target, precision)  # also where the cache holds what another target was allowed
         plain = precision != "int8" and settings.is_plain
         relevant: Any = ("float", settings.weight_only) if plain else (asdict(settings), target.precision)
         spelling = (target.npu_place, target.restrictions, target.lite.fp16)

@@ -16,7 +16,7 @@ import numpy as np
 from edgeflow.core.arrays import Array, load_npz, save_npz
 from edgeflow.core.errors import RecipeError
 from edgeflow.core.settings import CompressSettings
-from edgeflow.core.targets import load_target
+from edgeflow.core.targets import Target, load_target
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
@@ -85,7 +85,7 @@ def examine(recipe: Path | str, target: str, *, tolerance_db: float = 0.5, outpu
         output: where the chosen samples go as an .npz, which `calibration` under [data] takes.
 
     Raises:
-        RecipeError: the target takes no int8, or the recipe has no calibration data.
+        RecipeError: the target takes no int8, the recipe has no calibration data, or `output` exists.
     """
     loaded, profile = load_recipe(Path(recipe)), load_target(target)
     if "int8" not in profile.precision.allowed:
@@ -94,6 +94,8 @@ def examine(recipe: Path | str, target: str, *, tolerance_db: float = 0.5, outpu
         raise RecipeError(f"tolerance: is {tolerance_db}, and should be at least 0 dB")
     if loaded.data.calibration is None:
         raise RecipeError("the recipe names no calibration data", try_='calibration = "data.py:calibration" under [data]')
+    if output is not None and output.exists():
+        raise RecipeError(f"{output}: exists, and is not written over", try_="--output with another name, or remove it first")
     root = loaded.folder / "build" if build_dir is None else build_dir.resolve()
     settings = loaded.compress_settings(profile)
     plain = CompressSettings(precision="int8", algo=settings.algo, weights=settings.weights, keep_float=settings.keep_float)
@@ -102,20 +104,22 @@ def examine(recipe: Path | str, target: str, *, tolerance_db: float = 0.5, outpu
         ingested = flow.ingest(profile, "int8")
         compressed = flow.compress(profile, plain, "int8", ingested)
         calibration = load_npz(ingested.folder / "calibration.npz")
-        arrays = load_npz(ingested.folder / "reference.npz")
+        reference = ingested.folder / "reference.npz"
+        arrays = load_npz(reference)
         evaluation = {name.removeprefix("input/"): array for name, array in arrays.items() if name.startswith("input/")}
         workers = flow.workers_for("compress")
         names, ours, theirs = workers.run(ranges, compressed.folder, calibration, evaluation)
 
         def drift(indices: Sequence[int]) -> float:
             chosen = {name: array[list(indices)] for name, array in calibration.items()}
-            sqnr: float = workers.run(calibrated_sqnr, compressed.folder, chosen, arrays, plain)
+            sqnr: float = workers.run(calibrated_sqnr, compressed.folder, chosen, reference, profile, plain)
             return sqnr
 
         count = len(next(iter(calibration.values())))
         order = by_coverage(ours)
+        least = max((spec.shape[0] for spec in loaded.ingest_settings().inputs if spec.shape), default=1)
         whole = drift(range(count))
-        curve, chosen = _smallest(order, drift, whole, tolerance_db)
+        curve, chosen = _smallest(order, drift, whole, tolerance_db, least)
     layers = coverage(names, ours, theirs)
     outliers, twins = find_outliers(names, ours), duplicates(calibration)
     if output is not None:
@@ -130,7 +134,7 @@ def ranges(folder: Path, calibration: Mapping[str, Array], evaluation: Mapping[s
     Returns:
         Names of the layers, and float64[samples, layers] of the calibration and of the evaluation data.
     """
-    from edgeflow.backends.paddle import Session
+    from edgeflow.backends.paddle import Session, feeds_for
 
     quantised = programs.load(folder / "model.pdmodel")
     inputs = quantised_inputs(Editor(quantised, parameters.load(quantised, folder / "model.pdiparams")))
@@ -139,12 +143,11 @@ def ranges(folder: Path, calibration: Mapping[str, Array], evaluation: Mapping[s
     feeds = [name for name, _, _ in programs.feeds(source)]
     wanted = list(dict.fromkeys(name for name in inputs.values() if name not in feeds))
     found = []
+    sets = [feeds_for(folder / "source", {name: samples[name] for name in feeds}, BATCH) for samples in (calibration, evaluation)]
     with Session(fast=True) as session:
-        for samples in (calibration, evaluation):
+        for every in sets:
             rows = []
-            count = len(next(iter(samples.values())))
-            for start in range(0, count, BATCH):
-                feed = {name: samples[name][start:start + BATCH] for name in feeds}
+            for feed in every:
                 got = {**feed, **(session.run(source, floats, feed, wanted) if wanted else {})}
                 size = len(next(iter(feed.values())))
                 rows.append(np.stack([np.abs(got[name].reshape(size, -1)).max(1) for name in inputs.values()], 1))
@@ -152,23 +155,23 @@ def ranges(folder: Path, calibration: Mapping[str, Array], evaluation: Mapping[s
     return list(inputs), found[0], found[1]
 
 
-def calibrated_sqnr(folder: Path, samples: Mapping[str, Array], arrays: Mapping[str, Array], settings: CompressSettings) -> float:
-    """SQNR of the outputs of the float program quantised on some samples, inside a worker."""
+def calibrated_sqnr(folder: Path, samples: Mapping[str, Array], reference: Path, target: Target,
+                    settings: CompressSettings) -> float:
+    """SQNR of the outputs of the float program quantised on some samples as a build does it, inside a worker."""
     import tempfile
 
-    from edgeflow.backends import slim
     from edgeflow.backends.paddle import Program
     from edgeflow.core.drift import measure
+    from edgeflow.stages.compress import calibrated
+    from edgeflow.stages.verify import load_reference, outputs_of
 
-    count = len(next(iter(samples.values())))
     with tempfile.TemporaryDirectory() as name:
         out = Path(name) / "model"
-        slim.quantise(folder / "source", out, samples, algo=settings.algo, per_channel=settings.weights != "per_layer",
-                      bias_correction=False, batch=min(32, count))
+        calibrated(folder / "source", out, target, settings, samples)
+        loaded = load_reference(reference)
         with Program(out, gpu=False) as runner:
-            feed = {spec.name: arrays[f"input/{spec.name}"] for spec in runner.inputs}
-            got = list(runner.infer(feed).values())
-    return min(measure(arrays[f"output/{k}"], array).sqnr_db for k, array in enumerate(got))
+            got = outputs_of(runner, loaded)
+    return min(measure(a, b).sqnr_db for a, b in zip(loaded.outputs, got, strict=True))
 
 
 def coverage(names: Sequence[str], calibration: Array, evaluation: Array) -> tuple[LayerCoverage, ...]:
@@ -217,10 +220,10 @@ def by_coverage(values: Array) -> list[int]:
     return order
 
 
-def _smallest(order: Sequence[int], drift: Callable[[Sequence[int]], float], whole: float, tolerance_db: float,
+def _smallest(order: Sequence[int], drift: Callable[[Sequence[int]], float], whole: float, tolerance_db: float, least: int,
               ) -> tuple[tuple[Point, ...], tuple[int, ...]]:
     """Sets that double, each judged by what PaddleSlim makes of it; the smallest from which on none is worse than the whole."""
-    sizes = [size for k in range(2, 31) if (size := 2**k) < len(order)]
+    sizes = [size for k in range(2, 31) if least <= (size := 2**k) < len(order)]
     points = [*(Point(size, drift(sorted(order[:size]))) for size in sizes), Point(len(order), whole)]
     enough = len(order)
     for point in reversed(points):

@@ -70,7 +70,8 @@ def layer_drift(model: Model, program: Any, inputs: Mapping[str, Array], fetch: 
     by_value, written = {probe.value: probe for probe in probes}, _written(model, graph)
     wanted = list(dict.fromkeys(held.values()))
     count = min(samples, len(next(iter(inputs.values()))))
-    batch = 1
+    batch = fixed = max(1, *(spec.shape[0] for spec in model.input_specs if spec.shape), 1)
+    count -= count % fixed
     with Emulator(model, npu=npu, threads=1) as whole:  # the same sums in the same order, whatever else the machine does
         at = 0
         while at < count:
@@ -89,7 +90,7 @@ def layer_drift(model: Model, program: Any, inputs: Mapping[str, Array], fetch: 
             at += batch
             size = sum(array.size for array in known.values()) // batch if at == batch else 0
             if at == batch:  # the first sample tells how large the others are
-                batch = max(1, min(count - at, ELEMENTS_AT_ONCE // max(size, 1))) if _batched(model, inputs) else 1
+                batch = max(1, min(count - at, ELEMENTS_AT_ONCE // max(size, 1))) if _batched(model, inputs) else fixed
     return _table(model, probes, scales, held, graph)
 
 

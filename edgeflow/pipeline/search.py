@@ -1,26 +1,29 @@
 """edgeflow search: which compression meets a budget of drift, size and latency, found within a time limit.
 
 Simple candidates come first and every one runs through the real stages, so whenever the search stops (time, Ctrl-C, a crash)
-the best so far is known and written down. Stages are cached: a search that is started again goes on where it was.
+the best so far is known and written down. Stages are cached: a search that is started again goes on where it was. What fails
+(a candidate, or measuring layers) is noted among what was tried, and the search goes on without it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, TimeoutError
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edgeflow import nb
 from edgeflow.core.artifact import Artifact
-from edgeflow.core.errors import EdgeflowError, RecipeError
+from edgeflow.core.errors import CompressFailed, EdgeflowError, RecipeError
 from edgeflow.core.files import write_atomic
-from edgeflow.core.search import Goal, Ranking, Tried, as_row, closest, misses, rank
-from edgeflow.core.settings import Algo, CompressSettings, FineTuneSettings, VerifySettings
+from edgeflow.core.metrics import loss
+from edgeflow.core.search import Goal, Ranking, Tried, as_row, closest, drifts_too_far, misses, rank
+from edgeflow.core.settings import Algo, CompressSettings, FineTuneSettings
 from edgeflow.core.targets import Target, load_target
 from edgeflow.emulate.shapes import trace_shapes
 from edgeflow.nb.predict import chip_costs, predict, published
@@ -35,13 +38,14 @@ PRUNED = (0.25, 0.5)
 SPARSITY = 0.75
 EPOCHS = 30
 
+T = TypeVar("T")
 Told = Callable[[Tried, Sequence[str]], None]
 """Told of each candidate as it was measured, and of what it misses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How a search ended. `stopped` is `done`, `time`, `interrupted`; `recipe` is the best candidate as TOML."""
+    """How a search ended: `stopped` is `done`, `time`, `interrupted` or what went wrong; `recipe` is the best one as TOML."""
 
     target: str
     goal: Goal
@@ -75,15 +79,17 @@ def search(
     """Search for the fastest candidate that meets the goal; see core.search.rank for the order.
 
     Args:
-        goal: limits left None are taken from the recipe and the target, as a build judges by them.
+        goal: where it has neither a drop nor an SQNR, all limits that a build judges by take their place.
         chip: for predicted latencies, a name of targets/latency.json.
 
     Raises:
-        RecipeError: the goal cannot be met by anything, such as a size of 0.
+        RecipeError: the goal cannot be met by anything, such as a size of 0, or a drop of a metric that the recipe has not.
+        TargetError: the chip has no published latencies.
         DataError, ModelError: as a build; nothing was tried then.
     """
     loaded, profile = load_recipe(Path(recipe)), load_target(target)
-    goal = _completed(goal, loaded, profile)
+    chip = chip or published()["chips_by_target"].get(profile.name)
+    goal = _completed(goal, loaded, profile, chip)
     root = loaded.folder / "build" if build_dir is None else build_dir.resolve()
     certificate = root / f"search-{profile.name}.json"
     since = time.monotonic()
@@ -91,15 +97,14 @@ def search(
     with Flow(loaded, root, say or (lambda *_: None), quantisers=2) as flow:
         flow.begin(profile)
         ingested = flow.ingest(profile, "int8" if "int8" in profile.precision.allowed else "float32")
-        run = _Run(flow, loaded, profile, goal, chip, ingested)
+        run = _Run(flow, loaded, profile, goal, chip, ingested, since + goal.budget_s)
         stopped = "done"
         try:
             for candidate in _candidates(run, tried):
-                left = goal.budget_s - (time.monotonic() - since)
-                if left <= 0 and tried:  # the first is measured in any case: there is always an answer
+                if run.left_s <= 0 and tried:
                     stopped = "time"
                     break
-                item = run.measure(candidate, left if tried else None)
+                item = run.measure(candidate, in_any_case=not tried)
                 tried.append(item)
                 _write(certificate, profile, goal, tried, "going on", time.monotonic() - since, run)
                 if told is not None:
@@ -107,6 +112,10 @@ def search(
         except KeyboardInterrupt:
             stopped = "interrupted"
             flow.abandon()
+        except Exception as err:
+            if not tried:
+                raise
+            stopped = f"it failed ({_said(err)})"
     seconds = time.monotonic() - since
     ranking = _write(certificate, profile, goal, tried, stopped, seconds, run)
     best = ranking.best or closest(tried, goal)
@@ -114,53 +123,82 @@ def search(
                  "" if best is None else as_toml(profile.name, best))
 
 
-def _completed(goal: Goal, recipe: Recipe, target: Target) -> Goal:
+def _completed(goal: Goal, recipe: Recipe, target: Target, chip: str | None) -> Goal:
     for key in ("size_bytes_max", "latency_ms_max", "budget_s"):
         value = getattr(goal, key)
         if value is not None and not value > 0:
             raise RecipeError(f"{key}: is {value}, and should be above 0")
-    if goal.metric_drop_max is not None or goal.sqnr_db_min is not None:
-        return goal
-    limits = recipe.verify_settings(target).limits
-    if recipe.metric is not None and limits.metric_drop_max is not None:
-        return replace(goal, metric_drop_max=limits.metric_drop_max)
-    return replace(goal, sqnr_db_min=limits.sqnr_db_min)
+    if goal.metric_drop_max is not None and recipe.metric is None:
+        raise RecipeError("drop: the recipe has no [metric] whose drop could be measured", try_="--sqnr 25, or a [metric]")
+    if goal.latency_ms_max is not None and chip is None:
+        raise RecipeError(f"latency: target {target.name!r} has no published latencies to predict from",
+                          try_=f"--chip, one of {', '.join(sorted(published()['chips']))}")
+    if chip is not None:
+        chip_costs(chip)  # refuse a name that is in no table before any work
+    return replace(goal, as_build=goal.metric_drop_max is None and goal.sqnr_db_min is None)
+
+
+def _said(err: BaseException) -> str:
+    return err.what if isinstance(err, EdgeflowError) else f"{type(err).__name__}: {err}"
 
 
 class _Run:
     """Measures candidates of one model for one target."""
 
-    def __init__(self, flow: Flow, recipe: Recipe, target: Target, goal: Goal, chip: str | None, ingested: Artifact) -> None:
+    def __init__(self, flow: Flow, recipe: Recipe, target: Target, goal: Goal, chip: str | None, ingested: Artifact,
+                 deadline: float) -> None:
         self.flow, self.recipe, self.target, self.goal, self.ingested = flow, recipe, target, goal, ingested
-        self.chip = chip or published()["chips_by_target"].get(target.name)
+        self.chip, self.deadline = chip, deadline
         self.reference = load_reference(ingested.folder / "reference.npz")
         self.plain = recipe.compress_settings(target)
 
-    def measure(self, candidate: Candidate, left_s: float | None) -> Tried:
-        """Run one candidate through compress, convert and verify; what fails is a result too."""
-        since = time.monotonic()
-        empty = Tried(candidate.name, _changes(candidate.settings, candidate.fp16), candidate.steps)
-        future: Future[Tried] = Future()
+    @property
+    def left_s(self) -> float:
+        """Seconds that may still be searched."""
+        return self.deadline - time.monotonic()
 
-        def work() -> None:
+    def measure(self, candidate: Candidate, *, in_any_case: bool) -> Tried:
+        """Run one candidate through compress, convert and verify; what fails is a result too.
+
+        Args:
+            in_any_case: whatever time it takes, so that there is always an answer.
+        """
+        since = time.monotonic()
+        empty = Tried(candidate.name, _changes(candidate.settings, self.plain, candidate.fp16), candidate.steps)
+        try:
+            item = self._within(lambda: self._measure(candidate, empty), None if in_any_case else self.left_s)
+        except Exception as err:
+            item = replace(empty, error=_said(err))
+        return replace(item, seconds=time.monotonic() - since)
+
+    def costs(self, what: str, work: Callable[[], T], tried: list[Tried]) -> T | None:
+        """What measuring layers gives within the time that is left; what fails is noted, and None."""
+        try:
+            return self._within(work, self.left_s)
+        except Exception as err:
+            tried.append(Tried(what, {}, 0, error=_said(err)))
+            return None
+
+    def _within(self, work: Callable[[], T], limit_s: float | None) -> T:
+        future: Future[T] = Future()
+
+        def thread() -> None:
             try:
-                future.set_result(self._measure(candidate, empty))
+                future.set_result(work())
             except BaseException as err:  # whatever it is, whoever waits is told
                 future.set_exception(err)
 
-        # A daemon: nobody waits for a candidate that was given up, not even the interpreter when it ends.
-        threading.Thread(target=work, daemon=True).start()
+        since = time.monotonic()
+        # A daemon: nobody waits for what was given up, not even the interpreter when it ends.
+        threading.Thread(target=thread, daemon=True).start()
         try:
-            item = future.result(left_s)
+            return future.result(None if limit_s is None else max(limit_s, 0.0))
         except TimeoutError:
             self.flow.abandon()
-            item = replace(empty, error=f"not done when the time was up, after {left_s:.0f} s")
+            raise CompressFailed(f"not done when the time was up, after {time.monotonic() - since:.0f} s") from None
         except KeyboardInterrupt:
             self.flow.abandon()
             raise
-        except EdgeflowError as err:
-            item = replace(empty, error=err.what)
-        return replace(item, seconds=time.monotonic() - since)
 
     def _measure(self, candidate: Candidate, empty: Tried) -> Tried:
         target = self.target
@@ -171,14 +209,14 @@ class _Run:
         compressed = self.flow.compress(target, candidate.settings, precision, self.ingested)
         converted = self.flow.convert(target, compressed)
         model = converted.folder / "model.nb"
-        verdict = verify(model, self.reference, VerifySettings(self.recipe.metric.name if self.recipe.metric else None),
+        verdict = verify(model, self.reference, self.recipe.verify_settings(self.target),
                          npu=target.precision.npu_arithmetic if target.uses_npu else "float32", folder=self.recipe.folder)
         drop = None
-        if verdict.metric_candidate is not None and verdict.metric_reference is not None:
-            drop = verdict.metric_reference - verdict.metric_candidate
+        if self.recipe.metric and verdict.metric_candidate is not None and verdict.metric_reference is not None:
+            drop = loss(self.recipe.metric.name, verdict.metric_reference, verdict.metric_candidate)
         return replace(empty, precision=precision, metric=verdict.metric_candidate, metric_drop=drop,
                        sqnr_db=min(item.drift.sqnr_db for item in verdict.outputs), size_bytes=int(converted.facts["bytes"]),
-                       latency_ms=self._latency(model, target))
+                       latency_ms=self._latency(model, target), breaks=verdict.broken)
 
     def _latency(self, path: Path, target: Target) -> float | None:
         model = nb.read(path)
@@ -192,7 +230,7 @@ def _candidates(run: _Run, tried: list[Tried]) -> Iterator[Candidate]:
     target, plain = run.target, run.plain
     allowed = target.precision.allowed
     base = CompressSettings(fine_tune=plain.fine_tune, keep_float=plain.keep_float, prune_skip=plain.prune_skip,
-                            prune_criterion=plain.prune_criterion)
+                            prune_criterion=plain.prune_criterion, weights=plain.weights)
     arm = target.lite.valid_targets == "arm"
     kind = "float32" if "float32" in allowed else "float16"
     if kind in allowed or arm:
@@ -226,19 +264,22 @@ def _int8(run: _Run, base: CompressSettings, tried: list[Tried]) -> Iterator[Can
     int8 = replace(int8, algo=best.changes["algo"])
     yield Candidate(f"{best.name} bias corrected", replace(int8, bias_correction=True), 3)
     usable = [algo for algo in algos if any(item.name == f"int8 {algo}" and not item.error for item in tried)]
-    costs = {algo: {item.name: item.error for item in layer_costs(run.flow, run.target, replace(int8, algo=algo))}
-             for algo in usable}
+    costs = run.costs("what each layer costs", lambda: {
+        algo: {item.name: item.error for item in layer_costs(run.flow, run.target, replace(int8, algo=algo))} for algo in usable},
+        tried)
+    if costs is None:
+        return
     main = costs[best.changes["algo"]]
-    chosen = {name: min(usable, key=lambda algo: (costs[algo].get(name, float("inf")), algo != int8.algo)) for name in main}
+    chosen = {name: min(usable, key=lambda algo: (_worst(costs[algo].get(name)), algo != int8.algo)) for name in main}
     mixed = {name: algo for name, algo in chosen.items() if algo != int8.algo}
     if mixed:
         yield Candidate("int8 each layer its own", replace(int8, layer_algo=mixed), 3)
         best = _least(tried, "int8 ") or best
-        if "layer_algo" in best.changes:
+        if best.changes.get("layer_algo"):
             int8 = replace(int8, layer_algo=mixed)
-    if misses(best, run.goal):
-        yield from _partly_float(run, int8, sorted(main, key=lambda name: -main[name]), tried)
-    if misses(_least(tried, "int8 ") or best, run.goal):
+    if drifts_too_far(best, run.goal):
+        yield from _partly_float(run, int8, sorted(main, key=lambda name: -_worst(main[name])), tried)
+    if drifts_too_far(_least(tried, "int8 ") or best, run.goal):
         yield Candidate("int8 reconstructed", replace(int8, rounding="reconstruction"), 4)
 
 
@@ -248,36 +289,36 @@ def _partly_float(run: _Run, int8: CompressSettings, names: Sequence[str], tried
         kept = tuple(dict.fromkeys((*int8.keep_float, *names[:count])))
         return Candidate(f"int8 but {count} layers", replace(int8, keep_float=kept), 3)
 
-    low, count = 0, 1
-    while count < len(names):
+    most = len(names) - 1
+    low, count = 0, min(1, most)
+    while count > low:
         yield candidate(count)
-        if not misses(tried[-1], run.goal):
+        if not drifts_too_far(tried[-1], run.goal):
             break
-        low, count = count, count * 2
+        low, count = count, min(count * 2, most)
     else:
         return
     while count - low > 1:
         middle = (low + count) // 2
         yield candidate(middle)
-        low, count = (low, middle) if not misses(tried[-1], run.goal) else (middle, count)
+        low, count = (low, middle) if not drifts_too_far(tried[-1], run.goal) else (middle, count)
 
 
 def _pruned(run: _Run, base: CompressSettings, tune: FineTuneSettings, tried: list[Tried]) -> Iterator[Candidate]:
     """Channels by what they cost: each layer loses the share whose error stays below one bar for all."""
-    try:
-        costs = prune_costs(run.flow, run.target, base)
-    except EdgeflowError:
-        return  # nothing that pruning could take
+    costs = run.costs("what pruning costs", lambda: prune_costs(run.flow, run.target, base), tried)
     if not costs:
         return
-    precision = "float32" if "float32" in run.target.precision.allowed else "float16"
+    allowed = run.target.precision.allowed
+    precision = next((kind for kind in ("float32", "float16") if kind in allowed), None)
     int8 = _least(tried, "int8 ")
     for share in PRUNED:
         layers = shares(costs, share)
         pruned = replace(base, prune_layers=layers, fine_tune=tune)
         name = f"{share:.0%} pruned"
-        yield Candidate(name, replace(pruned, precision=precision), 2, trains=True)  # type: ignore[arg-type]
-        if int8 is not None and "int8" in run.target.precision.allowed:
+        if precision is not None:
+            yield Candidate(name, replace(pruned, precision=precision), 2, trains=True)
+        if int8 is not None and "int8" in allowed:
             yield Candidate(f"int8 {name}", replace(pruned, precision="int8", algo=int8.changes["algo"]), 4, trains=True)
 
 
@@ -290,40 +331,49 @@ def shares(costs: Sequence[Any], share: float) -> dict[str, float]:
     found = dict.fromkeys((item.name for item in costs), 0.0)
     channels = {item.name: item.channels / item.ratio for item in costs}
     wanted = share * sum(channels.values())
-    for item in sorted(costs, key=lambda item: (item.error, item.name)):
+    for item in sorted(costs, key=lambda item: (_worst(item.error), item.name)):
         if sum(found[name] * count for name, count in channels.items()) >= wanted:
             break
         found[item.name] = max(found[item.name], item.ratio)
     return {name: ratio for name, ratio in found.items() if ratio > 0}
 
 
+def _worst(error: float | None) -> float:
+    """An error that orders: what is not a number, or not known, comes last."""
+    return math.inf if error is None or math.isnan(error) else error
+
+
 def _least(tried: Sequence[Tried], prefix: str) -> Tried | None:
     """The measured candidate of a kind with the least drift, noise deciding between equals."""
-    of_kind = [item for item in tried if item.name.startswith(prefix) and not item.error and "prune_layers" not in item.changes]
+    of_kind = [item for item in tried if item.name.startswith(prefix) and not item.error and not item.changes.get("prune_layers")]
     return min(of_kind, key=lambda item: (item.drift, -(item.sqnr_db or 0.0), item.steps), default=None)
 
 
-def _changes(settings: CompressSettings, fp16: bool) -> dict[str, Any]:
-    """What differs from a plain float build, as a recipe would say it."""
-    plain, found = asdict(CompressSettings()), dict[str, Any]()
+def _changes(settings: CompressSettings, recipe: CompressSettings, fp16: bool) -> dict[str, Any]:
+    """What differs from a plain float build or from the recipe, as a recipe would say it."""
+    plain, own, found = asdict(CompressSettings()), asdict(recipe), dict[str, Any]()
     for key, value in asdict(settings).items():
         if key == "fine_tune":
             if settings.fine_tune.epochs and (settings.qat or not settings.is_plain):
                 found[key] = {k: v for k, v in value.items() if v != asdict(FineTuneSettings())[k]}
-        elif value != plain[key] or key == "precision" or (key == "algo" and settings.precision == "int8"):
+        elif not plain[key] == value == own[key] or key == "precision" or (key == "algo" and settings.precision == "int8"):
             found[key] = list(value) if isinstance(value, tuple) else value
     return {**found, **({"fp16": True} if fp16 else {})}
 
 
 def as_toml(target: str, item: Tried) -> str:
     """A candidate as lines to paste into edgeflow.toml."""
-    plain = {k: v for k, v in item.changes.items() if not isinstance(v, dict) and k != "fp16" and v is not None}
-    lines = [f"# {item.name}", f"[targets.{target}.compress]", *(f"{k} = {json.dumps(v)}" for k, v in plain.items())]
+    if item.changes.get("fp16"):
+        return f"# {item.name}: build for the target's fp16 sibling, such as --target arm64-fp16\n"
+    plain = {k: v for k, v in item.changes.items() if not isinstance(v, dict) and v is not None}
+    lines = [f"# {item.name}", f"# In place of any [targets.{target}.compress] that is there."]
+    gone = [key for key, value in item.changes.items() if value is None and key != "precision"]
+    lines += [f"# And without {key} under [compress]." for key in gone]
+    lines += [f"# A build judges by more: {text}." for text in item.breaks]
+    lines += [f"[targets.{target}.compress]", *(f"{k} = {json.dumps(v)}" for k, v in plain.items())]
     for key, value in item.changes.items():
         if isinstance(value, dict):
             lines += [f"[targets.{target}.compress.{key}]", *(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in value.items())]
-    if item.changes.get("fp16"):
-        lines = [f"# {item.name}: build for the target's fp16 sibling, such as --target arm64-fp16"]
     return "\n".join(lines) + "\n"
 
 

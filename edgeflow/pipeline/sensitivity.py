@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -95,8 +95,8 @@ def layer_costs(flow: Flow, profile: Target, settings: CompressSettings, samples
     compressed = flow.compress(profile, settings, "int8", ingested)
     found = layers(Editor(programs.load(compressed.folder / "model.pdmodel")))
     reference = ingested.folder / "reference.npz"
-    costs = _measured(flow, LayerCost, measure, compressed.folder, reference, list(found), samples)
-    return sorted(costs, key=lambda item: (-item.error, item.name))
+    costs = _measured(flow, profile, LayerCost, measure, compressed.folder, reference, list(found), samples)
+    return sorted(costs, key=lambda item: (-item.error if math.isfinite(item.error) else -math.inf, item.name))
 
 
 def prune_sensitivity(recipe: Path | str, target: str, *, ratios: Sequence[float] = RATIOS, samples: int = SAMPLES,
@@ -120,26 +120,22 @@ def prune_costs(flow: Flow, profile: Target, settings: CompressSettings, ratios:
                 samples: int = SAMPLES) -> list[PruneCost]:
     """The same within a flow; see prune_sensitivity."""
     ingested = flow.ingest(profile, "float32")
-    precision = profile_float(profile)
-    folder = flow.compress(profile, CompressSettings(precision=precision), precision, ingested).folder
+    precision = next((kind for kind in ("float32", "float16") if kind in profile.precision.allowed), "int8")
+    # For its source.pdmodel alone: the program in the ops that the target takes.
+    folder = flow.compress(profile, CompressSettings(precision=precision), precision, ingested).folder  # type: ignore[arg-type]
     names = [name for name in prunable(folder / "source") if name not in own_channels(folder / "source")]
     workers, parts = flow.workers_for("compress"), [names[k:k + CHUNK] for k in range(0, len(names), CHUNK)]
     with ThreadPoolExecutor(max_workers=flow.quantisers) as pool:
         found = [cut for part in pool.map(lambda part: workers.run(
             prune.cuts, folder / "source", part, tuple(ratios), criterion=settings.prune_criterion), parts) for cut in part]
     reference = ingested.folder / "reference.npz"
-    costs = _measured(flow, PruneCost, measure_cuts, folder, reference, found, samples)
+    costs = _measured(flow, profile, PruneCost, measure_cuts, folder, reference, found, samples)
     order = {name: k for k, name in enumerate(names)}
     return sorted(costs, key=lambda item: (order[item.name], item.ratio))
 
 
-def profile_float(profile: Target) -> Literal["float32", "float16"]:
-    """The float precision that a target takes."""
-    return "float32" if "float32" in profile.precision.allowed else "float16"
-
-
-def _measured(flow: Flow, kind: type[T], function: Callable[..., list[T]], folder: Path, reference: Path, items: Sequence[Any],
-              samples: int) -> list[T]:
+def _measured(flow: Flow, target: Target, kind: type[T], function: Callable[..., list[T]], folder: Path, reference: Path,
+              items: Sequence[Any], samples: int) -> list[T]:
     """Cut items among the workers, and write down what is measured as it comes in."""
     key = key_of(kind.__name__, sha256(folder / "model.pdiparams"), sha256(folder / "model.pdmodel"), sha256(reference), samples,
                  [repr(item) for item in items], code_version())
@@ -156,6 +152,7 @@ def _measured(flow: Flow, kind: type[T], function: Callable[..., list[T]], folde
         with ThreadPoolExecutor(max_workers=flow.quantisers) as pool:
             for part, result in zip(chunks, pool.map(work, chunks), strict=True):
                 done.update({k: item for (k, _), item in zip(part, result, strict=True)})
+                flow.say(target.name, "sensitivity", f"{len(done)} of {len(items)} measured")
                 write_atomic(store, json.dumps({k: asdict(item) for k, item in done.items()}, indent=1).encode())
     return [done[k] for k in range(len(items))]
 
@@ -172,13 +169,13 @@ def measure(folder: Path, reference: Path, part: Sequence[QuantisedLayer], sampl
     """Costs of some layers, inside a worker.
 
     Args:
-        folder: of the compress stage: model.pdmodel quantised, source.pdmodel in float.
+        folder: of the compress stage: model.pdmodel quantised, float.pdmodel the same before.
     """
 
     quantised = programs.load(folder / "model.pdmodel")
     weights = parameters.load(quantised, folder / "model.pdiparams")
-    source = programs.load(folder / "source.pdmodel")
-    floats = parameters.load(source, folder / "source.pdiparams")
+    source = programs.load(folder / "float.pdmodel")
+    floats = parameters.load(source, folder / "float.pdiparams")
     everything = {layer.name for layer in layers(Editor(quantised))}
     tails, found = [], []
     for layer in part:
@@ -189,7 +186,7 @@ def measure(folder: Path, reference: Path, part: Sequence[QuantisedLayer], sampl
         assert editor.parameters is not None
         first = next(k for k, op in enumerate(copy.blocks[0].ops) if op.type.startswith("fake_quantize"))
         tails.append((_tail(copy, first), editor.parameters))
-    for layer, error in zip(part, _errors(source, floats, tails, load_npz(reference), samples), strict=True):
+    for layer, error in zip(part, _errors(folder / "float", source, floats, tails, load_npz(reference), samples), strict=True):
         found.append(LayerCost(layer.name, layer.op_type, layer.output, error, _sqnr_db(error)))
     return found
 
@@ -210,28 +207,28 @@ def measure_cuts(folder: Path, reference: Path, part: Sequence[prune.Cut], sampl
         touched = {name for name, _, _ in cut.parts}
         first = next(k for k, op in enumerate(copy.blocks[0].ops) if any(touched & set(var.arguments) for var in op.inputs))
         tails.append((_tail(copy, first), changed))
-    errors = _errors(source, floats, tails, load_npz(reference), samples)
+    errors = _errors(folder / "source", source, floats, tails, load_npz(reference), samples)
     return [PruneCost(cut.name, cut.ratio, next(len(index) for name, _, index in cut.parts if name == cut.name), error,
                       _sqnr_db(error)) for cut, error in zip(part, errors, strict=True)]
 
 
-def _errors(source: Any, floats: Mapping[str, Array], tails: Sequence[tuple[_Tail, Mapping[str, Array]]],
+def _errors(prefix: Path, source: Any, floats: Mapping[str, Array], tails: Sequence[tuple[_Tail, Mapping[str, Array]]],
             arrays: Mapping[str, Array], samples: int) -> list[float]:
     """Errors of the outputs of each tail.
 
     Up to its first changed op a variant computes what the float program does: those values are computed once for all of them.
     """
-    from edgeflow.backends.paddle import Session
+    from edgeflow.backends.paddle import Session, feeds_for
 
     outputs = programs.fetches(source)
     feeds = [name for name, _, _ in programs.feeds(source)]
     given = {name: arrays[f"input/{name}"][:samples] for name in feeds}
     needed = sorted({name for tail, _ in tails for name in tail.needs} - set(feeds))
     errors = [0.0] * len(tails)
+    every = feeds_for(prefix, given, BATCH)
+    count = sum(len(next(iter(feed.values()))) for feed in every)
     with Session(fast=True) as session:
-        count = len(next(iter(given.values())))
-        for start in range(0, count, BATCH):
-            feed = {name: array[start:start + BATCH] for name, array in given.items()}
+        for feed in every:
             known = {**feed, **session.run(source, floats, feed, [*dict.fromkeys([*outputs, *needed])])}
             for k, (tail, own) in enumerate(tails):
                 got = session.run(tail.program, own, {name: known[name] for name in tail.needs}, tail.outputs)
@@ -241,7 +238,7 @@ def _errors(source: Any, floats: Mapping[str, Array], tails: Sequence[tuple[_Tai
 
 
 def _sqnr_db(error: float) -> float:
-    return -10 * math.log10(error) if error > 0 else math.inf
+    return error if math.isnan(error) else -10 * math.log10(error) if error > 0 else math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy as np
 from edgeflow.core.arrays import Array
 from edgeflow.core.drift import finite, measure
 from edgeflow.core.errors import EdgeflowError
+from edgeflow.core.metrics import loss
 from edgeflow.stages.verify import Reference, score
 
 SAMPLES = 512
@@ -69,7 +70,7 @@ def _metric(before: Step, step: Step, reference: Reference, metric: str | None, 
         return {}
     moved = Reference(reference.inputs, before.outputs, reference.labels)
     found, _ = score(metric, moved, list(step.outputs), folder, None)
-    return {} if found is None else {"metric": found.candidate, "metric_loss": found.reference - found.candidate}
+    return {} if found is None else {"metric": found.candidate, "metric_loss": loss(metric, found.reference, found.candidate)}
 
 
 def first(reference: Reference, count: int) -> Reference:

@@ -29,7 +29,8 @@ def lines(found: Any) -> str:
     out.append("Pareto front: " + (", ".join(item.name for item in ranking.front) or "empty"))
     gone = [item for item in found.tried if item.error]
     out += [f"no result: {item.name}: {item.error}" for item in gone]
-    why = {"done": "everything was tried", "time": "the time was up", "interrupted": "it was interrupted"}[found.stopped]
+    why = {"done": "everything was tried", "time": "the time was up", "interrupted": "it was interrupted"}.get(
+        found.stopped, found.stopped)
     out.append(f"{len(found.tried)} candidates in {found.seconds:.0f} s; {why}. Certificate: {found.certificate.name}")
     if ranking.best is None:
         out.append("No candidate meets the goal." + (" The closest:" if found.recipe else ""))

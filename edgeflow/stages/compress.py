@@ -5,6 +5,7 @@ In this order: spell it for the target, prune, make sparse, fine-tune, quantise.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ from edgeflow.graph import program as programs
 SOURCE = "source"
 """The program as it is before compression, spelled for the target: what layer maps and placement are read from."""
 
+FLOAT = "float"
+"""Of an int8 program: the same before quantisation, pruned and trained."""
+
 SUFFIXES = (".pdmodel", ".pdiparams")
 WEIGHT_TYPE = {"per_channel": "channel_wise_abs_max", "per_layer": "abs_max"}
 
@@ -29,7 +33,8 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
     """Prune, make sparse, fine-tune and quantise, as the settings and the target say; the user's model is only read.
 
     Returns:
-        model.pdmodel and model.pdiparams, and source.pdmodel, the program before compression.
+        model.pdmodel and model.pdiparams, source.pdmodel, the program before compression, and for int8 float.pdmodel, the same
+        before quantisation.
 
     Raises:
         RecipeError: the target refuses the precision asked for, or a layer named does not exist.
@@ -59,6 +64,8 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
         assert calibration is not None
         _quantised(floats, prefix, out, target, settings, calibration, training, facts, methods, tools)
     shutil.rmtree(work)
+    for what in ("float", "int8"):
+        _checkpoint(tools, what).unlink(missing_ok=True)
     return Artifact(tools.folder, {**facts, "method": ", ".join(methods) or "none"})
 
 
@@ -79,13 +86,22 @@ def check_settings(settings: CompressSettings, target: Target, precision: str) -
     if settings.weight_only and (precision != "float32" or not arm):
         raise RecipeError(f"[compress] weight_only: is for float32 on ARM, and this is {precision} for {target.name}",
                           try_="leave it out: int8 stores its weights in int8 already")
-    if settings.fine_tune.processes < 1 or settings.fine_tune.workers < 0:
-        raise RecipeError("[compress.fine_tune] processes, workers: should be at least 1 and 0")
-    if settings.fine_tune.processes > 1 and settings.fine_tune.batch < settings.fine_tune.processes:
-        raise RecipeError(f"[compress.fine_tune] batch: {settings.fine_tune.batch} samples cannot be shared by "
-                          f"{settings.fine_tune.processes} processes")
-    if settings.qat and settings.rounding == "reconstruction":
-        raise RecipeError("[compress] rounding: reconstruction is for quantisation after training; qat rounds as it trains")
+    tune = settings.fine_tune
+    for key, least in (("epochs", 0), ("batch", 1), ("warm_up", 0), ("patience", 1), ("workers", 0), ("processes", 1)):
+        if not getattr(tune, key) >= least:
+            raise RecipeError(f"[compress.fine_tune] {key}: is {getattr(tune, key)}, and should be at least {least}")
+    if not 0 < tune.learning_rate < math.inf:
+        raise RecipeError(f"[compress.fine_tune] learning_rate: is {tune.learning_rate}, and should be a number above 0")
+    if tune.batch < tune.processes:
+        raise RecipeError(f"[compress.fine_tune] batch: {tune.batch} samples cannot be shared by {tune.processes} processes")
+    for key, given in (("rounding: reconstruction", settings.rounding == "reconstruction"), ("layer_algo", settings.layer_algo),
+                       ("bias_correction", settings.bias_correction)):
+        if settings.qat and given and precision == "int8":
+            raise RecipeError(f"[compress] {key} is for quantisation after training, and qat trains",
+                              try_=f"leave {key} or qat out")
+    if settings.rounding == "reconstruction" and target.precision.scales == "power_of_two":
+        raise RecipeError(f"[compress] rounding: {target.name} rounds weights anew to scales that are powers of two",
+                          try_='rounding = "nearest", or qat')
     if settings.qat and not settings.fine_tune.epochs:
         raise RecipeError("[compress] qat: needs epochs to train for", try_="[compress.fine_tune] epochs = 5")
 
@@ -104,6 +120,9 @@ def _pruned(prefix: Path, work: Path, settings: CompressSettings, facts: dict[st
     last = own_channels(prefix) & set(names)
     facts["pruned"] = prune(prefix, work / "pruned", {name: share for name, share in wanted.items() if share > 0},
                             skip={*settings.prune_skip, *last}, criterion=settings.prune_criterion)
+    if facts["pruned"]["macs_after"] == facts["pruned"]["macs_before"]:
+        raise CompressFailed("[compress] prune: took nothing, no convolution of this model can lose channels",
+                             try_="leave prune out; edgeflow sensitivity --prune lists what can go")
     share = f"{settings.prune:.0%} of channels" if not settings.prune_layers else (
         f"channels of {sum(share > 0 for share in settings.prune_layers.values())} layers")
     methods.append(f"{share} pruned by {settings.prune_criterion}")
@@ -112,14 +131,18 @@ def _pruned(prefix: Path, work: Path, settings: CompressSettings, facts: dict[st
 
 def prunable(prefix: Path) -> dict[str, int]:
     """Weights of convolutions whose channels may go, with how many they have: not depthwise, and not the output itself."""
-    program = programs.load(prefix.with_suffix(".pdmodel"))
-    block = program.blocks[0]
-    found = {}
+    return {name: dims[0] for name, dims in _convolutions(prefix)}
+
+
+def _convolutions(prefix: Path) -> list[tuple[str, tuple[int, ...]]]:
+    """Weights of convolutions without groups, with their dims: [out, in, kernel height, kernel width]."""
+    block = programs.load(prefix.with_suffix(".pdmodel")).blocks[0]
+    found = []
     for op in block.ops:
         if op.type == "conv2d" and (getattr(programs.attribute(op, "groups"), "i", 1) or 1) == 1:
             name = programs.arguments(op.inputs, "Filter")[0]
             dims = programs.variable(block, name).type.lod_tensor.tensor.dims  # type: ignore[union-attr]
-            found[name] = int(dims[0])
+            found.append((name, tuple(int(dim) for dim in dims)))
     return found
 
 
@@ -148,6 +171,9 @@ def _tuned(floats: Path, teacher: Path, work: Path, settings: CompressSettings, 
         return floats
     from edgeflow.backends.train import Job, fine_tune
 
+    if settings.sparsity and not any(dims[2:] == (1, 1) for _, dims in _convolutions(floats)):
+        raise CompressFailed("[compress] sparsity: took nothing, as only 1x1 convolutions have sparse kernels and there are none",
+                             try_="leave sparsity out")
     tuned = fine_tune(Job(floats, teacher, work / "tuned", training, _checkpoint(tools, "float"), settings.fine_tune,
                           sparsity=settings.sparsity), tools.say)
     facts["fine_tuned"] = asdict(tuned)
@@ -166,37 +192,62 @@ def _checkpoint(tools: Tools, what: str) -> Path:
 def _quantised(floats: Path, teacher: Path, out: Path, target: Target, settings: CompressSettings, samples: Mapping[str, Any],
                training: Path | None, facts: dict[str, Any], methods: list[str], tools: Tools) -> None:
     weights = settings.weights or target.precision.weights
-    count = len(next(iter(samples.values())))
-    fixed = next((dims[0] for _, dims, _ in programs.feeds(programs.load(floats.with_suffix(".pdmodel"))) if dims), -1)
-    if fixed > count:
-        raise DataError(f"{count} calibration samples do not fill the model's fixed batch of {fixed}")
-    from edgeflow.backends import slim
-
     if settings.qat:
+        from edgeflow.backends import slim
         from edgeflow.backends.train import Job, fine_tune
 
         assert training is not None
+        trained = out.with_name(FLOAT)
         tuned = fine_tune(Job(floats, teacher, out, training, _checkpoint(tools, "int8"), settings.fine_tune,
-                              quantise=slim.qat_settings(WEIGHT_TYPE[weights])), tools.say)
+                              quantise=slim.qat_settings(WEIGHT_TYPE[weights]), trained=trained, sparsity=settings.sparsity),
+                          tools.say)
         facts["qat"] = asdict(tuned)
+        facts["calibration_samples"] = len(next(iter(samples.values())))
         methods.append(f"quantisation-aware training, {tuned.epochs} epochs, weights {weights}")
+        kept = _settled(trained, out, settings.keep_float, power_of_two=target.precision.scales == "power_of_two")
     else:
-        slim.quantise(floats, out, samples, algo=settings.algo, per_channel=weights == "per_channel",
-                      bias_correction=settings.bias_correction, batch=fixed if fixed > 0 else min(32, count),
-                      reconstruct=settings.rounding == "reconstruction")
-        _own_ranges(floats, out, samples, settings, weights, fixed if fixed > 0 else min(32, count))
+        for suffix in SUFFIXES:
+            _link(floats.with_suffix(suffix), out.with_name(FLOAT).with_suffix(suffix))
+        facts["calibration_samples"], kept = calibrated(floats, out, target, settings, samples)
         extra = ", reconstructed" if settings.rounding == "reconstruction" else ""
         extra += f", {len(settings.layer_algo)} layers with a range of their own" if settings.layer_algo else ""
         methods.append(f"post-training quantisation, {settings.algo}, weights {weights}{extra}")
-    if not out.with_suffix(".pdiparams").exists():
-        raise CompressFailed("PaddleSlim wrote no parameters")
-    facts["calibration_samples"] = count
-    kept = _settled(floats, out, settings.keep_float, power_of_two=target.precision.scales == "power_of_two")
     if kept:
         methods.append(f"{kept} layers kept in float")
 
 
-def _own_ranges(floats: Path, out: Path, samples: Mapping[str, Any], settings: CompressSettings, weights: str,
+def calibrated(floats: Path, out: Path, target: Target, settings: CompressSettings,
+               samples: Mapping[str, Any]) -> tuple[int, int]:
+    """Quantise after training, as the target computes; writes `out`.pdmodel and .pdiparams.
+
+    Returns:
+        How many samples calibrated, and how many layers stayed float. Samples that fill no fixed batch are left out.
+
+    Raises:
+        RecipeError: a layer named is not quantised here.
+        DataError: too few samples for the model's fixed batch.
+        CompressFailed: PaddleSlim gave up.
+    """
+    from edgeflow.backends import slim
+
+    per_channel = (settings.weights or target.precision.weights) == "per_channel"
+    count = len(next(iter(samples.values())))
+    fixed = next((dims[0] for _, dims, _ in programs.feeds(programs.load(floats.with_suffix(".pdmodel"))) if dims), -1)
+    if fixed > count:
+        raise DataError(f"{count} calibration samples do not fill the model's fixed batch of {fixed}")
+    if fixed > 0:
+        count -= count % fixed
+        samples = {name: array[:count] for name, array in samples.items()}
+    batch = fixed if fixed > 0 else min(32, count)
+    slim.quantise(floats, out, samples, algo=settings.algo, per_channel=per_channel, bias_correction=settings.bias_correction,
+                  batch=batch, reconstruct=settings.rounding == "reconstruction")
+    if not out.with_suffix(".pdiparams").exists():
+        raise CompressFailed("PaddleSlim wrote no parameters")
+    _own_ranges(floats, out, samples, settings, per_channel, batch)
+    return count, _settled(floats, out, settings.keep_float, power_of_two=target.precision.scales == "power_of_two")
+
+
+def _own_ranges(floats: Path, out: Path, samples: Mapping[str, Any], settings: CompressSettings, per_channel: bool,
                 batch: int) -> None:
     """Ranges of single layers' inputs as another algorithm finds them.
 
@@ -218,7 +269,7 @@ def _own_ranges(floats: Path, out: Path, samples: Mapping[str, Any], settings: C
             raise RecipeError(f"[compress] layer_algo: {name!r} is no quantised layer; {near(name, scales, 'layers')}")
     for algo in sorted({*settings.layer_algo.values()} - {settings.algo}):
         other = out.parent / "steps" / algo / "model"
-        slim.quantise(floats, other, samples, algo=algo, per_channel=weights == "per_channel", bias_correction=False, batch=batch)
+        slim.quantise(floats, other, samples, algo=algo, per_channel=per_channel, bias_correction=False, batch=batch)
         theirs = parameters.load(programs.load(other.with_suffix(".pdmodel")), other.with_suffix(".pdiparams"))
         held.update({scales[name]: theirs[scales[name]] for name, own in settings.layer_algo.items() if own == algo})
     parameters.save(program, held, out.with_suffix(".pdiparams"))

@@ -184,8 +184,10 @@ def outputs_of(runner: Runner, reference: Reference) -> list[Array]:
 
 def takes_batches(runner: Runner, reference: Reference) -> bool:
     """A file made for one sample a run gives the same for several at once: tried on the first few, not assumed."""
+    if any(spec.shape[:1] != (1,) for spec in runner.inputs):
+        return False
     one_by_one = batches({name: array[:PROBES] for name, array in reference.inputs.items()}, runner.inputs, 1)
-    if len(one_by_one) < PROBES or any(spec.shape[:1] != (1,) for spec in runner.inputs):
+    if len(one_by_one) < PROBES:
         return False
     try:
         together = _joined(runner, [{name: array[:PROBES] for name, array in reference.inputs.items()}])

@@ -7,7 +7,7 @@ import pytest
 
 from edgeflow.core.detection import mean_average_precision
 from edgeflow.core.errors import DataError
-from edgeflow.core.metrics import METRICS, ctc_texts, metric_named
+from edgeflow.core.metrics import METRICS, ctc_texts, loss, metric_named
 
 
 def one_hot(rows: list[list[int]], classes: int) -> np.ndarray:
@@ -53,3 +53,8 @@ def test_mean_average_precision() -> None:
     assert mean_average_precision([boxes], labels, np.asarray([0, 0])) == pytest.approx(1.0, abs=1e-6)
     with pytest.raises(DataError, match="boxes"):
         mean_average_precision([np.zeros((2, 7))], labels)
+
+
+def test_loss_is_above_zero_where_the_candidate_is_worse() -> None:
+    assert loss("top1", 0.9, 0.8) == pytest.approx(0.1) and loss("mine.py:score", 0.9, 0.8) == pytest.approx(0.1)
+    assert loss("cer", 0.02, 0.6) == pytest.approx(0.58) and loss("wer:0", 0.6, 0.02) == pytest.approx(-0.58)

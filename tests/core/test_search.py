@@ -40,6 +40,16 @@ def test_goals_that_nothing_meets() -> None:
     assert "is not known" in misses(tried("x", 1, 0.0, None, 1), goal)[0]
 
 
+def test_what_misses_the_goal_drops_nothing_that_meets_it() -> None:
+    noisy, clean = tried("noisy", 2, 0.0, 5.0, 300, sqnr=20.0), tried("clean", 3, 0.0, 5.2, 300, sqnr=30.0)
+    assert rank([noisy, clean], Goal(sqnr_db_min=25)).best is clean
+    slow, quick = tried("slow", 0, 0.0, 8.1, 300), tried("quick", 2, 0.0, 7.99, 300)
+    assert rank([slow, quick], Goal(latency_ms_max=8.0)).best is quick
+    strict = Tried("strict", {}, 1, metric_drop=0.0, breaks=("cosine 0.9, limit >= 0.98",))
+    assert rank([strict], Goal(metric_drop_max=0.1)).best is strict
+    assert misses(strict, Goal(as_build=True)) == ["cosine 0.9, limit >= 0.98"]
+
+
 candidates = st.lists(st.builds(
     tried, st.uuids().map(str), st.integers(0, 4), st.floats(-0.1, 0.5), st.none() | st.floats(0.1, 100), st.integers(1, 10**6)),
     max_size=12)
@@ -66,4 +76,4 @@ def test_the_best_meets_the_goal_and_none_that_does_is_faster_and_simpler(items:
     if found.best is not None:
         latency = math.inf if found.best.latency_ms is None else found.best.latency_ms
         assert all(latency <= (math.inf if o.latency_ms is None else o.latency_ms) for o in found.ordered)
-    assert (found.best is None) == all(misses(item, goal) or item.name in found.dropped for item in items)
+    assert (found.best is None) == all(misses(item, goal) for item in items)

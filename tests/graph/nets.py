@@ -12,6 +12,31 @@ from paddle import nn
 Net = tuple[Callable[[], Any], tuple[int, ...]]
 
 
+class Ended(nn.Layer):
+    """Two convolutions, then one way from their pictures to a fully connected layer."""
+
+    def __init__(self, end: str, features: int, groups: int = 1) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2D(3, 8, 3, padding=1), nn.Conv2D(8, 16, 3, padding=1, groups=groups)
+        self.f, self.end = nn.Linear(features, 10), end
+
+    def forward(self, x: Any) -> Any:
+        x = nn.functional.relu(self.b(nn.functional.relu(self.a(x))))
+        if self.end == "mean":
+            x = paddle.mean(x, [2, 3])
+        elif self.end == "mean that keeps its axes":
+            x = paddle.flatten(paddle.mean(x, [2, 3], keepdim=True), 1)
+        elif self.end == "mean over channels":
+            x = paddle.flatten(paddle.mean(x, 1), 1)
+        elif self.end == "flatten":
+            x = paddle.flatten(x, 1)
+        elif self.end == "reshape":
+            x = paddle.reshape(x, [-1, 1024])
+        else:
+            x = paddle.reshape(x, [x.shape[0], -1])
+        return self.f(x)
+
+
 class Block(nn.Layer):
     """A residual block whose convolutions have biases, as ports from other frameworks do."""
 

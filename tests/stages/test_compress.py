@@ -17,10 +17,12 @@ import pytest
 import edgeflow
 from edgeflow import nb
 from edgeflow.backends.prune import prune
+from edgeflow.backends.slim import qat_settings
 from edgeflow.backends.train import Job, fine_tune
 from edgeflow.core.arrays import save_npz
 from edgeflow.core.errors import CompressFailed, DataError, RecipeError
 from edgeflow.core.settings import FineTuneSettings
+from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from tests.graph.programs import rewritten
 
@@ -108,10 +110,29 @@ def test_sparse_convolutions(project: Path) -> None:
 
 def test_quantisation_aware_training(project: Path) -> None:
     built, model, manifest = build(project, "arm64-int8",
-                                   "[TARGET]\nqat = true\n[TARGET.fine_tune]\nepochs = 2\nlearning_rate = 0.0001\n")
-    assert sum(op.attr("enable_int8", False) for op in model.blocks[0].operations) == 7
+                                   '[TARGET]\nqat = true\nkeep_float = ["linear_0.w_0"]\n'
+                                   "[TARGET.fine_tune]\nepochs = 2\nlearning_rate = 0.0001\n")
+    assert sum(op.attr("enable_int8", False) for op in model.blocks[0].operations) == 6
     assert "quantisation-aware" in str(manifest["compression"])
     assert built.passed
+    folder = next(path.parent for path in (project / "build" / ".cache" / "compress").glob("*/float.pdmodel"))
+    source, trained = (parameters.load(programs.load(folder / f"{name}.pdmodel"), folder / f"{name}.pdiparams")["linear_0.w_0"]
+                       for name in ("source", "float"))
+    kept = next(p for p in model.parameters.values() if p.dims == source.shape)
+    assert np.array_equal(kept.array(), trained) and not np.array_equal(trained, source), "what stays float was trained too"
+
+
+def test_sparse_weights_stay_sparse_under_quantisation(pruned: Job, tmp_path: Path) -> None:
+    settings = FineTuneSettings(epochs=2, batch=16, learning_rate=0.002)
+    float_job = replace(pruned, student=pruned.teacher, out=tmp_path / "sparse", settings=settings, sparsity=0.75)
+    fine_tune(float_job)
+    fine_tune(replace(float_job, student=tmp_path / "sparse", out=tmp_path / "int8", checkpoint=tmp_path / "q.npz",
+                      trained=tmp_path / "trained", quantise=qat_settings("channel_wise_abs_max")))
+    for name in ("sparse", "trained", "int8"):
+        program = programs.load(tmp_path / f"{name}.pdmodel")
+        weights = parameters.load(program, tmp_path / f"{name}.pdiparams")
+        pointwise = [array for array in weights.values() if array.ndim == 4 and array.shape[2:] == (1, 1)]
+        assert pointwise and all(np.mean(array == 0) >= 0.74 for array in pointwise), name
 
 
 @pytest.mark.parametrize(("text", "message"), [
@@ -157,9 +178,12 @@ def test_training_goes_on_after_a_kill_and_stops_at_nan(pruned: Job, tmp_path: P
         fine_tune(pruned, kill)
     assert pruned.checkpoint.exists() and "s left" in said[0]
     tuned = fine_tune(pruned)
-    assert tuned.resumed_at == 3 and tuned.loss_after < tuned.loss_before and not pruned.checkpoint.exists()
+    assert tuned.resumed_at == 3 and tuned.loss_after < tuned.loss_before
+    whole = fine_tune(replace(pruned, out=tmp_path / "whole", checkpoint=tmp_path / "w.npz"))
+    assert tuned == replace(whole, resumed_at=3), "as if nothing had happened"
+    assert (tmp_path / "whole.pdiparams").read_bytes() == (tmp_path / "out.pdiparams").read_bytes()
     save_npz(tmp_path / "huge.npz", {"image": np.full((64, 1, 8, 8), 1e30, np.float32)})
-    wild = replace(pruned, samples=tmp_path / "huge.npz", settings=FineTuneSettings(epochs=3, batch=16, learning_rate=1e30))
+    wild = replace(pruned, checkpoint=tmp_path / "n.npz", samples=tmp_path / "huge.npz", settings=FineTuneSettings(epochs=3, batch=16, learning_rate=1e30))
     with pytest.raises(CompressFailed, match="the loss is"):
         fine_tune(wild)
     save_npz(tmp_path / "few.npz", {"image": np.zeros((4, 1, 8, 8), np.float32)})
@@ -172,17 +196,18 @@ def test_two_processes_train_as_one(pruned: Job, tmp_path: Path) -> None:
     alone = fine_tune(pruned)
     said: list[str] = []
     settings = replace(pruned.settings, processes=2)
-    both = fine_tune(replace(pruned, out=tmp_path / "both", settings=settings), said.append)
+    both = fine_tune(replace(pruned, out=tmp_path / "both", checkpoint=tmp_path / "b.npz", settings=settings), said.append)
     assert len(said) == 5 and "s left" in said[0]
     assert both.epochs == alone.epochs and both.loss_before == alone.loss_before
     assert both.loss_after == pytest.approx(alone.loss_after, rel=0.15), "statistics of batch norms see half a batch each"
     assert (tmp_path / "both.pdiparams").stat().st_size == (tmp_path / "out.pdiparams").stat().st_size
-    prepared = fine_tune(replace(pruned, out=tmp_path / "prepared", settings=replace(pruned.settings, workers=1)))
+    prepared = fine_tune(replace(pruned, out=tmp_path / "prepared", checkpoint=tmp_path / "p.npz",
+                                 settings=replace(pruned.settings, workers=1)))
     assert prepared == alone
     assert (tmp_path / "prepared.pdiparams").read_bytes() == (tmp_path / "out.pdiparams").read_bytes()
     save_npz(tmp_path / "few.npz", {"image": np.zeros((4, 1, 8, 8), np.float32)})
     with pytest.raises(CompressFailed, match="too few"):
-        fine_tune(replace(pruned, samples=tmp_path / "few.npz", settings=settings))
+        fine_tune(replace(pruned, samples=tmp_path / "few.npz", checkpoint=tmp_path / "f.npz", settings=settings))
 
 
 def test_a_killed_build_goes_on_training_where_it_stopped(project: Path) -> None:
