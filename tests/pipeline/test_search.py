@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import edgeflow
-from edgeflow.core.errors import RecipeError
+from edgeflow.core.errors import RecipeError, TargetError
 from edgeflow.core.search import Goal
 from edgeflow.pipeline.search import search, shares
 from edgeflow.pipeline.sensitivity import PruneCost
@@ -21,15 +21,22 @@ from edgeflow.pipeline.sensitivity import PruneCost
 pytestmark = pytest.mark.build
 
 
-def test_time_limit_best_so_far_and_the_recipe_it_writes(project: Path) -> None:
+def test_time_limit_best_so_far_and_the_recipe_it_writes(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(*_: object) -> None:
+        raise ValueError("as a bug would")
+
+    monkeypatch.setattr("edgeflow.pipeline.search.layer_costs", crash)
     told: list[str] = []
     found = search(project, "arm64-int8", Goal(metric_drop_max=0.01, budget_s=18), chip="Snapdragon 865",
                    told=lambda item, _: told.append(item.name))
-    assert found.met and found.stopped == "time" and told == [item.name for item in found.tried]
+    failed = [item for item in found.tried if item.name == "what each layer costs"]
+    assert [item.error for item in failed] == ["ValueError: as a bug would"], "noted, and the search goes on"
+    assert found.met and found.stopped == "time" and told == [item.name for item in found.tried if item not in failed]
+    assert told.index("sparse") > told.index("int8 hist")
     assert told[:3] == ["float", "fp16", "int8 hist"], "simple before costly; this chip has half precision"
     certificate = json.loads(found.certificate.read_text())
     assert certificate["met"] and certificate["best"] == found.ranking.best.name  # type: ignore[union-attr]
-    assert [row["name"] for row in certificate["tried"]] == told
+    assert [row["name"] for row in certificate["tried"] if row["name"] != failed[0].name] == told
     assert all(row["latency_ms"] > 0 for row in certificate["tried"] if not row["error"])
     best = next(item for item in found.tried if item.name == "int8 hist")
     (built,) = edgeflow.build(project, targets=["arm64-int8"])
@@ -46,6 +53,14 @@ def test_no_candidate_meets_it(project: Path) -> None:
     assert json.loads(found.certificate.read_text())["closest"] == "float"
     with pytest.raises(RecipeError, match="should be above 0"):
         search(project, "kirin", Goal(latency_ms_max=0.0))
+    with pytest.raises(TargetError, match="did you mean 'RK3399'"):
+        search(project, "kirin", Goal(), chip="RK3398")
+    with pytest.raises(RecipeError, match="no published latencies"):
+        search(project, "x86", Goal(latency_ms_max=5.0))
+    recipe = project / "edgeflow.toml"
+    recipe.write_text(recipe.read_text().replace("[metric]", "[drift]").replace('name = "top1"', ""))
+    with pytest.raises(RecipeError, match="whose drop could be measured"):
+        search(project, "kirin", Goal(metric_drop_max=0.01))
 
 
 def test_ctrl_c_gives_the_best_so_far_and_the_next_goes_on(project: Path) -> None:
