@@ -189,8 +189,10 @@ def cuts(prefix: Path, names: Sequence[str], ratios: Sequence[float], *, criteri
         _flatten(program)
         graph = graphs.GraphWrapper(program)
         pruner = _pruner(slim)(CRITERIA.get(criterion, _l2))
+        walk = collections.PruningCollections()
+        leaves = walk._find_leaves(graph)  # the same for all layers, and nine tenths of the time of each walk
         for name in names:
-            for group in collections.StaticPruningCollections([name], graph):
+            for group in walk.create_pruning_collections([name], graph, skip_vars=list(leaves), skip_leaves=False):
                 values = {var: np.array(held.get_tensor()) for var in group.variables()
                           if (held := scope.find_var(var)) is not None}
                 scores = pruner.criterion(group, values, graph)

@@ -26,6 +26,7 @@ def test_time_limit_best_so_far_and_the_recipe_it_writes(project: Path, monkeypa
         raise ValueError("as a bug would")
 
     monkeypatch.setattr("edgeflow.pipeline.search.layer_costs", crash)
+    monkeypatch.setattr("edgeflow.pipeline.search.ALGOS", ("hist",))  # sooner there
     told: list[str] = []
     found = search(project, "arm64-int8", Goal(metric_drop_max=0.01, budget_s=18), chip="Snapdragon 865",
                    told=lambda item, _: told.append(item.name))
