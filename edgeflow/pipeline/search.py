@@ -63,13 +63,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Settings to try. `trains`: takes as long as its epochs do."""
+    """Settings to try; see Tried for `steps`."""
 
     name: str
     settings: CompressSettings
     steps: int
     fp16: bool = False
-    trains: bool = False
 
 
 def search(
@@ -245,11 +244,11 @@ def _candidates(run: _Run, tried: list[Tried]) -> Iterator[Candidate]:
         yield from _int8(run, base, tried)
     tune = plain.fine_tune if plain.fine_tune.epochs else replace(FineTuneSettings(), epochs=EPOCHS, learning_rate=0.003)
     if arm and "float32" in allowed:
-        yield Candidate("sparse", replace(base, precision="float32", sparsity=SPARSITY, fine_tune=tune), 2, trains=True)
+        yield Candidate("sparse", replace(base, precision="float32", sparsity=SPARSITY, fine_tune=tune), 2)
     yield from _pruned(run, base, tune, tried)
     if "int8" in allowed and not any(item.precision == "int8" and not misses(item, run.goal) for item in tried):
         slow = replace(tune, learning_rate=tune.learning_rate / 10)
-        yield Candidate("int8 trained", replace(base, precision="int8", qat=True, fine_tune=slow), 4, trains=True)
+        yield Candidate("int8 trained", replace(base, precision="int8", qat=True, fine_tune=slow), 4)
 
 
 def _int8(run: _Run, base: CompressSettings, tried: list[Tried]) -> Iterator[Candidate]:
@@ -317,9 +316,9 @@ def _pruned(run: _Run, base: CompressSettings, tune: FineTuneSettings, tried: li
         pruned = replace(base, prune_layers=layers, fine_tune=tune)
         name = f"{share:.0%} pruned"
         if precision is not None:
-            yield Candidate(name, replace(pruned, precision=precision), 2, trains=True)
+            yield Candidate(name, replace(pruned, precision=precision), 2)
         if int8 is not None and "int8" in allowed:
-            yield Candidate(f"int8 {name}", replace(pruned, precision="int8", algo=int8.changes["algo"]), 4, trains=True)
+            yield Candidate(f"int8 {name}", replace(pruned, precision="int8", algo=int8.changes["algo"]), 4)
 
 
 def shares(costs: Sequence[Any], share: float) -> dict[str, float]:
