@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeflow.backends.need import need
-from edgeflow.core.errors import DataError, ModelError
-from edgeflow.core.tensors import TensorSpec
+from edgeflow.core.errors import DataError, ModelError, last_line
+from edgeflow.core.samples import joined
+from edgeflow.core.tensors import TensorSpec, declared_batch
 
 Array = npt.NDArray[Any]
 
@@ -131,8 +132,7 @@ class Program:
             with self._package.static.scope_guard(self._scope):
                 arrays = self._executor.run(self.program, feed=dict(feed), fetch_list=self._fetches)
         except Exception as err:
-            lines = [line for line in str(err).splitlines() if line.strip()]
-            raise DataError(f"the model does not run on these inputs ({lines[-1].strip() if lines else err})") from err
+            raise DataError(f"the model does not run on these inputs ({last_line(err)})") from err
         return dict(zip(self.outputs, (np.asarray(array) for array in arrays), strict=True))
 
 
@@ -142,10 +142,8 @@ def fixed_batch(prefix: Path, samples: Mapping[str, Array]) -> int:
     Most programs that declare a batch of their own give for several batches at once what they give for each.
     """
     with Program(prefix, gpu=False) as runner:
-        fixed = max((spec.shape[0] for spec in runner.inputs if spec.shape), default=-1)
-        if fixed <= 0:
-            return 0
-        if len(next(iter(samples.values()), ())) < 2 * fixed:
+        fixed = declared_batch(runner.inputs)
+        if not fixed or len(next(iter(samples.values()), ())) < 2 * fixed:
             return fixed
         feed = {spec.name: samples[spec.name][:2 * fixed] for spec in runner.inputs}
         parts = [runner.infer({name: array[k:k + fixed] for name, array in feed.items()}) for k in (0, fixed)]
@@ -153,8 +151,7 @@ def fixed_batch(prefix: Path, samples: Mapping[str, Array]) -> int:
             together = runner.infer(feed)
         except DataError:
             return fixed  # it is written into a reshape, say
-        first = parts[0]
-        apart = {name: np.concatenate([part[name] for part in parts]) if first[name].ndim else first[name] for name in first}
+        apart = joined(parts)
         same = all(together[name].shape == array.shape and np.allclose(together[name], array, rtol=1e-4, atol=1e-5)
                    for name, array in apart.items())
         return 0 if same else fixed
@@ -190,8 +187,8 @@ def evaluate(program: Any, weights: Mapping[str, Array], names: Sequence[str]) -
         raise ModelError(f"constants of the program cannot be computed: {err.what}") from err
 
 
-def through_onednn(program: Any) -> Any:
-    """Let oneDNN compute a program's convolutions, there and back, for runs on a CPU; returns the same program.
+def through_onednn(program: Any) -> None:
+    """Let oneDNN compute a program's convolutions, there and back, for runs on a CPU.
 
     Paddle's own CPU kernels call BLAS once for each image and group, of which depthwise layers have hundreds: a training step
     of MobileNetV2 takes a seventh of the time. The flag for all operators (FLAGS_use_mkldnn) fails in gradients and in transposed
@@ -205,7 +202,6 @@ def through_onednn(program: Any) -> Any:
             for op in block.ops:
                 if op.type in CONVOLUTIONS and op.attr("data_format") in ("NCHW", "AnyLayout"):
                     op._set_attr("use_mkldnn", True)
-    return program
 
 
 class Session:
@@ -250,8 +246,7 @@ class Session:
             with self._package.static.scope_guard(self._scope):
                 arrays = self._executor.run(parsed, feed=dict(feed), fetch_list=list(names), scope=self._scope)
         except Exception as err:
-            lines = [line for line in str(err).splitlines() if line.strip()]
-            raise DataError(f"Paddle does not run it ({lines[-1].strip() if lines else err})") from err
+            raise DataError(f"Paddle does not run it ({last_line(err)})") from err
         return dict(zip(names, (np.asarray(array) for array in arrays), strict=True))
 
 

@@ -16,8 +16,9 @@ from edgeflow.backends import paddle as paddle_backend
 from edgeflow.backends.need import need
 from edgeflow.backends.static import quiet, static_mode
 from edgeflow.core.arrays import Array
-from edgeflow.core.errors import CompressFailed, EdgeflowError
+from edgeflow.core.errors import CompressFailed, EdgeflowError, last_line
 
+TRY = "prune_skip under [compress]; edgeflow sensitivity --prune lists the layers"
 CRITERIA = {"l1": "l1_norm", "fpgm": "geometry_median"}
 PREFIX = "pr_"
 """Of the variables that pruning adds: counters that start anew would collide with those in the file."""
@@ -39,14 +40,10 @@ def prune(prefix: Path, out: Path, ratios: Mapping[str, float], *, criterion: st
     """
     paddle = paddle_backend.paddle()
     slim, analysis = need("paddleslim.prune", "build"), need("paddleslim.analysis", "build")
-    recover = need("paddleslim.common.recover_program", "build")
     logging.getLogger("paddleslim").setLevel(logging.ERROR)
     names_apart = paddle.utils.unique_name.guard(PREFIX)
     with static_mode(paddle) as (executor, place, scope), paddle.static.scope_guard(scope), names_apart, _clear():
-        program, feeds, fetches = paddle.static.load_inference_model(str(prefix), executor)
-        names = [var.name for var in fetches]
-        recover._remove_fetch_node(program)
-        _flatten(program)
+        program, feeds, names = _opened(paddle, executor, prefix)
         ratios = _uncoupled(program, ratios, skip)
         for name, ratio in ratios.items():
             channels = np.asarray(scope.find_var(name).get_tensor()).shape[0]
@@ -78,9 +75,17 @@ def _clear() -> Iterator[None]:
     except EdgeflowError:
         raise
     except Exception as err:
-        lines = [line for line in str(err).splitlines() if line.strip()]
-        raise CompressFailed(f"PaddleSlim: pruning failed ({type(err).__name__}: {lines[-1].strip() if lines else ''})",
-                             try_="prune_skip under [compress]; edgeflow sensitivity --prune lists the layers") from err
+        raise CompressFailed(f"PaddleSlim: pruning failed ({type(err).__name__}: {last_line(err)})",
+                             try_=TRY) from err
+
+
+def _opened(paddle: Any, executor: Any, prefix: Path) -> tuple[Any, list[str], list[str]]:
+    """A program as PaddleSlim's walk needs it, with the names of its inputs and outputs."""
+    program, feeds, fetches = paddle.static.load_inference_model(str(prefix), executor)
+    names = [var.name for var in fetches]
+    need("paddleslim.common.recover_program", "build")._remove_fetch_node(program)
+    _flatten(program)
+    return program, feeds, names
 
 
 def _flatten(program: Any) -> None:
@@ -108,10 +113,9 @@ def _check_runs(paddle: Any, executor: Any, program: Any, feeds: Sequence[str], 
     try:
         executor.run(program, feed=feed, fetch_list=list(names))
     except Exception as err:
-        lines = [line for line in str(err).splitlines() if line.strip()]
         raise CompressFailed(f"PaddleSlim: the pruned program does not run, as shapes did not follow somewhere "
-                             f"({lines[-1].strip() if lines else ''})",
-                             try_="prune_skip under [compress]; edgeflow sensitivity --prune lists the layers") from err
+                             f"({last_line(err)})",
+                             try_=TRY) from err
 
 
 def _uncoupled(program: Any, ratios: Mapping[str, float], skip: Collection[str]) -> dict[str, float]:
@@ -119,12 +123,11 @@ def _uncoupled(program: Any, ratios: Mapping[str, float], skip: Collection[str])
     with quiet():
         graph = need("paddleslim.core", "build").GraphWrapper(program.clone())
         groups = list(need("paddleslim.prune.collections", "build").StaticPruningCollections([*ratios, *skip], graph))
-    coupled: set[str] = set()
+    free, coupled = set[str](), set(skip)
     for group in groups:
         names = {detail.name for detail in group.all_pruning_details() if detail.axis == 0}
-        coupled |= names if names & set(skip) else set()
-    known = {detail.name for group in groups for detail in group.all_pruning_details() if detail.axis == 0}
-    return {name: ratio for name, ratio in ratios.items() if name in known and name not in coupled and name not in skip}
+        (coupled if names & set(skip) else free).update(names)
+    return {name: ratio for name, ratio in ratios.items() if name in free - coupled}
 
 
 def _teach() -> None:
@@ -181,12 +184,9 @@ def cuts(prefix: Path, names: Sequence[str], ratios: Sequence[float], *, criteri
     slim, collections = need("paddleslim.prune", "build"), need("paddleslim.prune.collections", "build")
     graphs = need("paddleslim.core", "build")
     selector = need("paddleslim.prune.idx_selector", "build").IDX_SELECTOR.get("default_idx_selector")
-    recover = need("paddleslim.common.recover_program", "build")
     found = []
     with static_mode(paddle) as (executor, _, scope), paddle.static.scope_guard(scope), quiet(), _clear():
-        program, _, _ = paddle.static.load_inference_model(str(prefix), executor)
-        recover._remove_fetch_node(program)
-        _flatten(program)
+        program, _, _ = _opened(paddle, executor, prefix)
         graph = graphs.GraphWrapper(program)
         pruner = _pruner(slim)(CRITERIA.get(criterion, _l2))
         walk = collections.PruningCollections()

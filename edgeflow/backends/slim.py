@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edgeflow.backends import paddle as paddle_backend
 from edgeflow.backends.need import need
 from edgeflow.core.coverage import QUANTISABLE
-from edgeflow.core.errors import CompressFailed
+from edgeflow.core.errors import CompressFailed, last_line
 
 Array = npt.NDArray[Any]
 RECONSTRUCTION = {"recon_level": "layer-wise", "epochs": 20, "lr": 0.1}
@@ -58,10 +58,9 @@ def quantise(
                 onnx_format=False, **(RECONSTRUCTION if reconstruct else {}),
             )
     except Exception as err:
-        lines = [line for line in str(err).splitlines() if line.strip()]
         raise CompressFailed(
             f"PaddleSlim: post-training quantisation with algo {algo!r} failed "
-            f"({type(err).__name__}: {lines[-1].strip() if lines else ''})",
+            f"({type(err).__name__}: {last_line(err)})",
             try_="another algo under [compress]: abs_max, avg, hist, KL, mse or emd") from err
     finally:
         paddle.disable_static()

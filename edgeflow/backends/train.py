@@ -19,7 +19,7 @@ from edgeflow.backends import paddle as paddle_backend
 from edgeflow.backends.need import need
 from edgeflow.backends.static import quiet, static_mode
 from edgeflow.core.arrays import Array, load_npz, save_npz
-from edgeflow.core.errors import CompressFailed, EdgeflowError
+from edgeflow.core.errors import CompressFailed, EdgeflowError, last_line
 from edgeflow.core.settings import FineTuneSettings
 
 PREFIX = "ft_"
@@ -91,7 +91,8 @@ def train(job: Job, say: Say, together: Alone) -> Tuned:
     need("paddleslim.common.recover_program", "build")
     logging.getLogger("paddleslim").setLevel(logging.ERROR)
     paddle.seed(job.seed)
-    fixed = paddle_backend.fixed_batch(job.teacher, load_npz(job.samples))
+    samples = load_npz(job.samples)
+    fixed = paddle_backend.fixed_batch(job.teacher, samples)
     if fixed:
         if fixed < together.count:
             raise CompressFailed(f"fine-tuning: {together.count} processes cannot share the model's fixed batch of {fixed}",
@@ -99,12 +100,11 @@ def train(job: Job, say: Say, together: Alone) -> Tuned:
         job = replace(job, settings=replace(job.settings, batch=fixed))
     try:
         with static_mode(paddle) as (executor, place, scope):
-            return _Loop(paddle, executor, place, scope, job, together, fixed).run(say)
+            return _Loop(paddle, executor, place, scope, job, together, samples, fixed).run(say)
     except EdgeflowError:
         raise
     except Exception as err:
-        lines = [line for line in str(err).splitlines() if line.strip()]
-        raise CompressFailed(f"fine-tuning failed ({type(err).__name__}: {lines[-1].strip() if lines else ''})",
+        raise CompressFailed(f"fine-tuning failed ({type(err).__name__}: {last_line(err)})",
                              try_="the same recipe without [compress.fine_tune]") from err
 
 
@@ -124,8 +124,8 @@ class _Loop:
     """One training: the programs, then epochs with validation, early stopping and checkpoints."""
 
     def __init__(self, paddle: Any, executor: Any, place: Any, scope: Any, job: Job, together: Alone,
-                 fixed: int) -> None:
-        self.samples, settings, self.job, self.together = load_npz(job.samples), job.settings, job, together
+                 samples: Mapping[str, Array], fixed: int) -> None:
+        self.samples, settings, self.job, self.together = samples, job.settings, job, together
         count = len(next(iter(self.samples.values())))
         if count < SAMPLES_MIN:
             raise CompressFailed(f"fine-tuning: {count} calibration samples are too few",
@@ -192,14 +192,15 @@ class _Loop:
     def run(self, say: Say) -> Tuned:
         settings, checkpoint, first_of_all = self.settings, self.job.checkpoint, self.together.rank == 0
         with self.paddle.static.scope_guard(self.scope):
-            first, waited, last, stopped = 0, 0, settings.epochs, False
+            first, waited = 0, 0
             before = best = self._validate()
             kept = self._weights()
             if checkpoint.exists():
                 first, waited, best, before, kept = self._resume(checkpoint)
-                stopped, last = waited >= settings.patience, first
-            since = time.monotonic()
-            for epoch in range(first, settings.epochs if not stopped else first):
+            last, since = first, time.monotonic()
+            for epoch in range(first, settings.epochs):
+                if waited >= settings.patience:
+                    break
                 self._epoch(np.random.default_rng((self.job.seed, epoch)).permutation(self.training), epoch)
                 self.together.average_state(self.test, self.executor, self._statistics())
                 loss = self._validate()
@@ -213,17 +214,14 @@ class _Loop:
                 if first_of_all:
                     state = np.asarray([epoch + 1, waited, best, before])
                     save_npz(checkpoint, {**{f"w/{k}": v for k, v in kept.items()}, "state": state,
-                                          **{f"now/{k}": v for k, v in self._moving().items()}})
+                                          **{f"now/{k}": v for k, v in self._arrays(self._moving()).items()}})
                 left = (time.monotonic() - since) / (epoch - first + 1) * (settings.epochs - epoch - 1)
                 say(f"epoch {epoch + 1}/{settings.epochs}, loss {loss:.4g} (best {best:.4g}), {left:.0f} s left")
-                if waited >= settings.patience:
-                    last, stopped = epoch + 1, True
-                    break
                 last = epoch + 1
             self._restore(kept)
             if first_of_all:
                 self._save(self.job.out)
-        return Tuned(last, float(before), float(best), stopped, first)
+        return Tuned(last, float(before), float(best), waited >= settings.patience, first)
 
     def _epoch(self, order: Array, epoch: int) -> None:
         batches = _Batches(self, order, epoch)
@@ -278,9 +276,9 @@ class _Loop:
     def _weights(self) -> dict[str, Array]:
         return self._arrays(self._persistables())
 
-    def _moving(self) -> dict[str, Array]:
+    def _moving(self) -> list[str]:
         """All that training changes, the optimiser's moments included; what the teacher holds stays as it is."""
-        return self._arrays([name for name in self._held(self.program) if not name.startswith("teacher_")])
+        return [name for name in self._held(self.program) if not name.startswith("teacher_")]
 
     def _restore(self, weights: Mapping[str, Array]) -> None:
         for name, array in weights.items():

@@ -41,6 +41,11 @@ class EdgeflowError(Exception):
         return (_rebuild, (type(self), self.what, self.try_))
 
 
+def last_line(err: BaseException) -> str:
+    """The end of what another package's error says, where Paddle puts the reason; empty where it says nothing."""
+    return next((line.strip() for line in reversed(str(err).splitlines()) if line.strip()), "")
+
+
 def _rebuild(kind: type[EdgeflowError], what: str, try_: str) -> EdgeflowError:
     return kind(what, try_=try_)
 

@@ -139,6 +139,11 @@ def _pictures(path: Path, part: _Part) -> dict[str, Any]:
     return {part.inputs[0].name: [file.resolve() for file in files], **({} if classes is None else {LABEL: classes})}
 
 
+def joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """What several feeds gave, as if they had been one; what has no samples is taken from the first."""
+    return {name: np.concatenate([part[name] for part in parts]) if array.ndim else array for name, array in parts[0].items()}
+
+
 def batches(
     samples: Mapping[str, Array], inputs: Sequence[TensorSpec], most: int, *, free: bool = False
 ) -> list[dict[str, Array]]:

@@ -26,6 +26,11 @@ class TensorSpec:
         return f"{self.name}: {self.dtype}[{', '.join('?' if d < 0 else str(d) for d in self.shape)}]"
 
 
+def declared_batch(inputs: Iterable[TensorSpec]) -> int:
+    """The batch that inputs declare, 0 where it is open."""
+    return max((spec.shape[0] for spec in inputs if spec.shape and spec.shape[0] > 0), default=0)
+
+
 def check_array(array: npt.NDArray[Any], spec: TensorSpec, where: str, *, batch: bool = False) -> None:
     """Hold an array to its specification.
 

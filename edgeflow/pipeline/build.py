@@ -187,7 +187,7 @@ class Flow:
         """Stage 2."""
         from edgeflow.stages.compress import check_settings
 
-        check_settings(settings, target, precision)  # also where the cache holds what another target was allowed
+        check_settings(settings, target, precision)
         plain = precision != "int8" and settings.is_plain
         relevant: Any = ("float", settings.weight_only) if plain else (asdict(settings), target.precision)
         spelling = (target.npu_place, target.restrictions, target.lite.fp16)

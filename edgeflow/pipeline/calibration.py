@@ -17,6 +17,7 @@ from edgeflow.core.arrays import Array, load_npz, save_npz
 from edgeflow.core.errors import RecipeError
 from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target, load_target
+from edgeflow.core.tensors import declared_batch
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
@@ -117,7 +118,7 @@ def examine(recipe: Path | str, target: str, *, tolerance_db: float = 0.5, outpu
 
         count = len(next(iter(calibration.values())))
         order = by_coverage(ours)
-        least = max((spec.shape[0] for spec in loaded.ingest_settings().inputs if spec.shape), default=1)
+        least = declared_batch(loaded.ingest_settings().inputs)
         whole = drift(range(count))
         curve, chosen = _smallest(order, drift, whole, tolerance_db, least)
     layers = coverage(names, ours, theirs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -68,18 +68,19 @@ def findings(model: nb.Model, target: Target | None) -> list[dict[str, Any]]:
 
 def plain(value: Any) -> Any:
     """JSON values at any depth: infinities and NaN as strings."""
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return finite({"": value})[""]
+    return _leaves(value, lambda item: finite({"": item})[""])
 
 
 def steady(value: Any) -> Any:
     """The same with 12 digits: the order of long sums, which depends on where arrays lie in memory, shows in the last ones."""
+    return _leaves(value, lambda item: float(f"{item:.12g}") if isinstance(item, float) and math.isfinite(item) else item)
+
+
+def _leaves(value: Any, function: Callable[[Any], Any]) -> Any:
+    """A function of every value inside mappings and lists."""
     if isinstance(value, Mapping):
-        return {key: steady(item) for key, item in value.items()}
+        return {key: _leaves(item, function) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [steady(item) for item in value]
-    return float(f"{value:.12g}") if isinstance(value, float) and math.isfinite(value) else value
+        return [_leaves(item, function) for item in value]
+    return function(value)
 

@@ -16,6 +16,7 @@ import numpy as np
 from edgeflow.core.arrays import Array
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.layers import Clue, Gathered, explain, widest
+from edgeflow.core.tensors import declared_batch
 from edgeflow.emulate import Emulator
 from edgeflow.emulate.single import int8_scales, single_op
 from edgeflow.graph.layermap import layer_map
@@ -70,7 +71,7 @@ def layer_drift(model: Model, program: Any, inputs: Mapping[str, Array], fetch: 
     by_value, written = {probe.value: probe for probe in probes}, _written(model, graph)
     wanted = list(dict.fromkeys(held.values()))
     count = min(samples, len(next(iter(inputs.values()))))
-    batch = fixed = max(1, *(spec.shape[0] for spec in model.input_specs if spec.shape), 1)
+    batch = fixed = max(1, declared_batch(model.input_specs))
     count -= count % fixed
     with Emulator(model, npu=npu, threads=1) as whole:  # the same sums in the same order, whatever else the machine does
         at = 0

@@ -8,7 +8,6 @@ the best so far is known and written down. Stages are cached: a search that is s
 from __future__ import annotations
 
 import json
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ from edgeflow.nb.predict import chip_costs, predict, published
 from edgeflow.pipeline.build import Flow
 from edgeflow.pipeline.manifest import FORMAT
 from edgeflow.pipeline.recipe import Recipe, load_recipe
-from edgeflow.pipeline.sensitivity import layer_costs, prune_costs
+from edgeflow.pipeline.sensitivity import layer_costs, or_inf, prune_costs
 from edgeflow.stages.verify import load_reference, verify
 
 ALGOS: tuple[Algo, ...] = ("hist", "KL", "mse", "avg", "abs_max")
@@ -269,7 +268,7 @@ def _int8(run: _Run, base: CompressSettings, tried: list[Tried]) -> Iterator[Can
     if costs is None:
         return
     main = costs[best.changes["algo"]]
-    chosen = {name: min(usable, key=lambda algo: (_worst(costs[algo].get(name)), algo != int8.algo)) for name in main}
+    chosen = {name: min(usable, key=lambda algo: (or_inf(costs[algo].get(name)), algo != int8.algo)) for name in main}
     mixed = {name: algo for name, algo in chosen.items() if algo != int8.algo}
     if mixed:
         yield Candidate("int8 each layer its own", replace(int8, layer_algo=mixed), 3)
@@ -277,7 +276,7 @@ def _int8(run: _Run, base: CompressSettings, tried: list[Tried]) -> Iterator[Can
         if best.changes.get("layer_algo"):
             int8 = replace(int8, layer_algo=mixed)
     if drifts_too_far(best, run.goal):
-        yield from _partly_float(run, int8, sorted(main, key=lambda name: -_worst(main[name])), tried)
+        yield from _partly_float(run, int8, sorted(main, key=lambda name: -or_inf(main[name])), tried)
     if drifts_too_far(_least(tried, "int8 ") or best, run.goal):
         yield Candidate("int8 reconstructed", replace(int8, rounding="reconstruction"), 4)
 
@@ -330,16 +329,11 @@ def shares(costs: Sequence[Any], share: float) -> dict[str, float]:
     found = dict.fromkeys((item.name for item in costs), 0.0)
     channels = {item.name: item.channels / item.ratio for item in costs}
     wanted = share * sum(channels.values())
-    for item in sorted(costs, key=lambda item: (_worst(item.error), item.name)):
+    for item in sorted(costs, key=lambda item: (or_inf(item.error), item.name)):
         if sum(found[name] * count for name, count in channels.items()) >= wanted:
             break
         found[item.name] = max(found[item.name], item.ratio)
     return {name: ratio for name, ratio in found.items() if ratio > 0}
-
-
-def _worst(error: float | None) -> float:
-    """An error that orders: what is not a number, or not known, comes last."""
-    return math.inf if error is None or math.isnan(error) else error
 
 
 def _least(tried: Sequence[Tried], prefix: str) -> Tried | None:

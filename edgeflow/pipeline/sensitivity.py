@@ -96,7 +96,7 @@ def layer_costs(flow: Flow, profile: Target, settings: CompressSettings, samples
     found = layers(Editor(programs.load(compressed.folder / "model.pdmodel")))
     reference = ingested.folder / "reference.npz"
     costs = _measured(flow, profile, LayerCost, measure, compressed.folder, reference, list(found), samples)
-    return sorted(costs, key=lambda item: (-item.error if math.isfinite(item.error) else -math.inf, item.name))
+    return sorted(costs, key=lambda item: (-or_inf(item.error), item.name))
 
 
 def prune_sensitivity(recipe: Path | str, target: str, *, ratios: Sequence[float] = RATIOS, samples: int = SAMPLES,
@@ -235,6 +235,11 @@ def _errors(prefix: Path, source: Any, floats: Mapping[str, Array], tails: Seque
                 pairs = zip((got[name] for name in tail.outputs), (known[name] for name in outputs), strict=True)
                 errors[k] += len(next(iter(feed.values()))) / count * _error(pairs)
     return errors
+
+
+def or_inf(error: float | None) -> float:
+    """An error that orders: what is not a number, or not known, is the worst."""
+    return math.inf if error is None or math.isnan(error) else error
 
 
 def _sqnr_db(error: float) -> float:

@@ -32,6 +32,8 @@ WEIGHT_TYPE = {"per_channel": "channel_wise_abs_max", "per_layer": "abs_max"}
 def compress(source: Artifact, target: Target, settings: CompressSettings, tools: Tools) -> Artifact:
     """Prune, make sparse, fine-tune and quantise, as the settings and the target say; the user's model is only read.
 
+    Settings are held to the target before, by check_settings: what the cache has is not made again, and is refused all the same.
+
     Returns:
         model.pdmodel and model.pdiparams, source.pdmodel, the program before compression, and for int8 float.pdmodel, the same
         before quantisation.
@@ -42,7 +44,6 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
         CompressFailed: PaddleSlim gave up, or a layer would be emptied.
     """
     precision = target.choose(settings.precision)
-    check_settings(settings, target, precision)
     prefix, out = tools.folder / SOURCE, tools.folder / "model"
     respelled = _specialised(source.folder / "model", prefix, target)
     facts: dict[str, Any] = {"precision": precision, "respelled": respelled, "sparsity": settings.sparsity,

@@ -15,7 +15,7 @@ from edgeflow.core.drift import Drift, broken, measure
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.functions import load_function
 from edgeflow.core.metrics import Metric, metric_named
-from edgeflow.core.samples import LABEL, batches
+from edgeflow.core.samples import LABEL, batches, joined
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.core.statistics import Decision, decide_bootstrap, decide_paired
 from edgeflow.core.tensors import TensorSpec
@@ -198,10 +198,8 @@ def takes_batches(runner: Runner, reference: Reference) -> bool:
 
 
 def _joined(runner: Runner, feeds: Sequence[Mapping[str, Array]]) -> list[Array]:
-    parts = [runner.infer(feed) for feed in feeds]
-    # By name: a file may fetch one variable twice.
-    return [np.concatenate([part[name] for part in parts]) if parts[0][name].ndim else parts[0][name]
-            for name in runner.outputs]
+    found = joined([runner.infer(feed) for feed in feeds])
+    return [found[name] for name in runner.outputs]  # by name: a file may fetch one variable twice
 
 
 def judge(

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -76,18 +77,23 @@ def main() -> None:
           f"{theirs_cut_s:.1f} s, {theirs_cut_s / cut_s:.1f} times faster, goal >= 5; Spearman {ranks:.3f}, goal >= 0.95")
 
 
-def paddleslim(prefix: Path, folder: Path) -> dict[str, float]:
-    """PaddleSlim's layer metrics: the mean squared error that each layer adds alone."""
-    from paddleslim.quant.analysis import Analysis
-
+def static() -> tuple[Any, Any, Any, np.ndarray]:
+    """Paddle in static mode with its log off, the CPU, an executor, and the samples of MODEL."""
     from edgeflow.backends import paddle as backend
 
     logging.disable(logging.INFO)
     paddle = backend.paddle()
     paddle.enable_static()
     place = paddle.CPUPlace()
-    executor = paddle.static.Executor(place)
     x = np.random.default_rng(0).uniform(-1, 1, (SAMPLES, 3, 64, 64)).astype("float32")
+    return paddle, place, paddle.static.Executor(place), x
+
+
+def paddleslim(prefix: Path, folder: Path) -> dict[str, float]:
+    """PaddleSlim's layer metrics: the mean squared error that each layer adds alone."""
+    paddle, place, executor, x = static()
+    from paddleslim.quant.analysis import Analysis
+
     with paddle.static.scope_guard(paddle.static.Scope()):
         program, names, fetches = paddle.static.load_inference_model(str(prefix), executor)
         variable = program.global_block().var(names[0])
@@ -112,20 +118,14 @@ def paddleslim(prefix: Path, folder: Path) -> dict[str, float]:
 
 def paddleslim_prune(prefix: Path, names: list[str], folder: Path) -> dict[str, dict[float, float]]:
     """PaddleSlim's sensitivities to pruning: the mean squared error of the outputs over their variance."""
+    paddle, place, executor, x = static()
+    from paddleslim.common.recover_program import _remove_fetch_node
     from paddleslim.prune import sensitivity as analyse
 
-    from edgeflow.backends import paddle as backend
-
-    logging.disable(logging.INFO)
-    paddle = backend.paddle()
-    paddle.enable_static()
-    place = paddle.CPUPlace()
-    executor = paddle.static.Executor(place)
-    x = np.random.default_rng(0).uniform(-1, 1, (SAMPLES, 3, 64, 64)).astype("float32")
     program, feeds, fetches = paddle.static.load_inference_model(str(prefix), executor)
     output = fetches[0].name
     reference = executor.run(program, feed={feeds[0]: x}, fetch_list=fetches)[0]
-    recover_fetch(program)
+    _remove_fetch_node(program)
 
     def score(pruned: object) -> float:
         got = executor.run(pruned, feed={feeds[0]: x}, fetch_list=[output])[0]
@@ -134,12 +134,6 @@ def paddleslim_prune(prefix: Path, names: list[str], folder: Path) -> dict[str, 
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         found = analyse(program, place, names, score, str(folder / "sensitivities"), pruned_ratios=list(RATIOS))
     return {name: {float(ratio): float(loss) for ratio, loss in losses.items()} for name, losses in found.items()}
-
-
-def recover_fetch(program: object) -> None:
-    from paddleslim.common.recover_program import _remove_fetch_node
-
-    _remove_fetch_node(program)
 
 
 def spearman(a: list[float], b: list[float]) -> float:
