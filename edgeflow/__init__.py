@@ -15,30 +15,34 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgeflow.core.settings import DriftLimits
+    from edgeflow.flow.build import Built, Say
     from edgeflow.nb.model import Model
-    from edgeflow.pipeline.build import Built, Say
-    from edgeflow.stages.verify import Verdict
+    from edgeflow.verify.judge import Verdict
 
 __version__ = "0.1.0"
-__all__ = ["build", "read", "verify"]
+__all__ = ["build", "read", "verify", "verify_model"]
 
 
 def build(
     recipe: str | Path = ".", targets: Sequence[str] = (), *, build_dir: str | Path | None = None, say: Say | None = None
 ) -> list[Built]:
-    """Build a recipe's model for each target; the same as `edgeflow build`. See edgeflow.pipeline.build.build."""
-    from edgeflow.pipeline.build import build as run
+    """Build a recipe's model for each target; the same as `edgeflow build`. See edgeflow.flow.build.build."""
+    from edgeflow.flow.build import build as run
 
     return run(recipe, targets, build_dir=build_dir, say=say)
 
 
-def verify(
+def verify_model(
     model: str | Path, *, reference: str | Path | None = None, limits: DriftLimits | None = None, metric: str | None = None
 ) -> Verdict:
-    """Judge a .nb against its reference; the same as `edgeflow verify`. See edgeflow.pipeline.check.verify_file."""
-    from edgeflow.pipeline.check import verify_file
+    """Judge a .nb against its reference; the same as `edgeflow verify`. See edgeflow.verify.stage.verify_file."""
+    from edgeflow.verify.stage import verify_file
 
     return verify_file(Path(model), None if reference is None else Path(reference), limits, metric)[0]
+
+
+if not TYPE_CHECKING:
+    verify = verify_model  # until the room of the same name is imported, which then answers for it
 
 
 def read(path: str | Path) -> Model:

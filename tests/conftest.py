@@ -77,7 +77,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """examples/digits, trained once for all test processes; copy it before writing into it."""
     if not HAS_BUILD:
         pytest.skip("edgeflow[build] is not installed")
-    from edgeflow.core.files import lock
+    from edgeflow.files.atomic import lock
 
     shared = tmp_path_factory.getbasetemp().parent / "edgeflow-digits"
     with lock(shared.parent / "edgeflow-digits.lock"):
@@ -103,8 +103,8 @@ def project(digits: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def built(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example built for kirin, arm64-int8, arm64 and x86, once for all test processes of the same sources."""
-    from edgeflow.core.files import lock
-    from edgeflow.pipeline.cache import code_version
+    from edgeflow.core.versions import code_version
+    from edgeflow.files.atomic import lock
 
     shared = tmp_path_factory.getbasetemp().parent / f"edgeflow-built-{code_version()}"
     with lock(shared.with_suffix(".lock")):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
+from edgeflow.cli.tables import number, residency, table
 from edgeflow.cli.where import say, where_options
 
 
@@ -34,17 +37,35 @@ def command(model: Path, against: Path | None, on: str, runtime: Path | None, li
     Example: edgeflow bench build/arm64-int8/model.nb --on ssh://pi@raspberrypi.local --threads 1,2,4
              edgeflow bench build/arm64/model.nb --against build/arm64-int8/model.nb --on adb:SERIAL
     """
-    from edgeflow.pipeline.bench import bench, numbers
+    from edgeflow.deploy.bench import bench, numbers
 
     sizes = {name: numbers(size, f"--shape {name}") for name, _, size in (shape.partition("=") for shape in shapes)}
-    table = bench(model, against=against, on=on, runtime=runtime, threads=numbers(threads, "--threads"), warm_up=warm_up,
-                  repeats=repeats, cool_down_ms=cool_down_ms, rounds=rounds, power_mode=power_mode or "", limit_s=limit_s,
-                  shapes=sizes, say=say)
+    report = bench(model, against=against, on=on, runtime=runtime, threads=numbers(threads, "--threads"), warm_up=warm_up,
+                   repeats=repeats, cool_down_ms=cool_down_ms, rounds=rounds, power_mode=power_mode or "", limit_s=limit_s,
+                   shapes=sizes, say=say)
     if as_json:
         import json
 
-        click.echo(json.dumps(table, indent=1))
+        click.echo(json.dumps(report, indent=1))
         return
-    from edgeflow.report.latency import latency
+    click.echo(latency(report))
 
-    click.echo(latency(table))
+
+def latency(report: Mapping[str, Any]) -> str:
+    """One measurement: a row a number of threads, then the comparison, where the ops ran, and what to keep in mind."""
+    keys = ("load_ms", "first_ms", "min_ms", "p50_ms", "p90_ms")
+    rows = [(str(row["threads"]), str(row["runs"]), *(number(row[key]) for key in keys)) for row in report["sweep"]]
+    lines = [table(("threads", "runs", "load ms", "first ms", "min ms", "p50 ms", "p90 ms"), rows),
+             f"on {report['runner']}"]
+    if found := report.get("comparison"):
+        lines.append(f"{found['against']} against {report['model']}: {number(found['other']['p50_ms'])} ms / "
+                     f"{number(found['control']['p50_ms'])} ms = {found['ratio']:.4f} "
+                     f"[{found['low']:.4f}, {found['high']:.4f}] at {100 * found['confidence']:g} %")
+        lines += [f"not steady: {reason}" for reason in found["refused"]]
+        if found["refused"]:
+            lines.append("try: more --repeats, --cool-down-ms, or a fixed clock (governor performance) and a cooler device")
+        lines.append(found["conclusion"])
+    if where := report.get("residency"):
+        lines.append(residency(where))
+    lines += [str(note) for note in report["notes"]]
+    return "\n".join(lines)

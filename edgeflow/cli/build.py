@@ -26,8 +26,8 @@ def command(recipe: Path, targets: tuple[str, ...], build_dir: Path | None, keep
     Example: edgeflow build --target kirin --target arm64-int8
     """
     from edgeflow.cli.progress import Progress
-    from edgeflow.pipeline.budgets import check_lock, held
-    from edgeflow.pipeline.build import build
+    from edgeflow.flow.build import build
+    from edgeflow.flow.locked import check_lock, held
 
     accepted = check_lock(recipe, targets) if locked else None
     with Progress() as progress:
@@ -41,7 +41,7 @@ def command(recipe: Path, targets: tuple[str, ...], build_dir: Path | None, keep
             found[item.target]["locked"] = item.as_table()
         click.echo(json.dumps(found, indent=1))
     else:
-        from edgeflow.report.tables import builds
+        from edgeflow.cli.tables import builds
 
         click.echo(builds(results))
         for built in results:
@@ -49,7 +49,7 @@ def command(recipe: Path, targets: tuple[str, ...], build_dir: Path | None, keep
             for text in built.report["broken"]:
                 click.echo(f"{built.target}: broken: {text}", err=True)
         if comparisons:
-            from edgeflow.report.budgets import comparison
+            from edgeflow.cli.accepted import comparison
 
             click.echo(comparison(comparisons))
     if not all(built.passed for built in results) or any(item.is_worse for item in comparisons):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
+
+from edgeflow.cli.tables import number, table
 
 
 @click.command("calibration")
@@ -21,8 +24,7 @@ def command(recipe: Path, target: str, tolerance: float, output: Path | None, as
     Example: edgeflow calibration --target arm64-int8 --output calibration.npz
     """
     from edgeflow.cli.progress import Progress
-    from edgeflow.pipeline.calibration import examine
-    from edgeflow.report.calibrations import lines
+    from edgeflow.tuning.calibration import examine
 
     with Progress() as progress:
         found = examine(recipe, target, tolerance_db=tolerance, output=output, say=progress.say)
@@ -32,3 +34,20 @@ def command(recipe: Path, target: str, tolerance: float, output: Path | None, as
         click.echo(json.dumps(found.as_table(), indent=1))
     else:
         click.echo(lines(found))
+
+
+SHOWN = 10
+
+
+def lines(found: Any) -> str:
+    """What tuning.calibration.examine found: coverage, outliers, the drift curve, and what to do."""
+    out = [table(("layer", "calibrated", "in use", "covered"),
+                 [(item.layer, number(item.calibration_max), number(item.evaluation_max), f"{item.covered:.1%}")
+                  for item in found.layers[:SHOWN]])]
+    if len(found.layers) > SHOWN:
+        out.append(f"… and {len(found.layers) - SHOWN} layers that are covered better")
+    for item in found.outliers[:SHOWN]:
+        out.append(f"outlier: sample {item.sample} is {item.times:.1f} times the usual range at {item.layer}")
+    out.append("samples -> SQNR of the int8 outputs: " + ", ".join(f"{p.samples}: {number(p.sqnr_db)} dB" for p in found.curve))
+    out += [f"- {text}" for text in found.advice]
+    return "\n".join(out)

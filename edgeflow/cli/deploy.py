@@ -26,7 +26,7 @@ def command(build: Path, to: str, runtime: Path | None, as_json: bool) -> None:
     Example: edgeflow deploy build/arm64-int8 --to ssh://pi@raspberrypi.local
              edgeflow deploy build/kirin --to kirin.tar.gz
     """
-    from edgeflow.pipeline.deploy import deploy_to
+    from edgeflow.deploy.stage import deploy_to
 
     table = deploy_to(build, to, runtime=runtime, say=say)
     if as_json:

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from edgeflow.cli.tables import number, size, table
+
+if TYPE_CHECKING:
+    from edgeflow.nb.diff import Difference
 
 
 @click.command("diff")
@@ -20,7 +26,6 @@ def command(before: Path, after: Path, as_json: bool) -> None:
     """
     from edgeflow.nb.diff import diff
     from edgeflow.nb.read import read
-    from edgeflow.report.difference import lines
 
     found = diff(read(before), read(after))
     if as_json:
@@ -31,3 +36,22 @@ def command(before: Path, after: Path, as_json: bool) -> None:
         click.echo(lines(found))
     if not found.same:
         raise SystemExit(3)
+
+
+def lines(found: Difference) -> str:
+    """The difference for a person; one line when there is none."""
+    if found.same:
+        return "the same"
+    out = [*found.header, *found.interface]
+    for title, items in (("removed", found.removed), ("added", found.added)):
+        if items:
+            out.append(f"{title} ({len(items)}): {', '.join(items)}")
+    for change in found.changed:
+        names = change.before if change.before == change.after else f"{change.before} -> {change.after}"
+        out.append(f"{names}: {'; '.join(change.changes)}")
+    if found.weights:
+        out.append(table(("weight", "change", "SQNR dB"), [
+            (w.name, w.change, number(w.sqnr_db)) for w in found.weights]))
+    if found.bytes_before != found.bytes_after:
+        out.append(f"parameters: {size(found.bytes_before)} -> {size(found.bytes_after)}")
+    return "\n".join(out)

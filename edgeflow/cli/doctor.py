@@ -12,7 +12,7 @@ def command(as_json: bool) -> None:
 
     Example: edgeflow doctor
     """
-    from edgeflow.pipeline.doctor import diagnose
+    from edgeflow.flow.doctor import diagnose
 
     found = diagnose()
     if as_json:

@@ -20,8 +20,8 @@ def command(model: Path, out: Path, shapes: tuple[str, ...], npu: str) -> None:
     """
     from edgeflow.cli.shapes import parse_shapes
     from edgeflow.core.errors import StorageError
-    from edgeflow.core.files import write_atomic
     from edgeflow.emulate import Emulator
+    from edgeflow.files.atomic import write_atomic
 
     if out.exists() and out.samefile(model):
         raise StorageError(f"{out}: is the model itself, and is not overwritten",

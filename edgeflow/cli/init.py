@@ -16,7 +16,7 @@ def command(folder: Path) -> None:
 
     Example: edgeflow init mymodel
     """
-    from edgeflow.pipeline.template import write_project
+    from edgeflow.project.template import write_project
 
     for path in write_project(folder):
         click.echo(path)

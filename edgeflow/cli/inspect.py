@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from edgeflow.cli.tables import size, table
+
+if TYPE_CHECKING:
+    from edgeflow.verify.inspect import Inspection
 
 
 @click.command("inspect")
@@ -21,7 +27,7 @@ def command(model: Path, target: str | None, shapes: tuple[str, ...], as_json: b
     """
     from edgeflow.cli.shapes import parse_shapes
     from edgeflow.core.targets import load_target
-    from edgeflow.pipeline.inspect import inspect, lines
+    from edgeflow.verify.inspect import inspect
 
     found = inspect(model, load_target(target) if target else None, parse_shapes(shapes))
     if as_json:
@@ -30,3 +36,40 @@ def command(model: Path, target: str | None, shapes: tuple[str, ...], as_json: b
         click.echo(json.dumps(found.as_table(), indent=1))
     else:
         click.echo(lines(found))
+
+
+def lines(found: Inspection) -> str:
+    """The inspection for a person."""
+    s = found.summary
+    out = [
+        f"{found.path}: {size(found.file_bytes)}, meta version {s.meta_version}, opt {s.opt_version}, {s.precision}",
+        f"inputs: {'; '.join(f'{t.name} {t.dtype}{list(t.shape or ())}' for t in s.inputs)}",
+        f"outputs: {', '.join(s.outputs)}",
+        f"ops: {s.ops} ({', '.join(f'{n} on {t}' for t, n in s.targets.items())})",
+        f"parameters: {s.parameters} tensors, {size(s.parameter_bytes)} "
+        f"({', '.join(f'{n} {d}' for d, n in s.parameter_dtypes.items())})",
+        f"activations: {size(s.activation_bytes)} in storage slots" if s.activation_bytes is not None
+        else f"activations: unknown, {found.shapes_unknown}",
+        f"MACs: {s.macs:,}" if s.macs is not None else f"MACs: unknown, {found.shapes_unknown}",
+    ]
+    if (p := s.partition) is not None:
+        macs = "" if p.npu_macs is None else f" ({p.npu_macs:,} and {p.cpu_macs:,} MACs)"
+        out.append(f"partition as written by opt: {p.subgraphs} subgraphs with {p.npu_ops} ops for the NPU, "
+                   f"{p.cpu_ops} on the CPU{macs}, {p.crossings} tensors handed across")
+        out += [f"  on the CPU: op {b.index} ({b.op_type}): {b.why}" for b in p.breakers]
+    if (q := s.quantisation) is not None:
+        if q.weight_only_bits:
+            out.append(f"quantisation: weights only, int{q.weight_only_bits}; computed in float32")
+        else:
+            out.append(f"quantisation: {q.int8_ops} int8 ops ({q.int8_out} give int8, {q.fp32_out} float32), "
+                       f"{q.float_multiplying_ops} conv or fc in float, {q.calibs} conversions, weights per channel in "
+                       f"{q.per_channel} and per layer in {q.per_layer}, input scales {q.scale_min:.3g} .. {q.scale_max:.3g}"
+                       if q.scale_min is not None else f"quantisation: {q.int8_ops} int8 ops")
+    out.append("")
+    out.append(table(("op", "count"), [(kind, str(n)) for kind, n in s.op_types.items()]))
+    out.append("")
+    if not found.findings:
+        out.append("findings: none" + ("" if found.target else " (rules for a device need --target)"))
+    for f in found.findings:
+        out += [f"{f.code} {f.severity}: {f.op}: {f.why}", f"  fix: {f.fix}"]
+    return "\n".join(out)

@@ -22,7 +22,7 @@ def command(recipe: Path, targets: tuple[str, ...], build_dir: Path | None, keep
     Example: edgeflow lock --target arm64-int8
     """
     from edgeflow.cli.progress import Progress
-    from edgeflow.pipeline.budgets import accept
+    from edgeflow.flow.locked import accept
 
     with Progress() as progress:
         items = accept(recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=progress.say)
@@ -31,7 +31,7 @@ def command(recipe: Path, targets: tuple[str, ...], build_dir: Path | None, keep
 
         click.echo(json.dumps([item.as_table() for item in items], indent=1))
     else:
-        from edgeflow.report.budgets import accepted
+        from edgeflow.cli.accepted import accepted
 
         click.echo(accepted(items))
     if any(item.refused for item in items):

@@ -25,8 +25,9 @@ def command(model: Path, inputs: tuple[str, ...], output_dir: Path, dump: bool, 
 
     Example: edgeflow run model.nb --input image=in.npy --output-dir out
     """
-    from edgeflow.pipeline.run import describe, npu_arithmetic, parse_inputs, write_dump, write_outputs
-    from edgeflow.pipeline.runners import open_runner
+    from edgeflow.deploy.run import describe, parse_inputs, write_dump, write_outputs
+    from edgeflow.deploy.runners import open_runner
+    from edgeflow.project.manifest import npu_arithmetic
 
     if dump and on != "emulator":
         raise click.UsageError(f"--dump needs the emulator, and --on is {on}: runtimes do not hand out intermediates")

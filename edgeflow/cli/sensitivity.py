@@ -26,8 +26,8 @@ def command(recipe: Path, target: str, samples: int, prune: bool, ratios: tuple[
     Example: edgeflow sensitivity --target arm64-int8
     """
     from edgeflow.cli.progress import Progress
-    from edgeflow.pipeline.sensitivity import RATIOS, prune_sensitivity, sensitivity
-    from edgeflow.report.tables import number
+    from edgeflow.cli.tables import number
+    from edgeflow.tuning.sensitivity import RATIOS, prune_sensitivity, sensitivity
 
     with Progress() as progress:
         if prune:
@@ -49,7 +49,7 @@ def _print(found: Sequence[Any], as_json: bool, columns: tuple[tuple[str, ...], 
 
         click.echo(json.dumps([finite(asdict(item)) for item in found], indent=1))
         return
-    from edgeflow.report.tables import table
+    from edgeflow.cli.tables import table
 
     head, row = columns
     click.echo(table(head, [row(item) for item in found]))

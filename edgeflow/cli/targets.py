@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import click
+
+from edgeflow.core.coverage import covered, npu_ops
+from edgeflow.core.targets import Target
 
 
 @click.command("targets")
@@ -15,8 +20,8 @@ def command(name: str | None, as_json: bool) -> None:
     """
     from dataclasses import asdict
 
+    from edgeflow.cli.tables import table
     from edgeflow.core.targets import load_target, names, unsupported_chips
-    from edgeflow.report.tables import table
 
     if name is None:
         profiles = [load_target(known) for known in names()]
@@ -37,6 +42,62 @@ def command(name: str | None, as_json: bool) -> None:
 
         click.echo(json.dumps(asdict(profile), indent=1))
         return
-    from edgeflow.report.profile import profile_page
-
     click.echo(profile_page(profile))
+
+
+WIDTH = 110
+
+
+def profile_page(target: Target) -> str:
+    """Everything the profile says, in the order in which someone with the device asks it."""
+    out = [f"{target.name}: {target.summary}", ""]
+    if target.chips:
+        out += _block("chips", ", ".join(target.chips))
+    rules = target.precision
+    out += _block("precision", f"{', '.join(rules.allowed)} (default {rules.default})"
+                  + (f"; int8 weights {rules.weights.replace('_', ' ')}" if "int8" in rules.allowed else "")
+                  + ("; scales are powers of two" if rules.scales == "power_of_two" else "")
+                  + ("; every tensor of an op needs a scale" if rules.full_integer else ""))
+    for refused, reason in rules.refused.items():
+        out += _block("", f"not {refused}: {reason}")
+    if rules.alternative:
+        out += _block("", f"instead: --target {rules.alternative}")
+    if target.static_shapes:
+        out += _block("shapes", "fixed: the driver compiles for one input shape")
+    out += ["", "what it can run"]
+    taken = npu_ops(target)
+    out += _block("opt", f"valid_targets = {target.lite.valid_targets}{', fp16' if target.lite.fp16 else ''}")
+    if taken is not None:
+        out += _block("NPU ops", f"{len(taken)}: {', '.join(sorted(taken))}")
+        out += _block("elsewhere", f"{len(covered(target) - taken)} more on the CPU")
+    else:
+        out += _block("ops", f"{len(covered(target))} types")
+    for rule in target.restrictions:
+        out += _block("only so", f"{rule.op}: {rule.rule}")
+    out += ["", "on the device"]
+    if target.abi:
+        out += _block("ABI", target.abi)
+    if target.driver is not None:
+        out += _block("needs", "; ".join(target.driver.requires))
+    if target.runtime.libraries:
+        out += _block("libraries", ", ".join(target.runtime.libraries))
+    if target.runtime.devices:
+        out += _block("NNAdapter", f"device names {', '.join(target.runtime.devices)}")
+    for key, meaning in target.runtime.context.items():
+        out += _block("", f"{key}: {meaning}")
+    if target.toolchain is not None:
+        chain = target.toolchain
+        out += ["", "building for it"]
+        out += _block("preset", chain.preset)
+        if chain.library:
+            out += _block("library", chain.library)
+        if chain.build:
+            out += _block("or build it", chain.build)
+    out += ["", *(line for note in target.notes for line in _block("note", note))]
+    out += _block("source", target.source)
+    return "\n".join(out)
+
+
+def _block(label: str, text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=f"  {label:<12}", subsequent_indent=" " * 14, break_long_words=False,
+                         break_on_hyphens=False)

@@ -52,7 +52,7 @@ def command(model: Path, reference: Path | None, on: tuple[str, ...], runtime: P
 
     from edgeflow.core.errors import DataError, EdgeflowError, near
     from edgeflow.core.settings import METRIC_NAMES, DriftLimits
-    from edgeflow.pipeline.check import verify_file
+    from edgeflow.verify.stage import verify_file
 
     if metric is not None and metric not in METRIC_NAMES and not metric.startswith("wer:"):
         raise DataError(f"metric {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}")
@@ -74,12 +74,12 @@ def command(model: Path, reference: Path | None, on: tuple[str, ...], runtime: P
             found = list(pool.map(one, on))
     reports = [item for item in found if not isinstance(item, EdgeflowError)]
     if self_test and reports:
-        from edgeflow.pipeline.selftest import self_test as run_self_test
+        from edgeflow.verify.self_test import self_test as run_self_test
 
         reports[0]["self_test"] = run_self_test(model, reference, limits, metric, say=say)
     files = {"html": html, "markdown": markdown, "junit": junit, "sarif": sarif}
     if reports and any(files.values()):
-        from edgeflow.pipeline.reports import write_reports
+        from edgeflow.report.write import write_reports
 
         write_reports(reports[0], model, files)
     errors = [item for item in found if isinstance(item, EdgeflowError)]
@@ -88,7 +88,7 @@ def command(model: Path, reference: Path | None, on: tuple[str, ...], runtime: P
 
         click.echo(json.dumps(reports[0] if len(on) == 1 else reports, indent=1))
     elif reports:
-        from edgeflow.report.tables import verdict as lines
+        from edgeflow.cli.tables import verdict as lines
 
         click.echo("\n\n".join(map(lines, reports)))
     for error in errors[1:]:

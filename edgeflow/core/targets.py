@@ -20,6 +20,9 @@ else:
     import tomli as tomllib
 
 Precision = Literal["float32", "float16", "int8"]
+NPU_ARITHMETICS = ("float32", "float16", "uint8")
+"""How the emulator can compute what an NPU takes over."""
+
 TOML_MAX_BYTES = 1 << 20
 
 

@@ -16,7 +16,6 @@ from edgeflow.emulate.graph import Graph, Value
 from edgeflow.emulate.step import NeedValue, Step, Weights
 from edgeflow.nb import Model, Op
 
-NPU_ARITHMETICS = ("float32", "float16", "uint8")
 """How ops in NNAdapter subgraphs are computed. float32: as written, inputs of int8 ops rounded to their scale;
 float16: every result rounded to float16 (Kirin); uint8: every tensor with a scale rounded to it (Verisilicon)."""
 

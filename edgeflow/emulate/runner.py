@@ -13,10 +13,11 @@ import onnx
 import onnxruntime as ort
 
 from edgeflow.core.errors import DataError, NbError
+from edgeflow.core.targets import NPU_ARITHMETICS
 from edgeflow.core.tensors import check_feed
 from edgeflow.emulate.families import HOST_OPS
 from edgeflow.emulate.graph import INT8, Array, Value
-from edgeflow.emulate.lower import NPU_ARITHMETICS, Lowerer, Segment
+from edgeflow.emulate.lower import Lowerer, Segment
 from edgeflow.emulate.step import NeedValue
 from edgeflow.nb import Model, read
 

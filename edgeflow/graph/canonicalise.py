@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from edgeflow.core.arrays import Array
+from edgeflow.core.samples import Array
 from edgeflow.graph.decompose import decompose
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.fold import Evaluate, add_affine, fold_batch_norm, fold_constants, fold_conv_bias, fold_counts, fold_scales

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.core.arrays import Array
+from edgeflow.core.samples import Array
 from edgeflow.graph.parameters import NUMPY, PADDLE
 from edgeflow.graph.program import arguments, attribute, schema
 

@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.core.arrays import Array
 from edgeflow.core.errors import ModelError
-from edgeflow.core.files import write_atomic
+from edgeflow.core.samples import Array
+from edgeflow.files.atomic import write_atomic
 from edgeflow.graph.program import schema
 
 DESC_MAX_BYTES = 1 << 16

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.core.arrays import Array
 from edgeflow.core.errors import CompressFailed
+from edgeflow.core.samples import Array
 from edgeflow.graph.program import arguments, attribute
 
 LEVELS = 127

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.core.errors import BackendMissing, ModelError
-from edgeflow.core.files import write_atomic
+from edgeflow.files.atomic import write_atomic
 
 PROGRAM_MAX_BYTES = 1 << 28
 """A program without weights: the largest met are a few MB."""

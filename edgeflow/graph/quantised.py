@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgeflow.core.arrays import Array
+from edgeflow.core.samples import Array
 from edgeflow.graph.edit import Editor, output
 from edgeflow.graph.program import arguments
 

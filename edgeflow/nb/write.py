@@ -10,7 +10,7 @@ from typing import Any
 import flatbuffers
 
 from edgeflow.core.errors import NbError
-from edgeflow.core.files import write_atomic
+from edgeflow.files.atomic import write_atomic
 from edgeflow.nb.model import Attribute, AttrType, Block, Model, Op, Parameter, Tensor, Variable
 from edgeflow.nb.read import HEADER, PARAM, PARAMS, SCALARS, STRING_SLOT, STRINGS_SLOT, VECTORS
 

@@ -68,7 +68,7 @@ def build():
 def train(epochs):
     import zlib
     import paddle
-    from edgeflow.backends.paddle import through_onednn
+    from edgeflow.paddle.session import through_onednn
     paddle.enable_static()
     paddle.seed(0)
     (pictures, _, labels, _), random = split(), np.random.default_rng(0)
@@ -151,8 +151,8 @@ def whole_int8(certificate: Path) -> tuple[str, str]:
     """The int8 candidate with the least drift that meets the goal and lost no channels: its name, and lines for the recipe."""
     import json
 
-    from edgeflow.core.search import Tried
-    from edgeflow.pipeline.search import as_toml
+    from edgeflow.tuning.ranking import Tried
+    from edgeflow.tuning.search import as_toml
 
     table = json.loads(certificate.read_text())
     rows = [row for row in table["tried"] if row["precision"] == "int8" and not row["changes"].get("prune_layers")]
@@ -175,9 +175,9 @@ def ours(what: str, folder: Path, recipe: str, target: str, seconds: float = 0.0
 
 def by_hand(folder: Path) -> Row:
     """PaddleSlim's defaults and opt, as its documents show them; the export is repaired, or opt aborts."""
-    from edgeflow.core.arrays import load_npz
     from edgeflow.core.metrics import METRICS
     from edgeflow.emulate import Emulator
+    from edgeflow.files.arrays import load_npz
 
     out = folder / "by-hand"
     since = time.perf_counter()

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from benches.clock import line, median_s
-from edgeflow.backends import opt, slim
-from edgeflow.backends import paddle as backend
+from edgeflow.compress import slim
+from edgeflow.convert import opt
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.emulate import Emulator
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.legalise import legalise
+from edgeflow.paddle import session as backend
 
 RUNS = 15
 

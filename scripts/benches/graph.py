@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from edgeflow import nb  # noqa: E402
-from edgeflow.backends import opt  # noqa: E402
+from edgeflow.convert import opt  # noqa: E402
 from edgeflow.core.targets import load_target  # noqa: E402
 from edgeflow.emulate import Emulator  # noqa: E402
 from edgeflow.emulate.shapes import trace_shapes  # noqa: E402

@@ -51,7 +51,7 @@ def main() -> None:
         folder = Path(name)
         (folder / "model.py").write_text(MODEL.format(root=str(ROOT), samples=SAMPLES))
         (folder / "edgeflow.toml").write_text(RECIPE)
-        from edgeflow.pipeline.sensitivity import prune_sensitivity, sensitivity
+        from edgeflow.tuning.sensitivity import prune_sensitivity, sensitivity
 
         # Both begin with the same exported program; ours is timed with its calibration, as PaddleSlim's is.
         subprocess.run([sys.executable, "-m", "edgeflow", "build", "-t", "arm64"], cwd=folder, check=False, capture_output=True)
@@ -79,7 +79,7 @@ def main() -> None:
 
 def static() -> tuple[Any, Any, Any, np.ndarray]:
     """Paddle in static mode with its log off, the CPU, an executor, and the samples of MODEL."""
-    from edgeflow.backends import paddle as backend
+    from edgeflow.paddle import session as backend
 
     logging.disable(logging.INFO)
     paddle = backend.paddle()

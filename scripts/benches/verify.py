@@ -43,9 +43,9 @@ import zlib, sys
 from pathlib import Path
 import numpy as np
 from edgeflow import nb
-from edgeflow.backends.paddle import Session
+from edgeflow.paddle.session import Session
 from edgeflow.graph import parameters, program as programs
-from edgeflow.pipeline.layers import layer_drift
+from edgeflow.verify.layers import layer_drift
 
 folder, model, x = Path(sys.argv[1]), nb.read(sys.argv[2]), np.load(sys.argv[3])
 source = programs.load(folder / "source.pdmodel")

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 from edgeflow.core import errors
-from edgeflow.core.arrays import load_npy, load_npz, pack_npz, save_npz
 from edgeflow.core.errors import DataError, EdgeflowError, RecipeError, StorageError, TargetError
-from edgeflow.core.files import folder_atomic, lock, sweep, write_atomic
-from edgeflow.core.functions import files_read, load_function
-from edgeflow.core.samples import batches, load_samples
+from edgeflow.core.samples import batches
 from edgeflow.core.strict import strict
 from edgeflow.core.tensors import TensorSpec
+from edgeflow.files.arrays import load_npy, load_npz, pack_npz, save_npz
+from edgeflow.files.atomic import folder_atomic, lock, sweep, write_atomic
+from edgeflow.ingest.data import load_samples
+from edgeflow.project.functions import files_read, load_function
 
 
 def test_an_error_is_a_sentence_and_a_remedy() -> None:
@@ -94,7 +95,7 @@ def test_unwritable_and_full(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be written"):
         write_atomic(blocker / "inside", b"data")
     with pytest.raises(StorageError, match="disk is full"):
-        from edgeflow.core.files import storage
+        from edgeflow.files.atomic import storage
 
         with storage(tmp_path), open("/dev/full", "wb", buffering=0) as full:
             full.write(b"x")
@@ -105,7 +106,7 @@ def test_disk_full_leaves_the_old_file(tmp_path: Path) -> None:
     code = textwrap.dedent(f"""
         import resource, signal, sys
         from pathlib import Path
-        from edgeflow.core.files import write_atomic
+        from edgeflow.files.atomic import write_atomic
         from edgeflow.core.errors import StorageError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         path = Path({str(tmp_path / 'file')!r})
@@ -170,7 +171,7 @@ def test_hostile_npz(tmp_path: Path) -> None:
 
 
 def test_zip_bomb_is_refused_before_it_unpacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgeflow.core import arrays
+    from edgeflow.files import arrays
 
     monkeypatch.setattr(arrays, "UNPACKED_MAX_BYTES", 1 << 20)
     np.savez_compressed(tmp_path / "bomb.npz", a=np.zeros(1 << 20))

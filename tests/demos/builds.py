@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.core.files import lock
+from edgeflow.files.atomic import lock
 from tests.conftest import ROOT
 
 COMPILERS = {"host": ("g++", ""), "aarch64-linux-gnu": ("aarch64-linux-gnu-g++", "qemu-aarch64"),

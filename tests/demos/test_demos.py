@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeflow.core.files import sha256
 from edgeflow.core.preprocess import Preprocess
+from edgeflow.files.atomic import sha256
 from tests.conftest import GOLDEN, ROOT
 from tests.demos.builds import COMPILERS, Build, built, cmake, skip_without
 from tests.demos.make_vectors import FOLDER, vectors

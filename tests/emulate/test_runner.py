@@ -35,13 +35,13 @@ def runner(kind: str, built: Path) -> Iterator[object]:
         with Emulator(built / "build" / "arm64" / "model.nb") as found:
             yield found
     elif kind == "paddle":
-        from edgeflow.backends.paddle import Program
+        from edgeflow.paddle.session import Program
 
         prefix = next((built / "build" / ".cache" / "ingest").glob("*/model.pdmodel")).with_suffix("")
         with Program(prefix, gpu=False) as program:
             yield program
     else:
-        from edgeflow.backends.paddle_lite import PaddleLite
+        from edgeflow.deploy.paddle_lite import PaddleLite
 
         with PaddleLite(built / "build" / "x86" / "model.nb") as lite:
             yield lite
@@ -67,7 +67,7 @@ def test_contract(kind: str, built: Path) -> None:
 
 @pytest.mark.build
 def test_paddle_lite_refuses_what_it_would_compute_wrongly(built: Path) -> None:
-    from edgeflow.backends.paddle_lite import PaddleLite
+    from edgeflow.deploy.paddle_lite import PaddleLite
 
     with pytest.raises(NbError, match="kernels for arm"):
         PaddleLite(built / "build" / "arm64" / "model.nb")

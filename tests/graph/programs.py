@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.backends import paddle as backend
 from edgeflow.core.targets import load_target
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.graph import parameters
@@ -17,6 +16,7 @@ from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.specialise import specialise
+from edgeflow.paddle import session as backend
 
 
 def export(build: Callable[[], Any], shape: tuple[int, ...], prefix: Path) -> Any:

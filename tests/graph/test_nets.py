@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgeflow import nb
-from edgeflow.backends import opt
+from edgeflow.convert import opt
 from edgeflow.core.targets import load_target
 from edgeflow.emulate import Emulator
 from edgeflow.graph import program as programs
@@ -64,7 +64,8 @@ def test_net(name: str, tmp_path: Path) -> None:
         profile = load_target(target)
         prefix = tmp_path / target / "model"
         rewritten(program, raw, prefix, target)
-        assert np.abs(run(prefix, x) - wanted).max() <= 1e-6 * np.abs(wanted).max(), target
+        # Folded weights change the order of sums; how much that shows in deep nets depends on the CPU's vectors (2e-6 seen).
+        assert np.abs(run(prefix, x) - wanted).max() <= 4e-6 * np.abs(wanted).max(), target
         editor = Editor(programs.load(prefix.with_suffix(".pdmodel")))
         kept = off_npu(editor, profile, ())
         file = tmp_path / f"{target}.nb"

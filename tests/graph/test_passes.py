@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgeflow import nb
-from edgeflow.backends import opt
+from edgeflow.convert import opt
 from edgeflow.core.errors import BackendMissing, ModelError, OptFailed
 from edgeflow.emulate import Emulator
 from edgeflow.graph import program as programs

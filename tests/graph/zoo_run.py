@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgeflow import nb
-from edgeflow.backends import opt
-from edgeflow.backends import paddle as backend
+from edgeflow.convert import opt
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.targets import load_target
 from edgeflow.emulate import Emulator
@@ -27,6 +26,7 @@ from edgeflow.graph.edit import Editor
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.legality import examine
 from edgeflow.nb.lint import lint
+from edgeflow.paddle import session as backend
 
 REWRITE_MAX = 1e-6
 """Largest error of a rewritten program in Paddle, over the largest value."""

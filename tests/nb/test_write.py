@@ -91,7 +91,7 @@ def test_garbage_after_the_version_is_ignored() -> None:
 
 @pytest.mark.build
 def test_the_real_runtime_runs_what_we_wrote(built: Path, tmp_path: Path) -> None:
-    from edgeflow.backends.paddle_lite import PaddleLite
+    from edgeflow.deploy.paddle_lite import PaddleLite
 
     source = built / "build" / "x86" / "model.nb"
     copy = tmp_path / "copy.nb"

@@ -9,12 +9,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from edgeflow.cli.tables import verdict
 from edgeflow.core.errors import DataError
 from edgeflow.report.judgement import verdict_of
 from edgeflow.report.junit import junit
 from edgeflow.report.markdown import markdown, name, text
 from edgeflow.report.sarif import sarif
-from edgeflow.report.tables import verdict
 from tests.report.reports import ALL, EXAMPLE, HOSTILE, changed, failing, undecided
 
 ENDS = {"PASS": None, "FAIL": "failure", "INCONCLUSIVE": "error", "NOT JUDGED": "skipped"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from edgeflow.cli.tables import number, size, table, verdict
 from edgeflow.report.html import page
-from edgeflow.report.tables import number, size, table, verdict
 
 REPORT = {
     "name": "<script>alert(1)</script>", "target": "kirin", "precision": "float32", "compression": "none", "samples": 7,

@@ -1,0 +1,1 @@
+"""Stage 2: pruning, fine-tuning and quantisation."""

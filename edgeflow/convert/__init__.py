@@ -1,0 +1,1 @@
+"""Stage 3: Paddle Lite's opt writes the .nb."""

@@ -1,0 +1,65 @@
+"""Stage 3: opt turns the program into a .nb for the target; the canonical form of it is kept."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import asdict
+
+from edgeflow import nb
+from edgeflow.convert import opt
+from edgeflow.core.artifact import Artifact, Tools
+from edgeflow.core.errors import OptFailed
+from edgeflow.core.settings import ConvertSettings
+from edgeflow.core.targets import Target
+from edgeflow.files.atomic import sha256
+from edgeflow.graph import program as programs
+from edgeflow.graph.edit import Editor
+from edgeflow.graph.legalise import legalise
+from edgeflow.graph.placement import check_line, off_npu
+from edgeflow.nb.lint import lint
+
+WRONG = ("NB106", "NB113", "NB114", "NB115")
+"""Findings after which a file cannot give the right numbers on any device: opt writes them without a word."""
+
+
+def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: Tools) -> Artifact:
+    """Run opt on a repaired copy of the program.
+
+    Returns:
+        model.nb in canonical form (the same input gives the same bytes), and opt.log.
+
+    Raises:
+        OptFailed: opt gave up; names the op or the cause, and the log.
+        NbError: opt wrote something that is no .nb.
+    """
+    kept: tuple[str, ...] = ()
+    if target.uses_npu:
+        editor = Editor(programs.load(source.folder / "source.pdmodel"))
+        kept = off_npu(editor, target, settings.keep_on_cpu)
+        for line in settings.keep_float:
+            check_line(editor, line, "keep_float")
+    program = programs.load(source.folder / "model.pdmodel")
+    repairs = legalise(program)  # PaddleSlim drops attributes again that ingest added
+    work = tools.folder / "opt"
+    work.mkdir()
+    programs.save(program, work / "model.pdmodel")
+    shutil.copyfile(source.folder / "model.pdiparams", work / "model.pdiparams")
+    # The log outlives a failure: it lies beside the folder that vanishes then.
+    log = tools.folder.parent / f"{target.name}-{tools.folder.name.strip('.')}.opt.log"
+    opt.convert(work / "model", work / "raw.nb", valid_targets=target.lite.valid_targets, fp16=target.lite.fp16, log=log,
+                off_npu=kept, keep_float=settings.keep_float,
+                weight_only=source.facts.get("weight_only"), sparsity=0.9 * float(source.facts.get("sparsity", 0.0)))
+    model = nb.trimmed(nb.canonical(nb.read(work / "raw.nb")))
+    wrong = [finding for finding in lint(model, target) if finding.code in WRONG]
+    if wrong:
+        raise OptFailed(f"opt: wrote a file that computes something else: {wrong[0].op} {wrong[0].why}", try_=wrong[0].fix)
+    nb.write(model, tools.folder / "model.nb")
+    del model  # lets go of the mapped file
+    shutil.rmtree(work)
+    shutil.move(log, tools.folder / "opt.log")
+    converted = tools.folder / "model.nb"
+    return Artifact(tools.folder, {
+        "sha256": sha256(converted), "bytes": converted.stat().st_size, "repairs": repairs,
+        **asdict(settings), "off_npu": list(kept), "valid_targets": target.lite.valid_targets,
+        "opt_version": nb.read(converted).header.opt_version,
+    })

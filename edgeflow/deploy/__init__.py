@@ -1,0 +1,1 @@
+"""Stage 5: bundles, devices and what runs on them."""

@@ -1,0 +1,176 @@
+"""Latency of a .nb, on a device or here: a sweep over threads, and two files against each other in turn."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeflow import nb
+from edgeflow.core.errors import DataError, EdgeflowError
+from edgeflow.core.latency import State, Timing, compare, summary
+from edgeflow.core.samples import Array
+from edgeflow.core.tensors import TensorSpec
+from edgeflow.deploy.remote import Remote
+from edgeflow.deploy.residency import Residency
+from edgeflow.deploy.runners import is_device, open_runner, where_it_ran
+from edgeflow.emulate import Emulator
+from edgeflow.project.manifest import npu_arithmetic
+from edgeflow.project.reference import REFERENCE, load_reference
+
+ROUNDS = 8
+SEED = 0
+NOT_DEVICE = "host time is not device time: the emulator repeats a device's numbers, not its speed"
+NOT_ARM = "host time is not device time: this is Paddle Lite's x86 runtime on this machine"
+
+
+def feed_of(model: Path, specs: Sequence[TensorSpec], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """Inputs to time with: the reference's first samples where it lies beside the model and fits, else seeded noise.
+
+    Raises:
+        DataError: a shape is given for an unknown input, or an open dimension is left open.
+    """
+    if unknown := set(shapes) - {spec.name for spec in specs}:
+        raise DataError(f"--shape {sorted(unknown)[0]!r}: the inputs are {', '.join(spec.name for spec in specs)}")
+    if not shapes and (model.parent / REFERENCE).is_file():
+        inputs = load_reference(model.parent / REFERENCE).inputs
+        if set(inputs) == {spec.name for spec in specs}:
+            return {spec.name: inputs[spec.name][:max(spec.shape[0] if spec.shape else 1, 1)] for spec in specs}
+    rng = np.random.default_rng(SEED)
+    feed = {}
+    for spec in specs:
+        # The batch may stay open, and is then one.
+        shape = shapes.get(spec.name) or tuple(1 if k == 0 and d < 0 else d for k, d in enumerate(spec.shape))
+        if any(d < 1 for d in shape):
+            raise DataError(f"{spec}: has open dimensions, which should be given as numbers",
+                            try_=f"--shape {spec.name}={','.join('1' if d < 1 else str(d) for d in shape)}")
+        noise = rng.standard_normal(shape)
+        feed[spec.name] = noise.astype(spec.dtype) if spec.dtype.startswith("float") else (np.abs(noise) > 1).astype(spec.dtype)
+    return feed
+
+
+class Stopwatch:
+    """One file on one runner, timed in processes or calls of its own."""
+
+    def __init__(self, runner: Any, feed: Mapping[str, Array], model: Path, on: str) -> None:
+        self.runner, self.feed, self._model, self._on = runner, feed, model, on
+
+    def time(self, *, warm_up: int, repeats: int, threads: int, cool_down_ms: int) -> Timing:
+        """One measurement; on this machine everything is loaded anew, as a program on a device does it."""
+        if isinstance(self.runner, Remote):
+            return self.runner.time(self.feed, warm_up=warm_up, repeats=repeats, threads=threads, cool_down_ms=cool_down_ms)
+        begin = time.perf_counter()
+        fresh = Emulator(self._model, npu=npu_arithmetic(self._model), threads=threads) if self._on == "emulator" else self.runner
+        loaded = time.perf_counter()
+        fresh.infer(self.feed)
+        first = time.perf_counter()
+        for _ in range(warm_up):
+            fresh.infer(self.feed)
+        times = []
+        time.sleep(cool_down_ms / 1000)
+        for _ in range(repeats):
+            start = time.perf_counter()
+            fresh.infer(self.feed)
+            times.append(1000 * (time.perf_counter() - start))
+        return Timing(1000 * (loaded - begin), 1000 * (first - loaded), tuple(times))
+
+    def state(self) -> State:
+        """Clocks and heat of the device; nothing of this machine."""
+        return self.runner.state() if isinstance(self.runner, Remote) else State()
+
+
+def bench(
+    model: Path, *, against: Path | None = None, on: str = "emulator", runtime: Path | None = None, threads: Sequence[int] = (1,),
+    warm_up: int = 10, repeats: int = 50, cool_down_ms: int = 0, rounds: int = ROUNDS, power_mode: str = "",
+    limit_s: float = 300.0, shapes: Mapping[str, tuple[int, ...]] | None = None, say: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Time a file, and where `against` is given that one too, in turn with it.
+
+    Args:
+        against: the other file; MODEL is the control. Both run with the first of `threads`.
+        rounds: turns of the comparison; `repeats` runs of each file are spread over them.
+
+    Returns:
+        The table that --json prints.
+
+    Raises:
+        DataError: inputs do not fit; TransportError: see open_runner.
+    """
+    if on == "paddle-lite" and tuple(threads) != (1,):
+        raise DataError(f"--threads {','.join(map(str, threads))}: Paddle Lite's Python runtime takes no number of threads",
+                        try_="--on emulator, or a device")
+    files = [model, *([against] if against else [])]
+    with ExitStack() as stack:
+        watches = []
+        for file in files:
+            specs = nb.read(file).input_specs
+            feed = feed_of(file, specs, shapes or {})
+            runner = open_runner(on, file, npu=npu_arithmetic(file), runtime=runtime, power_mode=power_mode,
+                                 limit_s=limit_s, say=say)
+            stack.enter_context(runner)
+            watches.append(Stopwatch(runner, feed, file, on))
+        table = _table(model, watches[0], on)
+        table["sweep"] = [_entry(watches[0], n, warm_up, repeats, cool_down_ms) for n in threads]
+        if against is not None:
+            found = _compare(watches, threads[0], warm_up, repeats, cool_down_ms, rounds)
+            table["comparison"] = {"against": str(against), **found}
+        if isinstance(watches[0].runner, Remote):
+            where = _residency(watches, table.get("comparison"))
+            table["residency"] = where.as_table() if where else None
+    return table
+
+
+def _table(model: Path, watch: Stopwatch, on: str) -> dict[str, Any]:
+    runner = watch.runner
+    notes = [] if is_device(on) else [NOT_DEVICE if on == "emulator" else NOT_ARM]
+    facts = runner.facts.as_table() if isinstance(runner, Remote) and runner.facts else None
+    return {"format": 1, "model": str(model), "runner": runner.name, "device": facts, "notes": notes,
+            "inputs": {name: list(array.shape) for name, array in watch.feed.items()}}
+
+
+def _entry(watch: Stopwatch, threads: int, warm_up: int, repeats: int, cool_down_ms: int) -> dict[str, Any]:
+    timing = watch.time(warm_up=warm_up, repeats=repeats, threads=threads, cool_down_ms=cool_down_ms)
+    return {"threads": threads, "load_ms": timing.load_ms, "first_ms": timing.first_ms, "warm_up": warm_up,
+            **asdict(summary(timing.times_ms)), "state": asdict(watch.state())}
+
+
+def _compare(
+    watches: Sequence[Stopwatch], threads: int, warm_up: int, repeats: int, cool_down_ms: int, rounds: int
+) -> dict[str, Any]:
+    """Measure in turn, the order swapped each round, so that slow changes of the device meet both alike."""
+    each = max(repeats // rounds, 1)
+    times: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = ([], [])
+    states = [watches[0].state()]
+    for turn in range(rounds):
+        for k in ((0, 1), (1, 0))[turn % 2]:
+            timing = watches[k].time(warm_up=warm_up, repeats=each, threads=threads, cool_down_ms=cool_down_ms)
+            times[k].append(timing.times_ms)
+        states.append(watches[0].state())
+    found = compare(times[0], times[1], states, seed=SEED)
+    control, other = (summary([t for turn in side for t in turn]) for side in times)
+    return {"threads": threads, "rounds": rounds, "control": asdict(control), "other": asdict(other), **found.as_table()}
+
+
+def _residency(watches: Sequence[Stopwatch], comparison: Mapping[str, Any] | None) -> Residency | None:
+    """A comparison with a file that has no subgraph is a CPU-only control."""
+    main = watches[0].runner
+    if comparison is None or any(op.type == "subgraph" for op in watches[1].runner.model.blocks[0].operations):
+        return where_it_ran(main)
+    return where_it_ran(main, npu_ms=comparison["control"]["p50_ms"], cpu_ms=comparison["other"]["p50_ms"])
+
+
+def numbers(text: str, what: str) -> tuple[int, ...]:
+    """Whole numbers above 0, separated by commas.
+
+    Raises:
+        EdgeflowError: they are none.
+    """
+    parts = text.split(",")
+    if not all(part.isdecimal() and 0 < int(part) < 1 << 20 for part in parts):
+        raise EdgeflowError(f"{what} {text!r}: should be whole numbers above 0, separated by commas", try_=f"{what} 1,2,4")
+    return tuple(int(part) for part in parts)

@@ -1,0 +1,139 @@
+"""What executes a .nb, by the word after --on: the emulator, Paddle Lite on the host, or a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from edgeflow.core.errors import DataError, EdgeflowError, TargetError
+from edgeflow.core.latency import summary
+from edgeflow.core.samples import Array
+from edgeflow.core.targets import load_target
+from edgeflow.deploy.remote import Remote, RunOptions
+from edgeflow.deploy.residency import Evidence, Residency, partition, residency
+from edgeflow.deploy.runtime import RUNTIME, RuntimeFolder, load_runtime
+from edgeflow.emulate import Emulator
+from edgeflow.files.atomic import sha256
+from edgeflow.project.contract import FILE, RuntimeContract, load_contract
+from edgeflow.project.manifest import MANIFEST, load_manifest
+
+CONTROL_WARM_UP, CONTROL_REPEATS = 3, 20
+
+
+def is_device(on: str) -> bool:
+    """`on` names a device, not something on this machine."""
+    return on.startswith(("ssh:", "adb:"))
+
+
+def open_runner(
+    on: str, model: Path, *, npu: str = "float32", runtime: Path | None = None, threads: int = 1, power_mode: str = "",
+    limit_s: float = 300.0, batch: int | None = None, say: Callable[[str], None] | None = None,
+) -> AbstractContextManager[Any]:
+    """Give a runner for a `with` block; see verify.judge.Runner.
+
+    Args:
+        on: `emulator`, `paddle-lite`, ssh://user@host[:port][/folder] or adb:SERIAL[/folder].
+        npu: arithmetic of NNAdapter subgraphs in the emulator.
+        runtime: the folder of programs for a device; None looks for build/device/<target>.
+        batch: samples a run on a device, where the file leaves it open; None runs what is fed at once.
+
+    Raises:
+        DataError: there is no runtime folder, or it is not whole.
+        NbError: the file does not fit what is to run it.
+        TransportError: the device cannot be reached.
+    """
+    if on == "paddle-lite":
+        from edgeflow.deploy.paddle_lite import PaddleLite
+
+        return PaddleLite(model)
+    if not is_device(on):
+        return Emulator(model, npu=npu)
+    folder = find_runtime(model, runtime)
+    options = RunOptions(threads, power_mode, npu_settings(model, folder.target), limit_s, batch)
+    return Remote(on, model, folder, options, say=say)
+
+
+def find_runtime(model: Path, given: Path | None = None) -> RuntimeFolder:
+    """The programs for a model's device: the folder given, or build/device/<target> here or beside the model's build.
+
+    Raises:
+        DataError: there is none; says how to make it.
+    """
+    if given is not None:
+        return load_runtime(given)
+    target = target_of(model)
+    if target is None:
+        raise DataError(f"{model}: there is no {MANIFEST} beside it to tell its target, and thereby its device's programs",
+                        try_="--runtime DIR, the folder that scripts/cross_compile TARGET made")
+    places = [Path("build") / "device" / target]
+    places += [parent / below / target for parent in model.resolve().parents[1:4] for below in ("device", "build/device")]
+    for place in places:
+        if (place / RUNTIME).is_file():
+            return load_runtime(place)
+    raise DataError(f"{places[0]}: is missing, and should hold the programs that run {model.name} on the device",
+                    try_=f"scripts/cross_compile {target} --paddle-lite DIR, or --runtime DIR")
+
+
+def target_of(model: Path) -> str | None:
+    """The target's name from the manifest beside a model; None where there is no word of it."""
+    try:
+        target = load_manifest(model.parent / MANIFEST).get("target")
+    except EdgeflowError:
+        return None
+    return target if isinstance(target, str) and target.replace("-", "").replace("_", "").replace(".", "").isalnum() else None
+
+
+def npu_settings(model: Path, runtime_target: str) -> RuntimeContract:
+    """What NNAdapter is told: the contract's words where it is this model's, else the target profile's devices."""
+    beside = model.parent / FILE
+    if beside.is_file():
+        contract = load_contract(beside)
+        if contract.model.file == model.name and contract.model.sha256 == sha256(model):
+            return contract.runtime
+    try:
+        profile = load_target(target_of(model) or runtime_target)
+    except TargetError:
+        return RuntimeContract()
+    return RuntimeContract(profile.runtime.devices, "", profile.runtime.libraries)
+
+
+def device_report(runner: Remote, times_ms: tuple[float, float] | None = None) -> dict[str, Any]:
+    """What a report says of the device, and for a file with NPU subgraphs of where its ops ran there.
+
+    Args:
+        times_ms: see control_run.
+    """
+    npu_ms, cpu_ms = times_ms or (None, None)
+    found = where_it_ran(runner, npu_ms=npu_ms, cpu_ms=cpu_ms)
+    return {"device": runner.facts.as_table() if runner.facts else None, "library_notes": list(runner.notes),
+            "residency": found.as_table() if found else None}
+
+
+def control_run(runner: Remote, control: Remote, inputs: Mapping[str, Array]) -> tuple[float, float]:
+    """Medians of an NPU file and of a CPU-only one of the same model, on the same device, for one batch of the inputs.
+
+    Raises:
+        DataError: the control has NPU subgraphs itself, or other inputs.
+    """
+    if partition(control.model)[0]:
+        raise DataError(f"{control.path}: has NPU subgraphs, and a control should run on the CPU alone",
+                        try_="a build of the same recipe with --target arm64, or android-arm64")
+    if {spec.name for spec in control.inputs} != set(inputs):
+        raise DataError(f"{control.path}: its inputs are {', '.join(spec.name for spec in control.inputs)}, and should be "
+                        f"{', '.join(inputs)}", try_="a build of the same recipe with --target arm64, or android-arm64")
+    medians = []
+    for one in (runner, control):
+        feed = {spec.name: inputs[spec.name][:max(spec.shape[0] if spec.shape else 1, 1)] for spec in one.inputs}
+        medians.append(summary(one.time(feed, warm_up=CONTROL_WARM_UP, repeats=CONTROL_REPEATS).times_ms).p50_ms)
+    return medians[0], medians[1]
+
+
+def where_it_ran(runner: Remote, *, npu_ms: float | None = None, cpu_ms: float | None = None) -> Residency | None:
+    """Judge the traces of a runner's last run; None for a file that is all for the CPU."""
+    subgraphs, inner, ops = partition(runner.model)
+    if not subgraphs:
+        return None
+    return residency(Evidence(runner.options.runtime.devices, subgraphs, inner, ops, runner.traces.log, runner.traces.cache_files,
+                              npu_ms, cpu_ms))

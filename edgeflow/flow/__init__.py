@@ -1,0 +1,1 @@
+"""One run of the stages: build, plan, cache, workers, reproduce, accepted figures."""

@@ -1,0 +1,325 @@
+"""The flow: ingest -> compress -> convert -> verify, for several targets at once, resumed where it stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgeflow.core.artifact import Artifact, Tools
+from edgeflow.core.errors import BackendMissing, RecipeError, near
+from edgeflow.core.settings import CompressSettings, ConvertSettings
+from edgeflow.core.targets import Target, load_target, names
+from edgeflow.core.versions import code_version, environment, is_installed, key_of, tool_versions
+from edgeflow.files.atomic import folder_atomic, lock, sha256, sweep
+from edgeflow.flow.cache import Cache
+from edgeflow.project.contract import named_files
+from edgeflow.project.recipe import Recipe, load_recipe, read_labels
+
+if TYPE_CHECKING:
+    from edgeflow.flow.workers import Workers
+
+REPORT = ("manifest.json", "report.json", "report.html")
+FLOW = ("ingest", "compress", "convert", "verify")
+"""The order of the stages; `deploy` comes after a build, on demand."""
+
+Say = Callable[[str, str, str], None]
+"""Told of progress: target, stage, and `start`, `done`, `kept`, or a line that says how far long work is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One finished target: its folder, what the verification found, and what was kept from before."""
+
+    target: str
+    folder: Path
+    precision: str
+    passed: bool
+    report: Mapping[str, Any]
+    kept: tuple[str, ...]
+
+
+def build(
+    recipe: Path | str = ".", targets: Sequence[str] = (), *, build_dir: Path | str | None = None,
+    keep_on_cpu: Sequence[str] = (), say: Say | None = None,
+) -> list[Built]:
+    """Build, convert and verify a recipe's model for each target, into `build/<target>/`.
+
+    Args:
+        recipe: an edgeflow.toml, or a folder that holds one.
+        targets: names or paths of target profiles.
+        build_dir: where results and the cache go; `build` beside the recipe when None.
+        keep_on_cpu: ops that stay off the NPU beside the recipe's: `OP`, `OP:INPUT` or `OP:INPUT:OUTPUT`.
+        say: told when a stage of a target starts, is done, or is kept from an earlier build.
+
+    Returns:
+        One result a target, in the order asked. A result beyond its drift limits has `passed` false.
+
+    Raises:
+        RecipeError, TargetError, ModelError, DataError, CompressFailed, OptFailed, NbError, StorageError.
+    """
+    loaded = load_recipe(Path(recipe))
+    profiles = [load_target(name) for name in dict.fromkeys(targets)]
+    _check_names(loaded, [profile.name for profile in profiles])
+    for profile in profiles:
+        profile.choose(loaded.compress_settings(profile).precision)  # refuse before any work
+    if keep_on_cpu and not any(profile.uses_npu for profile in profiles):
+        raise RecipeError(f"keep_on_cpu: {', '.join(p.name for p in profiles)} has no NPU to keep ops off",
+                          try_="leave it out, or build for an NPU target; edgeflow targets lists them")
+    read_labels(loaded)
+    root = loaded.folder / "build" if build_dir is None else Path(build_dir).resolve()
+    settings = [(loaded.compress_settings(p), p.precision.weights) for p in profiles
+                if p.choose(loaded.compress_settings(p).precision) == "int8"]
+    flow = Flow(loaded, root, say or (lambda *_: None), quantisers=len({repr(item) for item in settings}))
+    flow.keep_on_cpu = tuple(keep_on_cpu)
+    with flow:
+        if len(profiles) == 1:
+            return [flow.run(profiles[0])]
+        with ThreadPoolExecutor(max_workers=max(len(profiles), 1)) as pool:
+            futures = [pool.submit(flow.run, profile) for profile in profiles]
+            return [future.result() for future in futures]
+
+
+def _check_names(recipe: Recipe, asked: Sequence[str]) -> None:
+    if not asked:
+        raise RecipeError("no target is given", try_='edgeflow build --target arm64-int8, or targets=["arm64-int8"]')
+    if twice := sorted({name for name in asked if asked.count(name) > 1}):
+        raise RecipeError(f"two targets are called {twice[0]!r}, and would write into one folder", try_="rename your own profile")
+    for name in recipe.targets:
+        if name not in (*names(), *asked):
+            raise RecipeError(f"recipe: [targets.{name}] is no target; {near(name, [*names(), *asked], 'targets')}")
+
+
+class Flow:
+    """One build: the cache, the worker processes (started only when something must be made), and progress."""
+
+    def __init__(self, recipe: Recipe, root: Path, say: Say, quantisers: int) -> None:
+        self.recipe, self.root, self.say, self.quantisers = recipe, root, say, quantisers
+        self.cache = Cache(root / ".cache")
+        self.keep_on_cpu: tuple[str, ...] = ()
+        self._stack, self._guard = ExitStack(), threading.Lock()
+        self._workers: dict[str, Workers] = {}
+        self._ingested: Artifact | None = None
+        self._kept: dict[str, list[str]] = {}
+
+    def __enter__(self) -> Flow:
+        for folder in (self.root, *(self.root / ".cache" / stage for stage in FLOW)):
+            if folder.is_dir():
+                sweep(folder)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def abandon(self) -> None:
+        """Stop what workers are at; the next one that is needed starts anew."""
+        with self._guard:
+            workers, self._workers = list(self._workers.values()), {}
+        for pool in workers:
+            pool.kill()
+
+    def begin(self, target: Target) -> None:
+        """Nothing of this target is kept from before, so far."""
+        self._kept[target.name] = []
+
+    def run(self, target: Target) -> Built:
+        """All stages for one target."""
+        self.begin(target)
+        settings = self.recipe.compress_settings(target)
+        precision = target.choose(settings.precision)
+        ingested = self.ingest(target, precision)
+        compressed = self.compress(target, settings, precision, ingested)
+        converted = self.convert(target, compressed)
+        report = self._verify(target, ingested, compressed, converted)
+        folder = self._publish(target, ingested, converted, report)
+        table = json.loads((report.folder / "report.json").read_text(encoding="utf-8"))
+        return Built(target.name, folder, precision, bool(table["passed"]), table, tuple(self._kept[target.name]))
+
+    def workers_for(self, kind: str) -> Workers:
+        """A pool for ingest and one for compress, which imports PaddleSlim while the other works."""
+        if not is_installed("paddle"):
+            raise BackendMissing("building needs PaddlePaddle, PaddleSlim and Paddle Lite, which are not installed",
+                                 try_="pip install 'edgeflow[build]' (Python 3.10)")
+        from edgeflow.flow.workers import Workers
+
+        with self._guard:
+            if kind not in self._workers:
+                modules: tuple[str, ...] = ("paddle", "edgeflow.ingest.stage")
+                if kind == "compress":
+                    modules = ("paddle", "edgeflow.compress.stage", "edgeflow.compress.slim", "paddleslim.quant")
+                count = 1 if kind == "ingest" else max(1, min(self.quantisers, os.cpu_count() or 1))
+                self._workers[kind] = self._stack.enter_context(Workers(count, modules))
+                self._workers[kind].start()
+            return self._workers[kind]
+
+    def ingest(self, target: Target, precision: str) -> Artifact:
+        """Stage 1, shared by all targets."""
+        settings = self.recipe.ingest_settings()
+        listings = [sorted(str(p.relative_to(self.recipe.folder)) for p in (self.recipe.folder / source).rglob("*"))
+                    for source in (settings.calibration, settings.evaluation, settings.training)
+                    if source is not None and (self.recipe.folder / source).is_dir()]
+        key = _key("ingest", str(self.recipe.folder), settings, listings, environment())
+        with self._guard:
+            ready = self._ingested
+        if ready is None:
+            ready = self.cache.find_traced("ingest", key)
+            if ready is not None:
+                self._note(target, "ingest", "kept")
+        if ready is None:
+            if precision == "int8":
+                self.workers_for("compress")
+            workers = self.workers_for("ingest")
+            self._note(target, "ingest", "start")
+            ready = self.cache.make_traced("ingest", key, lambda folder: self._in_worker(
+                workers, "ingest", Artifact(self.recipe.folder), None, settings, folder))
+            self._note(target, "ingest", "done")
+        with self._guard:
+            self._ingested = ready
+        return ready
+
+    def compress(self, target: Target, settings: CompressSettings, precision: str, ingested: Artifact) -> Artifact:
+        """Stage 2."""
+        from edgeflow.compress.stage import check_settings
+
+        check_settings(settings, target, precision)
+        plain = precision != "int8" and settings.is_plain
+        relevant: Any = ("float", settings.weight_only) if plain else (asdict(settings), target.precision)
+        spelling = (target.npu_place, target.restrictions, target.lite.fp16)
+        key = _key("compress", _content(ingested), precision, relevant, spelling)
+        if plain:
+            from edgeflow.compress.stage import compress
+
+            return self._stage(target, "compress", key, lambda folder: compress(ingested, target, settings, Tools(folder)))
+        return self._stage(target, "compress", key, lambda folder: self._in_worker(
+            self.workers_for("compress"), "compress", ingested, target, settings, folder))
+
+    def convert(self, target: Target, compressed: Artifact) -> Artifact:
+        """Stage 3."""
+        from edgeflow.convert.stage import convert
+
+        own = self.recipe.convert_settings(target)
+        settings = ConvertSettings()
+        if target.uses_npu:
+            settings = ConvertSettings((*own.keep_on_cpu, *self.keep_on_cpu), own.keep_float)
+        key = _key("convert", _content(compressed), target.lite, settings, target.restrictions)
+        return self._stage(target, "convert", key, lambda folder: convert(
+            compressed, target, settings, Tools(folder)))
+
+    def _verify(self, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact) -> Artifact:
+        settings = self.recipe.verify_settings(target)
+        labels = read_labels(self.recipe)
+        own = (self.recipe.model.task, None if labels is None else labels.decode(),
+               [(name, asdict(table)) for name, table in self.recipe.inputs.items()])
+        key = _key("verify", converted.facts["sha256"], _content(ingested), target, settings, self._metric_hash(),
+                   self.recipe.name, self.recipe.compress_settings(target), self.recipe.model.seed, compressed.facts["method"],
+                   compressed.facts["respelled"],
+                   *(converted.facts[name] for name in ("off_npu", "keep_on_cpu", "keep_float")), own)
+
+        def work(folder: Path) -> Artifact:
+            from edgeflow.verify.stage import check_and_report
+
+            return check_and_report(self.recipe, target, ingested, compressed, converted, folder, labels, self._any_worker)
+
+        return self._stage(target, "verify", key, work)
+
+    def _any_worker(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Run a function where Paddle is loaded, in a pool that is there already where one is."""
+        with self._guard:
+            kind = next(iter(self._workers), "ingest")
+        return self.workers_for(kind).run(function, *arguments)
+
+    def _metric_hash(self) -> dict[str, str]:
+        """Content of the file a user's metric lies in, and of every Python file beside it that it may import."""
+        name = "" if self.recipe.metric is None else self.recipe.metric.name
+        folder = (self.recipe.folder / name.partition(":")[0]).parent
+        return {path.name: sha256(path) for path in sorted(folder.glob("*.py"))} if ".py:" in name else {}
+
+    def _stage(self, target: Target, stage: str, key: str, work: Callable[[Path], Artifact]) -> Artifact:
+        found = self.cache.find(stage, key)
+        if found is not None:
+            self._note(target, stage, "kept")
+            return found
+        self._note(target, stage, "start")
+        made = self.cache.make(stage, key, work)
+        self._note(target, stage, "done")
+        return made
+
+    def _in_worker(self, workers: Workers, stage: str, source: Artifact, target: Target | None, settings: Any,
+                   folder: Path) -> Artifact:
+        from edgeflow.flow import workers as processes
+
+        told = ""
+
+        def watch() -> None:
+            nonlocal told
+            try:
+                line = processes.progress_of(folder).read_text(encoding="utf-8")
+            except OSError:
+                return
+            if line != told and target is not None:
+                told = line
+                self.say(target.name, stage, line)
+
+        try:
+            return workers.run(processes.stage_in_worker, stage, source, target, settings, folder,
+                               folder.parent / f"{stage}.log", watch=watch)
+        finally:
+            processes.progress_of(folder).unlink(missing_ok=True)
+
+    def _note(self, target: Target, stage: str, what: str) -> None:
+        if what == "kept":
+            self._kept[target.name].append(stage)
+        self.say(target.name, stage, what)
+
+    def _publish(self, target: Target, ingested: Artifact, converted: Artifact, report: Artifact) -> Path:
+        """Put the results at build/<target>/, whole, unless they lie there already."""
+        place = self.root / target.name
+        sources = {"model.nb": converted.folder, "reference.npz": ingested.folder}
+        sources |= dict.fromkeys((*REPORT, *named_files(report.folder)), report.folder)
+        with lock(self.root / f".{target.name}.lock"):
+            if all(_same(place / name, folder / name) for name, folder in sources.items()):
+                return place
+            with folder_atomic(place) as folder:
+                for name, source in sources.items():
+                    (folder / name).parent.mkdir(exist_ok=True)
+                    shutil.copyfile(source / name, folder / name)
+                _keep_others(place, folder, {*sources, *named_files(place)})
+        return place
+
+
+def _keep_others(place: Path, folder: Path, ours: set[str]) -> None:
+    """Copy what is not ours, golden/ included: whoever put it here keeps it."""
+    for path in sorted(place.rglob("*")):
+        name = path.relative_to(place).as_posix()
+        if path.is_dir() and not path.is_symlink():
+            if not any(other.startswith(f"{name}/") for other in ours):
+                (folder / name).mkdir()
+        elif name not in ours:
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy2(path, folder / name, follow_symlinks=False)
+
+
+def _same(a: Path, b: Path) -> bool:
+    try:
+        return a.stat().st_size == b.stat().st_size and sha256(a) == sha256(b)
+    except OSError:
+        return False
+
+
+def _key(stage: str, *parts: Any) -> str:
+    """Key of a stage's result; the tools and edgeflow's own code belong to every one."""
+    return key_of(stage, *parts, tool_versions(), code_version())
+
+
+def _content(artifact: Artifact) -> str:
+    """What a result holds, whatever its folder is called: its facts name the hashes."""
+    return key_of({k: v for k, v in artifact.facts.items() if k != "files_sha256"}, artifact.folder.name)
+
+

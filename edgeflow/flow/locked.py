@@ -1,0 +1,117 @@
+"""Hold builds to the figures that were accepted for them, and accept new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeflow.core.drift import finite
+from edgeflow.core.targets import Target, load_target
+from edgeflow.files.arrays import load_npz
+from edgeflow.files.atomic import lock
+from edgeflow.flow.build import Built, Say, build
+from edgeflow.project.accepted import Budget, Change, OutputBudget, compare, is_comparable, is_worse, settled
+from edgeflow.project.lockfile import lock_path, locked, read_lock, write_lock
+from edgeflow.project.recipe import load_recipe
+from edgeflow.project.reference import REFERENCE
+from edgeflow.verify.figures import figures
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One target against its lock. `accepted` is None where it had no entry; `refused` says why nothing was written."""
+
+    target: str
+    accepted: Budget | None
+    found: Budget
+    changes: tuple[Change, ...]
+    refused: tuple[str, ...] = ()
+
+    @property
+    def is_worse(self) -> bool:
+        return is_worse(self.changes)
+
+    def as_table(self) -> dict[str, Any]:
+        """The comparison as JSON values."""
+        table = asdict(self)
+        for name in ("accepted", "found"):
+            for output in (table[name] or {}).get("outputs", ()):
+                output.update(finite(output))
+        for change in table["changes"]:
+            change.update(finite(change))
+        return {**table, "is_worse": self.is_worse}
+
+
+def check_lock(recipe: Path | str, targets: Sequence[str]) -> dict[str, Budget]:
+    """The figures that a build of these targets will be held to; called before any work.
+
+    Raises:
+        LockError: there is no lock, or it lacks one of them.
+        RecipeError, TargetError: there is nothing to build.
+    """
+    load_recipe(Path(recipe))
+    return locked(lock_path(Path(recipe)), [load_target(name).name for name in dict.fromkeys(targets)])
+
+
+def held(accepted: Mapping[str, Budget], results: Sequence[Built], targets: Sequence[str]) -> list[Held]:
+    """Compare finished builds with what was accepted for them."""
+    found = measured(results, targets)
+    return [Held(name, accepted[name], budget, compare(accepted[name], budget)) for name, budget in found.items()]
+
+
+def accept(
+    recipe: Path | str, targets: Sequence[str], *, build_dir: Path | None = None, keep_on_cpu: Sequence[str] = (),
+    say: Say | None = None,
+) -> list[Held]:
+    """Build each target, or take the finished build, and write its figures into the lock beside the recipe.
+
+    What did not change keeps its entry as it is; other targets' entries stay. A build beyond its drift limits is refused.
+
+    Raises:
+        LockError: the lock that is there cannot be read.
+        EdgeflowError: as a build.
+    """
+    path = lock_path(Path(recipe))
+    read_lock(path)  # before any work
+    results = build(recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=say)
+    found = measured(results, targets)
+    with lock(results[0].folder.parent / f".{path.name}"):
+        known = read_lock(path)
+        items = [_accepted(known.get(built.target), found[built.target], built) for built in results]
+        entries = {item.target: settled(item.accepted, item.found) for item in items if not item.refused}
+        if any(known.get(name) != entry for name, entry in entries.items()):
+            write_lock(path, {**known, **entries})
+    return items
+
+
+def _accepted(before: Budget | None, found: Budget, built: Built) -> Held:
+    refused = tuple(built.report["broken"])
+    if not is_comparable(found) and not refused:
+        refused = ("the outputs hold NaN or infinity, with which no later build could be compared",)
+    return Held(built.target, before, found, () if before is None else compare(before, found), refused)
+
+
+def measured(results: Sequence[Built], targets: Sequence[str]) -> dict[str, Budget]:
+    """What finished builds cost, by target."""
+    profiles = {profile.name: profile for profile in map(load_target, dict.fromkeys(targets))}
+    return {built.target: budget_of(built, profiles[built.target]) for built in results}
+
+
+def budget_of(built: Built, target: Target) -> Budget:
+    """What one finished build costs: drift as its report has it, the rest from the .nb itself."""
+    model, report = built.folder / "model.nb", built.report
+    arrays = load_npz(built.folder / REFERENCE)
+    inputs = {name.removeprefix("input/"): array for name, array in arrays.items() if name.startswith("input/")}
+    of_file = figures(model, target, inputs)
+    outputs = tuple(OutputBudget(str(o["name"]), float(o["sqnr_db"]), float(o["cosine"]), float(o["max_abs"]))
+                    for o in report["outputs"])
+    before, after = report.get("metric_reference"), report.get("metric_candidate")
+    drop = None if before is None or after is None else float(before) - float(after)
+    latency = of_file.latency
+    return Budget(
+        size_bytes=model.stat().st_size, ops=of_file.ops, samples=int(report["samples"]), outputs=outputs,
+        metric=None if drop is None else str(report["metric"]), metric_drop=drop,
+        subgraphs=of_file.subgraphs, cpu_ops=of_file.cpu_ops,
+        predicted_latency_ms=None if latency is None else latency.ms, chip=None if latency is None else latency.chip)

@@ -1,0 +1,165 @@
+"""edgeflow plan: what a build will meet, found before any work and without running the model."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeflow.core.coverage import covered
+from edgeflow.core.errors import EdgeflowError, RecipeError
+from edgeflow.core.settings import CompressSettings
+from edgeflow.core.targets import Target, load_target
+from edgeflow.flow.doctor import diagnose
+from edgeflow.graph import parameters
+from edgeflow.graph import program as programs
+from edgeflow.graph.canonicalise import canonicalise
+from edgeflow.graph.edit import Editor
+from edgeflow.graph.legalise import legalise
+from edgeflow.graph.legality import REFUSED, examine
+from edgeflow.graph.partition import Predicted
+from edgeflow.graph.specialise import specialise
+from edgeflow.nb.lint import Finding
+from edgeflow.project.recipe import Recipe, load_recipe
+
+FORMAT = 1
+ROOM = 12
+"""Times the weights that a build may put on disk: raw and rewritten copies, the quantised one, .nb files, references."""
+
+COMPILERS = {"aarch64-linux-gnu": "aarch64-linux-gnu-g++", "armhf-linux-gnueabihf": "arm-linux-gnueabihf-g++", "host": "c++"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one target would make of the model. `buildable` is false where a finding is an error."""
+
+    target: str
+    precision: str
+    valid_targets: str
+    ops: int
+    respelled: dict[str, int]
+    split: Predicted | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def buildable(self) -> bool:
+        return not any(finding.severity == "error" for finding in self.findings)
+
+    def as_table(self) -> dict[str, Any]:
+        """The plan as JSON values (docs/plan.md)."""
+        return {"format": FORMAT, "buildable": self.buildable, **asdict(self)}
+
+
+def plan(recipe: Path | str = ".", targets: Sequence[str] = (), *, keep_on_cpu: Sequence[str] = ()) -> list[Plan]:
+    """Examine a recipe's model for each target. Nothing is built, and nothing in the recipe's folder is written.
+
+    Raises:
+        RecipeError, TargetError: the recipe or a profile cannot be read.
+        ModelError: the model cannot be read or exported.
+    """
+    loaded = load_recipe(Path(recipe))
+    profiles = [load_target(name) for name in dict.fromkeys(targets)]
+    if not profiles:
+        raise RecipeError("no target is given", try_="edgeflow plan --target kirin")
+    with tempfile.TemporaryDirectory(prefix="edgeflow-plan-") as folder:
+        program, weights, stored = _program(loaded, Path(folder))
+        made = _copy(program)
+        legalise(made)
+        canonicalise(made, weights, _evaluate)
+        legalise(made)
+        return [_plan(loaded, profile, made, dict(weights), stored, keep_on_cpu) for profile in profiles]
+
+
+def _evaluate(*given: Any) -> Any:
+    """Paddle is imported only where a program has constants to compute."""
+    from edgeflow.paddle.session import evaluate
+
+    return evaluate(*given)
+
+
+def _copy(program: Any) -> Any:
+    return type(program).FromString(program.SerializeToString())
+
+
+def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
+    settings = recipe.ingest_settings()
+    if settings.program is not None:
+        path = recipe.folder / settings.program
+        params = recipe.folder / settings.params if settings.params else path.with_suffix(".pdiparams")
+    else:
+        from edgeflow.paddle import session as paddle
+        from edgeflow.project.functions import files_read, load_function
+
+        path = folder / "model.pdmodel"
+        params = path.with_suffix(".pdiparams")
+        with files_read(recipe.folder):
+            paddle.seed(settings.seed)
+            factory = load_function(str(settings.factory), recipe.folder)
+            paddle.export(factory, settings.inputs, path.with_suffix(""), f"model factory {settings.factory}")
+    program = programs.load(path)
+    weights = parameters.load(program, params) if parameters.names_of(program) else {}
+    return program, weights, sum(array.nbytes for array in weights.values())
+
+
+def _plan(recipe: Recipe, target: Target, program: Any, weights: dict[str, Any], stored: int, keep: Sequence[str]) -> Plan:
+    settings = recipe.compress_settings(target)
+    found: list[Finding] = []
+    try:
+        precision: str = target.choose(settings.precision)
+    except EdgeflowError as err:
+        precision = str(settings.precision)
+        found.append(Finding("P201", "error", "precision", err.what, err.try_))
+    editor = Editor(_copy(program), dict(weights))
+    respelled = specialise(editor, target)
+    editor.commit()
+    legalise(editor.program)
+    editor = Editor(editor.program, editor.parameters)
+    more, split = examine(editor, target, precision, (*recipe.convert_settings(target).keep_on_cpu, *keep))
+    found += [*more, *_emulation(editor, target), *_data(recipe, settings, precision), *_environment(recipe, target, stored)]
+    order = {"error": 0, "warning": 1, "note": 2}
+    ops = sum(op.type not in ("feed", "fetch") for op in editor.ops)
+    return Plan(target.name, precision, target.lite.valid_targets, ops, respelled, split,
+                tuple(sorted(found, key=lambda f: (order[f.severity], f.code))))
+
+
+def _emulation(editor: Editor, target: Target) -> list[Finding]:
+    from edgeflow.emulate.families import HOST_OPS, LOWERINGS
+
+    converted = {op.type for op in editor.ops} & covered(target) - set(REFUSED)
+    missing = sorted(converted - set(LOWERINGS) - set(HOST_OPS) - {"feed", "fetch"})
+    return [Finding("P103", "error", ", ".join(missing), "cannot be emulated, so the .nb could not be verified",
+                    "write the model without it")] if missing else []
+
+
+def _data(recipe: Recipe, settings: CompressSettings, precision: str) -> list[Finding]:
+    if precision == "int8" and recipe.data.calibration is None:
+        return [Finding("P204", "error", "[data]", "int8 needs calibration data, and the recipe names none",
+                        'calibration = "data.py:calibration"')]
+    return []
+
+
+def _environment(recipe: Recipe, target: Target, stored: int) -> list[Finding]:
+    found = []
+    report = diagnose()
+    for package, version in report["installed"].items():
+        if "should be" in version:
+            found.append(Finding("P602", "error" if package.startswith("paddlepaddle") else "warning", package,
+                                 f"is {version}: only these versions are known to fit together", "pip install 'edgeflow[build]'"))
+    for stage, problem in report["stages"].items():
+        if problem:
+            found.append(Finding("P603", "error", stage, problem.partition("; try: ")[0], problem.partition("; try: ")[2]))
+    with suppress(OSError):
+        free = shutil.disk_usage(recipe.folder).free
+        if free < ROOM * stored:
+            found.append(Finding("P604", "error", "disk", f"{free} bytes are free, and a build may need {ROOM * stored}",
+                                 "make room, or --build-dir on another disk"))
+    chain = target.toolchain
+    compiler = COMPILERS.get(chain.preset) if chain else None
+    if compiler and shutil.which(compiler) is None:
+        found.append(Finding("P605", "note", "toolchain", f"{compiler} is not installed; only demos for the device need it",
+                             f"apt install g++-{compiler.removesuffix('-g++')}" if compiler != "c++" else "apt install g++"))
+    return found

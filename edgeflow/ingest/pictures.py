@@ -1,0 +1,142 @@
+"""Raw pictures as data: arrays, files or a folder of files, made into inputs by the recipe's pre-processing.
+
+A picture file gives the pixels that it stores. EXIF rotation, colour profiles and transparency are left out, as the device
+programs leave them out (edgeflow/demos/picture.cpp).
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeflow.core.errors import BackendMissing, DataError, EdgeflowError
+from edgeflow.core.preprocess import PIXELS_MAX, SIDE_MAX, Preprocess
+from edgeflow.core.samples import Array
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
+"""What the device programs read."""
+FILE_MAX_BYTES = 1 << 26
+SMALLEST_OF = 4
+"""Of so many first samples the smallest picture travels with the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A raw picture, uint8[H, W, 3] RGB, and the number of the sample that was made of it."""
+
+    sample: int
+    pixels: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """Inputs made of pictures, float32[samples, ...], and the smallest of the first few pictures."""
+
+    inputs: Array
+    picture: Picture | None
+
+
+def load_picture(path: Path) -> Array:
+    """Read a PNG, JPEG or BMP as uint8[H, W, 3], RGB.
+
+    Raises:
+        DataError: missing, damaged, or larger than the device programs take.
+        BackendMissing: Pillow is not installed.
+    """
+    try:
+        from PIL import Image
+    except ImportError as err:
+        raise BackendMissing(f"{path}: reading pictures needs Pillow, which is not installed",
+                             try_="pip install 'edgeflow[build]'") from err
+    try:
+        if path.stat().st_size > FILE_MAX_BYTES:
+            raise DataError(f"{path}: is larger than {FILE_MAX_BYTES} bytes, which the device programs do not read")
+        with warnings.catch_warnings(), path.open("rb") as stream:
+            warnings.simplefilter("ignore")  # the bounds that count are the device's, below
+            with Image.open(stream, formats=["BMP", "JPEG", "PNG"]) as image:
+                width, height = image.size
+                if max(width, height) > SIDE_MAX or width * height > PIXELS_MAX:
+                    raise DataError(f"{path}: is {height} x {width}, and should have sides of at most {SIDE_MAX} and "
+                                    f"{PIXELS_MAX} pixels")
+                if image.mode.startswith("I"):  # 16 bits: the upper 8 count, as on the device; Pillow would clip
+                    gray = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
+                    return np.repeat(gray[:, :, None], 3, axis=2)
+                return np.array(image.convert("RGB"))
+    except EdgeflowError:
+        raise
+    except OSError as err:  # Pillow's own errors are children of it
+        raise DataError(f"{path}: cannot be read as a picture ({err.strerror or err}), and should be PNG, JPEG or BMP") from err
+    except (ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as err:
+        raise DataError(f"{path}: is no readable picture ({err}), and should be PNG, JPEG or BMP") from err
+
+
+def are_pictures(value: Any) -> bool:
+    """Raw pictures, whatever their size: bytes, arrays of bytes, or names of files. Not whether they are good ones."""
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return bool(value.dtype == np.uint8 or value.dtype.kind == "U")
+    if not isinstance(value, (list, tuple, np.ndarray)) or not len(value):
+        return False
+    first = value[0]
+    return isinstance(first, (str, os.PathLike)) or (isinstance(first, np.ndarray) and first.dtype == np.uint8)
+
+
+def make_inputs(pictures: Sequence[Any] | Array, steps: Preprocess, folder: Path, where: str) -> Made:
+    """Pre-process pictures one by one: uint8[N, H, W, 3], or a list of uint8[H, W, 3] and of paths that start at `folder`.
+
+    Raises:
+        DataError: a picture cannot be read or does not suit, or inputs of several sizes come out.
+    """
+    if not len(pictures):
+        raise DataError(f"{where}: holds no picture")
+    inputs: Array | None = None
+    smallest: Picture | None = None
+    for k, item in enumerate(pictures):
+        named = isinstance(item, (str, os.PathLike))
+        at = f"{where}: picture {k}" + (f" ({os.fspath(item)!r})" if named else "")
+        pixels = load_picture(folder / item) if named else np.asarray(item)
+        try:
+            made = steps.apply(pixels)
+        except DataError as err:
+            raise DataError(f"{at}: {err.what.removeprefix('picture: ')}", try_=err.try_) from err
+        if inputs is None:
+            inputs = np.empty((len(pictures), *made.shape), made.dtype)
+        if made.shape != inputs.shape[1:]:
+            raise DataError(f"{at}: becomes {list(made.shape)}, and should become {list(inputs.shape[1:])}, as the first did",
+                            try_="a resize and crop that give one size, such as resize = 'stretch'")
+        inputs[k] = made
+        if k < SMALLEST_OF and (smallest is None or pixels.size < smallest.pixels.size):
+            smallest = Picture(k, pixels)
+    assert inputs is not None
+    return Made(inputs, smallest)
+
+
+def folder_of_pictures(folder: Path, where: str) -> tuple[list[Path], Array | None]:
+    """Picture files of a folder by name, or those of its sub-folders, whose sorted names are the classes.
+
+    Returns:
+        The files, and int64 classes where there are sub-folders.
+
+    Raises:
+        DataError: no picture, files of another kind, or pictures both beside and in sub-folders.
+    """
+    entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    classes = [path for path in entries if path.is_dir()]
+    loose = [path for path in entries if not path.is_dir()]
+    if classes and loose:
+        raise DataError(f"{where}: holds both sub-folders and files such as {loose[0].name!r}, and should hold either",
+                        try_="one sub-folder a class, and nothing else")
+    found = [(path, k) for k, sub in enumerate(classes) for path in sorted(sub.iterdir()) if not path.name.startswith(".")]
+    files = [path for path, _ in found] or loose
+    for path in files:
+        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+            raise DataError(f"{where}: {path.relative_to(folder)} is no picture; what devices read ends in {', '.join(SUFFIXES)}",
+                            try_="take it out of the folder, or save it as PNG")
+    if not files:
+        raise DataError(f"{where}: holds neither .npy files nor pictures ({', '.join(SUFFIXES)})")
+    return files, np.array([k for _, k in found], np.int64) if classes else None

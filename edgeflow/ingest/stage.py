@@ -1,0 +1,136 @@
+"""Stage 1: the model becomes a static fp32 program, and its outputs on the evaluation inputs the reference."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from edgeflow.core.artifact import Artifact, Tools
+from edgeflow.core.errors import DataError, ModelError
+from edgeflow.core.samples import LABEL, Array, batches
+from edgeflow.core.settings import IngestSettings
+from edgeflow.core.targets import Target
+from edgeflow.core.tensors import TensorSpec
+from edgeflow.files.arrays import pack_npz, save_npz
+from edgeflow.files.atomic import sha256, write_atomic
+from edgeflow.files.png import pack_png
+from edgeflow.graph import parameters
+from edgeflow.graph import program as programs
+from edgeflow.graph.canonicalise import canonicalise
+from edgeflow.graph.legalise import legalise
+from edgeflow.ingest.data import load_samples
+from edgeflow.paddle import session as paddle_backend
+from edgeflow.project.functions import files_read, load_function
+
+BATCH = 256
+MODEL = "model"
+
+
+def ingest(source: Artifact, target: Target | None, settings: IngestSettings, tools: Tools) -> Artifact:
+    """Export the model, repair and rewrite the program, and record the reference.
+
+    Args:
+        source: the recipe's folder; nothing in it is written.
+        target: not used: all targets share what comes out.
+
+    Returns:
+        model.pdmodel, model.pdiparams, reference.npz (input/<name>, output/<k>, label), calibration.npz and training.npz;
+        picture_<k>.png, a raw picture of each input that was made of pictures.
+
+    Raises:
+        ModelError: the model cannot be read, exported or run.
+        DataError: the data does not fit the inputs.
+    """
+    prefix = tools.folder / MODEL
+    with files_read(source.folder) as trace:
+        declared = _model(source.folder, settings, prefix)
+        evaluated = load_samples(settings.evaluation, source.folder, settings.inputs, "evaluation", settings.preprocess)
+        calibration, training = (
+            None if what is None else load_samples(what, source.folder, settings.inputs, kind, settings.preprocess).arrays
+            for what, kind in ((settings.calibration, "calibration"), (settings.training, "training")))
+    evaluation = evaluated.arrays
+    program = programs.load(prefix.with_suffix(".pdmodel"))
+    programs.forget_callstacks(program)
+    programs.save(program, prefix.with_suffix(".pdmodel"))
+    weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
+    repairs = legalise(program)
+    rewrites = canonicalise(program, weights, paddle_backend.evaluate)
+    legalise(program)  # what the rewrites brought in
+    raw = prefix.with_name("exported").with_suffix(".pdmodel")
+    for suffix in (".pdmodel", ".pdiparams"):
+        shutil.move(prefix.with_suffix(suffix), raw.with_suffix(suffix))
+    programs.save(program, prefix.with_suffix(".pdmodel"))
+    parameters.save(program, weights, prefix.with_suffix(".pdiparams"))
+    weights_hash = sha256(raw.with_suffix(".pdiparams"))
+    # The reference is what was exported, not what the passes made of it.
+    outputs, device, names = _reference(raw.with_suffix(""), evaluation, settings.inputs)
+    raw.with_suffix(".pdiparams").unlink()
+    arrays = {f"input/{spec.name}": evaluation[spec.name] for spec in settings.inputs}
+    arrays.update({f"output/{k}": array for k, array in enumerate(outputs)})
+    if LABEL in evaluation:
+        arrays[LABEL] = evaluation[LABEL]
+    save_npz(tools.folder / "reference.npz", arrays)
+    if calibration is not None:
+        save_npz(tools.folder / "calibration.npz", {k: v for k, v in calibration.items() if k != LABEL})
+    if training is not None:
+        save_npz(tools.folder / "training.npz", {k: v for k, v in training.items() if k != LABEL})
+    pictures = {}
+    for k, (name, picture) in enumerate(sorted(evaluated.pictures.items())):
+        pictures[name] = {"file": f"picture_{k}.png", "sample": picture.sample}
+        write_atomic(tools.folder / f"picture_{k}.png", pack_png(picture.pixels))
+    return Artifact(tools.folder, {
+        "device": device, "outputs": names, "samples": len(next(iter(evaluation.values()))),
+        "calibration_samples": 0 if calibration is None else len(next(iter(calibration.values()))),
+        "model_sha256": sha256(raw), "weights_sha256": weights_hash,
+        "evaluation_sha256": _hash(evaluation), "calibration_sha256": None if calibration is None else _hash(calibration),
+        "training_sha256": None if training is None else _hash(training),
+        "repairs": repairs, "rewrites": rewrites, "read": sorted(trace.read | declared), "touched": sorted(trace.touched),
+        "pictures": pictures,
+    })
+
+
+def _model(folder: Path, settings: IngestSettings, prefix: Path) -> set[str]:
+    """Put the fp32 program at `prefix`; returns the files it was made from that Python did not open."""
+    paddle_backend.seed(settings.seed)
+    if settings.factory is not None:
+        factory = load_function(settings.factory, folder)
+        paddle_backend.export(factory, settings.inputs, prefix, f"model factory {settings.factory}")
+        return set()
+    program = folder / str(settings.program)
+    params = folder / settings.params if settings.params else program.with_suffix(".pdiparams")
+    loaded = programs.load(program)
+    declared = {name: dims for name, dims, _ in programs.feeds(loaded)}
+    wanted = {spec.name for spec in settings.inputs}
+    if set(declared) != wanted:
+        raise DataError(f"{program}: its inputs are {', '.join(sorted(declared))}; the recipe declares "
+                        f"{', '.join(sorted(wanted))}", try_="name the program's inputs under [inputs]")
+    shutil.copyfile(program, prefix.with_suffix(".pdmodel"))
+    if params.exists():
+        shutil.copyfile(params, prefix.with_suffix(".pdiparams"))
+    elif any(var.persistable and var.name not in ("feed", "fetch") for var in loaded.blocks[0].vars):
+        raise ModelError(f"{params}: is missing, and should hold the weights of {program.name}")
+    else:
+        prefix.with_suffix(".pdiparams").touch()
+    return {str(program.resolve()), str(params.resolve())} if params.exists() else {str(program.resolve())}
+
+
+def _reference(
+    prefix: Path, samples: Mapping[str, Array], inputs: tuple[TensorSpec, ...]
+) -> tuple[list[Array], str, list[str]]:
+    with paddle_backend.Program(prefix) as runner:
+        parts = [list(runner.infer(feed).values()) for feed in batches(samples, inputs, BATCH)]
+    outputs = [np.concatenate([part[k] for part in parts]) if parts[0][k].ndim else parts[0][k]
+               for k in range(len(runner.outputs))]
+    for name, array in zip(runner.outputs, outputs, strict=True):
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ModelError(f"reference: output {name!r} of the fp32 model holds NaN or infinity",
+                             try_="check the weights and the evaluation inputs; nothing can be compared with NaN")
+    return outputs, paddle_backend.device_name(), list(runner.outputs)
+
+
+def _hash(samples: Mapping[str, Array]) -> str:
+    return hashlib.sha256(pack_npz(samples)).hexdigest()

@@ -1,0 +1,1 @@
+"""PaddlePaddle itself, in the one room that imports it."""

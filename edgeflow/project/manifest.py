@@ -1,0 +1,117 @@
+"""manifest.json: everything a build came from, as hashes and versions; no time, no path of any machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edgeflow.core.artifact import Artifact
+from edgeflow.core.errors import DataError, EdgeflowError
+from edgeflow.core.targets import NPU_ARITHMETICS, Target
+from edgeflow.core.versions import code_version, key_of, tool_versions
+from edgeflow.files.atomic import sha256
+from edgeflow.project.recipe import Recipe
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+MAX_BYTES = 1 << 26
+
+
+def manifest(
+    recipe: Recipe, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact, reference: Path,
+    layers: Mapping[str, Any] | None = None, contract: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What goes into manifest.json; equal for equal builds, on any machine with the same device.
+
+    Args:
+        contract: what contract.write_contract says of the contract and of the inputs with their pre-processing.
+    """
+    facts = ingested.facts
+    first = foreseen(recipe, target)
+    return {
+        **first,
+        "format": FORMAT,
+        "precision": compressed.facts["precision"],
+        "compression": compressed.facts["method"],
+        "reference": {
+            "device": facts["device"], "samples": facts["samples"], "sha256": sha256(reference),
+            "outputs": facts["outputs"],
+        },
+        "model": {
+            "program_sha256": facts["model_sha256"], "weights_sha256": facts["weights_sha256"],
+            "repairs": facts["repairs"], "rewrites": facts["rewrites"],
+            "respelled": compressed.facts["respelled"], "compressed_sha256": sha256(compressed.folder / "model.pdmodel"),
+        },
+        "data": {"evaluation_sha256": facts["evaluation_sha256"], "calibration_sha256": facts["calibration_sha256"],
+                 "training_sha256": facts["training_sha256"]},
+        "nb": {"sha256": converted.facts["sha256"], "bytes": converted.facts["bytes"],
+               "opt_version": converted.facts["opt_version"], "valid_targets": converted.facts["valid_targets"],
+               "repairs": converted.facts["repairs"], "off_npu": converted.facts["off_npu"]},
+        "settings": {**first["settings"], "convert": {name: converted.facts[name] for name in ("keep_on_cpu", "keep_float")}},
+        "layers": dict(layers or {}),
+        **(contract or {}),
+    }
+
+
+def foreseen(recipe: Recipe, target: Target) -> dict[str, Any]:
+    """The part of a manifest that is known before any work: settings, tools, the target's profile.
+
+    [model] and [data] of the recipe, which may name paths, are recorded as a hash.
+    """
+    settings = recipe.verify_settings(target)
+    sources = {key: value for key, value in asdict(recipe.model).items() if key != "seed"}
+    return {
+        "name": recipe.name,
+        "target": target.name,
+        "npu_arithmetic": target.precision.npu_arithmetic if target.uses_npu else None,
+        "profile_hash": key_of(target.lite, target.precision, [asdict(item) for item in target.restrictions]),
+        "settings": {"compress": asdict(recipe.compress_settings(target)), "seed": recipe.model.seed,
+                     "metric": settings.metric, "limits": asdict(settings.limits),
+                     "inputs": {name: asdict(table) for name, table in recipe.inputs.items()},
+                     "sources_hash": key_of(sources, recipe.data)},
+        "tools": tool_versions(),
+        "code": code_version(),
+    }
+
+
+def dump(table: Mapping[str, Any]) -> bytes:
+    """The manifest's bytes: sorted, so that equal tables give equal bytes."""
+    return (json.dumps(table, indent=1, sort_keys=True) + "\n").encode()
+
+
+def manifest_hash(table: Mapping[str, Any]) -> str:
+    """Hexadecimal SHA-256 of a manifest's bytes."""
+    return hashlib.sha256(dump(table)).hexdigest()
+
+
+def load_manifest(path: Path) -> dict[str, Any]:
+    """Read a manifest.json.
+
+    Raises:
+        DataError: missing, too large, no JSON, or of a format this version does not know.
+    """
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise DataError(f"{path}: is larger than {MAX_BYTES} bytes, which no manifest is")
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as err:
+        raise DataError(f"{path}: cannot be read ({err.strerror})") from err
+    except (ValueError, RecursionError, OverflowError) as err:
+        raise DataError(f"{path}: is no manifest ({err})", try_="run edgeflow build again") from err
+    if not isinstance(table, dict) or table.get("format") != FORMAT:
+        found = table.get("format") if isinstance(table, dict) else type(table).__name__
+        raise DataError(f"{path}: format is {found!r}, and should be {FORMAT}", try_="run edgeflow build again")
+    return table
+
+
+def npu_arithmetic(model: Path) -> str:
+    """Arithmetic of NPU subgraphs by the manifest beside a model; float32 where there is none."""
+    try:
+        known = load_manifest(model.parent / "manifest.json").get("npu_arithmetic")
+    except EdgeflowError:
+        known = None
+    return str(known) if known in NPU_ARITHMETICS else "float32"

@@ -1,0 +1,52 @@
+"""reference.npz: the inputs of a comparison, the reference's outputs for them, and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgeflow.core.errors import DataError
+from edgeflow.core.samples import LABEL, Array
+from edgeflow.files.arrays import load_npz
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Inputs, the reference's outputs by position, and labels where there are any."""
+
+    inputs: Mapping[str, Array]
+    outputs: tuple[Array, ...]
+    labels: Array | None
+
+    @property
+    def samples(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+
+def load_reference(path: Path) -> Reference:
+    """Read a reference.npz: `input/<name>`, `output/<k>` and, for metrics, `label`.
+
+    Raises:
+        DataError: it cannot be read, misses inputs or outputs, or holds NaN.
+    """
+    arrays = load_npz(path)
+    inputs = {name.removeprefix("input/"): array for name, array in arrays.items() if name.startswith("input/")}
+    count = sum(name.startswith("output/") for name in arrays)
+    outputs = [arrays.get(f"output/{k}") for k in range(count)]
+    if not inputs or not outputs or any(array is None for array in outputs):
+        raise DataError(f"{path}: holds {', '.join(sorted(arrays)) or 'nothing'}, and should hold input/<name> and "
+                        "output/0, output/1, …", try_="write it with numpy.savez(file, **{'input/x': x, 'output/0': y})")
+    found = tuple(array for array in outputs if array is not None)
+    lengths = {len(array) if array.ndim else 0 for array in inputs.values()}
+    if len(lengths) != 1 or 0 in lengths:
+        raise DataError(f"{path}: its inputs hold {sorted(lengths)} samples, and should hold one number above 0")
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiub":
+            raise DataError(f"{path}: {name} is of dtype {array.dtype}, and should hold numbers")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise DataError(f"{path}: {name} holds NaN or infinity, with which nothing can be compared")
+    return Reference(inputs, found, arrays.get(LABEL))
+REFERENCE = "reference.npz"

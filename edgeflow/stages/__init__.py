@@ -1,1 +1,0 @@
-"""The five stages: plain functions, artifact + target + settings + tools in, artifact out."""

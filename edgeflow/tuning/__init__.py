@@ -1,0 +1,1 @@
+"""Many builds, one answer: search, sensitivity, calibration."""

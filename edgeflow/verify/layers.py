@@ -1,0 +1,247 @@
+"""Layer by layer: what every op of a .nb adds to the drift, against the source program's own variables.
+
+"entire" is the error of an op's result in the whole run, "single" its own error when it is fed the reference's values.
+The outputs that are judged never come from here: looking cannot change the answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgeflow.core.errors import EdgeflowError
+from edgeflow.core.layer_drift import Clue, Gathered, explain, widest
+from edgeflow.core.samples import Array
+from edgeflow.core.tensors import declared_batch
+from edgeflow.emulate import Emulator
+from edgeflow.emulate.single import int8_scales, single_op
+from edgeflow.graph.layermap import layer_map
+from edgeflow.nb import Model
+from edgeflow.nb.dataflow import Node, nodes
+from edgeflow.nb.summary import scales_of
+
+SAMPLES = 32
+ELEMENTS_AT_ONCE = 1 << 24
+"""Intermediate elements held at a time: 64 MB in float32, whatever the number of samples."""
+
+QUIET_DB = 60.0
+"""From here on up a difference is rounding of float32 or float16, and needs no explanation."""
+
+FALL_DB = 6.0
+"""Drift starts at an op whose result is so much worse than the worst of what it reads."""
+
+CONVERSIONS = ("calib", "calib_once", "io_copy", "io_copy_once", "layout", "layout_once", "cast")
+Fetch = Callable[[Mapping[str, Array], Sequence[str]], Mapping[str, Array]]
+"""Runs the source program: inputs by name and names of variables in, their values out."""
+
+
+@dataclass
+class _Probe:
+    """One op that is looked at: where it stands, what it writes, and which source variable that should equal."""
+
+    node: Node
+    value: str
+    source: str
+    seen: Gathered
+    alone: Emulator | None = None
+    feeds: tuple[str, ...] = ()
+
+
+def layer_drift(model: Model, program: Any, inputs: Mapping[str, Array], fetch: Fetch, *, npu: str = "float32",
+                samples: int = SAMPLES) -> dict[str, Any]:
+    """Measure every op of a .nb that was traced to its source.
+
+    Args:
+        program: the source program, as the compress stage leaves it before compression.
+        inputs: by name, [samples, ...]; the first `samples` are used, a few at a time.
+        fetch: computes variables of the source program.
+
+    Returns:
+        `layers` in the file's order, `ranked` (numbers of ops, worst first) and `first_drift`: see docs/report.md.
+    """
+    graph = nodes(model, nested=True)
+    held = _held(model, program, graph)
+    scales = int8_scales(model)
+    probes = [_Probe(node, node.writes[0], held[node.writes[0]], Gathered()) for node in graph
+              if node.op.type not in ("feed", "fetch") and node.writes and node.writes[0] in held]
+    by_value, written = {probe.value: probe for probe in probes}, _written(model, graph)
+    wanted = list(dict.fromkeys(held.values()))
+    count = min(samples, len(next(iter(inputs.values()))))
+    batch = fixed = max(1, declared_batch(model.input_specs))
+    count -= count % fixed
+    with Emulator(model, npu=npu, threads=1) as whole:  # the same sums in the same order, whatever else the machine does
+        at = 0
+        while at < count:
+            feed = {name: array[at:at + batch] for name, array in inputs.items()}
+            known = {**feed, **fetch(feed, [name for name in wanted if name not in feed])}
+            for value, array, steps in _values(whole, written, feed, scales):
+                at_value = by_value.get(value)
+                if at_value is not None and known[at_value.source].size == array.size:
+                    limit = 127 * scales[value] if value in scales else None
+                    at_value.seen.see(known[at_value.source], array, steps, limit)
+            if at == 0:
+                for probe in probes:
+                    _prepare(probe, model, scales, held, known, npu)
+            for probe in probes:
+                _single(probe, held, known)
+            at += batch
+            size = sum(array.size for array in known.values()) // batch if at == batch else 0
+            if at == batch:  # the first sample tells how large the others are
+                batch = max(1, min(count - at, ELEMENTS_AT_ONCE // max(size, 1))) if _batched(model, inputs) else fixed
+    return _table(model, probes, scales, held, graph)
+
+
+def _batched(model: Model, inputs: Mapping[str, Array]) -> bool:
+    """Several samples may go through at once: the file leaves the first dimension open."""
+    return all(spec.shape[:1] == (-1,) for spec in model.input_specs)
+
+
+def _held(model: Model, program: Any, graph: Sequence[Node]) -> dict[str, str]:
+    """The source variable that each value of the .nb should equal."""
+    mapped = {(item.block, item.op): item.sources for item in layer_map(model, program)}
+    found = dict[str, str]({node.writes[0]: node.op.outputs["Out"][0] for node in graph if node.op.type == "feed"})
+    for node in graph:
+        sources = mapped.get((node.block, node.index), ())
+        plain = [value for parameter, values in node.outputs.items() if parameter != "XShape" for value in values]
+        if sources and len(plain) == 1:
+            found[plain[0]] = sources[-1]
+    return found
+
+
+def _written(model: Model, graph: Sequence[Node]) -> dict[tuple[int, str], str]:
+    """The value behind each variable that an op of block 0 writes, subgraphs included."""
+    written: dict[tuple[int, str], str] = {}
+    for node in graph:
+        block_0 = node.index if not node.block else next(
+            i for i, op in enumerate(model.blocks[0].operations) if op.type == "subgraph" and op.attr("sub_block") == node.block)
+        for parameter, values in node.outputs.items():
+            for value, name in zip(values, node.op.outputs[parameter], strict=True):
+                written[block_0, name] = value
+    return written
+
+
+def _values(runner: Emulator, written: Mapping[tuple[int, str], str], feed: Mapping[str, Array], scales: Mapping[str, float],
+            ) -> Iterator[tuple[str, Array, Array | None]]:
+    """What each op wrote, as float; int8 tensors as whole numbers beside it."""
+    for item in runner.dump(feed):
+        known = written.get((item.index, item.variable))
+        if known is None:
+            continue
+        if known in scales and item.array.dtype == np.int8:
+            yield known, item.array.astype(np.float32) * np.float32(scales[known]), item.array
+        else:
+            yield known, item.array, None
+
+
+def _prepare(probe: _Probe, model: Model, scales: Mapping[str, float], held: Mapping[str, str], known: Mapping[str, Array],
+             npu: str) -> None:
+    arrays = {value: known[held[value]] for value in probe.node.reads if value in held}
+    if probe.node.op.type in ("io_copy", "io_copy_once", "layout", "layout_once"):
+        return
+    try:
+        alone = single_op(model, probe.node, scales, arrays)
+        if alone is not None:
+            probe.alone = Emulator(alone, npu=npu, threads=1)
+            probe.feeds = tuple(dict.fromkeys(value for value in probe.node.reads if value in held))
+    except EdgeflowError:
+        probe.alone = None  # such an op only works within its graph
+
+
+def _single(probe: _Probe, held: Mapping[str, str], known: Mapping[str, Array]) -> None:
+    reference = known[probe.source]
+    for value in probe.feeds:
+        probe.seen.input_channel_max = widest(probe.seen.input_channel_max, known[held[value]])
+    if probe.alone is None:
+        return
+    try:
+        got = probe.alone.infer({f"{value}/fed": known[held[value]] for value in probe.feeds})
+    except EdgeflowError:
+        probe.alone = None
+        return
+    array = next(iter(got.values()))
+    if array.size == reference.size:
+        probe.seen.single.add(reference, array)
+
+
+def _table(model: Model, probes: Sequence[_Probe], scales: Mapping[str, float], held: Mapping[str, str], graph: Sequence[Node],
+           ) -> dict[str, Any]:
+    position = {id(node): k for k, node in enumerate(graph)}
+    subgraphs = [op.attr("sub_block") for op in model.blocks[0].operations if op.type == "subgraph"]
+    entire = {probe.value: probe.seen.entire.sqnr_db for probe in probes if probe.seen.entire.seen}
+    rows, causes = [], []
+    clipped = {probe.value: probe.seen.clipped / max(probe.seen.entire.seen, 1) for probe in probes}
+    for probe in probes:
+        node, seen = probe.node, probe.seen
+        if not seen.entire.seen:
+            continue
+        reason, why, fix = explain(seen, _clue(model, node, scales, clipped))
+        loud = not min(seen.entire.sqnr_db, seen.single.sqnr_db if seen.single.seen else math.inf) >= QUIET_DB
+        number = position[id(node)]
+        rows.append({
+            "op": number, "op_type": node.op.type, "name": _name(model, node), "output": probe.source,
+            "place": "npu" if node.block else (node.op.kernel.target if node.op.kernel else "unknown"),
+            "subgraph": subgraphs.index(node.block) if node.block in subgraphs else None,
+            "kernel": "" if node.op.kernel is None else
+            f"{node.op.kernel.op}/{node.op.kernel.alias}/{node.op.kernel.target}/{node.op.kernel.precision}/{node.op.kernel.layout}",
+            "sources": [probe.source], "shape": list(seen.shape), "entire": seen.entire.as_table(),
+            "single": seen.single.as_table() if seen.single.seen else None,
+            "saturation": seen.saturated / seen.entire.seen if probe.value in scales else None,
+            "range": [seen.low, seen.high], "scale": scales.get(probe.value),
+            "scale_range": [-127 * scales[probe.value], 127 * scales[probe.value]] if probe.value in scales else None,
+            "nan": seen.nan, "inf": seen.inf, "reason": reason if loud else "", "why": why if loud else "",
+            "fix": fix if loud and node.op.type not in CONVERSIONS else ""})
+        reads = [entire[value] for value in node.reads if value in entire]
+        causes.append((rows[-1], min(reads, default=math.inf)))
+    ranked = sorted((row for row in rows if row["op_type"] not in CONVERSIONS), key=_badness)
+    return {"layers": rows, "ranked": [row["op"] for row in ranked], "first_drift": _first(causes)}
+
+
+def _badness(row: Mapping[str, Any]) -> tuple[float, int]:
+    error = (row["single"] or row["entire"])["sqnr_db"]
+    return (-math.inf if math.isnan(error) else error), int(row["op"])
+
+
+def _first(causes: Sequence[tuple[dict[str, Any], float]]) -> dict[str, Any] | None:
+    """The first op whose result falls well below what it reads, towards the final error; else the one that adds most."""
+    if not causes:
+        return None
+    last = causes[-1][0]["entire"]["sqnr_db"]
+    if last >= QUIET_DB:
+        return None
+    def fallen(row: Mapping[str, Any], reads: float) -> bool:
+        got = row["entire"]["sqnr_db"]
+        return math.isnan(got) or (got <= reads - FALL_DB and got <= (last if math.isfinite(last) else 0.0) + 2 * FALL_DB)
+
+    found = next((row for row, reads in causes if fallen(row, reads)), None)
+    if found is None:
+        own = [row for row, _ in causes if row["single"] is not None]
+        found = min(own or [row for row, _ in causes], key=_badness)
+    return {key: found[key] for key in ("op", "name", "reason", "why", "fix")}
+
+
+def _name(model: Model, node: Node) -> str:
+    """The weight, as keep_float takes it, else the op type."""
+    weights = [name for parameter in ("Filter", "W", "Y", "X", "NonZeroWeights") for name in node.op.inputs.get(parameter, ())
+               if name in model.parameters]
+    return weights[0] if weights else node.op.type
+
+
+def _clue(model: Model, node: Node, scales: Mapping[str, float], clipped: Mapping[str, float]) -> Clue:
+    op = node.op
+    quantised = bool(op.attr("enable_int8", False)) or (op.type in ("calib", "calib_once") and bool(op.attr("scale")))
+    weight = model.parameters.get(_name(model, node))
+    ranges = None
+    if weight is not None and len(weight.dims) >= 2 and quantised:
+        array = np.abs(weight.array().astype(np.float32))
+        ranges = array.reshape(weight.dims[0], -1).max(1) if "conv" in op.type else array.reshape(weight.dims[0], -1).max(0)
+    of_weights = [s for name in ("Filter0_scale", "W0_scale", "Y0_scale") if (s := scales_of(op, name))]
+    weight_scales = np.asarray(of_weights[0]) if of_weights else None
+    inputs = next((s[0] for name in ("Input0_scale", "X0_scale") if (s := scales_of(op, name))), None)
+    passed = max([clipped.get(value, 0.0) for value in node.reads], default=0.0)
+    half = (op.kernel is not None and op.kernel.precision == "float16")
+    return Clue(_name(model, node) if not node.block else op.type, quantised, half, bool(node.block), passed, ranges,
+                weight_scales, bool(op.attr("enable_int8", False)) and inputs is None)

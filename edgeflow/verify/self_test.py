@@ -1,0 +1,116 @@
+"""edgeflow verify --self-test: would the verdict notice? Known faults are put into copies of the .nb and into its inputs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgeflow import nb
+from edgeflow.core.errors import EdgeflowError
+from edgeflow.core.samples import Array
+from edgeflow.core.settings import DriftLimits, VerifySettings
+from edgeflow.emulate import Emulator
+from edgeflow.nb.faults import faults
+from edgeflow.project.reference import Reference
+from edgeflow.verify.judge import Verdict, judge, outputs_of
+
+COPIES = 100
+BUDGET = 0.01
+"""What counts as beyond the budget where no limit on the metric's drop is set: one point."""
+
+
+def self_test(model: Path, reference: Path | None, limits: DriftLimits | None, metric: str | None, *, copies: int = COPIES,
+              say: Callable[[str], None] | None = None) -> dict[str, Any]:
+    """Inject faults and ask for the verdict on each.
+
+    Returns:
+        The report's `self_test`: each fault with the metric's drop and whether it was noticed (any verdict but PASS), faults
+        beyond the budget that were missed, and false alarms on unchanged copies, each judged on its own draw of half the samples.
+    """
+    from edgeflow.verify.stage import prepared
+
+    loaded, settings, npu, folder = prepared(model, reference, limits, metric)
+    original = nb.read(model)
+    budget = settings.limits.metric_drop_max if settings.limits.metric_drop_max is not None else BUDGET
+
+    def verdict(candidate: nb.Model, given: Reference) -> Verdict | str:
+        try:
+            with np.errstate(all="ignore"), Emulator(candidate, npu=npu) as runner:
+                outputs = outputs_of(runner, given)
+                return judge(loaded, outputs, runner.outputs, settings, runner.name, folder=folder)
+        except EdgeflowError as err:
+            return err.what
+
+    base = verdict(original, loaded)
+    rows = []
+    for kind, where, size, candidate, given in _cases(original, loaded):
+        if say is not None:
+            say(f"self-test: {kind} ({size}) in {where}")
+        rows.append(_row(kind, where, size, verdict(candidate, given), base, budget))
+    alarms = 0 if isinstance(base, str) else _false_alarms(original, loaded, settings, npu, folder, copies)
+    noticed = [row for row in rows if row["noticed"]]
+    smallest = min(noticed, key=lambda row: abs(row["metric_drop"] or 0.0), default=None)
+    return {
+        "budget": budget, "faults": rows, "injected": len(rows), "noticed": len(noticed),
+        "missed_beyond_budget": sum(row["beyond_budget"] and not row["noticed"] for row in rows), "false_alarms": alarms,
+        "unchanged_copies": copies, "smallest_noticed": None if smallest is None else
+        f"{smallest['fault']} ({smallest['size']}) in {smallest['where']}",
+    }
+
+
+def _cases(model: nb.Model, reference: Reference) -> Iterator[tuple[str, str, str, nb.Model, Reference]]:
+    for fault in faults(model):
+        yield fault.kind, fault.where, fault.size, fault.model, reference
+    for name, array in reference.inputs.items():
+        if array.dtype.kind != "f":
+            continue
+        for kind, size, changed in _inputs(array):
+            yield kind, f"input {name}", size, model, replace(reference, inputs={**reference.inputs, name: changed})
+
+
+def _inputs(array: Array) -> Iterator[tuple[str, str, Array]]:
+    if array.ndim == 4 and array.shape[1] == 3:
+        yield "RGB and BGR swapped", "3 channels", np.ascontiguousarray(array[:, ::-1])
+    spread = np.float32(array.std())
+    for share in (0.05, 0.5):
+        yield "mean off", f"{share:g} of the spread", (array + share * spread).astype(array.dtype)
+
+
+def _row(kind: str, where: str, size: str, found: Verdict | str, base: Verdict | str, budget: float) -> dict[str, Any]:
+    if isinstance(found, str):  # it does not even run: nobody misses that
+        return {"fault": kind, "where": where, "size": size, "metric_drop": None, "beyond_budget": True, "noticed": True}
+    drop = None
+    if found.metric_candidate is not None and not isinstance(base, str) and base.metric_candidate is not None:
+        drop = found.decision.drop if found.decision is not None else base.metric_candidate - found.metric_candidate
+    beyond = drop is not None and not drop <= budget
+    return {"fault": kind, "where": where, "size": size, "metric_drop": drop, "beyond_budget": beyond,
+            "noticed": found.verdict != "PASS"}
+
+
+def _false_alarms(model: nb.Model, reference: Reference, settings: VerifySettings, npu: str, folder: Path | None,
+                  copies: int) -> int:
+    """Copies written anew; the judgement is given other samples each time, as another test set would."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "copy.nb"
+        nb.write(model, path)
+        with Emulator(path, npu=npu) as runner:
+            outputs = outputs_of(runner, reference)
+    count = reference.samples
+    if any(array.ndim == 0 or len(array) != count for array in (*reference.outputs, *outputs)):
+        return int(bool(judge(reference, outputs, runner.outputs, settings, runner.name, folder=folder).broken))
+    alarms = 0
+    for k in range(copies):
+        chosen = np.random.default_rng(k).choice(count, max(count // 2, 1), replace=False)
+        part = Reference({name: array[chosen] for name, array in reference.inputs.items()},
+                         tuple(array[chosen] for array in reference.outputs),
+                         None if reference.labels is None else reference.labels[chosen])
+        alarms += bool(judge(part, [array[chosen] for array in outputs], runner.outputs, settings, runner.name,
+                             folder=folder).broken)
+    return alarms
+
+

@@ -1,0 +1,242 @@
+"""verify, run, bench and deploy on devices, as a person types them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from edgeflow.cli.main import edgeflow
+from edgeflow.deploy.ssh import CONFIG
+from edgeflow.project.contract import Contract, Golden, InputContract, ModelFile, dump_contract
+from tests.conftest import GOLDEN
+from tests.deploy.conftest import MODEL
+from tests.deploy.device.make import build_runtime, record
+from tests.deploy.device.sshd import SshDevice
+from tests.deploy.test_ssh import fault, feed_of
+
+
+@pytest.fixture
+def device(ssh_device: SshDevice, monkeypatch: pytest.MonkeyPatch) -> Iterator[SshDevice]:
+    monkeypatch.setenv(CONFIG, str(ssh_device.config))
+    monkeypatch.setattr("edgeflow.deploy.device.PAUSE_S", 0.01)
+    yield ssh_device
+    (ssh_device.machine.home / "faults").unlink(missing_ok=True)
+    ssh_device.wire.cuts = 0
+    shutil.rmtree(ssh_device.machine.home / "edgeflow", ignore_errors=True)
+
+
+@pytest.fixture
+def build(recorded: Path, runtime: Path, tmp_path: Path) -> Path:
+    return make_build(tmp_path, recorded, runtime, "arm64-int8")
+
+
+def make_build(root: Path, recorded: Path, runtime: Path, target: str) -> Path:
+    """build/<target>/ as a build leaves it for deploy, and the programs beside it."""
+    folder = root / "build" / target
+    (folder / "golden").mkdir(parents=True)
+    shutil.copy(MODEL, folder / "model.nb")
+    feed, outputs = feed_of(recorded)
+    ((name, samples),) = feed.items()
+    np.save(folder / "golden" / "in_0.npy", samples)
+    np.save(folder / "golden" / "out_0.npy", outputs)
+    shutil.copy(recorded, folder / "reference.npz")
+    digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()
+    contract = Contract("lenet", target, None, ModelFile("model.nb", digest), (InputContract(name, "float32", (-1, *samples.shape[1:])),),
+                        ("out",), Golden(("golden/in_0.npy",), ("golden/out_0.npy",), 1e-3))
+    (folder / "contract.json").write_bytes(dump_contract(contract))
+    shutil.copytree(runtime, root / "build" / "device" / target)
+    manifest = {"format": 1, "target": target, "npu_arithmetic": None, "nb": {"sha256": digest},
+                "reference": {"sha256": hashlib.sha256((folder / "reference.npz").read_bytes()).hexdigest(), "device": "cpu"},
+                "settings": {"metric": None, "limits": {"cosine_min": 0.999}}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(edgeflow, [str(a) for a in arguments])
+
+
+def test_verify_on_two_devices(device: SshDevice, build: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    found = call("verify", build / "model.nb", "--on", device.address, "--on", f"{device.address}{tmp_path / 'other'}", "--json")
+    assert found.exit_code == 0, found.output
+    one, two = json.loads(found.stdout)
+    for report in (one, two):
+        assert report["passed"]
+        assert report["outputs"][0]["max_abs"] == 0
+        assert report["not_checked"] == []
+        assert report["device"]["machine"] == "aarch64"
+        assert report["residency"] is None
+    assert one["runner"].startswith(device.address)
+    assert str(tmp_path / "other") in two["runner"]
+
+
+def test_verify_says_what_one_device_lacks_and_reports_the_other(device: SshDevice, build: Path) -> None:
+    found = call("verify", build / "model.nb", "--on", device.address, "--on", "emulator", "--on", "ssh://x@127.0.0.1:1")
+    assert found.exit_code == 1
+    assert found.stdout.count("PASS") == 2
+    assert "nothing listens there" in found.stderr
+
+
+def test_verify_fails_on_a_device_that_computes_something_else(device: SshDevice, build: Path) -> None:
+    arrays = dict(np.load(build / "reference.npz"))
+    arrays["output/0"] = np.roll(arrays["output/0"], 1, axis=1)
+    np.savez(build / "other.npz", **arrays)
+    found = call("verify", build / "model.nb", "--reference", build / "other.npz", "--cosine-min", "0.99", "--on", device.address)
+    assert found.exit_code == 3, found.output
+    assert "FAIL" in found.output
+    assert "library: the library's kernel keys are stripped" in found.output
+
+
+def test_an_npu_file_tells_where_it_ran(device: SshDevice, build: Path, runtime: Path, tmp_path: Path) -> None:
+    npu = make_npu_build(tmp_path / "npu", runtime)
+    found = call("verify", npu / "model.nb", "--on", device.address, "--json")
+    assert found.exit_code in (0, 3), found.output
+    judged = json.loads(found.stdout)["residency"]
+    assert judged["of"] == "ops"
+    assert 0 < judged["share"] <= 1
+    assert judged["evidence"] == ["1 compiled programs appeared for 1 subgraphs, which NNAdapter writes after a first execution on the device"]
+    wrong = call("verify", npu / "model.nb", "--control", build / "model.nb")
+    assert wrong.exit_code == 1
+    assert "--on is emulator" in wrong.output
+    wrong = call("verify", npu / "model.nb", "--control", npu / "model.nb", "--on", device.address)
+    assert wrong.exit_code == 1
+    assert "a control should run on the CPU alone" in wrong.output
+
+
+def make_npu_build(root: Path, runtime: Path) -> Path:
+    """A file with NPU subgraphs, and programs that replay it and leave a compiled program behind."""
+    model = GOLDEN / "net_lenet__int8_timvx" / "model.nb"
+    root.mkdir()
+    reference = record(model, root)
+    build_runtime(root / "build" / "device" / "verisilicon-timvx", reference, libraries=("libnnadapter.so",))
+    folder = root / "build" / "verisilicon-timvx"
+    folder.mkdir()
+    shutil.copy(model, folder / "model.nb")
+    shutil.copy(reference, folder / "reference.npz")
+    manifest = {"format": 1, "target": "verisilicon-timvx", "npu_arithmetic": "uint8",
+                "nb": {"sha256": hashlib.sha256(model.read_bytes()).hexdigest()},
+                "reference": {"sha256": hashlib.sha256(reference.read_bytes()).hexdigest(), "device": "cpu"},
+                "settings": {"metric": None, "limits": {}}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_run(device: SshDevice, build: Path, tmp_path: Path) -> None:
+    found = call("run", build / "model.nb", "-i", build / "golden" / "in_0.npy", "-o", tmp_path / "out", "--on", device.address)
+    assert found.exit_code == 0, found.output
+    np.testing.assert_array_equal(np.load(tmp_path / "out" / "out_0.npy"), np.load(build / "golden" / "out_0.npy"))
+    assert call("run", build / "model.nb", "-i", "x.npy", "-o", tmp_path, "--dump", "--on", device.address).exit_code == 2
+    assert call("run", build / "model.nb", "-i", "x.npy", "-o", tmp_path, "--on", "emulatr").exit_code == 2
+
+
+def test_bench(device: SshDevice, build: Path) -> None:
+    found = call("bench", build / "model.nb", "--on", device.address, "--threads", "1,2", "--warm-up", "1", "--repeats", "4", "--json")
+    assert found.exit_code == 0, found.output
+    table = json.loads(found.stdout)
+    assert [row["threads"] for row in table["sweep"]] == [1, 2]
+    assert all(0 < row["min_ms"] <= row["p50_ms"] <= row["p90_ms"] for row in table["sweep"])
+    assert table["notes"] == []
+    shutil.copy(build / "model.nb", build / "again.nb")
+    text = call("bench", build / "model.nb", "--against", build / "again.nb", "--on", device.address, "--repeats", "8", "--rounds", "2")
+    assert text.exit_code == 0, text.output
+    assert " at 95 %" in text.output
+    assert any(word in text.output for word in ("nothing is concluded", "no difference shown", "slower", "faster"))
+
+
+def test_bench_on_the_emulator_says_what_it_is_not(build: Path) -> None:
+    found = call("bench", build / "model.nb", "--repeats", "3", "--warm-up", "0")
+    assert found.exit_code == 0, found.output
+    assert "host time is not device time" in found.output
+    wrong = call("bench", build / "model.nb", "--threads", "one")
+    assert wrong.exit_code == 1
+    assert "try: --threads 1,2,4" in wrong.output
+
+
+def test_no_programs(device: SshDevice, build: Path) -> None:
+    shutil.rmtree(build.parent / "device")
+    found = call("verify", build / "model.nb", "--on", device.address)
+    assert found.exit_code == 1
+    assert "try: scripts/cross_compile arm64-int8 --paddle-lite DIR" in found.output
+    (build / "manifest.json").unlink()
+    assert "--runtime DIR" in call("run", build / "model.nb", "-i", build / "golden" / "in_0.npy", "-o", build, "--on", device.address).output
+
+
+def deployed(device: SshDevice) -> Path:
+    return device.machine.home / "edgeflow" / "lenet-arm64-int8"
+
+
+def check_there(device: SshDevice) -> subprocess.CompletedProcess[str]:
+    port = device.address.rpartition(":")[2]
+    return subprocess.run(["ssh", "-F", str(device.config), "-p", port, "127.0.0.1", f"{deployed(device)}/run.sh --check"],
+                          capture_output=True, text=True, timeout=60)
+
+
+def test_deploy_over_ssh(device: SshDevice, build: Path) -> None:
+    first = call("deploy", build, "--to", device.address, "--json")
+    assert first.exit_code == 0, first.output
+    assert json.loads(first.stdout)["changed"]
+    checked = check_there(device)
+    assert (checked.returncode, checked.stdout) == (0, "PASS: 1 outputs within max_abs\n"), checked.stderr
+    carried = device.wire.carried
+    again = call("deploy", build, "--to", device.address)
+    assert "already at" in again.output
+    assert device.wire.carried - carried < 40_000, "only questions were sent"
+    golden = deployed(device) / "golden" / "out_0.npy"
+    data = bytearray(golden.read_bytes())
+    data[-1] ^= 0x40
+    golden.write_bytes(data)
+    assert (check_there(device).returncode, check_there(device).stdout) == (3, "FAIL: output 0\n")
+    assert json.loads(call("deploy", build, "--to", device.address, "--json").stdout)["changed"]
+    assert check_there(device).returncode == 0
+    assert sorted(p.name for p in deployed(device).parent.iterdir()) == ["lenet-arm64-int8"]
+
+
+def test_a_device_without_sha256sum(device: SshDevice, build: Path) -> None:
+    poor = device.machine.home / "poor"
+    poor.mkdir(exist_ok=True)
+    (poor / "sha256sum").write_text("#!/bin/sh\nexit 127\n")
+    (poor / "sha256sum").chmod(0o755)
+    fault(device, "PATH=$HOME/poor:$PATH")
+    assert json.loads(call("deploy", build, "--to", device.address, "--json").stdout)["changed"]
+    assert not json.loads(call("deploy", build, "--to", device.address, "--json").stdout)["changed"]
+    (deployed(device) / "model.nb").write_bytes(b"else")
+    assert json.loads(call("deploy", build, "--to", device.address, "--json").stdout)["changed"]
+
+
+def test_a_deploy_that_breaks_leaves_the_old_bundle(device: SshDevice, build: Path) -> None:
+    assert call("deploy", build, "--to", device.address).exit_code == 0
+    before = (deployed(device) / "bundle.json").read_bytes()
+    (build / "manifest.json").write_text((build / "manifest.json").read_text() + "\n")
+    fault(device, "export DEVICE_DISK_BYTES=60000")
+    found = call("deploy", build, "--to", device.address)
+    assert found.exit_code == 1
+    assert "disk is full" in found.output
+    assert (deployed(device) / "bundle.json").read_bytes() == before
+    fault(device, "")
+    assert check_there(device).returncode == 0
+    device.wire.cut_after, device.wire.cuts = 40_000, 1
+    assert call("deploy", build, "--to", device.address).exit_code == 0
+    assert device.wire.cuts == 0
+    assert (deployed(device) / "bundle.json").read_bytes() != before
+
+
+def test_deploy_never_replaces_what_is_no_bundle(device: SshDevice, build: Path, tmp_path: Path) -> None:
+    deployed(device).mkdir(parents=True)
+    (deployed(device) / "thesis.txt").write_text("mine")
+    found = call("deploy", build, "--to", device.address)
+    assert found.exit_code == 1
+    assert "it is no bundle" in found.output
+    assert (deployed(device) / "thesis.txt").read_text() == "mine"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    assert "is no bundle" in call("deploy", build, "--to", tmp_path / "mine").output
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"

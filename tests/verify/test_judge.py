@@ -1,0 +1,82 @@
+"""Judging: batches where they are safe, and nothing that could pass by mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgeflow.core.errors import DataError
+from edgeflow.core.settings import DriftLimits, VerifySettings
+from edgeflow.emulate import Emulator
+from edgeflow.nb import write
+from edgeflow.project.reference import Reference, load_reference
+from edgeflow.verify.judge import outputs_of, takes_batches, verify
+from tests.conftest import GOLDEN
+from tests.nb.make import model, op
+
+LENET = GOLDEN / "net_lenet__int8_ptq_hist" / "model.nb"
+
+
+class Counting(Emulator):
+    """Counts how often it is asked."""
+
+    calls = 0
+
+    def infer(self, feed):  # type: ignore[no-untyped-def]
+        self.calls += 1
+        return super().infer(feed)
+
+
+def reference(count: int) -> Reference:
+    x = np.random.default_rng(0).random((count, 1, 32, 32), np.float32)
+    runner = Emulator(LENET)
+    outputs = np.concatenate([runner.infer({"x": x[i:i + 1]})[runner.outputs[0]] for i in range(count)])
+    return Reference({"x": x}, (outputs,), None)
+
+
+def test_a_file_for_one_sample_is_judged_in_batches() -> None:
+    wanted = reference(200)
+    runner = Counting(LENET)
+    assert runner.inputs[0].shape[0] == 1
+    got = outputs_of(runner, wanted)
+    assert np.allclose(got[0], wanted.outputs[0], atol=1e-6)
+    assert runner.calls < 10
+
+
+def test_a_graph_with_the_batch_written_into_it_is_run_one_by_one() -> None:
+    for shape in ((1, 192), (-1, 192)):  # the second gives one row for one sample and several for several: safe
+        runner = Emulator(model([op("reshape2", {"X": "x"}, {"Out": "y"}, shape=shape)]))
+        x = np.random.default_rng(0).random((4, 3, 8, 8), np.float32)
+        assert takes_batches(runner, Reference({"x": x}, (x.reshape(4, 192),), None)) is (shape[0] == -1)
+    mixing = Emulator(model([op("softmax", {"X": "x"}, {"Out": "y"}, axis=0)]))
+    assert not takes_batches(mixing, Reference({"x": x}, (np.ones_like(x),), None))
+    got = outputs_of(mixing, Reference({"x": x}, (np.ones_like(x),), None))
+    assert np.allclose(got[0], 1)
+
+
+def test_constant_outputs_do_not_pass(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((5, 3, 8, 8), np.float32)
+    write(model([op("scale", {"X": "x"}, {"Out": "y"}, scale=0.0, bias=0.0)]), tmp_path / "zero.nb")
+    verdict = verify(tmp_path / "zero.nb", Reference({"x": x}, (x,), None), VerifySettings(None, DriftLimits(cosine_min=0.5)))
+    assert not verdict.passed
+    assert verdict.outputs[0].drift.cosine == 0
+
+
+def test_references_that_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "r.npz"
+    for arrays, message in (({}, "should hold input"), ({"input/x": np.zeros(3)}, "should hold input"),
+                            ({"input/x": np.zeros(3), "output/1": np.zeros(3)}, "should hold input"),
+                            ({"input/x": np.zeros((0, 3)), "output/0": np.zeros(3)}, "samples"),
+                            ({"input/x": np.zeros(3), "input/z": np.zeros(4), "output/0": np.zeros(3)}, "samples"),
+                            ({"input/x": np.zeros(3), "output/0": np.full(3, np.inf)}, "NaN or infinity")):
+        np.savez(path, **arrays)
+        with pytest.raises(DataError, match=message):
+            load_reference(path)
+
+
+def test_metric_without_labels_is_said() -> None:
+    found = verify(LENET, reference(4), VerifySettings("top1", DriftLimits(metric_drop_max=0.1)))
+    assert found.passed
+    assert "metric top1: the reference has no labels" in found.not_checked
