@@ -24,7 +24,11 @@ __all__ = ["build", "read", "verify", "verify_model"]
 
 
 def build(
-    recipe: str | Path = ".", targets: Sequence[str] = (), *, build_dir: str | Path | None = None, say: Say | None = None
+    recipe: str | Path = ".",
+    targets: Sequence[str] = (),
+    *,
+    build_dir: str | Path | None = None,
+    say: Say | None = None,
 ) -> list[Built]:
     """Build a recipe's model for each target; the same as `edgeflow build`. See edgeflow.flow.build.build."""
     from edgeflow.flow.build import build as run
@@ -33,7 +37,11 @@ def build(
 
 
 def verify_model(
-    model: str | Path, *, reference: str | Path | None = None, limits: DriftLimits | None = None, metric: str | None = None
+    model: str | Path,
+    *,
+    reference: str | Path | None = None,
+    limits: DriftLimits | None = None,
+    metric: str | None = None,
 ) -> Verdict:
     """Judge a .nb against its reference; the same as `edgeflow verify`. See edgeflow.verify.stage.verify_file."""
     from edgeflow.verify.stage import verify_file

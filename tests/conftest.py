@@ -51,14 +51,31 @@ def _numbered(arrays: dict[str, np.ndarray], prefix: str) -> list[np.ndarray]:
 def golden_cases() -> list[Case]:
     """The committed cases, and the whole set where it lies beside the checkout."""
     index = json.loads((GOLDEN / "index.json").read_text())
-    cases = [Case(name, GOLDEN / name / "model.nb", facts["precision"], facts["kind"], facts["suspect"],
-                  facts["outputs_from"] == "arm_runtime") for name, facts in index.items()]
+    cases = [
+        Case(
+            name,
+            GOLDEN / name / "model.nb",
+            facts["precision"],
+            facts["kind"],
+            facts["suspect"],
+            facts["outputs_from"] == "arm_runtime",
+        )
+        for name, facts in index.items()
+    ]
     if (WHOLE / "INDEX.json").exists():
         for facts in json.loads((WHOLE / "INDEX.json").read_text())["list"]:
             if facts["name"] not in index:
                 folder = WHOLE / facts["name"]
-                cases.append(Case(facts["name"], folder / "model.nb", facts["precision"], facts["kind"],
-                                  bool(facts["suspect"]), (folder / "out_0.npy").exists()))
+                cases.append(
+                    Case(
+                        facts["name"],
+                        folder / "model.nb",
+                        facts["precision"],
+                        facts["kind"],
+                        bool(facts["suspect"]),
+                        (folder / "out_0.npy").exists(),
+                    )
+                )
     return cases
 
 
@@ -83,9 +100,14 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with lock(shared.parent / "edgeflow-digits.lock"):
         if not (shared / "accuracy").exists():
             shutil.rmtree(shared, ignore_errors=True)
-            shutil.copytree(ROOT / "examples" / "digits", shared, ignore=shutil.ignore_patterns(
-                "build", "export", "*.pdparams", "__pycache__"))
-            done = subprocess.run([sys.executable, "train.py", "--epochs", "20"], cwd=shared, capture_output=True, text=True)
+            shutil.copytree(
+                ROOT / "examples" / "digits",
+                shared,
+                ignore=shutil.ignore_patterns("build", "export", "*.pdparams", "__pycache__"),
+            )
+            done = subprocess.run(
+                [sys.executable, "train.py", "--epochs", "20"], cwd=shared, capture_output=True, text=True
+            )
             assert done.returncode == 0, done.stderr[-2000:]
             line = next(line for line in done.stdout.splitlines() if line.startswith("accuracy"))
             (shared / "accuracy").write_text(line.split()[-1])
@@ -112,8 +134,24 @@ def built(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.rmtree(shared, ignore_errors=True)
             shutil.copytree(digits, shared)
             done = subprocess.run(
-                [sys.executable, "-m", "edgeflow", "build", "-t", "kirin", "-t", "arm64-int8", "-t", "arm64", "-t", "x86"],
-                cwd=shared, capture_output=True, text=True)
+                [
+                    sys.executable,
+                    "-m",
+                    "edgeflow",
+                    "build",
+                    "-t",
+                    "kirin",
+                    "-t",
+                    "arm64-int8",
+                    "-t",
+                    "arm64",
+                    "-t",
+                    "x86",
+                ],
+                cwd=shared,
+                capture_output=True,
+                text=True,
+            )
             assert done.returncode == 0, done.stderr
             (shared / "done").touch()
     return shared

@@ -13,12 +13,16 @@ def comparison(items: Sequence[Any]) -> str:
     """What is worse or better than the lock, target by target, and what to do about it."""
     lines: list[str] = []
     for item in items:
-        lines += [f"{item.target}: {_kind(change)}: {plain(change.text, SENTENCE_LENGTH_MAX)}" for change in item.changes]
+        lines += [
+            f"{item.target}: {_kind(change)}: {plain(change.text, SENTENCE_LENGTH_MAX)}" for change in item.changes
+        ]
         if not item.changes:
             lines.append(f"{item.target}: as accepted in edgeflow.lock")
     moved = [item.target for item in items if item.changes]
     if moved:
-        lines.append(f"  try: edgeflow lock {' '.join(f'--target {name}' for name in moved)}, to accept the new figures")
+        lines.append(
+            f"  try: edgeflow lock {' '.join(f'--target {name}' for name in moved)}, to accept the new figures"
+        )
     return "\n".join(lines)
 
 
@@ -32,7 +36,9 @@ def accepted(items: Sequence[Any]) -> str:
         elif item.accepted is None:
             lines.append(f"{item.target}: new: {_figures(item.found)}")
         else:
-            lines += [f"{item.target}: {_kind(change)}: {plain(change.text, SENTENCE_LENGTH_MAX)}" for change in item.changes]
+            lines += [
+                f"{item.target}: {_kind(change)}: {plain(change.text, SENTENCE_LENGTH_MAX)}" for change in item.changes
+            ]
             lines += [] if item.changes else [f"{item.target}: unchanged"]
     return "\n".join(lines)
 

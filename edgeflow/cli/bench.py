@@ -14,23 +14,50 @@ from edgeflow.cli.where import say, where_options
 
 @click.command("bench")
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--against", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="OTHER.nb",
-              help="Time this file in turn with MODEL, the control, and say whether they differ.")
+@click.option(
+    "--against",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="OTHER.nb",
+    help="Time this file in turn with MODEL, the control, and say whether they differ.",
+)
 @where_options(many=False)
 @click.option("--threads", default="1", show_default=True, metavar="N[,N…]", help="Numbers of threads to time with.")
-@click.option("--warm-up", type=click.IntRange(0, 100_000), default=10, show_default=True, help="Runs before the timed ones.")
+@click.option(
+    "--warm-up", type=click.IntRange(0, 100_000), default=10, show_default=True, help="Runs before the timed ones."
+)
 @click.option("--repeats", type=click.IntRange(1, 100_000), default=50, show_default=True, help="Timed runs.")
-@click.option("--cool-down-ms", type=click.IntRange(0, 600_000), default=0, show_default=True, help="Pause after warming up.")
+@click.option(
+    "--cool-down-ms", type=click.IntRange(0, 600_000), default=0, show_default=True, help="Pause after warming up."
+)
 @click.option("--rounds", type=click.IntRange(2, 1000), default=8, show_default=True, help="Turns of --against.")
-@click.option("--power-mode", type=click.Choice(["high", "low", "full", "no_bind", "rand_high", "rand_low"]),
-              help="Which cores Paddle Lite binds to, on a device.")
-@click.option("--shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Shape of an input with open dimensions.")
+@click.option(
+    "--power-mode",
+    type=click.Choice(["high", "low", "full", "no_bind", "rand_high", "rand_low"]),
+    help="Which cores Paddle Lite binds to, on a device.",
+)
+@click.option(
+    "--shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Shape of an input with open dimensions."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def command(model: Path, against: Path | None, on: str, runtime: Path | None, limit_s: float, threads: str, warm_up: int,
-            repeats: int, cool_down_ms: int, rounds: int, power_mode: str | None, shapes: tuple[str, ...], as_json: bool) -> None:
+def command(
+    model: Path,
+    against: Path | None,
+    on: str,
+    runtime: Path | None,
+    limit_s: float,
+    threads: str,
+    warm_up: int,
+    repeats: int,
+    cool_down_ms: int,
+    rounds: int,
+    power_mode: str | None,
+    shapes: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Time MODEL.nb: the first run apart, then median and 90th percentile.
 
-    With --against, two files run in turn and the ratio of their medians is given with its 95 % confidence interval; where the
+    With --against, two files run in turn and the ratio of their medians is given with its 95 % confidence interval;
+    where the
     device slowed down meanwhile, nothing is concluded.
 
     \b
@@ -40,9 +67,21 @@ def command(model: Path, against: Path | None, on: str, runtime: Path | None, li
     from edgeflow.deploy.bench import bench, numbers
 
     sizes = {name: numbers(size, f"--shape {name}") for name, _, size in (shape.partition("=") for shape in shapes)}
-    report = bench(model, against=against, on=on, runtime=runtime, threads=numbers(threads, "--threads"), warm_up=warm_up,
-                   repeats=repeats, cool_down_ms=cool_down_ms, rounds=rounds, power_mode=power_mode or "", limit_s=limit_s,
-                   shapes=sizes, say=say)
+    report = bench(
+        model,
+        against=against,
+        on=on,
+        runtime=runtime,
+        threads=numbers(threads, "--threads"),
+        warm_up=warm_up,
+        repeats=repeats,
+        cool_down_ms=cool_down_ms,
+        rounds=rounds,
+        power_mode=power_mode or "",
+        limit_s=limit_s,
+        shapes=sizes,
+        say=say,
+    )
     if as_json:
         import json
 
@@ -55,15 +94,21 @@ def latency(report: Mapping[str, Any]) -> str:
     """One measurement: a row a number of threads, then the comparison, where the ops ran, and what to keep in mind."""
     keys = ("load_ms", "first_ms", "min_ms", "p50_ms", "p90_ms")
     rows = [(str(row["threads"]), str(row["runs"]), *(number(row[key]) for key in keys)) for row in report["sweep"]]
-    lines = [table(("threads", "runs", "load ms", "first ms", "min ms", "p50 ms", "p90 ms"), rows),
-             f"on {report['runner']}"]
+    lines = [
+        table(("threads", "runs", "load ms", "first ms", "min ms", "p50 ms", "p90 ms"), rows),
+        f"on {report['runner']}",
+    ]
     if found := report.get("comparison"):
-        lines.append(f"{found['against']} against {report['model']}: {number(found['other']['p50_ms'])} ms / "
-                     f"{number(found['control']['p50_ms'])} ms = {found['ratio']:.4f} "
-                     f"[{found['low']:.4f}, {found['high']:.4f}] at {100 * found['confidence']:g} %")
+        lines.append(
+            f"{found['against']} against {report['model']}: {number(found['other']['p50_ms'])} ms / "
+            f"{number(found['control']['p50_ms'])} ms = {found['ratio']:.4f} "
+            f"[{found['low']:.4f}, {found['high']:.4f}] at {100 * found['confidence']:g} %"
+        )
         lines += [f"not steady: {reason}" for reason in found["refused"]]
         if found["refused"]:
-            lines.append("try: more --repeats, --cool-down-ms, or a fixed clock (governor performance) and a cooler device")
+            lines.append(
+                "try: more --repeats, --cool-down-ms, or a fixed clock (governor performance) and a cooler device"
+            )
         lines.append(found["conclusion"])
     if where := report.get("residency"):
         lines.append(residency(where))

@@ -10,13 +10,23 @@ import click
 
 @click.command("build")
 @click.argument("recipe", type=click.Path(path_type=Path), default=".")
-@click.option("--target", "-t", "targets", multiple=True, required=True, help="A target's name, or a .toml; repeatable.")
-@click.option("--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Where results and cache go; default build/.")
+@click.option(
+    "--target", "-t", "targets", multiple=True, required=True, help="A target's name, or a .toml; repeatable."
+)
+@click.option(
+    "--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Where results and cache go; default build/."
+)
 @click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
 @click.option("--locked", is_flag=True, help="Exit code 3 when something got worse than edgeflow.lock accepts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
-def command(recipe: Path, targets: tuple[str, ...], build_dir: Path | None, keep_on_cpu: tuple[str, ...], locked: bool,
-            as_json: bool) -> None:
+def command(
+    recipe: Path,
+    targets: tuple[str, ...],
+    build_dir: Path | None,
+    keep_on_cpu: tuple[str, ...],
+    locked: bool,
+    as_json: bool,
+) -> None:
     """Build RECIPE for each target: ingest, compress, convert, verify.
 
     RECIPE is an edgeflow.toml or a folder that holds one. Results go into build/TARGET/; what an earlier build

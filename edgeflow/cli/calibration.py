@@ -13,8 +13,12 @@ from edgeflow.cli.tables import number, table
 @click.command("calibration")
 @click.argument("recipe", type=click.Path(path_type=Path), default=".")
 @click.option("--target", "-t", required=True, help="An int8 target's name, or a .toml.")
-@click.option("--tolerance", type=float, default=0.5, show_default=True, help="SQNR in dB that the smaller set may lose.")
-@click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the chosen samples as an .npz.")
+@click.option(
+    "--tolerance", type=float, default=0.5, show_default=True, help="SQNR in dB that the smaller set may lose."
+)
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the chosen samples as an .npz."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(recipe: Path, target: str, tolerance: float, output: Path | None, as_json: bool) -> None:
     """Say how good RECIPE's calibration data is, and pick the smallest set that does as well.
@@ -41,13 +45,21 @@ SHOWN = 10
 
 def lines(found: Any) -> str:
     """What tuning.calibration.examine found: coverage, outliers, the drift curve, and what to do."""
-    out = [table(("layer", "calibrated", "in use", "covered"),
-                 [(item.layer, number(item.calibration_max), number(item.evaluation_max), f"{item.covered:.1%}")
-                  for item in found.layers[:SHOWN]])]
+    out = [
+        table(
+            ("layer", "calibrated", "in use", "covered"),
+            [
+                (item.layer, number(item.calibration_max), number(item.evaluation_max), f"{item.covered:.1%}")
+                for item in found.layers[:SHOWN]
+            ],
+        )
+    ]
     if len(found.layers) > SHOWN:
         out.append(f"… and {len(found.layers) - SHOWN} layers that are covered better")
     for item in found.outliers[:SHOWN]:
         out.append(f"outlier: sample {item.sample} is {item.times:.1f} times the usual range at {item.layer}")
-    out.append("samples -> SQNR of the int8 outputs: " + ", ".join(f"{p.samples}: {number(p.sqnr_db)} dB" for p in found.curve))
+    out.append(
+        "samples -> SQNR of the int8 outputs: " + ", ".join(f"{p.samples}: {number(p.sqnr_db)} dB" for p in found.curve)
+    )
     out += [f"- {text}" for text in found.advice]
     return "\n".join(out)

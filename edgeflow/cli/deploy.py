@@ -11,16 +11,26 @@ from edgeflow.cli.where import say
 
 @click.command("deploy")
 @click.argument("build", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--to", required=True, metavar="WHERE",
-              help="ssh://user@host[:port][/folder], adb:SERIAL[/folder], FILE.tar.gz, or a folder.")
-@click.option("--runtime", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
-              help="Programs and libraries for the device, made by scripts/cross_compile; default: build/device/<target>.")
+@click.option(
+    "--to",
+    required=True,
+    metavar="WHERE",
+    help="ssh://user@host[:port][/folder], adb:SERIAL[/folder], FILE.tar.gz, or a folder.",
+)
+@click.option(
+    "--runtime",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Programs and libraries for the device, made by scripts/cross_compile; default: build/device/<target>.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(build: Path, to: str, runtime: Path | None, as_json: bool) -> None:
     """Bundle BUILD, a folder of edgeflow build, with its programs, and bring it to a device.
 
-    The bundle holds the .nb, its contract, golden tensors, labels, programs and libraries; `run.sh --check` in it replays the
-    golden tensors on the device. The same build gives the same bytes; on a device, the new bundle takes the old one's place.
+    The bundle holds the .nb, its contract, golden tensors, labels, programs and libraries; `run.sh --check` in it
+    replays the
+    golden tensors on the device. The same build gives the same bytes; on a device, the new bundle takes the old one's
+    place.
 
     \b
     Example: edgeflow deploy build/arm64-int8 --to ssh://pi@raspberrypi.local
@@ -34,8 +44,11 @@ def command(build: Path, to: str, runtime: Path | None, as_json: bool) -> None:
 
         click.echo(json.dumps(table, indent=1))
         return
-    click.echo(f"{table['name']}: {table['files']} files, {table['bytes']} bytes, {'at' if table['changed'] else 'already at'} "
-               f"{table['place']}")
+    click.echo(
+        f"{table['name']}: {table['files']} files, {table['bytes']} bytes, "
+        f"{'at' if table['changed'] else 'already at'} "
+        f"{table['place']}"
+    )
     if table["absent"]:
         click.echo(f"not in the bundle, so the device must have: {', '.join(table['absent'])}")
     click.echo(f"check it with: {table['check']}")

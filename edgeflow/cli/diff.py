@@ -50,8 +50,9 @@ def lines(found: Difference) -> str:
         names = change.before if change.before == change.after else f"{change.before} -> {change.after}"
         out.append(f"{names}: {'; '.join(change.changes)}")
     if found.weights:
-        out.append(table(("weight", "change", "SQNR dB"), [
-            (w.name, w.change, number(w.sqnr_db)) for w in found.weights]))
+        out.append(
+            table(("weight", "change", "SQNR dB"), [(w.name, w.change, number(w.sqnr_db)) for w in found.weights])
+        )
     if found.bytes_before != found.bytes_after:
         out.append(f"parameters: {size(found.bytes_before)} -> {size(found.bytes_after)}")
     return "\n".join(out)

@@ -10,9 +10,16 @@ import click
 @click.command("export")
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Shape of an input with open dimensions.")
-@click.option("--npu", type=click.Choice(["float32", "float16", "uint8"]), default="float32", show_default=True,
-              help="Arithmetic of NPU subgraphs.")
+@click.option(
+    "--shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Shape of an input with open dimensions."
+)
+@click.option(
+    "--npu",
+    type=click.Choice(["float32", "float16", "uint8"]),
+    default="float32",
+    show_default=True,
+    help="Arithmetic of NPU subgraphs.",
+)
 def command(model: Path, out: Path, shapes: tuple[str, ...], npu: str) -> None:
     """Write MODEL.nb's computation as a standard ONNX file, with the arithmetic of the ARM kernels.
 
@@ -24,8 +31,9 @@ def command(model: Path, out: Path, shapes: tuple[str, ...], npu: str) -> None:
     from edgeflow.files.atomic import write_atomic
 
     if out.exists() and out.samefile(model):
-        raise StorageError(f"{out}: is the model itself, and is not overwritten",
-                           try_=f"edgeflow export {model} {model.stem}.onnx")
+        raise StorageError(
+            f"{out}: is the model itself, and is not overwritten", try_=f"edgeflow export {model} {model.stem}.onnx"
+        )
     with Emulator(model, npu=npu) as runner:
         exported = runner.export(parse_shapes(shapes))
     write_atomic(out, exported.SerializeToString(deterministic=True))

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 @click.command("inspect")
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--target", "-t", help="Judge for this target; default is the one in the manifest beside MODEL.")
-@click.option("--shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Shape of an input with open dimensions.")
+@click.option(
+    "--shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Shape of an input with open dimensions."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema: docs/inspect.md).")
 def command(model: Path, target: str | None, shapes: tuple[str, ...], as_json: bool) -> None:
     """Say what MODEL.nb holds: ops, kernels, sizes, NPU partition, quantisation, and findings with their fixes.
@@ -48,23 +50,29 @@ def lines(found: Inspection) -> str:
         f"ops: {s.ops} ({', '.join(f'{n} on {t}' for t, n in s.targets.items())})",
         f"parameters: {s.parameters} tensors, {size(s.parameter_bytes)} "
         f"({', '.join(f'{n} {d}' for d, n in s.parameter_dtypes.items())})",
-        f"activations: {size(s.activation_bytes)} in storage slots" if s.activation_bytes is not None
+        f"activations: {size(s.activation_bytes)} in storage slots"
+        if s.activation_bytes is not None
         else f"activations: unknown, {found.shapes_unknown}",
         f"MACs: {s.macs:,}" if s.macs is not None else f"MACs: unknown, {found.shapes_unknown}",
     ]
     if (p := s.partition) is not None:
         macs = "" if p.npu_macs is None else f" ({p.npu_macs:,} and {p.cpu_macs:,} MACs)"
-        out.append(f"partition as written by opt: {p.subgraphs} subgraphs with {p.npu_ops} ops for the NPU, "
-                   f"{p.cpu_ops} on the CPU{macs}, {p.crossings} tensors handed across")
+        out.append(
+            f"partition as written by opt: {p.subgraphs} subgraphs with {p.npu_ops} ops for the NPU, "
+            f"{p.cpu_ops} on the CPU{macs}, {p.crossings} tensors handed across"
+        )
         out += [f"  on the CPU: op {b.index} ({b.op_type}): {b.why}" for b in p.breakers]
     if (q := s.quantisation) is not None:
         if q.weight_only_bits:
             out.append(f"quantisation: weights only, int{q.weight_only_bits}; computed in float32")
         else:
-            out.append(f"quantisation: {q.int8_ops} int8 ops ({q.int8_out} give int8, {q.fp32_out} float32), "
-                       f"{q.float_multiplying_ops} conv or fc in float, {q.calibs} conversions, weights per channel in "
-                       f"{q.per_channel} and per layer in {q.per_layer}, input scales {q.scale_min:.3g} .. {q.scale_max:.3g}"
-                       if q.scale_min is not None else f"quantisation: {q.int8_ops} int8 ops")
+            out.append(
+                f"quantisation: {q.int8_ops} int8 ops ({q.int8_out} give int8, {q.fp32_out} float32), "
+                f"{q.float_multiplying_ops} conv or fc in float, {q.calibs} conversions, weights per channel in "
+                f"{q.per_channel} and per layer in {q.per_layer}, input scales {q.scale_min:.3g} .. {q.scale_max:.3g}"
+                if q.scale_min is not None
+                else f"quantisation: {q.int8_ops} int8 ops"
+            )
     out.append("")
     out.append(table(("op", "count"), [(kind, str(n)) for kind, n in s.op_types.items()]))
     out.append("")

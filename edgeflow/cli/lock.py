@@ -9,11 +9,17 @@ import click
 
 @click.command("lock")
 @click.argument("recipe", type=click.Path(path_type=Path), default=".")
-@click.option("--target", "-t", "targets", multiple=True, required=True, help="A target's name, or a .toml; repeatable.")
-@click.option("--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Where results and cache go; default build/.")
+@click.option(
+    "--target", "-t", "targets", multiple=True, required=True, help="A target's name, or a .toml; repeatable."
+)
+@click.option(
+    "--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Where results and cache go; default build/."
+)
 @click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema: docs/lock.md).")
-def command(recipe: Path, targets: tuple[str, ...], build_dir: Path | None, keep_on_cpu: tuple[str, ...], as_json: bool) -> None:
+def command(
+    recipe: Path, targets: tuple[str, ...], build_dir: Path | None, keep_on_cpu: tuple[str, ...], as_json: bool
+) -> None:
     """Accept what RECIPE's build costs now: drift, size, ops and predicted latency of each target, in edgeflow.lock.
 
     The file lies beside RECIPE, to be committed; `edgeflow build --locked` holds later builds to it. Takes the finished

@@ -12,10 +12,24 @@ import click
 from edgeflow.core.errors import EdgeflowError
 
 COMMANDS = {
-    "init": "init", "doctor": "doctor", "targets": "targets", "plan": "plan", "build": "build", "lock": "lock",
-    "reproduce": "reproduce", "sensitivity": "sensitivity", "search": "search", "calibration": "calibration",
-    "verify": "verify", "run": "run", "inspect": "inspect", "diff": "diff", "match": "match", "export": "export",
-    "bench": "bench", "deploy": "deploy",
+    "init": "init",
+    "doctor": "doctor",
+    "targets": "targets",
+    "plan": "plan",
+    "build": "build",
+    "lock": "lock",
+    "reproduce": "reproduce",
+    "sensitivity": "sensitivity",
+    "search": "search",
+    "calibration": "calibration",
+    "verify": "verify",
+    "run": "run",
+    "inspect": "inspect",
+    "diff": "diff",
+    "match": "match",
+    "export": "export",
+    "bench": "bench",
+    "deploy": "deploy",
 }
 
 

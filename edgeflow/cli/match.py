@@ -25,10 +25,18 @@ def command(model: Path, library: Path, as_json: bool) -> None:
     if as_json:
         import json
 
-        click.echo(json.dumps({
-            "verdict": found.verdict, "machine": found.library.machine, "versions": found.library.versions,
-            "kernels": len(found.library.kernels), "reasons": [{"level": r.level, "text": r.text} for r in found.reasons]},
-            indent=1))
+        click.echo(
+            json.dumps(
+                {
+                    "verdict": found.verdict,
+                    "machine": found.library.machine,
+                    "versions": found.library.versions,
+                    "kernels": len(found.library.kernels),
+                    "reasons": [{"level": r.level, "text": r.text} for r in found.reasons],
+                },
+                indent=1,
+            )
+        )
     else:
         versions = ", ".join(found.library.versions) or "no version named"
         click.echo(f"library: {found.library.machine}, {versions}, {len(found.library.kernels)} kernels named")

@@ -12,7 +12,9 @@ import click
 
 @click.command("plan")
 @click.argument("recipe", type=click.Path(path_type=Path), default=".")
-@click.option("--target", "-t", "targets", multiple=True, required=True, help="A target's name, or a .toml; repeatable.")
+@click.option(
+    "--target", "-t", "targets", multiple=True, required=True, help="A target's name, or a .toml; repeatable."
+)
 @click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema: docs/plan.md).")
 def command(recipe: Path, targets: tuple[str, ...], keep_on_cpu: tuple[str, ...], as_json: bool) -> None:
@@ -51,8 +53,10 @@ def _lines(plan: Any) -> list[str]:
     if split is not None:
         inside = sum(len(piece.ops) for piece in split.pieces)
         pieces = f"{len(split.pieces)} subgraph{'s' if len(split.pieces) != 1 else ''}"
-        out.append(f"  predicted: {inside} ops for the NPU in {pieces}, "
-                   f"{len(split.on_cpu)} on the CPU, {split.crossings} tensors handed across")
+        out.append(
+            f"  predicted: {inside} ops for the NPU in {pieces}, "
+            f"{len(split.on_cpu)} on the CPU, {split.crossings} tensors handed across"
+        )
         left = Counter(kind for kind, _ in split.on_cpu).most_common(SHOWN)
         if left:
             out.append("  on the CPU: " + ", ".join(f"{n} {kind}" for kind, n in left))

@@ -28,7 +28,9 @@ class Progress:
             self._watcher.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop.set()
         if self._watcher is not None:
             self._watcher.join()
@@ -58,8 +60,10 @@ class Progress:
         while not self._stop.wait(0.1):
             with self._lock:
                 now = time.monotonic()
-                active = ", ".join(f"{target} {stage} {self._far.get((target, stage)) or f'{now - since:.0f} s'}"
-                                   for (target, stage), since in self._started.items())
+                active = ", ".join(
+                    f"{target} {stage} {self._far.get((target, stage)) or f'{now - since:.0f} s'}"
+                    for (target, stage), since in self._started.items()
+                )
                 if active:
                     sys.stderr.write(f"\r\x1b[K{SPINNER[turn % 4]} {active}"[:120])
                     sys.stderr.flush()

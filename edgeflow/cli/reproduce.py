@@ -14,11 +14,17 @@ from edgeflow.report.values import SENTENCE_LENGTH_MAX, plain
 
 @click.command("reproduce")
 @click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--recipe", type=click.Path(exists=True, path_type=Path),
-              help="The recipe, or its folder; default: the folder whose build/TARGET/ holds MANIFEST.")
+@click.option(
+    "--recipe",
+    type=click.Path(exists=True, path_type=Path),
+    help="The recipe, or its folder; default: the folder whose build/TARGET/ holds MANIFEST.",
+)
 @click.option("--target", "-t", help="The target's .toml, where the manifest names a profile of your own.")
-@click.option("--build-dir", type=click.Path(file_okay=False, path_type=Path),
-              help="A new folder that keeps the rebuild; default: a temporary one.")
+@click.option(
+    "--build-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A new folder that keeps the rebuild; default: a temporary one.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema: docs/lock.md).")
 def command(manifest: Path, recipe: Path | None, target: str | None, build_dir: Path | None, as_json: bool) -> None:
     """Build again, from nothing, what MANIFEST.json records, and say identical, or what differs and whose doing it is.
@@ -64,7 +70,9 @@ def lines(found: Any) -> str:
     out = [] if found.identical else [groups(found.differences)]
     if found.unrecorded:
         names = ", ".join(plain(name, 60) for name in found.unrecorded[:SHOWN])
-        out.append(f"not recorded by the build, so not compared: {names}{', …' if len(found.unrecorded) > SHOWN else ''}")
+        out.append(
+            f"not recorded by the build, so not compared: {names}{', …' if len(found.unrecorded) > SHOWN else ''}"
+        )
     if found.identical:
         out.append(f"identical: model.nb, sha256 {found.nb_sha256}, and all that the manifest records")
     elif found.same_bytes:

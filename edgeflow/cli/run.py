@@ -11,16 +11,35 @@ from edgeflow.cli.where import say, where_options
 
 @click.command("run")
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--input", "-i", "inputs", multiple=True, required=True, metavar="NAME=FILE.npy", help="One for each input.")
-@click.option("--output-dir", "-o", type=click.Path(file_okay=False, path_type=Path), required=True,
-              help="Outputs are written here as out_0.npy, out_1.npy …")
+@click.option(
+    "--input", "-i", "inputs", multiple=True, required=True, metavar="NAME=FILE.npy", help="One for each input."
+)
+@click.option(
+    "--output-dir",
+    "-o",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Outputs are written here as out_0.npy, out_1.npy …",
+)
 @click.option("--dump", is_flag=True, help="Also write every intermediate, into OUTPUT_DIR/dump/.")
-@click.option("--npu", type=click.Choice(["float32", "float16", "uint8"]),
-              help="Arithmetic of NPU subgraphs: float16 for Kirin, uint8 for Verisilicon; default: the manifest's, or float32.")
+@click.option(
+    "--npu",
+    type=click.Choice(["float32", "float16", "uint8"]),
+    help="Arithmetic of NPU subgraphs: float16 for Kirin, uint8 for Verisilicon; default: the manifest's, or float32.",
+)
 @where_options(many=False)
 @click.option("--json", "as_json", is_flag=True, help="Print names, dtypes, shapes, ranges and NaN counts as JSON.")
-def command(model: Path, inputs: tuple[str, ...], output_dir: Path, dump: bool, npu: str | None, on: str,
-            runtime: Path | None, limit_s: float, as_json: bool) -> None:
+def command(
+    model: Path,
+    inputs: tuple[str, ...],
+    output_dir: Path,
+    dump: bool,
+    npu: str | None,
+    on: str,
+    runtime: Path | None,
+    limit_s: float,
+    as_json: bool,
+) -> None:
     """Execute MODEL.nb once, on this machine or on a device.
 
     Example: edgeflow run model.nb --input image=in.npy --output-dir out

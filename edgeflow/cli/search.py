@@ -32,17 +32,29 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 @click.argument("recipe", type=click.Path(path_type=Path), default=".")
 @click.option("--target", "-t", required=True, help="A target's name, or a .toml.")
 @click.option("--budget", type=Duration(), default="10m", show_default=True, help="How long may be searched.")
-@click.option("--drop", type=float, help="What the metric may lose, such as 0.003; without it or --sqnr: what a build asks.")
+@click.option(
+    "--drop", type=float, help="What the metric may lose, such as 0.003; without it or --sqnr: what a build asks."
+)
 @click.option("--sqnr", type=float, help="Smallest SQNR of the outputs, in dB, instead of or beside --drop.")
 @click.option("--size", type=click.IntRange(min=1), help="Largest size of the .nb, in bytes.")
 @click.option("--latency", type=float, help="Largest predicted latency, in ms.")
 @click.option("--chip", help="Chip for predicted latencies, such as 'Snapdragon 865'; default: the target's.")
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON.")
-def command(recipe: Path, target: str, budget: float, drop: float | None, sqnr: float | None, size: int | None,
-            latency: float | None, chip: str | None, as_json: bool) -> None:
+def command(
+    recipe: Path,
+    target: str,
+    budget: float,
+    drop: float | None,
+    sqnr: float | None,
+    size: int | None,
+    latency: float | None,
+    chip: str | None,
+    as_json: bool,
+) -> None:
     """Find the fastest compression of RECIPE's model that stays within a budget of drift, size and latency.
 
-    Simple candidates come first; Ctrl-C ends the search with the best so far, and a search started again goes on. What was
+    Simple candidates come first; Ctrl-C ends the search with the best so far, and a search started again goes on.
+    What was
     tried is written to build/search-TARGET.json, the winner as lines for the recipe to build/search-TARGET.toml.
     Exit code 3: no candidate meets the goal.
 
@@ -55,8 +67,9 @@ def command(recipe: Path, target: str, budget: float, drop: float | None, sqnr: 
     goal = Goal(drop, sqnr, size, latency, budget)
     with Progress() as progress:
         say = progress.say if sys.stderr.isatty() else None  # in a log, a line for each candidate is enough
-        found = search(recipe, target, goal, chip=chip, say=say,
-                       told=lambda item, missed: click.echo(line(item, missed), err=True))
+        found = search(
+            recipe, target, goal, chip=chip, say=say, told=lambda item, missed: click.echo(line(item, missed), err=True)
+        )
     click.echo(found.certificate.read_text(encoding="utf-8") if as_json else lines(found))
     if not found.met:
         raise SystemExit(3)
@@ -75,15 +88,25 @@ def lines(found: Any) -> str:
     """The whole result of tuning.search."""
     ranking, out = found.ranking, []
     measured = [item for item in found.tried if not item.error]
-    rows = [(item.name, number(item.metric), number(item.sqnr_db), size(item.size_bytes or 0), _ms(item),
-             _standing(item, ranking)) for item in measured]
+    rows = [
+        (
+            item.name,
+            number(item.metric),
+            number(item.sqnr_db),
+            size(item.size_bytes or 0),
+            _ms(item),
+            _standing(item, ranking),
+        )
+        for item in measured
+    ]
     if rows:
         out.append(table(("candidate", "metric", "SQNR dB", "size", "predicted", ""), rows))
     out.append("Pareto front: " + (", ".join(item.name for item in ranking.front) or "empty"))
     gone = [item for item in found.tried if item.error]
     out += [f"no result: {item.name}: {item.error}" for item in gone]
     why = {"done": "everything was tried", "time": "the time was up", "interrupted": "it was interrupted"}.get(
-        found.stopped, found.stopped)
+        found.stopped, found.stopped
+    )
     out.append(f"{len(found.tried)} candidates in {found.seconds:.0f} s; {why}. Certificate: {found.certificate.name}")
     if ranking.best is None:
         out.append("No candidate meets the goal." + (" The closest:" if found.recipe else ""))

@@ -12,15 +12,20 @@ import click
 @click.command("sensitivity")
 @click.argument("recipe", type=click.Path(path_type=Path), default=".")
 @click.option("--target", "-t", required=True, help="An int8 target's name, or a .toml.")
-@click.option("--samples", type=click.IntRange(min=1), default=256, show_default=True, help="Evaluation inputs to compare on.")
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=256, show_default=True, help="Evaluation inputs to compare on."
+)
 @click.option("--prune", is_flag=True, help="What pruning each convolution costs, instead of what int8 costs.")
-@click.option("--ratio", "ratios", type=float, multiple=True, help="Shares of channels to prune; default 0.25, 0.5 and 0.75.")
+@click.option(
+    "--ratio", "ratios", type=float, multiple=True, help="Shares of channels to prune; default 0.25, 0.5 and 0.75."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(recipe: Path, target: str, samples: int, prune: bool, ratios: tuple[float, ...], as_json: bool) -> None:
     """Say what each layer of RECIPE's int8 model costs, the costliest first.
 
     Each layer is quantised alone; the error is the outputs' mean squared error over their variance. Names go into
-    keep_float under [compress]. With --prune, the weakest channels of one convolution at a time are taken away; names and
+    keep_float under [compress]. With --prune, the weakest channels of one convolution at a time are taken away; names
+    and
     shares go into [compress.prune_layers]. A run that is killed goes on where it stopped.
 
     Example: edgeflow sensitivity --target arm64-int8
@@ -31,16 +36,34 @@ def command(recipe: Path, target: str, samples: int, prune: bool, ratios: tuple[
 
     with Progress() as progress:
         if prune:
-            _print(prune_sensitivity(recipe, target, ratios=ratios or RATIOS, samples=samples, say=progress.say), as_json, (
-                ("layer", "share", "channels", "error", "SQNR dB"), lambda item: (
-                    item.name, f"{item.ratio:.0%}", str(item.channels), number(item.error, 3), number(item.sqnr_db, 3))))
+            _print(
+                prune_sensitivity(recipe, target, ratios=ratios or RATIOS, samples=samples, say=progress.say),
+                as_json,
+                (
+                    ("layer", "share", "channels", "error", "SQNR dB"),
+                    lambda item: (
+                        item.name,
+                        f"{item.ratio:.0%}",
+                        str(item.channels),
+                        number(item.error, 3),
+                        number(item.sqnr_db, 3),
+                    ),
+                ),
+            )
         else:
-            _print(sensitivity(recipe, target, samples=samples, say=progress.say), as_json, (
-                ("layer", "op", "error", "SQNR dB"),
-                lambda item: (item.name, item.op_type, number(item.error, 3), number(item.sqnr_db, 3))))
+            _print(
+                sensitivity(recipe, target, samples=samples, say=progress.say),
+                as_json,
+                (
+                    ("layer", "op", "error", "SQNR dB"),
+                    lambda item: (item.name, item.op_type, number(item.error, 3), number(item.sqnr_db, 3)),
+                ),
+            )
 
 
-def _print(found: Sequence[Any], as_json: bool, columns: tuple[tuple[str, ...], Callable[[Any], tuple[str, ...]]]) -> None:
+def _print(
+    found: Sequence[Any], as_json: bool, columns: tuple[tuple[str, ...], Callable[[Any], tuple[str, ...]]]
+) -> None:
     if as_json:
         import json
         from dataclasses import asdict

@@ -17,8 +17,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     lines = []
     for row in cells:
-        lines.append("  ".join(cell.ljust(w) if i == 0 else cell.rjust(w)
-                               for i, (cell, w) in enumerate(zip(row, widths, strict=True))).rstrip())
+        lines.append(
+            "  ".join(
+                cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+        )
     lines.insert(1, "  ".join("-" * w for w in widths))
     return "\n".join(lines)
 
@@ -40,11 +43,25 @@ def number(value: Any, digits: int = 4) -> str:
 
 
 def verdict(report: Mapping[str, Any]) -> str:
-    """One verification: drift of every output, the metric, where drift comes from, what was not checked, the judgement."""
-    lines = [table(
-        ("output", "max |diff|", "mean |diff|", "cosine", "SQNR dB", "top-1 agreement"),
-        [(plain(o.get("name")), number(o.get("max_abs")), number(o.get("mean_abs")), number(o.get("cosine"), 7),
-          number(o.get("sqnr_db")), number(o.get("top1_agreement"))) for o in items(report, "outputs")])]
+    """One verification: drift of every output, the metric, where drift comes from, what was not checked, the
+    judgement.
+    """
+    lines = [
+        table(
+            ("output", "max |diff|", "mean |diff|", "cosine", "SQNR dB", "top-1 agreement"),
+            [
+                (
+                    plain(o.get("name")),
+                    number(o.get("max_abs")),
+                    number(o.get("mean_abs")),
+                    number(o.get("cosine"), 7),
+                    number(o.get("sqnr_db")),
+                    number(o.get("top1_agreement")),
+                )
+                for o in items(report, "outputs")
+            ],
+        )
+    ]
     if finite(report.get("metric_candidate")) is not None and finite(report.get("metric_reference")) is not None:
         before, after = report["metric_reference"], report["metric_candidate"]
         lines.append(f"{plain(report.get('metric'))}: {before:.4f} -> {after:.4f}")
@@ -54,7 +71,9 @@ def verdict(report: Mapping[str, Any]) -> str:
     if part(report, "contract").get("verdict") == "pre-processing differs":
         lines.append(f"pre-processing differs: {plain(part(report, 'contract').get('why'), SENTENCE_LENGTH_MAX)}")
     source = plain(report.get("reference_device")) or "the file given"
-    lines.append(f"{samples_of(report) or 'samples unknown'}; reference: {source}; candidate: {plain(report.get('runner'))}")
+    lines.append(
+        f"{samples_of(report) or 'samples unknown'}; reference: {source}; candidate: {plain(report.get('runner'))}"
+    )
     if where := part(report, "residency"):
         lines.append(residency(where))
     lines += [f"library: {text}" for text in texts(report, "library_notes")]
@@ -85,9 +104,15 @@ def _waterfall(report: Mapping[str, Any]) -> str:
 
 def _layers(report: Mapping[str, Any]) -> str:
     """The layers that drift most."""
-    rows = [(f"op {plain(layer.get('op'), 12)} {plain(layer.get('name'), 60)}", number(part(layer, "entire").get("sqnr_db")),
-             number(part(layer, "single").get("sqnr_db")), plain(layer.get("reason")) or "-")
-            for layer in worst_layers(report, LAYERS_SHOWN)]
+    rows = [
+        (
+            f"op {plain(layer.get('op'), 12)} {plain(layer.get('name'), 60)}",
+            number(part(layer, "entire").get("sqnr_db")),
+            number(part(layer, "single").get("sqnr_db")),
+            plain(layer.get("reason")) or "-",
+        )
+        for layer in worst_layers(report, LAYERS_SHOWN)
+    ]
     return table(("worst layers", "entire dB", "single dB", "reason"), rows) if rows else ""
 
 
@@ -105,15 +130,30 @@ def _self_test(report: Mapping[str, Any]) -> str:
     found = part(report, "self_test")
     if not found:
         return ""
-    rows = [(f"{plain(f.get('fault'))} ({plain(f.get('size'), 40)}) in {plain(f.get('where'), 60)}",
-             number(f.get("metric_drop"), 3),
-             "noticed" if f.get("noticed") else "MISSED" if f.get("beyond_budget") else "within the budget")
-            for f in items(found, "faults")]
-    counts = {key: plain(found.get(key), 200) for key in (
-        "noticed", "injected", "missed_beyond_budget", "false_alarms", "unchanged_copies", "smallest_noticed")}
+    rows = [
+        (
+            f"{plain(f.get('fault'))} ({plain(f.get('size'), 40)}) in {plain(f.get('where'), 60)}",
+            number(f.get("metric_drop"), 3),
+            "noticed" if f.get("noticed") else "MISSED" if f.get("beyond_budget") else "within the budget",
+        )
+        for f in items(found, "faults")
+    ]
+    counts = {
+        key: plain(found.get(key), 200)
+        for key in (
+            "noticed",
+            "injected",
+            "missed_beyond_budget",
+            "false_alarms",
+            "unchanged_copies",
+            "smallest_noticed",
+        )
+    }
     return table(("fault", "metric drop", ""), rows) + (
-        "\nself-test: {noticed} of {injected} faults noticed, {missed_beyond_budget} missed beyond the budget, {false_alarms} "
-        "false alarms on {unchanged_copies} unchanged copies; smallest noticed: {smallest_noticed}").format(**counts)
+        "\nself-test: {noticed} of {injected} faults noticed, {missed_beyond_budget} missed beyond the budget, "
+        "{false_alarms} "
+        "false alarms on {unchanged_copies} unchanged copies; smallest noticed: {smallest_noticed}"
+    ).format(**counts)
 
 
 def builds(results: Sequence[Any]) -> str:
@@ -122,9 +162,21 @@ def builds(results: Sequence[Any]) -> str:
     for built in results:
         report = built.report
         first = report["outputs"][0]
-        metric = ("-" if report.get("metric_candidate") is None
-                  else f"{report['metric_reference']:.4f} -> {report['metric_candidate']:.4f}")
-        rows.append((built.target, built.precision, size(report["nb"]["bytes"]), metric, number(first["sqnr_db"]),
-                     number(first["cosine"], 7), verdict_of(report)))
+        metric = (
+            "-"
+            if report.get("metric_candidate") is None
+            else f"{report['metric_reference']:.4f} -> {report['metric_candidate']:.4f}"
+        )
+        rows.append(
+            (
+                built.target,
+                built.precision,
+                size(report["nb"]["bytes"]),
+                metric,
+                number(first["sqnr_db"]),
+                number(first["cosine"], 7),
+                verdict_of(report),
+            )
+        )
     name = next((str(b.report["metric"]) for b in results if b.report.get("metric")), "metric")
     return table(("target", "precision", "size", name, "SQNR dB", "cosine", "verdict"), rows)

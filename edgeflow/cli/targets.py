@@ -30,8 +30,15 @@ def command(name: str | None, as_json: bool) -> None:
 
             click.echo(json.dumps([asdict(profile) for profile in profiles], indent=1))
             return
-        click.echo(table(("target", "precision", "what it is"), [
-            (p.name, p.precision.default, p.summary.ljust(max(len(q.summary) for q in profiles))) for p in profiles]))
+        click.echo(
+            table(
+                ("target", "precision", "what it is"),
+                [
+                    (p.name, p.precision.default, p.summary.ljust(max(len(q.summary) for q in profiles)))
+                    for p in profiles
+                ],
+            )
+        )
         click.echo("\nnot on this stack:")
         for chip in unsupported_chips():
             click.echo(f"  {chip.name}: {chip.reason}; try --target {chip.alternative}")
@@ -54,10 +61,13 @@ def profile_page(target: Target) -> str:
     if target.chips:
         out += _block("chips", ", ".join(target.chips))
     rules = target.precision
-    out += _block("precision", f"{', '.join(rules.allowed)} (default {rules.default})"
-                  + (f"; int8 weights {rules.weights.replace('_', ' ')}" if "int8" in rules.allowed else "")
-                  + ("; scales are powers of two" if rules.scales == "power_of_two" else "")
-                  + ("; every tensor of an op needs a scale" if rules.full_integer else ""))
+    out += _block(
+        "precision",
+        f"{', '.join(rules.allowed)} (default {rules.default})"
+        + (f"; int8 weights {rules.weights.replace('_', ' ')}" if "int8" in rules.allowed else "")
+        + ("; scales are powers of two" if rules.scales == "power_of_two" else "")
+        + ("; every tensor of an op needs a scale" if rules.full_integer else ""),
+    )
     for refused, reason in rules.refused.items():
         out += _block("", f"not {refused}: {reason}")
     if rules.alternative:
@@ -99,5 +109,11 @@ def profile_page(target: Target) -> str:
 
 
 def _block(label: str, text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=f"  {label:<12}", subsequent_indent=" " * 14, break_long_words=False,
-                         break_on_hyphens=False)
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=f"  {label:<12}",
+        subsequent_indent=" " * 14,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

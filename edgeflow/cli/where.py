@@ -17,23 +17,42 @@ def where(value: str) -> str:
     if value not in HOSTS and not value.startswith(("ssh://", "adb:")):
         from edgeflow.core.errors import near
 
-        raise click.BadParameter(f"{value!r}, and should be emulator, paddle-lite, ssh://user@host[:port] or adb:SERIAL; "
-                                 f"{near(value, HOSTS, 'on this machine')}")
+        raise click.BadParameter(
+            f"{value!r}, and should be emulator, paddle-lite, ssh://user@host[:port] or adb:SERIAL; "
+            f"{near(value, HOSTS, 'on this machine')}"
+        )
     return value
 
 
 def where_options(*, many: bool) -> Callable[[F], F]:
     """--on, --runtime and --limit-s; `many` lets --on be given for several devices."""
+
     def decorate(command: F) -> F:
         runtime = click.option(
-            "--runtime", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
-            help="Programs and libraries for the device, made by scripts/cross_compile; default: build/device/<target>.")
+            "--runtime",
+            type=click.Path(exists=True, file_okay=False, path_type=Path),
+            metavar="DIR",
+            help="Programs and libraries for the device, made by scripts/cross_compile; default: "
+            "build/device/<target>.",
+        )
         on = click.option(
-            "--on", type=where, default=("emulator",) if many else "emulator", multiple=many, show_default="emulator",
-            metavar="WHERE", help="What executes MODEL: emulator, paddle-lite (its x86 runtime, float x86 files only), "
-            f"ssh://user@host[:port] or adb:SERIAL.{' Give it again for more devices.' if many else ''}")
-        limit = click.option("--limit-s", type=click.FloatRange(1, 86_400), default=300, show_default=True, metavar="SECONDS",
-                             help="How long one program may run on a device.")
+            "--on",
+            type=where,
+            default=("emulator",) if many else "emulator",
+            multiple=many,
+            show_default="emulator",
+            metavar="WHERE",
+            help="What executes MODEL: emulator, paddle-lite (its x86 runtime, float x86 files only), "
+            f"ssh://user@host[:port] or adb:SERIAL.{' Give it again for more devices.' if many else ''}",
+        )
+        limit = click.option(
+            "--limit-s",
+            type=click.FloatRange(1, 86_400),
+            default=300,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long one program may run on a device.",
+        )
         return on(runtime(limit(command)))
 
     return decorate

@@ -1,6 +1,7 @@
 """Fine-tuning in several processes through paddle.distributed.launch: one a GPU, or over gloo on a CPU.
 
-Each process works on its part of every batch; gradients are averaged before each step and statistics after each epoch, so all
+Each process works on its part of every batch; gradients are averaged before each step and statistics after each
+epoch, so all
 hold the same weights and take the same decisions. The first one writes what comes out.
 """
 
@@ -35,16 +36,33 @@ def launch(job: Job, say: Say) -> Tuned:
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        order = {**asdict(replace(job, settings=replace(job.settings, processes=1))), "port": _free_port(),
-                 "result": str(folder / "result.json"), "said": str(folder / "said")}
+        order = {
+            **asdict(replace(job, settings=replace(job.settings, processes=1))),
+            "port": _free_port(),
+            "result": str(folder / "result.json"),
+            "said": str(folder / "said"),
+        }
         (folder / "job.json").write_text(json.dumps(order, default=str), encoding="utf-8")
         package = str(Path(__file__).parents[2])
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
         child = subprocess.Popen(
-            [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node", str(job.settings.processes), "--log_dir",
-             str(folder / "log"), str(Path(__file__).with_name("launch_child.py")), str(folder / "job.json")],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
-            cwd=folder)  # the launcher leaves files where it runs
+            [
+                sys.executable,
+                "-m",
+                "paddle.distributed.launch",
+                "--nproc_per_node",
+                str(job.settings.processes),
+                "--log_dir",
+                str(folder / "log"),
+                str(Path(__file__).with_name("launch_child.py")),
+                str(folder / "job.json"),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            cwd=folder,
+        )  # the launcher leaves files where it runs
         try:
             told = 0
             while child.poll() is None:
@@ -72,8 +90,10 @@ def _failure(folder: Path) -> CompressFailed:
             what, _, try_ = lines[-1].removeprefix("edgeflow: ").partition("\t")
             return CompressFailed(what, try_=try_)
     last = [line for path in sorted((folder / "log").glob("workerlog.*")) for line in _lines(path) if line.strip()][-1:]
-    return CompressFailed(f"fine-tuning in several processes ended without a result ({last[0][:SHOWN] if last else 'no word'})",
-                          try_="processes = 1 under [compress.fine_tune]")
+    return CompressFailed(
+        f"fine-tuning in several processes ended without a result ({last[0][:SHOWN] if last else 'no word'})",
+        try_="processes = 1 under [compress.fine_tune]",
+    )
 
 
 def _free_port() -> int:
@@ -107,7 +127,9 @@ class Together(Alone):
             for name in names:
                 held = source.var(name)
                 if held.dtype == self._package.float32:
-                    var = made.global_block().create_var(name=name, shape=held.shape, dtype=held.dtype, persistable=True)
+                    var = made.global_block().create_var(
+                        name=name, shape=held.shape, dtype=held.dtype, persistable=True
+                    )
                     self._average(made.global_block(), var, role=0)
             self._programs[key] = made
         executor.run(self._programs[key])
@@ -122,7 +144,9 @@ def work(order: dict[str, Any]) -> None:
     """What one launched process does."""
     together = Together(int(order.pop("port")))
     result, said = Path(order.pop("result")), Path(order.pop("said"))
-    paths = {key: Path(order[key]) for key in ("student", "teacher", "out", "samples", "checkpoint", "trained") if order[key]}
+    paths = {
+        key: Path(order[key]) for key in ("student", "teacher", "out", "samples", "checkpoint", "trained") if order[key]
+    }
     job = Job(**{**order, **paths, "settings": FineTuneSettings(**order["settings"])})
 
     def say(line: str) -> None:
@@ -142,7 +166,8 @@ def fine_tune(job: Job, say: Say | None = None) -> Tuned:
         say: told of each epoch, with the time that is left.
 
     Raises:
-        CompressFailed: the loss is not finite (the best weights so far are in the checkpoint), no output is a float, the samples
+        CompressFailed: the loss is not finite (the best weights so far are in the checkpoint), no output is a float,
+            the samples
             are too few, or PaddleSlim gave up.
     """
     if job.settings.processes > 1:

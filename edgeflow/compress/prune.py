@@ -24,7 +24,9 @@ PREFIX = "pr_"
 """Of the variables that pruning adds: counters that start anew would collide with those in the file."""
 
 
-def prune(prefix: Path, out: Path, ratios: Mapping[str, float], *, criterion: str, skip: Collection[str] = ()) -> dict[str, Any]:
+def prune(
+    prefix: Path, out: Path, ratios: Mapping[str, float], *, criterion: str, skip: Collection[str] = ()
+) -> dict[str, Any]:
     """Take whole channels out of convolutions; the shapes of everything after them follow.
 
     Args:
@@ -48,8 +50,10 @@ def prune(prefix: Path, out: Path, ratios: Mapping[str, float], *, criterion: st
         for name, ratio in ratios.items():
             channels = np.asarray(scope.find_var(name).get_tensor()).shape[0]
             if not 0 <= ratio < 1 or channels - round(channels * ratio) < 1:
-                raise CompressFailed(f"pruning {ratio:.0%} of {name!r} would leave none of its {channels} channels",
-                                     try_="a smaller ratio under [compress]")
+                raise CompressFailed(
+                    f"pruning {ratio:.0%} of {name!r} would leave none of its {channels} channels",
+                    try_="a smaller ratio under [compress]",
+                )
         before = analysis.flops(program)
         chosen: Any = CRITERIA.get(criterion, _l2)
         with quiet():
@@ -58,10 +62,14 @@ def prune(prefix: Path, out: Path, ratios: Mapping[str, float], *, criterion: st
         for var in pruned.list_vars():
             held = scope.find_var(var.name) if var.persistable and var.name not in ("feed", "fetch") else None
             if held is not None and tuple(np.asarray(held.get_tensor()).shape) != tuple(var.shape):
-                raise CompressFailed(f"PaddleSlim: pruning left {var.name!r} with shape {tuple(var.shape)} in the program and "
-                                     "another in its weights", try_="leave the layers around it out of [compress] prune_skip")
-        paddle.static.save_inference_model(str(out), [block.var(name) for name in feeds], [block.var(name) for name in names],
-                                           executor, program=pruned)
+                raise CompressFailed(
+                    f"PaddleSlim: pruning left {var.name!r} with shape {tuple(var.shape)} in the program and "
+                    "another in its weights",
+                    try_="leave the layers around it out of [compress] prune_skip",
+                )
+        paddle.static.save_inference_model(
+            str(out), [block.var(name) for name in feeds], [block.var(name) for name in names], executor, program=pruned
+        )
         _check_runs(paddle, executor, pruned, feeds, names)
         return {"macs_before": int(before), "macs_after": int(analysis.flops(pruned))}
 
@@ -75,8 +83,7 @@ def _clear() -> Iterator[None]:
     except EdgeflowError:
         raise
     except Exception as err:
-        raise CompressFailed(f"PaddleSlim: pruning failed ({type(err).__name__}: {last_line(err)})",
-                             try_=TRY) from err
+        raise CompressFailed(f"PaddleSlim: pruning failed ({type(err).__name__}: {last_line(err)})", try_=TRY) from err
 
 
 def _opened(paddle: Any, executor: Any, prefix: Path) -> tuple[Any, list[str], list[str]]:
@@ -108,14 +115,17 @@ def _check_runs(paddle: Any, executor: Any, program: Any, feeds: Sequence[str], 
     variables = [program.global_block().var(name) for name in feeds]
     if any(dim < 0 for var in variables for dim in var.shape[1:]):
         return  # a size that we made up may be one that it does not take
-    feed = {var.name: np.zeros([abs(dim) for dim in var.shape], paddle.base.data_feeder.convert_dtype(var.dtype))
-            for var in variables}
+    feed = {
+        var.name: np.zeros([abs(dim) for dim in var.shape], paddle.base.data_feeder.convert_dtype(var.dtype))
+        for var in variables
+    }
     try:
         executor.run(program, feed=feed, fetch_list=list(names))
     except Exception as err:
-        raise CompressFailed(f"PaddleSlim: the pruned program does not run, as shapes did not follow somewhere "
-                             f"({last_line(err)})",
-                             try_=TRY) from err
+        raise CompressFailed(
+            f"PaddleSlim: the pruned program does not run, as shapes did not follow somewhere ({last_line(err)})",
+            try_=TRY,
+        ) from err
 
 
 def _uncoupled(program: Any, ratios: Mapping[str, float], skip: Collection[str]) -> dict[str, float]:
@@ -131,7 +141,9 @@ def _uncoupled(program: Any, ratios: Mapping[str, float], skip: Collection[str])
 
 
 def _teach() -> None:
-    """PaddleSlim's walk over a graph stops silently at means and takes grouped convolutions for plain ones: two workers more."""
+    """PaddleSlim's walk over a graph stops silently at means and takes grouped convolutions for plain ones: two
+    workers more.
+    """
     workers = need("paddleslim.prune.prune_worker", "build")
     held = workers.PRUNE_WORKER.module_dict
     if held["conv2d"] is not workers.conv2d:
@@ -167,7 +179,9 @@ def _teach() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What goes when a share of one convolution's channels goes: (parameter, axis, indices) of it and all that follow it."""
+    """What goes when a share of one convolution's channels goes: (parameter, axis, indices) of it and all that follow
+    it.
+    """
 
     name: str
     ratio: float
@@ -193,12 +207,17 @@ def cuts(prefix: Path, names: Sequence[str], ratios: Sequence[float], *, criteri
         leaves = walk._find_leaves(graph)  # the same for all layers, and nine tenths of the time of each walk
         for name in names:
             for group in walk.create_pruning_collections([name], graph, skip_vars=list(leaves), skip_leaves=False):
-                values = {var: np.array(held.get_tensor()) for var in group.variables()
-                          if (held := scope.find_var(var)) is not None}
+                values = {
+                    var: np.array(held.get_tensor())
+                    for var in group.variables()
+                    if (held := scope.find_var(var)) is not None
+                }
                 scores = pruner.criterion(group, values, graph)
                 for ratio in ratios:
                     items = pruner._transform(selector(group, scores, {name: ratio}))
-                    found.append(Cut(name, ratio, tuple((param, axis, np.asarray(index)) for param, axis, index in items)))
+                    found.append(
+                        Cut(name, ratio, tuple((param, axis, np.asarray(index)) for param, axis, index in items))
+                    )
     return found
 
 
@@ -229,5 +248,5 @@ def _l2(group: Any, values: Mapping[str, Array], graph: Any) -> dict[str, dict[i
         if detail.name in values:
             array = np.asarray(values[detail.name], np.float64)
             axes = tuple(k for k in range(array.ndim) if k != detail.axis)
-            scores.setdefault(detail.name, {})[detail.axis] = np.sqrt((array ** 2).sum(axis=axes))
+            scores.setdefault(detail.name, {})[detail.axis] = np.sqrt((array**2).sum(axis=axes))
     return scores

@@ -19,8 +19,15 @@ RECONSTRUCTION = {"recon_level": "layer-wise", "epochs": 20, "lr": 0.1}
 
 
 def quantise(
-    prefix: Path, out: Path, feed: Mapping[str, Array], *, algo: str, per_channel: bool, bias_correction: bool,
-    batch: int, reconstruct: bool = False,
+    prefix: Path,
+    out: Path,
+    feed: Mapping[str, Array],
+    *,
+    algo: str,
+    per_channel: bool,
+    bias_correction: bool,
+    batch: int,
+    reconstruct: bool = False,
 ) -> None:
     """Quantise `prefix`.pdmodel after training; writes `out`.pdmodel and .pdiparams.
 
@@ -44,24 +51,41 @@ def quantise(
             program, names, _ = paddle.static.load_inference_model(str(prefix), executor)
             variables = [program.global_block().var(name) for name in names]
             loader = paddle.io.DataLoader(
-                _samples(paddle, [feed[name] for name in names]), places=[place], feed_list=variables,
-                batch_size=batch, return_list=False, shuffle=False, drop_last=False)
+                _samples(paddle, [feed[name] for name in names]),
+                places=[place],
+                feed_list=variables,
+                batch_size=batch,
+                return_list=False,
+                shuffle=False,
+                drop_last=False,
+            )
             way = slim.quant_recon_static if reconstruct else slim.quant_post_static
             way(
-                executor=executor, model_dir=str(prefix.parent), quantize_model_path=str(out.parent),
-                data_loader=loader, model_filename=f"{prefix.name}.pdmodel",
-                params_filename=f"{prefix.name}.pdiparams", save_model_filename=f"{out.name}.pdmodel",
-                save_params_filename=f"{out.name}.pdiparams", batch_size=batch, batch_nums=None, scope=scope,
-                algo=algo, bias_correction=bias_correction, quantizable_op_type=list(QUANTISABLE),
+                executor=executor,
+                model_dir=str(prefix.parent),
+                quantize_model_path=str(out.parent),
+                data_loader=loader,
+                model_filename=f"{prefix.name}.pdmodel",
+                params_filename=f"{prefix.name}.pdiparams",
+                save_model_filename=f"{out.name}.pdmodel",
+                save_params_filename=f"{out.name}.pdiparams",
+                batch_size=batch,
+                batch_nums=None,
+                scope=scope,
+                algo=algo,
+                bias_correction=bias_correction,
+                quantizable_op_type=list(QUANTISABLE),
                 weight_quantize_type="channel_wise_abs_max" if per_channel else "abs_max",
                 # The other format rounds half to even and writes one-entry scales that ARM kernels read past.
-                onnx_format=False, **(RECONSTRUCTION if reconstruct else {}),
+                onnx_format=False,
+                **(RECONSTRUCTION if reconstruct else {}),
             )
     except Exception as err:
         raise CompressFailed(
             f"PaddleSlim: post-training quantisation with algo {algo!r} failed "
             f"({type(err).__name__}: {last_line(err)})",
-            try_="another algo under [compress]: abs_max, avg, hist, KL, mse or emd") from err
+            try_="another algo under [compress]: abs_max, avg, hist, KL, mse or emd",
+        ) from err
     finally:
         paddle.disable_static()
     if not out.with_suffix(".pdmodel").exists():
@@ -70,8 +94,12 @@ def quantise(
 
 def qat_settings(weight_type: str) -> dict[str, Any]:
     """PaddleSlim's configuration of quantisation-aware training, as opt can read its result."""
-    return {"weight_quantize_type": weight_type, "activation_quantize_type": "moving_average_abs_max", "onnx_format": False,
-            "quantize_op_types": list(QUANTISABLE)}
+    return {
+        "weight_quantize_type": weight_type,
+        "activation_quantize_type": "moving_average_abs_max",
+        "onnx_format": False,
+        "quantize_op_types": list(QUANTISABLE),
+    }
 
 
 def _samples(paddle: Any, arrays: list[Array]) -> Any:

@@ -32,10 +32,12 @@ WEIGHT_TYPE = {"per_channel": "channel_wise_abs_max", "per_layer": "abs_max"}
 def compress(source: Artifact, target: Target, settings: CompressSettings, tools: Tools) -> Artifact:
     """Prune, make sparse, fine-tune and quantise, as the settings and the target say; the user's model is only read.
 
-    Settings are held to the target before, by check_settings: what the cache has is not made again, and is refused all the same.
+    Settings are held to the target before, by check_settings: what the cache has is not made again, and is refused
+    all the same.
 
     Returns:
-        model.pdmodel and model.pdiparams, source.pdmodel, the program before compression, and for int8 float.pdmodel, the same
+        model.pdmodel and model.pdiparams, source.pdmodel, the program before compression, and for int8 float.pdmodel,
+        the same
         before quantisation.
 
     Raises:
@@ -46,8 +48,12 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
     precision = target.choose(settings.precision)
     prefix, out = tools.folder / SOURCE, tools.folder / "model"
     respelled = _specialised(source.folder / "model", prefix, target)
-    facts: dict[str, Any] = {"precision": precision, "respelled": respelled, "sparsity": settings.sparsity,
-                             "weight_only": settings.weight_only}
+    facts: dict[str, Any] = {
+        "precision": precision,
+        "respelled": respelled,
+        "sparsity": settings.sparsity,
+        "weight_only": settings.weight_only,
+    }
     work = tools.folder / "steps"
     work.mkdir()
     methods: list[str] = []
@@ -77,32 +83,49 @@ def check_settings(settings: CompressSettings, target: Target, precision: str) -
         RecipeError: they exclude each other, or ask for what the target's kernels do not have.
     """
     arm = target.lite.valid_targets == "arm"
-    shares = {"prune": settings.prune, "sparsity": settings.sparsity,
-              **{f"prune_layers {name!r}": share for name, share in settings.prune_layers.items()}}
+    shares = {
+        "prune": settings.prune,
+        "sparsity": settings.sparsity,
+        **{f"prune_layers {name!r}": share for name, share in settings.prune_layers.items()},
+    }
     for key, share in shares.items():
         if not 0 <= share < 1:
             raise RecipeError(f"[compress] {key}: is {share}, and should be at least 0 and below 1")
     if settings.sparsity and not arm:
-        raise RecipeError(f"[compress] sparsity: {target.name} has no sparse kernels, only ARM CPUs do", try_="--target arm64")
+        raise RecipeError(
+            f"[compress] sparsity: {target.name} has no sparse kernels, only ARM CPUs do", try_="--target arm64"
+        )
     if settings.weight_only and (precision != "float32" or not arm):
-        raise RecipeError(f"[compress] weight_only: is for float32 on ARM, and this is {precision} for {target.name}",
-                          try_="leave it out: int8 stores its weights in int8 already")
+        raise RecipeError(
+            f"[compress] weight_only: is for float32 on ARM, and this is {precision} for {target.name}",
+            try_="leave it out: int8 stores its weights in int8 already",
+        )
     tune = settings.fine_tune
     for key, least in (("epochs", 0), ("batch", 1), ("warm_up", 0), ("patience", 1), ("workers", 0), ("processes", 1)):
         if not getattr(tune, key) >= least:
             raise RecipeError(f"[compress.fine_tune] {key}: is {getattr(tune, key)}, and should be at least {least}")
     if not 0 < tune.learning_rate < math.inf:
-        raise RecipeError(f"[compress.fine_tune] learning_rate: is {tune.learning_rate}, and should be a number above 0")
+        raise RecipeError(
+            f"[compress.fine_tune] learning_rate: is {tune.learning_rate}, and should be a number above 0"
+        )
     if tune.batch < tune.processes:
-        raise RecipeError(f"[compress.fine_tune] batch: {tune.batch} samples cannot be shared by {tune.processes} processes")
-    for key, given in (("rounding: reconstruction", settings.rounding == "reconstruction"), ("layer_algo", settings.layer_algo),
-                       ("bias_correction", settings.bias_correction)):
+        raise RecipeError(
+            f"[compress.fine_tune] batch: {tune.batch} samples cannot be shared by {tune.processes} processes"
+        )
+    for key, given in (
+        ("rounding: reconstruction", settings.rounding == "reconstruction"),
+        ("layer_algo", settings.layer_algo),
+        ("bias_correction", settings.bias_correction),
+    ):
         if settings.qat and given and precision == "int8":
-            raise RecipeError(f"[compress] {key} is for quantisation after training, and qat trains",
-                              try_=f"leave {key} or qat out")
+            raise RecipeError(
+                f"[compress] {key} is for quantisation after training, and qat trains", try_=f"leave {key} or qat out"
+            )
     if settings.rounding == "reconstruction" and target.precision.scales == "power_of_two":
-        raise RecipeError(f"[compress] rounding: {target.name} rounds weights anew to scales that are powers of two",
-                          try_='rounding = "nearest", or qat')
+        raise RecipeError(
+            f"[compress] rounding: {target.name} rounds weights anew to scales that are powers of two",
+            try_='rounding = "nearest", or qat',
+        )
     if settings.qat and not settings.fine_tune.epochs:
         raise RecipeError("[compress] qat: needs epochs to train for", try_="[compress.fine_tune] epochs = 5")
 
@@ -119,19 +142,31 @@ def _pruned(prefix: Path, work: Path, settings: CompressSettings, facts: dict[st
                 raise RecipeError(f"[compress] {key}: {name!r} has no channels to lose; {near(name, names, 'weights')}")
     wanted = {**dict.fromkeys(names, settings.prune), **settings.prune_layers}
     last = own_channels(prefix) & set(names)
-    facts["pruned"] = prune(prefix, work / "pruned", {name: share for name, share in wanted.items() if share > 0},
-                            skip={*settings.prune_skip, *last}, criterion=settings.prune_criterion)
+    facts["pruned"] = prune(
+        prefix,
+        work / "pruned",
+        {name: share for name, share in wanted.items() if share > 0},
+        skip={*settings.prune_skip, *last},
+        criterion=settings.prune_criterion,
+    )
     if facts["pruned"]["macs_after"] == facts["pruned"]["macs_before"]:
-        raise CompressFailed("[compress] prune: took nothing, no convolution of this model can lose channels",
-                             try_="leave prune out; edgeflow sensitivity --prune lists what can go")
-    share = f"{settings.prune:.0%} of channels" if not settings.prune_layers else (
-        f"channels of {sum(share > 0 for share in settings.prune_layers.values())} layers")
+        raise CompressFailed(
+            "[compress] prune: took nothing, no convolution of this model can lose channels",
+            try_="leave prune out; edgeflow sensitivity --prune lists what can go",
+        )
+    share = (
+        f"{settings.prune:.0%} of channels"
+        if not settings.prune_layers
+        else (f"channels of {sum(share > 0 for share in settings.prune_layers.values())} layers")
+    )
     methods.append(f"{share} pruned by {settings.prune_criterion}")
     return work / "pruned"
 
 
 def prunable(prefix: Path) -> dict[str, int]:
-    """Weights of convolutions whose channels may go, with how many they have: not depthwise, and not the output itself."""
+    """Weights of convolutions whose channels may go, with how many they have: not depthwise, and not the output
+    itself.
+    """
     return {name: dims[0] for name, dims in _convolutions(prefix)}
 
 
@@ -165,8 +200,16 @@ def own_channels(prefix: Path) -> set[str]:
     return found
 
 
-def _tuned(floats: Path, teacher: Path, work: Path, settings: CompressSettings, training: Path | None, facts: dict[str, Any],
-           methods: list[str], tools: Tools) -> Path:
+def _tuned(
+    floats: Path,
+    teacher: Path,
+    work: Path,
+    settings: CompressSettings,
+    training: Path | None,
+    facts: dict[str, Any],
+    methods: list[str],
+    tools: Tools,
+) -> Path:
     """Fine-tune in float where something was taken away; a sparse program without epochs keeps its largest weights."""
     if settings.is_plain or training is None or (not settings.sparsity and not settings.fine_tune.epochs):
         return floats
@@ -174,10 +217,22 @@ def _tuned(floats: Path, teacher: Path, work: Path, settings: CompressSettings, 
     from edgeflow.compress.train import Job
 
     if settings.sparsity and not any(dims[2:] == (1, 1) for _, dims in _convolutions(floats)):
-        raise CompressFailed("[compress] sparsity: took nothing, as only 1x1 convolutions have sparse kernels and there are none",
-                             try_="leave sparsity out")
-    tuned = fine_tune(Job(floats, teacher, work / "tuned", training, _checkpoint(tools, "float"), settings.fine_tune,
-                          sparsity=settings.sparsity), tools.say)
+        raise CompressFailed(
+            "[compress] sparsity: took nothing, as only 1x1 convolutions have sparse kernels and there are none",
+            try_="leave sparsity out",
+        )
+    tuned = fine_tune(
+        Job(
+            floats,
+            teacher,
+            work / "tuned",
+            training,
+            _checkpoint(tools, "float"),
+            settings.fine_tune,
+            sparsity=settings.sparsity,
+        ),
+        tools.say,
+    )
     facts["fine_tuned"] = asdict(tuned)
     if settings.sparsity:
         methods.append(f"{settings.sparsity:.0%} zeros in 1x1 convolutions")
@@ -191,8 +246,18 @@ def _checkpoint(tools: Tools, what: str) -> Path:
     return tools.folder.parent / f"{tools.key or tools.folder.name.strip('.')}.{what}.npz"
 
 
-def _quantised(floats: Path, teacher: Path, out: Path, target: Target, settings: CompressSettings, samples: Mapping[str, Any],
-               training: Path | None, facts: dict[str, Any], methods: list[str], tools: Tools) -> None:
+def _quantised(
+    floats: Path,
+    teacher: Path,
+    out: Path,
+    target: Target,
+    settings: CompressSettings,
+    samples: Mapping[str, Any],
+    training: Path | None,
+    facts: dict[str, Any],
+    methods: list[str],
+    tools: Tools,
+) -> None:
     weights = settings.weights or target.precision.weights
     if settings.qat:
         from edgeflow.compress import slim
@@ -201,9 +266,20 @@ def _quantised(floats: Path, teacher: Path, out: Path, target: Target, settings:
 
         assert training is not None
         trained = out.with_name(FLOAT)
-        tuned = fine_tune(Job(floats, teacher, out, training, _checkpoint(tools, "int8"), settings.fine_tune,
-                              quantise=slim.qat_settings(WEIGHT_TYPE[weights]), trained=trained, sparsity=settings.sparsity),
-                          tools.say)
+        tuned = fine_tune(
+            Job(
+                floats,
+                teacher,
+                out,
+                training,
+                _checkpoint(tools, "int8"),
+                settings.fine_tune,
+                quantise=slim.qat_settings(WEIGHT_TYPE[weights]),
+                trained=trained,
+                sparsity=settings.sparsity,
+            ),
+            tools.say,
+        )
         facts["qat"] = asdict(tuned)
         facts["calibration_samples"] = len(next(iter(samples.values())))
         methods.append(f"quantisation-aware training, {tuned.epochs} epochs, weights {weights}")
@@ -219,8 +295,9 @@ def _quantised(floats: Path, teacher: Path, out: Path, target: Target, settings:
         methods.append(f"{kept} layers kept in float")
 
 
-def calibrated(floats: Path, out: Path, target: Target, settings: CompressSettings,
-               samples: Mapping[str, Any]) -> tuple[int, int]:
+def calibrated(
+    floats: Path, out: Path, target: Target, settings: CompressSettings, samples: Mapping[str, Any]
+) -> tuple[int, int]:
     """Quantise after training, as the target computes; writes `out`.pdmodel and .pdiparams.
 
     Returns:
@@ -242,16 +319,25 @@ def calibrated(floats: Path, out: Path, target: Target, settings: CompressSettin
         count -= count % fixed
         samples = {name: array[:count] for name, array in samples.items()}
     batch = fixed if fixed > 0 else min(32, count)
-    slim.quantise(floats, out, samples, algo=settings.algo, per_channel=per_channel, bias_correction=settings.bias_correction,
-                  batch=batch, reconstruct=settings.rounding == "reconstruction")
+    slim.quantise(
+        floats,
+        out,
+        samples,
+        algo=settings.algo,
+        per_channel=per_channel,
+        bias_correction=settings.bias_correction,
+        batch=batch,
+        reconstruct=settings.rounding == "reconstruction",
+    )
     if not out.with_suffix(".pdiparams").exists():
         raise CompressFailed("PaddleSlim wrote no parameters")
     _own_ranges(floats, out, samples, settings, per_channel, batch)
     return count, _settled(floats, out, settings.keep_float, power_of_two=target.precision.scales == "power_of_two")
 
 
-def _own_ranges(floats: Path, out: Path, samples: Mapping[str, Any], settings: CompressSettings, per_channel: bool,
-                batch: int) -> None:
+def _own_ranges(
+    floats: Path, out: Path, samples: Mapping[str, Any], settings: CompressSettings, per_channel: bool, batch: int
+) -> None:
     """Ranges of single layers' inputs as another algorithm finds them.
 
     Raises:
@@ -297,8 +383,10 @@ def _settled(floats: Path, out: Path, keep: tuple[str, ...], *, power_of_two: bo
     known = {layer.name for layer in found} | {layer.op_type for layer in found}
     for name in keep:
         if name not in known:
-            raise RecipeError(f"[compress] keep_float: {name!r} is no quantised layer; {near(name, known, 'layers')}",
-                              try_="edgeflow sensitivity lists them")
+            raise RecipeError(
+                f"[compress] keep_float: {name!r} is no quantised layer; {near(name, known, 'layers')}",
+                try_="edgeflow sensitivity lists them",
+            )
     made = keep_float(editor, source, {layer.name for layer in found if layer.name in keep or layer.op_type in keep})
     canonical_names(editor)
     editor.commit()
@@ -324,8 +412,10 @@ def _training(source: Artifact, what: str) -> Path:
 def _data(source: Artifact, names: tuple[str, ...], what: str) -> Path:
     found = next((source.folder / name for name in names if (source.folder / name).exists()), None)
     if found is None:
-        raise DataError(f"{what} needs calibration data, and the recipe names none",
-                        try_='calibration = "data.py:calibration" under [data]')
+        raise DataError(
+            f"{what} needs calibration data, and the recipe names none",
+            try_='calibration = "data.py:calibration" under [data]',
+        )
     return found
 
 

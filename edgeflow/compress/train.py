@@ -51,9 +51,12 @@ class Tuned:
 class Job:
     """One fine-tuning, in values that another process can be told.
 
-    `student` learns the outputs of `teacher` on `samples` (an .npz of inputs by name; labels are not needed) and is written to
-    `out`, program and parameters. `checkpoint` is an .npz that a killed run goes on from, to the same result; whoever asked
-    removes it. `quantise`: PaddleSlim's configuration for quantisation-aware training, whose float weights go to `trained`; None
+    `student` learns the outputs of `teacher` on `samples` (an .npz of inputs by name; labels are not needed) and is
+    written to
+    `out`, program and parameters. `checkpoint` is an .npz that a killed run goes on from, to the same result; whoever
+    asked
+    removes it. `quantise`: PaddleSlim's configuration for quantisation-aware training, whose float weights go to
+    `trained`; None
     trains in float. `sparsity`: share of the weights of 1x1 convolutions held at zero.
     """
 
@@ -79,8 +82,10 @@ def train(job: Job, say: Say, together: Alone) -> Tuned:
     fixed = paddle_backend.fixed_batch(job.teacher, samples)
     if fixed:
         if fixed < together.count:
-            raise CompressFailed(f"fine-tuning: {together.count} processes cannot share the model's fixed batch of {fixed}",
-                                 try_="processes = 1, or an input whose first dimension is -1")
+            raise CompressFailed(
+                f"fine-tuning: {together.count} processes cannot share the model's fixed batch of {fixed}",
+                try_="processes = 1, or an input whose first dimension is -1",
+            )
         job = replace(job, settings=replace(job.settings, batch=fixed))
     try:
         with static_mode(paddle) as (executor, place, scope):
@@ -88,8 +93,10 @@ def train(job: Job, say: Say, together: Alone) -> Tuned:
     except EdgeflowError:
         raise
     except Exception as err:
-        raise CompressFailed(f"fine-tuning failed ({type(err).__name__}: {last_line(err)})",
-                             try_="the same recipe without [compress.fine_tune]") from err
+        raise CompressFailed(
+            f"fine-tuning failed ({type(err).__name__}: {last_line(err)})",
+            try_="the same recipe without [compress.fine_tune]",
+        ) from err
 
 
 class Alone:
@@ -107,20 +114,33 @@ class Alone:
 class _Loop:
     """One training: the programs, then epochs with validation, early stopping and checkpoints."""
 
-    def __init__(self, paddle: Any, executor: Any, place: Any, scope: Any, job: Job, together: Alone,
-                 samples: Mapping[str, Array], fixed: int) -> None:
+    def __init__(
+        self,
+        paddle: Any,
+        executor: Any,
+        place: Any,
+        scope: Any,
+        job: Job,
+        together: Alone,
+        samples: Mapping[str, Array],
+        fixed: int,
+    ) -> None:
         self.samples, settings, self.job, self.together = samples, job.settings, job, together
         count = len(next(iter(self.samples.values())))
         if count < SAMPLES_MIN:
-            raise CompressFailed(f"fine-tuning: {count} calibration samples are too few",
-                                 try_=f"give at least {SAMPLES_MIN} under [data]")
+            raise CompressFailed(
+                f"fine-tuning: {count} calibration samples are too few",
+                try_=f"give at least {SAMPLES_MIN} under [data]",
+            )
         order = np.random.default_rng(job.seed).permutation(count)
         held = max(1, int(count * HELD_OUT))
         if fixed:
             held = -(-held // fixed) * fixed  # whole batches
             if count - held < fixed:
-                raise CompressFailed(f"fine-tuning: {count} samples are too few for a fixed batch of {fixed}",
-                                     try_=f"give at least {SAMPLES_MIN + 2 * fixed} under [data]")
+                raise CompressFailed(
+                    f"fine-tuning: {count} samples are too few for a fixed batch of {fixed}",
+                    try_=f"give at least {SAMPLES_MIN + 2 * fixed} under [data]",
+                )
         self.training, self.validation = order[held:], order[:held]
         self.paddle, self.executor, self.place, self.scope = paddle, executor, place, scope
         self.settings, self.quantise = settings, dict(job.quantise) if job.quantise else None
@@ -131,8 +151,10 @@ class _Loop:
             program, self.feeds, fetches = paddle.static.load_inference_model(str(job.student), executor)
             floats = [k for k, var in enumerate(fetches) if "float" in paddle.base.data_feeder.convert_dtype(var.dtype)]
             if not floats:
-                raise CompressFailed("fine-tuning: no output is a float that could be learned",
-                                     try_="export the model without its last argmax, or leave fine-tuning out")
+                raise CompressFailed(
+                    "fine-tuning: no output is a float that could be learned",
+                    try_="export the model without its last argmax, or leave fine-tuning out",
+                )
             self.fetches, self.outputs = [var.name for var in fetches], [fetches[k].name for k in floats]
             with paddle.static.scope_guard(teacher_scope):
                 original, _, fetches = paddle.static.load_inference_model(str(job.teacher), executor)
@@ -142,7 +164,9 @@ class _Loop:
             # The startup program that this fills would overwrite every weight: it is thrown away.
             recover.recover_inference_program(program, paddle.static.Program())
             self.test = program.clone(for_test=True)
-            distil.merge(original, program, {name: name for name in self.feeds}, place, scope=scope, teacher_scope=teacher_scope)
+            distil.merge(
+                original, program, {name: name for name in self.feeds}, place, scope=scope, teacher_scope=teacher_scope
+            )
             startup = paddle.static.Program()
             with paddle.static.program_guard(program, startup):
                 pairs = zip(wanted, self.outputs, strict=True)
@@ -156,19 +180,29 @@ class _Loop:
                 gradients = optimizer.backward(self.loss)
                 together.average_gradients(program, gradients)
                 optimizer.apply_gradients(gradients)
-                self.rate = plain._global_learning_rate(program).name  # a variable: the schedule sets it before each step
+                self.rate = plain._global_learning_rate(
+                    program
+                ).name  # a variable: the schedule sets it before each step
             executor.run(startup)
             self.sparse = None
             if job.sparsity:
                 self.sparse = need("paddleslim.prune", "build").UnstructuredPruner(
-                    program, mode="ratio", ratio=job.sparsity, scope=scope, place=place, skip_params_func=_not_pointwise,
-                    local_sparsity=True)
+                    program,
+                    mode="ratio",
+                    ratio=job.sparsity,
+                    scope=scope,
+                    place=place,
+                    skip_params_func=_not_pointwise,
+                    local_sparsity=True,
+                )
                 self.sparse.step()
                 self.sparse.update_params()
             self.trained = self.test
             if self.quantise:
                 self.test = slim.quant_aware(self.test, place, self.quantise, scope=scope, for_test=True)
-                program = slim.quant_aware(program, place, self.quantise, scope=scope, for_test=False, return_program=True)
+                program = slim.quant_aware(
+                    program, place, self.quantise, scope=scope, for_test=False, return_program=True
+                )
             self.program = _program(program)
             if not paddle_backend.has_gpu():
                 paddle_backend.through_onednn(self.program)
@@ -190,15 +224,23 @@ class _Loop:
                 loss = self._validate()
                 if not math.isfinite(loss):
                     held = f"; the best weights so far are kept in {checkpoint}" if checkpoint.exists() else ""
-                    raise CompressFailed(f"fine-tuning: the loss is {loss} after epoch {epoch + 1}{held}",
-                                         try_=f"learning_rate = {settings.learning_rate / 10:g} under [compress.fine_tune]")
+                    raise CompressFailed(
+                        f"fine-tuning: the loss is {loss} after epoch {epoch + 1}{held}",
+                        try_=f"learning_rate = {settings.learning_rate / 10:g} under [compress.fine_tune]",
+                    )
                 waited = 0 if loss < best else waited + 1
                 if loss < best:
                     best, kept = loss, self._weights()
                 if first_of_all:
                     state = np.asarray([epoch + 1, waited, best, before])
-                    save_npz(checkpoint, {**{f"w/{k}": v for k, v in kept.items()}, "state": state,
-                                          **{f"now/{k}": v for k, v in self._arrays(self._moving()).items()}})
+                    save_npz(
+                        checkpoint,
+                        {
+                            **{f"w/{k}": v for k, v in kept.items()},
+                            "state": state,
+                            **{f"now/{k}": v for k, v in self._arrays(self._moving()).items()},
+                        },
+                    )
                 left = (time.monotonic() - since) / (epoch - first + 1) * (settings.epochs - epoch - 1)
                 say(f"epoch {epoch + 1}/{settings.epochs}, loss {loss:.4g} (best {best:.4g}), {left:.0f} s left")
                 last = epoch + 1
@@ -210,8 +252,15 @@ class _Loop:
     def _epoch(self, order: Array, epoch: int) -> None:
         batches = _Batches(self, order, epoch)
         dataset = _dataset(self.paddle, batches)
-        loader = self.paddle.io.DataLoader(dataset, places=[self.place], feed_list=[self._variable(name) for name in self.feeds],
-                                           batch_size=None, shuffle=False, return_list=False, num_workers=self.settings.workers)
+        loader = self.paddle.io.DataLoader(
+            dataset,
+            places=[self.place],
+            feed_list=[self._variable(name) for name in self.feeds],
+            batch_size=None,
+            shuffle=False,
+            return_list=False,
+            num_workers=self.settings.workers,
+        )
         for step, feed in enumerate(loader):
             rate = self.schedule.at(epoch + step / batches.steps)
             self.scope.find_var(self.rate).get_tensor().set(np.asarray([rate], np.float32), self.place)
@@ -225,7 +274,9 @@ class _Loop:
         return self.program.global_block().var(name)
 
     def _statistics(self) -> list[str]:
-        """What a forward pass moves, such as the means of batch norms and activation ranges: each process sees its own."""
+        """What a forward pass moves, such as the means of batch norms and activation ranges: each process sees its
+        own.
+        """
         trained = {var.name for var in self.program.all_parameters() if var.trainable}
         return [name for name in self._persistables() if name not in trained]
 
@@ -235,23 +286,31 @@ class _Loop:
     def _outputs(self, program: Any, names: Sequence[str]) -> list[Array]:
         """Outputs on the samples held out."""
         size = self.settings.batch
-        parts = [self.executor.run(program, feed=self._feed(self.validation[start:start + size]), fetch_list=list(names))
-                 for start in range(0, len(self.validation), size)]
+        parts = [
+            self.executor.run(program, feed=self._feed(self.validation[start : start + size]), fetch_list=list(names))
+            for start in range(0, len(self.validation), size)
+        ]
         return [np.concatenate([np.asarray(part[k]) for part in parts]) for k in range(len(names))]
 
     def _validate(self) -> float:
         """Mean squared error over the teacher's variance, the mean of all outputs."""
         got = self._outputs(self.test, self.outputs)
         with np.errstate(over="ignore", invalid="ignore"):
-            return float(np.mean([((a - b) ** 2).mean() / max(float(b.var()), 1e-12)
-                                  for a, b in zip(got, self.wanted, strict=True)]))
+            return float(
+                np.mean(
+                    [((a - b) ** 2).mean() / max(float(b.var()), 1e-12) for a, b in zip(got, self.wanted, strict=True)]
+                )
+            )
 
     def _persistables(self) -> list[str]:
         return self._held(_program(self.test))
 
     def _held(self, program: Any) -> list[str]:
-        held = {var.name: self.scope.find_var(var.name) for var in program.list_vars()
-                if var.persistable and var.name not in ("feed", "fetch")}
+        held = {
+            var.name: self.scope.find_var(var.name)
+            for var in program.list_vars()
+            if var.persistable and var.name not in ("feed", "fetch")
+        }
         return sorted(name for name, var in held.items() if var is not None and var.get_tensor()._is_initialized())
 
     def _arrays(self, names: Sequence[str]) -> dict[str, Array]:
@@ -285,18 +344,26 @@ class _Loop:
             if self.job.trained is not None:
                 self._write(self.job.trained, self.trained)  # before the weights become integers
             with quiet():
-                program = need("paddleslim.quant", "build").convert(program, self.place, self.quantise, scope=self.scope)
+                program = need("paddleslim.quant", "build").convert(
+                    program, self.place, self.quantise, scope=self.scope
+                )
         self._write(out, program)
 
     def _write(self, out: Path, program: Any) -> None:
         block = program.global_block()
         self.paddle.static.save_inference_model(
-            str(out), [block.var(name) for name in self.feeds], [block.var(name) for name in self.fetches], self.executor,
-            program=program)
+            str(out),
+            [block.var(name) for name in self.feeds],
+            [block.var(name) for name in self.fetches],
+            self.executor,
+            program=program,
+        )
 
 
 class _Batches:
-    """An epoch's batches of one process: a part of each whole batch, so that all processes together see what one would."""
+    """An epoch's batches of one process: a part of each whole batch, so that all processes together see what one
+    would.
+    """
 
     def __init__(self, loop: _Loop, order: Array, epoch: int) -> None:
         self.samples, self.feeds, self.order = loop.samples, loop.feeds, order
@@ -306,11 +373,11 @@ class _Batches:
         self.steps = max(len(order) // self.size, 1)
 
     def __getitem__(self, step: int) -> tuple[Array, ...]:
-        chosen = self.order[step * self.size:(step + 1) * self.size]
+        chosen = self.order[step * self.size : (step + 1) * self.size]
         feed = {name: self.samples[name][chosen] for name in self.feeds}
         if self.mixup:
             _mix(feed, np.random.default_rng((*self.key, step)))
-        return tuple(feed[name][self.rank::self.count] for name in self.feeds)
+        return tuple(feed[name][self.rank :: self.count] for name in self.feeds)
 
 
 def _mix(feed: dict[str, Array], random: np.random.Generator) -> None:
@@ -361,5 +428,7 @@ def _not_pointwise(program: Any) -> set[str]:
     """Names of all parameters but the weights of 1x1 convolutions: only these have sparse kernels on ARM."""
     block = program.global_block()
     filters = [op.input("Filter")[0] for op in block.ops if op.type == "conv2d"]
-    pointwise = {name for name in filters if not name.startswith("teacher_") and tuple(block.var(name).shape[2:]) == (1, 1)}
+    pointwise = {
+        name for name in filters if not name.startswith("teacher_") and tuple(block.var(name).shape[2:]) == (1, 1)
+    }
     return {var.name for var in program.all_parameters() if var.name not in pointwise}

@@ -21,14 +21,27 @@ TIMEOUT_S = 1800
 SHOWN = 300
 NOISE = re.compile(r"^\[\s*[IWV]\s|^\s*$|^Aborted|^terminate called|what\(\):\s*$")
 CAUSES = (
-    (re.compile(r"ops?\(?s?\)? .*not supported|not supported.*op|unsupported op", re.I), "an op has no kernel for these targets"),
+    (
+        re.compile(r"ops?\(?s?\)? .*not supported|not supported.*op|unsupported op", re.I),
+        "an op has no kernel for these targets",
+    ),
     (re.compile(r"No kernels? found|no kernel", re.I), "an op has no kernel for these targets"),
     (re.compile(r"No attributes called (\w+)", re.I), "an attribute that opt insists on is missing"),
 )
 
 
-def convert(prefix: Path, out: Path, *, valid_targets: str, fp16: bool, log: Path, off_npu: Sequence[str] = (),
-            keep_float: Sequence[str] = (), weight_only: str | None = None, sparsity: float = 0.0) -> None:
+def convert(
+    prefix: Path,
+    out: Path,
+    *,
+    valid_targets: str,
+    fp16: bool,
+    log: Path,
+    off_npu: Sequence[str] = (),
+    keep_float: Sequence[str] = (),
+    weight_only: str | None = None,
+    sparsity: float = 0.0,
+) -> None:
     """Convert `prefix`.pdmodel and .pdiparams into `out` (a .nb).
 
     Args:
@@ -45,11 +58,21 @@ def convert(prefix: Path, out: Path, *, valid_targets: str, fp16: bool, log: Pat
     """
     if find_spec("paddlelite") is None:
         raise BackendMissing("paddlelite is not installed", try_="pip install 'edgeflow[build]' (Python 3.10)")
-    order = {"model": f"{prefix}.pdmodel", "params": f"{prefix}.pdiparams", "out": str(out.with_suffix("")),
-             "valid_targets": valid_targets, "fp16": fp16, "weight_only": weight_only, "sparsity": sparsity}
+    order = {
+        "model": f"{prefix}.pdmodel",
+        "params": f"{prefix}.pdiparams",
+        "out": str(out.with_suffix("")),
+        "valid_targets": valid_targets,
+        "fp16": fp16,
+        "weight_only": weight_only,
+        "sparsity": sparsity,
+    }
     # opt reads settings from the environment: only ours may reach it.
-    environment = {key: value for key, value in os.environ.items()
-                   if not key.startswith(("SUBGRAPH_", "MIXED_PRECISION_", "QUANT_AUTO_", "PADDLE_LITE_", "NNADAPTER_"))}
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("SUBGRAPH_", "MIXED_PRECISION_", "QUANT_AUTO_", "PADDLE_LITE_", "NNADAPTER_"))
+    }
     # Source: Paddle-Lite v2.13-rc lite/utils/env.h.
     if off_npu:
         environment["SUBGRAPH_PARTITION_CONFIG_BUFFER"] = "\n".join(off_npu)
@@ -57,8 +80,14 @@ def convert(prefix: Path, out: Path, *, valid_targets: str, fp16: bool, log: Pat
         environment["MIXED_PRECISION_QUANTIZATION_CONFIG_BUFFER"] = "\n".join(keep_float)
     try:
         done = subprocess.run(
-            [sys.executable, "-I", str(Path(__file__).with_name("opt_child.py").resolve()), json.dumps(order)], env=environment,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=TIMEOUT_S, check=False)
+            [sys.executable, "-I", str(Path(__file__).with_name("opt_child.py").resolve()), json.dumps(order)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
     except subprocess.TimeoutExpired as err:
         raise OptFailed(f"opt: not done after {TIMEOUT_S} s, and was stopped") from err
     log.write_bytes(done.stdout)
@@ -69,8 +98,15 @@ def convert(prefix: Path, out: Path, *, valid_targets: str, fp16: bool, log: Pat
 def _failure(code: int, output: str, valid_targets: str, log: Path) -> OptFailed:
     """Say what opt meant."""
     lines = [line.strip() for line in output.splitlines() if not NOISE.search(line)]
-    telling = [line for line in lines if "Error" in line or "Check failed" in line or "not support" in line
-               or "No kernel" in line or "No attributes" in line]
+    telling = [
+        line
+        for line in lines
+        if "Error" in line
+        or "Check failed" in line
+        or "not support" in line
+        or "No kernel" in line
+        or "No attributes" in line
+    ]
     last = (telling or lines or ["it printed nothing"])[-1][:SHOWN]
     status = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
     cause = next((why for pattern, why in CAUSES if pattern.search(output)), "")
@@ -80,4 +116,5 @@ def _failure(code: int, output: str, valid_targets: str, log: Path) -> OptFailed
         cause = "it ran out of memory, or something stopped it"
     return OptFailed(
         f"opt ({valid_targets}): {status}{f', {cause}' if cause else ''}: {last} (whole log: {log})",
-        try_="edgeflow targets, to pick a target with more ops; or replace the op named above in the model")
+        try_="edgeflow targets, to pick a target with more ops; or replace the op named above in the model",
+    )

@@ -19,7 +19,8 @@ class Artifact:
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a stage works with: an empty folder to fill, which appears under its final name when the stage is done,
-    somebody to tell how long work goes on, and the key of what is made: the same when a killed build is started again."""
+    somebody to tell how long work goes on, and the key of what is made: the same when a killed build is started
+    again."""
 
     folder: Path
     say: Callable[[str], None] = print

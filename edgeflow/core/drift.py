@@ -21,8 +21,10 @@ class Drift:
     """Distance of a candidate tensor from its reference over all samples.
 
     `top1_agreement` is the share of samples with the same largest entry along the last axis; None for
-    tensors that are no scores (fewer than two axes or two entries). `sqnr_db` is infinite for equal tensors; `psnr_db` takes the
-    reference's own range as the peak. `kl`: mean divergence, in nats, of the candidate's probabilities from the reference's;
+    tensors that are no scores (fewer than two axes or two entries). `sqnr_db` is infinite for equal tensors;
+    `psnr_db` takes the
+    reference's own range as the peak. `kl`: mean divergence, in nats, of the candidate's probabilities from the
+    reference's;
     scores that are none yet go through a softmax.
     """
 
@@ -46,8 +48,10 @@ def measure(reference: Array, candidate: Array) -> Drift:
     """
     if reference.shape != candidate.shape:
         if reference.squeeze().shape != candidate.squeeze().shape:
-            raise DataError(f"outputs cannot be compared: the candidate has shape {list(candidate.shape)}, "
-                            f"the reference {list(reference.shape)}")
+            raise DataError(
+                f"outputs cannot be compared: the candidate has shape {list(candidate.shape)}, "
+                f"the reference {list(reference.shape)}"
+            )
         candidate = candidate.reshape(reference.shape)
     a, b = reference.astype(np.float64).ravel(), candidate.astype(np.float64).ravel()
     difference = np.abs(a - b)
@@ -64,8 +68,12 @@ def measure(reference: Array, candidate: Array) -> Drift:
     if math.isnan(noise):
         cosine = sqnr = math.nan
     return Drift(
-        max_abs=float(difference.max(initial=0.0)), mean_abs=float(difference.mean()) if difference.size else 0.0,
-        cosine=cosine, sqnr_db=sqnr, top1_agreement=_agreement(reference, candidate), psnr_db=_psnr_db(a, noise),
+        max_abs=float(difference.max(initial=0.0)),
+        mean_abs=float(difference.mean()) if difference.size else 0.0,
+        cosine=cosine,
+        sqnr_db=sqnr,
+        top1_agreement=_agreement(reference, candidate),
+        psnr_db=_psnr_db(a, noise),
         kl=_divergence(reference, candidate),
     )
 
@@ -108,8 +116,11 @@ def broken(drift: Drift, limits: DriftLimits, metric_drop: float | None = None) 
         ("top-1 agreement", drift.top1_agreement, ">=", limits.top1_agreement_min),
         ("metric drop", metric_drop, "<=", limits.metric_drop_max),
     ]
-    found = [f"{name} {got:.4g}, limit {op} {bound:.4g}" for name, got, op, bound in rules
-             if got is not None and bound is not None and not (got >= bound if op == ">=" else got <= bound)]
+    found = [
+        f"{name} {got:.4g}, limit {op} {bound:.4g}"
+        for name, got, op, bound in rules
+        if got is not None and bound is not None and not (got >= bound if op == ">=" else got <= bound)
+    ]
     if any(math.isnan(value) for value in (drift.max_abs, drift.cosine)):
         found.append("the outputs hold NaN")
     return found
@@ -117,5 +128,7 @@ def broken(drift: Drift, limits: DriftLimits, metric_drop: float | None = None) 
 
 def finite(values: Mapping[str, Any]) -> dict[str, Any]:
     """Numbers as JSON can hold them: infinities and NaN become strings."""
-    return {key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in values.items()}
+    return {
+        key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in values.items()
+    }

@@ -14,9 +14,13 @@ CONFIDENCE = 0.95
 DRIFT_MAX = 0.05
 """How far the medians of the control's rounds may lie apart, relative to their median, for a comparison to count."""
 HOT_C = 80.0
-"""Source: raspberrypi.com documentation, "Frequency management and thermal control": cores slow down from 80 degrees on."""
+"""Source: raspberrypi.com documentation, "Frequency management and thermal control": cores slow down from 80 degrees
+on.
+"""
 THROTTLED_NOW = 0xE
-"""vcgencmd get_throttled: bits 1 to 3 are frequency capped, throttled, soft temperature limit. Source: the same, vcgencmd."""
+"""vcgencmd get_throttled: bits 1 to 3 are frequency capped, throttled, soft temperature limit. Source: the same,
+vcgencmd.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,9 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Other file against the control. `ratio` below 1: the other is faster. `refused` lists why nothing is concluded."""
+    """Other file against the control. `ratio` below 1: the other is faster. `refused` lists why nothing is
+    concluded.
+    """
 
     ratio: float
     low: float
@@ -82,12 +88,21 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def summary(times_ms: Sequence[float]) -> Summary:
     """Figures of one list of times."""
-    return Summary(len(times_ms), min(times_ms, default=math.nan), percentile(times_ms, 0.5), percentile(times_ms, 0.9),
-                   math.fsum(times_ms) / len(times_ms))
+    return Summary(
+        len(times_ms),
+        min(times_ms, default=math.nan),
+        percentile(times_ms, 0.5),
+        percentile(times_ms, 0.9),
+        math.fsum(times_ms) / len(times_ms),
+    )
 
 
 def ratio_interval(
-    control: Sequence[Sequence[float]], other: Sequence[Sequence[float]], *, seed: int = 0, confidence: float = CONFIDENCE,
+    control: Sequence[Sequence[float]],
+    other: Sequence[Sequence[float]],
+    *,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
 ) -> tuple[float, float, float]:
     """Ratio of medians, other to control, and its bootstrap percentile interval.
@@ -105,30 +120,39 @@ def ratio_interval(
     import numpy as np
 
     if len(control) != len(other) or not control or not all(map(len, (*control, *other))):
-        raise DataError(f"{len(control)} rounds of the control and {len(other)} of the other file were timed, and should be "
-                        "equally many with at least one run each", try_="run edgeflow bench --against again")
+        raise DataError(
+            f"{len(control)} rounds of the control and {len(other)} of the other file were timed, and should be "
+            "equally many with at least one run each",
+            try_="run edgeflow bench --against again",
+        )
     draw = np.random.default_rng(seed)
     first, second = ([np.asarray(times, np.float64) for times in rounds] for rounds in (control, other))
     ratio = float(np.median(np.concatenate(second)) / np.median(np.concatenate(first)))
     found = np.empty(resamples)
     for k in range(resamples):
         rounds = draw.integers(len(first), size=len(first))
-        medians = [np.median(np.concatenate([side[r][draw.integers(len(side[r]), size=len(side[r]))] for r in rounds]))
-                   for side in (first, second)]
+        medians = [
+            np.median(np.concatenate([side[r][draw.integers(len(side[r]), size=len(side[r]))] for r in rounds]))
+            for side in (first, second)
+        ]
         found[k] = medians[1] / medians[0]
     low, high = np.quantile(found, [(1 - confidence) / 2, (1 + confidence) / 2])
     return ratio, min(float(low), ratio), max(float(high), ratio)
 
 
-def unsteady(control: Sequence[Sequence[float]], states: Sequence[State], *, drift_max: float = DRIFT_MAX) -> tuple[str, ...]:
+def unsteady(
+    control: Sequence[Sequence[float]], states: Sequence[State], *, drift_max: float = DRIFT_MAX
+) -> tuple[str, ...]:
     """Why the device was not steady enough to compare on it; none means steady as far as could be seen."""
     found = []
     medians = [percentile(times, 0.5) for times in control]
     middle = percentile(medians, 0.5)
     drift = (max(medians) - min(medians)) / middle if middle > 0 else math.inf
     if not drift <= drift_max:
-        found.append(f"the control's medians moved by {100 * drift:.1f} % over {len(medians)} rounds, and should stay within "
-                     f"{100 * drift_max:g} %")
+        found.append(
+            f"the control's medians moved by {100 * drift:.1f} % over {len(medians)} rounds, and should stay within "
+            f"{100 * drift_max:g} %"
+        )
     limits = [state.limit_khz for state in states if state.limit_khz]
     if limits and min(limits) < max(limits):
         found.append(f"the clock's limit fell from {max(limits) / 1000:.0f} to {min(limits) / 1000:.0f} MHz")
@@ -141,7 +165,11 @@ def unsteady(control: Sequence[Sequence[float]], states: Sequence[State], *, dri
 
 
 def compare(
-    control: Sequence[Sequence[float]], other: Sequence[Sequence[float]], states: Sequence[State] = (), *, seed: int = 0,
+    control: Sequence[Sequence[float]],
+    other: Sequence[Sequence[float]],
+    states: Sequence[State] = (),
+    *,
+    seed: int = 0,
     drift_max: float = DRIFT_MAX,
 ) -> Comparison:
     """Judge an interleaved A/B measurement, or say why it cannot be judged."""

@@ -13,7 +13,9 @@ Array = npt.NDArray[Any]
 INT8_MAX = 127
 FP16_MAX = 65504.0
 CLIPPED = 1.05
-"""A range is clipped where the reference goes so many times beyond what the scale holds, in more than CLIPPED_SHARE of it."""
+"""A range is clipped where the reference goes so many times beyond what the scale holds, in more than CLIPPED_SHARE
+of it.
+"""
 CLIPPED_SHARE = 1e-4
 CHANNELS_APART = 8.0
 """Channels whose ranges are so far apart leave the small ones less than 5 of 8 bits."""
@@ -122,20 +124,33 @@ def explain(seen: Gathered, clue: Clue) -> tuple[str, str, str]:
     keep = f'keep_float = ["{clue.name}"] under [compress]' if not clue.nested else f"--keep-on-cpu {clue.name}"
     reach = max(abs(seen.low), abs(seen.high))
     if clue.half and reach > FP16_MAX:
-        return ("fp16 overflow", f"the reference reaches {reach:.3g}, float16 ends at {FP16_MAX:.0f}",
-                f"--keep-on-cpu {clue.name}" if clue.nested else "build for float32: --target arm64")
+        return (
+            "fp16 overflow",
+            f"the reference reaches {reach:.3g}, float16 ends at {FP16_MAX:.0f}",
+            f"--keep-on-cpu {clue.name}" if clue.nested else "build for float32: --target arm64",
+        )
     if seen.nan or seen.inf:
         return "not a number", f"{seen.nan} NaN and {seen.inf} infinite values come out of it", keep
     if clue.missing_scale:
-        return "missing scale", "it is marked int8 and lacks the scale of a tensor", "quantise again with every layer covered"
+        return (
+            "missing scale",
+            "it is marked int8 and lacks the scale of a tensor",
+            "quantise again with every layer covered",
+        )
     if not clue.quantised:
         return "", "", ""
     if clue.input_limit_passed > CLIPPED_SHARE:
-        return ("range clipped", f"{clue.input_limit_passed:.2%} of its input lies beyond what calibration saw",
-                f'layer_algo = {{ "{clue.name}" = "abs_max" }} under [compress], or more calibration data')
+        return (
+            "range clipped",
+            f"{clue.input_limit_passed:.2%} of its input lies beyond what calibration saw",
+            f'layer_algo = {{ "{clue.name}" = "abs_max" }} under [compress], or more calibration data',
+        )
     if _uneven(clue.weight_ranges) and clue.weight_scales is not None and len(set(clue.weight_scales.tolist())) == 1:
-        return ("per-layer weights", "one scale serves channels whose weights are far apart",
-                'weights = "per_channel" under [compress], where the target takes it')
+        return (
+            "per-layer weights",
+            "one scale serves channels whose weights are far apart",
+            'weights = "per_channel" under [compress], where the target takes it',
+        )
     if _uneven(seen.input_channel_max):
         return "outlier channel", "one channel of its input is much larger than the others and takes the bits", keep
     return "rounding", "eight bits are coarse for what this layer adds up", keep

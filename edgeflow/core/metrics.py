@@ -21,7 +21,8 @@ BLANK = 0
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric in two steps: `parts` of each sample, float64[samples, k], and `total` of their sums and how many there were.
+    """A metric in two steps: `parts` of each sample, float64[samples, k], and `total` of their sums and how many
+    there were.
 
     `counts_samples`: parts[:, 0] is 1 for a right sample and 0 for a wrong one, and the total is their share.
     """
@@ -63,12 +64,18 @@ def _accuracy(outputs: Sequence[Array], labels: Array) -> Array:
         answers = answers.argmax(1 if answers.ndim > 2 else -1)
     _same_count(len(answers), len(labels))
     if answers.reshape(len(answers), -1).shape != labels.reshape(len(labels), -1).shape:
-        raise DataError(f"metric accuracy: answers of shape {list(answers.shape)} for labels of shape {list(labels.shape)}")
-    return np.asarray((answers.reshape(len(answers), -1) == labels.reshape(len(labels), -1)).mean(1)[:, None], np.float64)
+        raise DataError(
+            f"metric accuracy: answers of shape {list(answers.shape)} for labels of shape {list(labels.shape)}"
+        )
+    return np.asarray(
+        (answers.reshape(len(answers), -1) == labels.reshape(len(labels), -1)).mean(1)[:, None], np.float64
+    )
 
 
 def _iou(outputs: Sequence[Array], labels: Array) -> Array:
-    """Intersections, then unions, of each class; scores [N, C, H, W] or classes [N, H, W]; labels [N, H, W], -1 ignored."""
+    """Intersections, then unions, of each class; scores [N, C, H, W] or classes [N, H, W]; labels [N, H, W], -1
+    ignored.
+    """
     answers = outputs[0]
     classes = answers.shape[1] if answers.ndim == labels.ndim + 1 else int(max(answers.max(), labels.max())) + 1
     if answers.ndim == labels.ndim + 1:
@@ -87,7 +94,7 @@ def _iou(outputs: Sequence[Array], labels: Array) -> Array:
 
 
 def _mean_iou(sums: Array, count: int) -> float:
-    hit, union = sums[:len(sums) // 2], sums[len(sums) // 2:]
+    hit, union = sums[: len(sums) // 2], sums[len(sums) // 2 :]
     return float(np.mean(hit[union > 0] / union[union > 0])) if np.any(union > 0) else 0.0
 
 
@@ -116,8 +123,10 @@ def _edits(a: Sequence[Any], b: Sequence[Any]) -> int:
     try:
         from rapidfuzz.distance import Levenshtein
     except ImportError as err:
-        raise BackendMissing(f"rapidfuzz is not installed ({err}), which error rates of text need",
-                             try_="pip install 'edgeflow[metrics]'") from err
+        raise BackendMissing(
+            f"rapidfuzz is not installed ({err}), which error rates of text need",
+            try_="pip install 'edgeflow[metrics]'",
+        ) from err
     return int(Levenshtein.distance(a, b))
 
 
@@ -172,6 +181,8 @@ def metric_named(name: str) -> Metric | None:
 
 
 def loss(name: str, reference: float, candidate: float) -> float:
-    """How much worse the candidate is, in units of the metric; below 0 where it is better. A recipe's own metric rises."""
+    """How much worse the candidate is, in units of the metric; below 0 where it is better. A recipe's own metric
+    rises.
+    """
     metric = metric_named(name)
     return candidate - reference if metric is not None and not metric.higher_is_better else reference - candidate

@@ -21,7 +21,14 @@ def need(package: str, extra: str) -> Any:
             warnings.simplefilter("ignore")  # paddleslim imports pip, which setuptools has an opinion on
             return importlib.import_module(package)
     except ImportError as err:
-        version = "" if sys.version_info[:2] == (3, 10) else (
-            f" under Python 3.10 (this is {sys.version_info[0]}.{sys.version_info[1]}; paddlelite has no newer wheels)")
-        raise BackendMissing(f"{package} is not installed ({err})",
-                             try_=f"pip install 'edgeflow[{extra}]'{version}") from err
+        version = (
+            ""
+            if sys.version_info[:2] == (3, 10)
+            else (
+                f" under Python 3.10 (this is {sys.version_info[0]}.{sys.version_info[1]}; paddlelite has no "
+                "newer wheels)"
+            )
+        )
+        raise BackendMissing(
+            f"{package} is not installed ({err})", try_=f"pip install 'edgeflow[{extra}]'{version}"
+        ) from err

@@ -24,9 +24,12 @@ PIXELS_MAX = 1 << 26
 class Preprocess:
     """How a picture becomes an input.
 
-    `resize`: none; stretch to `size`; short_side, so that the shorter side becomes size[0]; letterbox, so that the picture
-    fits into `size` with a border of `pad_value`, a pixel value. `size` is (height, width); empty with none, where it is the
-    size that pictures have. `crop`: (height, width) from the centre. `mean` and `std` have one value a channel, in the order
+    `resize`: none; stretch to `size`; short_side, so that the shorter side becomes size[0]; letterbox, so that the
+    picture
+    fits into `size` with a border of `pad_value`, a pixel value. `size` is (height, width); empty with none, where it
+    is the
+    size that pictures have. `crop`: (height, width) from the centre. `mean` and `std` have one value a channel, in
+    the order
     of `colour`: value = (pixel * scale - mean) / std.
     """
 
@@ -62,27 +65,39 @@ class Preprocess:
             RecipeError: values that exclude each other, each named.
         """
         if self.resize != "none" and not self.size:
-            raise RecipeError(f"{where}: size is missing, and resize = {self.resize!r} needs height and width",
-                              try_="size = [224, 224]")
+            raise RecipeError(
+                f"{where}: size is missing, and resize = {self.resize!r} needs height and width",
+                try_="size = [224, 224]",
+            )
         for name, pair in (("size", self.size or None), ("crop", self.crop)):
             if pair is not None and (len(pair) != 2 or not all(0 < side <= SIDE_MAX for side in pair)):
-                raise RecipeError(f"{where}: {name} is {list(pair)}, and should be height and width, each from 1 to {SIDE_MAX}")
+                raise RecipeError(
+                    f"{where}: {name} is {list(pair)}, and should be height and width, each from 1 to {SIDE_MAX}"
+                )
         inner = (self.size[0], self.size[0]) if self.resize == "short_side" else self.size
         if self.crop and inner and any(c > s for c, s in zip(self.crop, inner, strict=True)):
-            raise RecipeError(f"{where}: crop is {list(self.crop)}, and should fit into what resizing leaves, {list(inner)}")
+            raise RecipeError(
+                f"{where}: crop is {list(self.crop)}, and should fit into what resizing leaves, {list(inner)}"
+            )
         if self.pad_value and self.resize != "letterbox":
-            raise RecipeError(f"{where}: pad_value is {self.pad_value}, and only resize = 'letterbox' has a border",
-                              try_="leave pad_value out")
+            raise RecipeError(
+                f"{where}: pad_value is {self.pad_value}, and only resize = 'letterbox' has a border",
+                try_="leave pad_value out",
+            )
         self._check_numbers(where)
 
     def _check_numbers(self, where: str) -> None:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.channels:
-                raise RecipeError(f"{where}: {name} has {len(values)} values, and should have one a channel: {self.channels}")
+                raise RecipeError(
+                    f"{where}: {name} has {len(values)} values, and should have one a channel: {self.channels}"
+                )
         if not all(map(math.isfinite, (self.scale, self.pad_value, *self.mean, *self.std))):
             raise RecipeError(f"{where}: scale, mean, std and pad_value should be finite numbers")
         if 0 in self.std:
-            raise RecipeError(f"{where}: std holds 0, and values are divided by it", try_="std = 1 leaves a channel as it is")
+            raise RecipeError(
+                f"{where}: std holds 0, and values are divided by it", try_="std = 1 leaves a channel as it is"
+            )
 
     def apply(self, picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Make one input, without batch axis.
@@ -102,8 +117,10 @@ class Preprocess:
             raise DataError(f"picture: is {picture.dtype}{list(picture.shape)}, and should be uint8[H, W, 3]")
         height, width = self._new_size(*picture.shape[:2])
         if height * width > PIXELS_MAX:
-            raise DataError(f"picture: would become {height} x {width}, and should have at most {PIXELS_MAX} pixels",
-                            try_="a smaller size, or a picture that is less narrow")
+            raise DataError(
+                f"picture: would become {height} x {width}, and should have at most {PIXELS_MAX} pixels",
+                try_="a smaller size, or a picture that is less narrow",
+            )
         planes = _resize(_colour(picture.astype(np.float32), self.colour), height, width)
         if self.resize == "letterbox":
             planes = _pad(planes, self.size, self.pad_value)
@@ -118,8 +135,10 @@ class Preprocess:
             return self.size[0], self.size[1]
         if self.resize == "short_side":
             ratio = self.size[0] / min(height, width)
-            return (self.size[0] if height <= width else _scaled(height, ratio),
-                    self.size[0] if width <= height else _scaled(width, ratio))
+            return (
+                self.size[0] if height <= width else _scaled(height, ratio),
+                self.size[0] if width <= height else _scaled(width, ratio),
+            )
         if self.resize == "letterbox":
             ratio = min(self.size[0] / height, self.size[1] / width)
             return _scaled(height, ratio), _scaled(width, ratio)
@@ -145,7 +164,9 @@ def _colour(picture: npt.NDArray[Any], colour: str) -> npt.NDArray[Any]:
 
 
 def _taps(size: int, new_size: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-    """The two pixels that each output pixel lies between, and how far it is from the first: half-pixel centres, clamped."""
+    """The two pixels that each output pixel lies between, and how far it is from the first: half-pixel centres,
+    clamped.
+    """
     import numpy as np
 
     at = np.clip((np.arange(new_size) + 0.5) * size / new_size - 0.5, 0.0, size - 1)
@@ -166,7 +187,7 @@ def _pad(planes: npt.NDArray[Any], size: tuple[int, ...], value: float) -> npt.N
 
     whole = np.full((planes.shape[0], *size), value, np.float32)
     top, left = (size[0] - planes.shape[1]) // 2, (size[1] - planes.shape[2]) // 2
-    whole[:, top:top + planes.shape[1], left:left + planes.shape[2]] = planes
+    whole[:, top : top + planes.shape[1], left : left + planes.shape[2]] = planes
     return whole
 
 
@@ -175,4 +196,4 @@ def _crop(planes: npt.NDArray[Any], size: tuple[int, ...]) -> npt.NDArray[Any]:
         have, wanted = f"{planes.shape[1]} x {planes.shape[2]}", f"{size[0]} x {size[1]}"
         raise DataError(f"picture: is {have} before the crop, and should be at least {wanted}")
     top, left = (planes.shape[1] - size[0]) // 2, (planes.shape[2] - size[1]) // 2
-    return planes[:, top:top + size[0], left:left + size[1]]
+    return planes[:, top : top + size[0], left : left + size[1]]

@@ -17,7 +17,10 @@ LABEL = "label"
 
 def joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     """What several feeds gave, as if they had been one; what has no samples is taken from the first."""
-    return {name: np.concatenate([part[name] for part in parts]) if array.ndim else array for name, array in parts[0].items()}
+    return {
+        name: np.concatenate([part[name] for part in parts]) if array.ndim else array
+        for name, array in parts[0].items()
+    }
 
 
 def batches(
@@ -35,6 +38,8 @@ def batches(
     fixed = inputs[0].shape[0] if inputs and inputs[0].shape and not free else -1
     size = fixed if fixed > 0 else most
     if fixed > 0 and count % fixed:
-        raise DataError(f"{count} samples do not make whole batches of {fixed}, the model's fixed batch size",
-                        try_=f"give a multiple of {fixed} samples, or declare the first dimension as -1")
-    return [{spec.name: samples[spec.name][at:at + size] for spec in inputs} for at in range(0, count, size)]
+        raise DataError(
+            f"{count} samples do not make whole batches of {fixed}, the model's fixed batch size",
+            try_=f"give a multiple of {fixed} samples, or declare the first dimension as -1",
+        )
+    return [{spec.name: samples[spec.name][at : at + size] for spec in inputs} for at in range(0, count, size)]

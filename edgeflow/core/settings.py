@@ -29,8 +29,10 @@ class DriftLimits:
 
     def overridden(self, other: DriftLimits) -> DriftLimits:
         """These limits with every one that `other` sets taken from there."""
-        chosen = {f.name: getattr(other, f.name) if getattr(other, f.name) is not None else getattr(self, f.name)
-                  for f in fields(self)}
+        chosen = {
+            f.name: getattr(other, f.name) if getattr(other, f.name) is not None else getattr(self, f.name)
+            for f in fields(self)
+        }
         return DriftLimits(**chosen)
 
 
@@ -57,7 +59,8 @@ class FineTuneSettings:
     """Training by distillation: the compressed program learns the float one's outputs on the calibration samples.
 
     `warm_up` and `patience` count epochs; training stops when `patience` of them bring nothing. `amp` computes in
-    half precision on a GPU. `mixup` blends float inputs in pairs. `epochs` 0 leaves fine-tuning out. `workers` processes
+    half precision on a GPU. `mixup` blends float inputs in pairs. `epochs` 0 leaves fine-tuning out. `workers`
+    processes
     prepare batches. `processes` train together, one a GPU, or on a CPU over gloo: the same result within noise.
     """
 
@@ -83,9 +86,11 @@ class CompressSettings:
     `weight_only` stores weights in so many bits and computes in float32: a smaller file, not a faster one.
     `prune`: share of the channels that goes, of every convolution that can lose some but those in `prune_skip`;
     `prune_layers` has shares of single ones, by the name of their weight.
-    `rounding`: of weights, to the nearest step, or so that each layer's output is reconstructed best on the calibration inputs.
+    `rounding`: of weights, to the nearest step, or so that each layer's output is reconstructed best on the
+    calibration inputs.
     `sparsity`: share of zeros in the weights of 1x1 convolutions, for the sparse kernels of ARM.
-    `qat` trains the quantised model instead of calibrating it. What is pruned, sparse or trained learns the float model's
+    `qat` trains the quantised model instead of calibrating it. What is pruned, sparse or trained learns the float
+    model's
     outputs again: see [compress.fine_tune].
     """
 
@@ -134,7 +139,8 @@ class CompressOverride:
 
 @dataclass(frozen=True, slots=True)
 class ConvertSettings:
-    """What opt is told beside the target. Each line is `OP`, `OP:INPUT` or `OP:INPUT:OUTPUT`, variables parted by commas.
+    """What opt is told beside the target. Each line is `OP`, `OP:INPUT` or `OP:INPUT:OUTPUT`, variables parted by
+    commas.
 
     `keep_on_cpu` ops stay off the NPU; `keep_float` ops of an int8 model stay on it, computed in float.
     """

@@ -1,7 +1,9 @@
 """Is a loss real, and is it within the budget: paired statistics over samples; knows no models.
 
-Source: Q. McNemar, Psychometrika 12 (1947), in its exact binomial form; T. Tango, Equivalence test and confidence interval for
-the difference in proportions for the paired-sample design, Statistics in Medicine 17 (1998); B. Efron, R. Tibshirani, An
+Source: Q. McNemar, Psychometrika 12 (1947), in its exact binomial form; T. Tango, Equivalence test and confidence
+interval for
+the difference in proportions for the paired-sample design, Statistics in Medicine 17 (1998); B. Efron, R. Tibshirani,
+An
 Introduction to the Bootstrap (1993), ch. 13.
 """
 
@@ -32,8 +34,10 @@ Word = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 class Decision:
     """What paired samples say about a budget. `drop` is reference minus candidate: positive is worse.
 
-    `better` and `worse` count samples that only the candidate, or only the reference, gets right (None for metrics that do
-    not judge samples one by one). `p_value` is for "nothing changed". `more_samples`: how many further ones would decide, None
+    `better` and `worse` count samples that only the candidate, or only the reference, gets right (None for metrics
+    that do
+    not judge samples one by one). `p_value` is for "nothing changed". `more_samples`: how many further ones would
+    decide, None
     where it is decided already or no number would.
     """
 
@@ -58,7 +62,8 @@ def decide_paired(reference: Array, candidate: Array, budget: float, confidence:
         budget: share of samples that may be lost.
 
     Returns:
-        PASS where the interval of the drop lies within the budget, or no answer changed at all; FAIL where it lies beyond;
+        PASS where the interval of the drop lies within the budget, or no answer changed at all; FAIL where it lies
+        beyond;
         else INCONCLUSIVE.
     """
     count = len(reference)
@@ -69,12 +74,22 @@ def decide_paired(reference: Array, candidate: Array, budget: float, confidence:
     if worse == better == 0 and budget >= 0:
         word = "PASS"
     more = _more_paired(worse, better, count, budget, confidence) if word == "INCONCLUSIVE" else None
-    found = Decision("exact McNemar", budget, drop, interval, confidence, mcnemar(worse, better), better, worse, word, more, "")
+    found = Decision(
+        "exact McNemar", budget, drop, interval, confidence, mcnemar(worse, better), better, worse, word, more, ""
+    )
     return _with_sentence(found, count)
 
 
-def decide_bootstrap(metric: Callable[[Array], tuple[float, float]], count: int, budget: float, *, higher_is_better: bool = True,
-                     confidence: float = CONFIDENCE, resamples: int = RESAMPLES, seed: int = 0) -> Decision:
+def decide_bootstrap(
+    metric: Callable[[Array], tuple[float, float]],
+    count: int,
+    budget: float,
+    *,
+    higher_is_better: bool = True,
+    confidence: float = CONFIDENCE,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Decision:
     """Compare by any metric over resampled samples, the same ones for both.
 
     Args:
@@ -110,8 +125,10 @@ def mcnemar(worse: int, better: int) -> float:
     count, least = worse + better, min(worse, better)
     if count == 0:
         return 1.0
-    tail = sum(math.exp(math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) - count * math.log(2))
-               for k in range(least + 1))
+    tail = sum(
+        math.exp(math.lgamma(count + 1) - math.lgamma(k + 1) - math.lgamma(count - k + 1) - count * math.log(2))
+        for k in range(least + 1)
+    )
     return min(1.0, 2 * tail)
 
 
@@ -123,7 +140,9 @@ def tango(worse: int, better: int, count: int, confidence: float = CONFIDENCE) -
         a = 2 * count
         b = -worse - better + (2 * count - worse + better) * delta
         c = -better * delta * (1 - delta)
-        q = (math.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)  # the share of `better` if the true difference were delta
+        q = (math.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (
+            2 * a
+        )  # the share of `better` if the true difference were delta
         variance = count * (2 * q + delta * (1 - delta))
         gap = worse - better - count * delta
         return gap * gap - z2 * max(variance, 1e-12)
@@ -151,6 +170,7 @@ def _word(interval: tuple[float, float], budget: float) -> Word:
 
 def _more_paired(worse: int, better: int, count: int, budget: float, confidence: float) -> int | None:
     """Double the samples at the rates seen until they decide, then halve back."""
+
     def decides(factor: float) -> bool:
         n = round(count * factor)
         return _word(tango(round(worse * factor), round(better * factor), n, confidence), budget) != "INCONCLUSIVE"
@@ -175,13 +195,19 @@ def _with_sentence(found: Decision, count: int) -> Decision:
     from dataclasses import replace
 
     low, high = found.interval
-    changed = "" if found.worse is None else (
-        f"{found.worse} answers became wrong and {found.better} right of {count}; ")
+    changed = (
+        "" if found.worse is None else (f"{found.worse} answers became wrong and {found.better} right of {count}; ")
+    )
     span = f"{changed}the metric drops by {found.drop:.4g} [{low:.4g}, {high:.4g}], budget {found.budget:.4g}"
     if found.verdict == "PASS" and high > found.budget:
-        text = f"no answer changed on {count} samples, so nothing speaks for a loss; one up to {high:.2g} cannot be excluded"
+        text = (
+            f"no answer changed on {count} samples, so nothing speaks for a loss; "
+            f"one up to {high:.2g} cannot be excluded"
+        )
     elif found.verdict == "INCONCLUSIVE":
-        text = f"{span}: these samples cannot tell" + (f"; about {found.more_samples} more would" if found.more_samples else "")
+        text = f"{span}: these samples cannot tell" + (
+            f"; about {found.more_samples} more would" if found.more_samples else ""
+        )
     else:
         text = f"{span}: {'within it' if found.verdict == 'PASS' else 'beyond it'}"
     return replace(found, sentence=text)

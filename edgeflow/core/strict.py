@@ -13,9 +13,7 @@ from edgeflow.core.errors import EdgeflowError, near
 T = TypeVar("T")
 
 
-def strict(
-    cls: type[T], table: object, where: str, error: type[EdgeflowError]
-) -> T:
+def strict(cls: type[T], table: object, where: str, error: type[EdgeflowError]) -> T:
     """Build `cls` from `table`, holding every key and value to the dataclass's own annotations.
 
     Args:
@@ -75,5 +73,8 @@ def _fit(hint: Any, value: Any, where: str, key: str, error: type[EdgeflowError]
 
 def _noun(hint: type) -> str:
     return {
-        str: "a string", int: "a whole number", float: "a number", bool: "true or false",
+        str: "a string",
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
     }.get(hint, hint.__name__)

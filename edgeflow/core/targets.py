@@ -134,8 +134,10 @@ class Target:
             return chosen
         reason = self.precision.refused.get(chosen, f"it takes {', '.join(self.precision.allowed)}")
         other = self.precision.alternative
-        raise RecipeError(f"target {self.name!r} does not take {chosen}: {reason}",
-                          try_=f"--target {other}" if other else f"precision = {self.precision.default!r} under [compress]")
+        raise RecipeError(
+            f"target {self.name!r} does not take {chosen}: {reason}",
+            try_=f"--target {other}" if other else f"precision = {self.precision.default!r} under [compress]",
+        )
 
 
 def folder() -> Path:
@@ -181,8 +183,10 @@ class UnsupportedChip:
 def unsupported_chips() -> tuple[UnsupportedChip, ...]:
     """The chips of targets/unsupported_chips.json."""
     table = json.loads((folder() / "unsupported_chips.json").read_text(encoding="utf-8"))
-    return tuple(strict(UnsupportedChip, {**entry, "name": name}, f"unsupported_chips.json {name}", TargetError)
-                 for name, entry in sorted(table["chips"].items()))
+    return tuple(
+        strict(UnsupportedChip, {**entry, "name": name}, f"unsupported_chips.json {name}", TargetError)
+        for name, entry in sorted(table["chips"].items())
+    )
 
 
 def unsupported(name: str) -> UnsupportedChip | None:
@@ -208,8 +212,10 @@ def _load(path: Path) -> Target:
     table.pop("name", None)
     target = strict(Target, {**table, "name": path.stem}, str(path), TargetError)
     if target.precision.default not in target.precision.allowed:
-        raise TargetError(f"{path}: precision.default is {target.precision.default!r}, and should be one of "
-                          f"precision.allowed: {', '.join(target.precision.allowed)}")
+        raise TargetError(
+            f"{path}: precision.default is {target.precision.default!r}, and should be one of "
+            f"precision.allowed: {', '.join(target.precision.allowed)}"
+        )
     return target
 
 

@@ -43,8 +43,10 @@ def check_array(array: npt.NDArray[Any], spec: TensorSpec, where: str, *, batch:
     import numpy as np
 
     if str(array.dtype) != spec.dtype:
-        raise DataError(f"{where}: {spec.name!r} is {array.dtype}, and should be {spec.dtype}",
-                        try_=f"convert it with .astype('{spec.dtype}')")
+        raise DataError(
+            f"{where}: {spec.name!r} is {array.dtype}, and should be {spec.dtype}",
+            try_=f"convert it with .astype('{spec.dtype}')",
+        )
     wanted = (-1, *spec.shape[1:]) if batch and spec.shape else spec.shape
     fits = array.ndim == len(wanted) and all(w in (-1, have) for w, have in zip(wanted, array.shape, strict=True))
     if not fits:
@@ -54,8 +56,10 @@ def check_array(array: npt.NDArray[Any], spec: TensorSpec, where: str, *, batch:
         raise DataError(f"{where}: {spec.name!r} has shape {list(array.shape)}, which holds no element")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = int(array.size - np.count_nonzero(np.isfinite(array)))
-        raise DataError(f"{where}: {spec.name!r} holds {bad} values that are NaN or infinite",
-                        try_="look at the pre-processing that made these inputs")
+        raise DataError(
+            f"{where}: {spec.name!r} holds {bad} values that are NaN or infinite",
+            try_="look at the pre-processing that made these inputs",
+        )
 
 
 def check_names(given: Iterable[str], wanted: Iterable[str], where: str) -> None:

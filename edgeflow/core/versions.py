@@ -12,8 +12,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-TOOLS = ("edgeflow", "paddlepaddle", "paddlepaddle-gpu", "paddleslim", "paddlelite", "onnx", "onnxruntime", "numpy",
-         "pillow")
+TOOLS = (
+    "edgeflow",
+    "paddlepaddle",
+    "paddlepaddle-gpu",
+    "paddleslim",
+    "paddlelite",
+    "onnx",
+    "onnxruntime",
+    "numpy",
+    "pillow",
+)
 
 
 def key_of(*parts: Any) -> str:

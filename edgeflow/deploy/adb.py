@@ -30,8 +30,10 @@ class Adb:
     def __init__(self, address: str) -> None:
         found = ADDRESS.match(address)
         if found is None or ".." in (found["path"] or "").split("/"):
-            raise TransportError(f"{address!r}: is no address of a device, and should be adb:SERIAL[/folder]",
-                                 try_="adb devices, which lists the serials")
+            raise TransportError(
+                f"{address!r}: is no address of a device, and should be adb:SERIAL[/folder]",
+                try_="adb devices, which lists the serials",
+            )
         self.name = address
         self.folder = (found["path"] or "").rstrip("/")
         self.roots: tuple[str, ...] = (self.folder or "/data/local/tmp",)
@@ -55,8 +57,10 @@ class Adb:
                 if answer.status or answer.late:
                     return answer
                 quoted, target = shlex.quote(piece), shlex.quote(remote)
-                joined = self.call(f"cat {quoted} >> {target} && rm {quoted} && echo joined",
-                                   timeout_s=max(end - time.monotonic(), 1.0))
+                joined = self.call(
+                    f"cat {quoted} >> {target} && rm {quoted} && echo joined",
+                    timeout_s=max(end - time.monotonic(), 1.0),
+                )
                 if joined.late or b"joined" not in joined.out:
                     return Answer(joined.status or 1, joined.out, joined.err, joined.late, joined.loud)
         return Answer(0, b"", b"")
@@ -68,8 +72,12 @@ class Adb:
 
     def fetch(self, remote: str, local: Path, *, out_bytes: int, timeout_s: float) -> Answer:
         """Write a file of the device into a local one; exec-out hands bytes over as they are."""
-        return spawn([*self._adb, "exec-out", f"cat < {shlex.quote(remote)}"], stdout=local, out_bytes=out_bytes,
-                      timeout_s=timeout_s)
+        return spawn(
+            [*self._adb, "exec-out", f"cat < {shlex.quote(remote)}"],
+            stdout=local,
+            out_bytes=out_bytes,
+            timeout_s=timeout_s,
+        )
 
     def revive(self) -> None:
         """Connect again where the device is on the network, and wait until it is back."""
@@ -84,7 +92,9 @@ class Adb:
     def why(self, answer: Answer) -> tuple[str, str]:
         """What adb said in other words, and what to do about it."""
         text = (answer.err + answer.out).decode("utf-8", "replace")
-        server = f" (server port {os.environ['ANDROID_ADB_SERVER_PORT']})" if "ANDROID_ADB_SERVER_PORT" in os.environ else ""
+        server = (
+            f" (server port {os.environ['ANDROID_ADB_SERVER_PORT']})" if "ANDROID_ADB_SERVER_PORT" in os.environ else ""
+        )
         for mark, what, remedy in (
             ("unauthorized", "it has not allowed this computer", "unlock the phone and allow USB debugging"),
             ("offline", "it is offline", f"adb reconnect {self._serial}, or plug it in again"),
@@ -94,4 +104,3 @@ class Adb:
             if mark in text:
                 return what, remedy
         return "", ""
-

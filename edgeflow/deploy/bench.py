@@ -40,17 +40,21 @@ def feed_of(model: Path, specs: Sequence[TensorSpec], shapes: Mapping[str, tuple
     if not shapes and (model.parent / REFERENCE).is_file():
         inputs = load_reference(model.parent / REFERENCE).inputs
         if set(inputs) == {spec.name for spec in specs}:
-            return {spec.name: inputs[spec.name][:max(spec.shape[0] if spec.shape else 1, 1)] for spec in specs}
+            return {spec.name: inputs[spec.name][: max(spec.shape[0] if spec.shape else 1, 1)] for spec in specs}
     rng = np.random.default_rng(SEED)
     feed = {}
     for spec in specs:
         # The batch may stay open, and is then one.
         shape = shapes.get(spec.name) or tuple(1 if k == 0 and d < 0 else d for k, d in enumerate(spec.shape))
         if any(d < 1 for d in shape):
-            raise DataError(f"{spec}: has open dimensions, which should be given as numbers",
-                            try_=f"--shape {spec.name}={','.join('1' if d < 1 else str(d) for d in shape)}")
+            raise DataError(
+                f"{spec}: has open dimensions, which should be given as numbers",
+                try_=f"--shape {spec.name}={','.join('1' if d < 1 else str(d) for d in shape)}",
+            )
         noise = rng.standard_normal(shape)
-        feed[spec.name] = noise.astype(spec.dtype) if spec.dtype.startswith("float") else (np.abs(noise) > 1).astype(spec.dtype)
+        feed[spec.name] = (
+            noise.astype(spec.dtype) if spec.dtype.startswith("float") else (np.abs(noise) > 1).astype(spec.dtype)
+        )
     return feed
 
 
@@ -63,9 +67,15 @@ class Stopwatch:
     def time(self, *, warm_up: int, repeats: int, threads: int, cool_down_ms: int) -> Timing:
         """One measurement; on this machine everything is loaded anew, as a program on a device does it."""
         if isinstance(self.runner, Remote):
-            return self.runner.time(self.feed, warm_up=warm_up, repeats=repeats, threads=threads, cool_down_ms=cool_down_ms)
+            return self.runner.time(
+                self.feed, warm_up=warm_up, repeats=repeats, threads=threads, cool_down_ms=cool_down_ms
+            )
         begin = time.perf_counter()
-        fresh = Emulator(self._model, npu=npu_arithmetic(self._model), threads=threads) if self._on == "emulator" else self.runner
+        fresh = (
+            Emulator(self._model, npu=npu_arithmetic(self._model), threads=threads)
+            if self._on == "emulator"
+            else self.runner
+        )
         loaded = time.perf_counter()
         fresh.infer(self.feed)
         first = time.perf_counter()
@@ -85,9 +95,20 @@ class Stopwatch:
 
 
 def bench(
-    model: Path, *, against: Path | None = None, on: str = "emulator", runtime: Path | None = None, threads: Sequence[int] = (1,),
-    warm_up: int = 10, repeats: int = 50, cool_down_ms: int = 0, rounds: int = ROUNDS, power_mode: str = "",
-    limit_s: float = 300.0, shapes: Mapping[str, tuple[int, ...]] | None = None, say: Callable[[str], None] | None = None,
+    model: Path,
+    *,
+    against: Path | None = None,
+    on: str = "emulator",
+    runtime: Path | None = None,
+    threads: Sequence[int] = (1,),
+    warm_up: int = 10,
+    repeats: int = 50,
+    cool_down_ms: int = 0,
+    rounds: int = ROUNDS,
+    power_mode: str = "",
+    limit_s: float = 300.0,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Time a file, and where `against` is given that one too, in turn with it.
 
@@ -102,16 +123,19 @@ def bench(
         DataError: inputs do not fit; TransportError: see open_runner.
     """
     if on == "paddle-lite" and tuple(threads) != (1,):
-        raise DataError(f"--threads {','.join(map(str, threads))}: Paddle Lite's Python runtime takes no number of threads",
-                        try_="--on emulator, or a device")
+        raise DataError(
+            f"--threads {','.join(map(str, threads))}: Paddle Lite's Python runtime takes no number of threads",
+            try_="--on emulator, or a device",
+        )
     files = [model, *([against] if against else [])]
     with ExitStack() as stack:
         watches = []
         for file in files:
             specs = nb.read(file).input_specs
             feed = feed_of(file, specs, shapes or {})
-            runner = open_runner(on, file, npu=npu_arithmetic(file), runtime=runtime, power_mode=power_mode,
-                                 limit_s=limit_s, say=say)
+            runner = open_runner(
+                on, file, npu=npu_arithmetic(file), runtime=runtime, power_mode=power_mode, limit_s=limit_s, say=say
+            )
             stack.enter_context(runner)
             watches.append(Stopwatch(runner, feed, file, on))
         table = _table(model, watches[0], on)
@@ -129,14 +153,26 @@ def _table(model: Path, watch: Stopwatch, on: str) -> dict[str, Any]:
     runner = watch.runner
     notes = [] if is_device(on) else [NOT_DEVICE if on == "emulator" else NOT_ARM]
     facts = runner.facts.as_table() if isinstance(runner, Remote) and runner.facts else None
-    return {"format": 1, "model": str(model), "runner": runner.name, "device": facts, "notes": notes,
-            "inputs": {name: list(array.shape) for name, array in watch.feed.items()}}
+    return {
+        "format": 1,
+        "model": str(model),
+        "runner": runner.name,
+        "device": facts,
+        "notes": notes,
+        "inputs": {name: list(array.shape) for name, array in watch.feed.items()},
+    }
 
 
 def _entry(watch: Stopwatch, threads: int, warm_up: int, repeats: int, cool_down_ms: int) -> dict[str, Any]:
     timing = watch.time(warm_up=warm_up, repeats=repeats, threads=threads, cool_down_ms=cool_down_ms)
-    return {"threads": threads, "load_ms": timing.load_ms, "first_ms": timing.first_ms, "warm_up": warm_up,
-            **asdict(summary(timing.times_ms)), "state": asdict(watch.state())}
+    return {
+        "threads": threads,
+        "load_ms": timing.load_ms,
+        "first_ms": timing.first_ms,
+        "warm_up": warm_up,
+        **asdict(summary(timing.times_ms)),
+        "state": asdict(watch.state()),
+    }
 
 
 def _compare(
@@ -153,7 +189,13 @@ def _compare(
         states.append(watches[0].state())
     found = compare(times[0], times[1], states, seed=SEED)
     control, other = (summary([t for turn in side for t in turn]) for side in times)
-    return {"threads": threads, "rounds": rounds, "control": asdict(control), "other": asdict(other), **found.as_table()}
+    return {
+        "threads": threads,
+        "rounds": rounds,
+        "control": asdict(control),
+        "other": asdict(other),
+        **found.as_table(),
+    }
 
 
 def _residency(watches: Sequence[Stopwatch], comparison: Mapping[str, Any] | None) -> Residency | None:
@@ -172,5 +214,7 @@ def numbers(text: str, what: str) -> tuple[int, ...]:
     """
     parts = text.split(",")
     if not all(part.isdecimal() and 0 < int(part) < 1 << 20 for part in parts):
-        raise EdgeflowError(f"{what} {text!r}: should be whole numbers above 0, separated by commas", try_=f"{what} 1,2,4")
+        raise EdgeflowError(
+            f"{what} {text!r}: should be whole numbers above 0, separated by commas", try_=f"{what} 1,2,4"
+        )
     return tuple(int(part) for part in parts)

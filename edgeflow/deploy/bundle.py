@@ -1,4 +1,6 @@
-"""Stage 5: everything a device needs to run a model and to prove that it does, as one bundle with the same bytes each time."""
+"""Stage 5: everything a device needs to run a model and to prove that it does, as one bundle with the same bytes each
+time.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,19 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 BUNDLE_MAX_BYTES = 1 << 32
 PROGRAMS = {"classify": "classify", "detect": "detect", "ocr_detect": "ocr", "ocr_recognise": "ocr", None: "dump"}
-USAGE = {"classify": "PICTURE [--top 5]", "detect": "PICTURE [--threshold 0.5] [--save OUT.png]",
-         "ocr": "--detector C.json or --recogniser C.json, of the other bundle, then PICTURE",
-         "dump": "--in FILE.npy ... --out DIR"}
+USAGE = {
+    "classify": "PICTURE [--top 5]",
+    "detect": "PICTURE [--threshold 0.5] [--save OUT.png]",
+    "ocr": "--detector C.json or --recogniser C.json, of the other bundle, then PICTURE",
+    "dump": "--in FILE.npy ... --out DIR",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Content by path, bundle.json included. `executable` are those that run; `absent` are libraries the device must have."""
+    """Content by path, bundle.json included. `executable` are those that run; `absent` are libraries the device must
+    have.
+    """
 
     name: str
     files: Mapping[str, bytes]
@@ -53,8 +60,10 @@ def deploy(build: Path, runtime: RuntimeFolder) -> Bundle:
         files[name] = read_inside(build, name)
     model = files[contract.model.file]
     if (found := _hash(model)) != contract.model.sha256:
-        raise DataError(f"{build / contract.model.file}: is not the file that {FILE} was written for (its hash is {found[:12]}…)",
-                        try_="run edgeflow build again")
+        raise DataError(
+            f"{build / contract.model.file}: is not the file that {FILE} was written for (its hash is {found[:12]}…)",
+            try_="run edgeflow build again",
+        )
     if (build / MANIFEST).is_file():
         files[MANIFEST] = read_inside(build, MANIFEST)
     program = PROGRAMS[contract.task]
@@ -65,11 +74,20 @@ def deploy(build: Path, runtime: RuntimeFolder) -> Bundle:
         executable |= {name} if name.startswith("bin/") else set()
     files["run.sh"] = _script(contract, program)
     name = f"{contract.name}-{contract.target}"
-    table = {"format": FORMAT, "name": contract.name, "target": contract.target, "abi": runtime.abi, "program": program,
-             "files": {path: _hash(data) for path, data in sorted(files.items())}}
+    table = {
+        "format": FORMAT,
+        "name": contract.name,
+        "target": contract.target,
+        "abi": runtime.abi,
+        "program": program,
+        "files": {path: _hash(data) for path, data in sorted(files.items())},
+    }
     files[BUNDLE] = (json.dumps(table, indent=1, sort_keys=True) + "\n").encode()
-    absent = tuple(name for name in contract.runtime.libraries
-                   if not any(f"{file}/".startswith(f"lib/{name}/") for file in runtime.files))
+    absent = tuple(
+        name
+        for name in contract.runtime.libraries
+        if not any(f"{file}/".startswith(f"lib/{name}/") for file in runtime.files)
+    )
     return Bundle(name, files, frozenset(executable), absent)
 
 
@@ -83,7 +101,9 @@ def read_inside(folder: Path, name: str) -> bytes:
             raise DataError(f"{path}: is larger than {BUNDLE_MAX_BYTES} bytes, which no file of a bundle is")
         return path.read_bytes()
     except OSError as err:
-        raise DataError(f"{path}: cannot be read ({err.strerror}), and {FILE} names it", try_="run edgeflow build again") from err
+        raise DataError(
+            f"{path}: cannot be read ({err.strerror}), and {FILE} names it", try_="run edgeflow build again"
+        ) from err
 
 
 def _hash(data: bytes) -> str:
@@ -136,7 +156,9 @@ def to_folder(bundle: Bundle, folder: Path) -> bool:
     """
     if folder.exists():
         if not (folder / BUNDLE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DataError(f"{folder}: is there and is no bundle, so it is not replaced", try_=f"--to {folder / bundle.name}")
+            raise DataError(
+                f"{folder}: is there and is no bundle, so it is not replaced", try_=f"--to {folder / bundle.name}"
+            )
         if whole(folder) == bundle.listing:
             return False
     with folder_atomic(folder) as work:
@@ -163,6 +185,12 @@ def whole(folder: Path) -> bytes | None:
         return None
     for name in listed:
         if not inside(name):
-            raise DataError(f"{path}: names {name[:80]!r}, and should name files beside it, without ..",
-                            try_=f"rm -r {folder}, and deploy again")
-    return raw if all((folder / name).is_file() and sha256(folder / name) == known for name, known in listed.items()) else None
+            raise DataError(
+                f"{path}: names {name[:80]!r}, and should name files beside it, without ..",
+                try_=f"rm -r {folder}, and deploy again",
+            )
+    return (
+        raw
+        if all((folder / name).is_file() and sha256(folder / name) == known for name, known in listed.items())
+        else None
+    )

@@ -64,7 +64,10 @@ def cross_compile(job: Job, say: Callable[[str], None]) -> Path:
         _write_runtime(job, platform, folder, versions)
         if needed := newest_needed(folder):
             versions_text = " and ".join(f"{name}_{version}" for name, version in needed.items())
-            say(f"the device must have {versions_text}; for an older one, CROSS_COMPILE=PREFIX names its vendor's compiler")
+            say(
+                f"the device must have {versions_text}; for an older one, CROSS_COMPILE=PREFIX names its "
+                "vendor's compiler"
+            )
     return job.out
 
 
@@ -74,7 +77,10 @@ def advice(target: Target) -> str:
     if toolchain is not None and toolchain.library:
         return f"unpack {toolchain.library}, which {toolchain.source} links to, and give --paddle-lite FOLDER"
     build = toolchain.build if toolchain is not None else ""
-    return f"nobody offers it prebuilt: in a Paddle-Lite checkout at tag v2.13-rc run '{build}' and give --paddle-lite FOLDER"
+    return (
+        f"nobody offers it prebuilt: in a Paddle-Lite checkout at tag v2.13-rc run '{build}' "
+        "and give --paddle-lite FOLDER"
+    )
 
 
 def find_library(job: Job) -> Path:
@@ -85,13 +91,20 @@ def find_library(job: Job) -> Path:
     """
     given = job.paddle_lite
     if given is None:
-        raise BackendMissing(f"{job.target.name}: no inference library is given, and the programs are built with Paddle Lite's",
-                             try_=advice(job.target))
+        raise BackendMissing(
+            f"{job.target.name}: no inference library is given, and the programs are built with Paddle Lite's",
+            try_=advice(job.target),
+        )
     inside = sorted(given.glob("inference_lite_lib*")) if given.is_dir() else []
     for folder in (given, *inside):
-        if (path := folder / "cxx" / "lib" / LIBRARY).is_file() and (folder / "cxx" / "include" / "paddle_api.h").is_file():
+        if (path := folder / "cxx" / "lib" / LIBRARY).is_file() and (
+            folder / "cxx" / "include" / "paddle_api.h"
+        ).is_file():
             return path.resolve()
-    what = f"{given}: holds no cxx/lib/{LIBRARY} with cxx/include/paddle_api.h, and should be an unpacked inference library"
+    what = (
+        f"{given}: holds no cxx/lib/{LIBRARY} with cxx/include/paddle_api.h, "
+        "and should be an unpacked inference library"
+    )
     raise BackendMissing(what, try_=advice(job.target))
 
 
@@ -120,8 +133,12 @@ def missing_packages(platform: Platform) -> tuple[str, ...]:
     """Debian packages that a build needs and this PC lacks."""
     prefix = os.environ.get("CROSS_COMPILE")
     compiler = f"{prefix}g++" if prefix and platform.packages else platform.compiler
-    wanted = [("cmake", shutil.which("cmake")), ("ninja-build", shutil.which("ninja")),
-              ("nlohmann-json3-dev", _header("nlohmann/json.hpp")), ("libstb-dev", _header("stb/stb_image.h"))]
+    wanted = [
+        ("cmake", shutil.which("cmake")),
+        ("ninja-build", shutil.which("ninja")),
+        ("nlohmann-json3-dev", _header("nlohmann/json.hpp")),
+        ("libstb-dev", _header("stb/stb_image.h")),
+    ]
     wanted += [(package, shutil.which(compiler)) for package in platform.packages]
     return tuple(package for package, found in wanted if not found)
 
@@ -144,8 +161,10 @@ def _install(packages: tuple[str, ...], allowed: bool, say: Callable[[str], None
 def _ndk(job: Job) -> Path:
     named = job.ndk or Path(os.environ.get("ANDROID_NDK", ""))
     if not (named / "build" / "cmake" / "android.toolchain.cmake").is_file():
-        raise BackendMissing(f"{job.target.name}: the Android NDK is {str(named)!r}, and should be an unpacked NDK, r22 or newer",
-                             try_="--ndk FOLDER, with the NDK from https://developer.android.com/ndk/downloads")
+        raise BackendMissing(
+            f"{job.target.name}: the Android NDK is {str(named)!r}, and should be an unpacked NDK, r22 or newer",
+            try_="--ndk FOLDER, with the NDK from https://developer.android.com/ndk/downloads",
+        )
     return named.resolve()
 
 
@@ -154,8 +173,17 @@ def _cmake(job: Job, platform: Platform, build: Path, folder: Path, paddle_lite:
     log = build.with_name(f"{build.name}.log")
     log.unlink(missing_ok=True)
     for command in (
-        ["cmake", "-S", str(job.source), "--preset", platform.preset, "-B", str(build), "-DBUILD_TESTING=OFF",
-         f"-DPADDLE_LITE_DIR={paddle_lite}"],
+        [
+            "cmake",
+            "-S",
+            str(job.source),
+            "--preset",
+            platform.preset,
+            "-B",
+            str(build),
+            "-DBUILD_TESTING=OFF",
+            f"-DPADDLE_LITE_DIR={paddle_lite}",
+        ],
         ["cmake", "--build", str(build)],
         ["cmake", "--install", str(build), "--prefix", str(folder.resolve()), "--strip"],
     ):
@@ -163,16 +191,29 @@ def _cmake(job: Job, platform: Platform, build: Path, folder: Path, paddle_lite:
 
 
 def _run(command: list[str], cwd: Path, variables: dict[str, str], log: str) -> None:
-    done = subprocess.run(command, cwd=cwd, env={**os.environ, **variables}, text=True, errors="replace",
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **variables},
+        text=True,
+        errors="replace",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     if log:
         with open(log, "a", encoding="utf-8") as stream:
             stream.write(f"$ {' '.join(command)}\n{done.stdout}\n")
     if done.returncode != 0:
         lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-        telling = [line for line in lines if re.search(r"error|FAILED|is missing|not found", line)] or lines[-1:] or ["no word"]
-        raise ToolchainFailed(f"{' '.join(command[:2])}: exit status {done.returncode}: {telling[0]}",
-                              try_=f"read {log}" if log else " ".join(command))
+        telling = (
+            [line for line in lines if re.search(r"error|FAILED|is missing|not found", line)]
+            or lines[-1:]
+            or ["no word"]
+        )
+        raise ToolchainFailed(
+            f"{' '.join(command[:2])}: exit status {done.returncode}: {telling[0]}",
+            try_=f"read {log}" if log else " ".join(command),
+        )
 
 
 def _add_libraries(job: Job, platform: Platform, folder: Path, ndk: Path | None, say: Callable[[str], None]) -> None:
@@ -195,7 +236,7 @@ def _companion(name: str, platform: Platform, ndk: Path | None) -> Path | None:
         found = sorted(ndk.glob(f"toolchains/llvm/prebuilt/*/sysroot/usr/lib/{platform.triple}/{name}"))
         return found[0] if found else None
     if platform.preset == "host":
-        return None   # this PC has what its compiler linked
+        return None  # this PC has what its compiler linked
     compiler = f"{prefix}g++" if (prefix := os.environ.get("CROSS_COMPILE")) else platform.compiler
     done = subprocess.run([compiler, f"-print-file-name={name}"], capture_output=True, text=True, check=False)
     path = Path(done.stdout.strip())
@@ -205,6 +246,13 @@ def _companion(name: str, platform: Platform, ndk: Path | None) -> Path | None:
 def _write_runtime(job: Job, platform: Platform, folder: Path, versions: tuple[str, ...]) -> None:
     files = {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     library = {"file": f"lib/{LIBRARY}", "sha256": files[f"lib/{LIBRARY}"], "versions": list(versions)}
-    table = {"format": 1, "target": job.target.name, "preset": platform.preset, "abi": platform.abi, "machine": platform.machine,
-             "library": library, "files": files}
+    table = {
+        "format": 1,
+        "target": job.target.name,
+        "preset": platform.preset,
+        "abi": platform.abi,
+        "machine": platform.machine,
+        "library": library,
+        "files": files,
+    }
     (folder / "runtime.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")

@@ -54,11 +54,12 @@ def connect(address: str) -> Transport:
 def posix_cksum(data: bytes | memoryview) -> int:
     """What POSIX `cksum` prints: for devices without sha256sum.
 
-    Source: IEEE Std 1003.1, cksum. It is the CRC-32 of zlib with bits reversed, starting at 0, with the length behind the data.
+    Source: IEEE Std 1003.1, cksum. It is the CRC-32 of zlib with bits reversed, starting at 0, with the length behind
+    the data.
     """
     crc, size = 0xFFFFFFFF, len(data)
     for at in range(0, size, 1 << 20):
-        crc = zlib.crc32(bytes(data[at:at + (1 << 20)]).translate(BIT_REVERSED), crc)
+        crc = zlib.crc32(bytes(data[at : at + (1 << 20)]).translate(BIT_REVERSED), crc)
     crc = zlib.crc32(size.to_bytes((size.bit_length() + 7) // 8, "little").translate(BIT_REVERSED), crc)
     return int(f"{crc:032b}"[::-1], 2)
 
@@ -96,14 +97,21 @@ class Device:
         reply = self.shell(
             f'for r in {roots}; do [ -d "$r" ] || mkdir -p "$r" 2>/dev/null; [ -w "$r" ] || continue; umask 077; '
             'find "$r" -maxdepth 1 -name ".edgeflow.*" -user "$(id -u)" -mtime +1 -exec rm -rf {} + 2>/dev/null; '
-            'd=$(mktemp -d "$r/.edgeflow.XXXXXX") && chmod 700 "$d" && echo "folder=$d" && exit 0; done; exit 1', tries=2)
+            'd=$(mktemp -d "$r/.edgeflow.XXXXXX") && chmod 700 "$d" && echo "folder=$d" && exit 0; done; exit 1',
+            tries=2,
+        )
         found = next((line[7:] for line in reply.text.splitlines() if line.startswith("folder=")), "")
         if reply.status or not PLACE.match(found) or ".edgeflow." not in found or "/../" in found:
-            raise TransportError(f"{self.name}: no folder can be made under {' or '.join(self.transport.roots)} "
-                                 f"({printable(reply.complaint)})", try_=f"{self.name}/FOLDER, one that its user may write to")
+            raise TransportError(
+                f"{self.name}: no folder can be made under {' or '.join(self.transport.roots)} "
+                f"({printable(reply.complaint)})",
+                try_=f"{self.name}/FOLDER, one that its user may write to",
+            )
         return found
 
-    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             if self.folder:
                 self.shell(f"rm -rf {shlex.quote(self.folder)}", timeout_s=20.0, tries=2)
@@ -112,7 +120,9 @@ class Device:
         finally:
             self.transport.close()
 
-    def shell(self, command: str, *, timeout_s: float = COMMAND_S, tries: int = 1, out_bytes: int = TEXT_MAX_BYTES) -> Reply:
+    def shell(
+        self, command: str, *, timeout_s: float = COMMAND_S, tries: int = 1, out_bytes: int = TEXT_MAX_BYTES
+    ) -> Reply:
         """Run one line of shell there, and tell its own words and status from what else comes along.
 
         Args:
@@ -133,27 +143,36 @@ class Device:
 
     def _shell(self, command: str, timeout_s: float, out_bytes: int) -> Reply:
         mark = f"edgeflow-{secrets.token_hex(8)}"
-        answer = self.transport.call(f"printf '\\n%s\\n' {mark}; ( {command} ); printf '\\n%s %s\\n' {mark} $?",
-                                     timeout_s=timeout_s, out_bytes=out_bytes)
+        answer = self.transport.call(
+            f"printf '\\n%s\\n' {mark}; ( {command} ); printf '\\n%s %s\\n' {mark} $?",
+            timeout_s=timeout_s,
+            out_bytes=out_bytes,
+        )
         if answer.loud:
-            raise TransportError(f"{self.name}: answered with more than {out_bytes} bytes, and should have said less",
-                                 try_="look at what the device's login scripts print")
+            raise TransportError(
+                f"{self.name}: answered with more than {out_bytes} bytes, and should have said less",
+                try_="look at what the device's login scripts print",
+            )
         text = answer.out.decode("utf-8", "replace").replace("\r\n", "\n")
         _, began, rest = text.partition(f"\n{mark}\n")
         body, ended, status = rest.rpartition(f"\n{mark} ")
         if began and ended and status.strip().isdecimal() and len(status.strip()) <= 3:
             return Reply(int(status), body, answer.err.decode("utf-8", "replace"))
         if answer.late:
-            raise TransportError(f"{self.name}: did not answer within {timeout_s:g} s, and should have",
-                                 try_="the device's load and its connection, then again")
+            raise TransportError(
+                f"{self.name}: did not answer within {timeout_s:g} s, and should have",
+                try_="the device's load and its connection, then again",
+            )
         raise self._broken(answer)
 
     def _broken(self, answer: Answer) -> TransportError:
         what, remedy = self.transport.why(answer)
         if what and remedy.startswith(("ssh ", "ssh-copy-id", "unlock")):
             return TransportError(f"{self.name}: cannot be reached: {what} ({answer.last_words})", try_=remedy)
-        return Dropped(f"{self.name}: {'cannot be reached: ' + what if what else 'the connection broke'} ({answer.last_words})",
-                       try_=remedy or "the device's cable or network, then again")
+        return Dropped(
+            f"{self.name}: {'cannot be reached: ' + what if what else 'the connection broke'} ({answer.last_words})",
+            try_=remedy or "the device's cable or network, then again",
+        )
 
     def _again(self, attempt: int, err: EdgeflowError) -> None:
         self._say(f"{err.what}; trying again")
@@ -180,37 +199,50 @@ class Device:
         """Send until the file is whole; after a broken connection only what is missing."""
         size, have, attempt, wrong = path.stat().st_size, 0, 0, 0
         while True:
-            answer = self.transport.append(path, have, f"{place}.part", timeout_s=COMMAND_S + (size - have) / SLOWEST_BYTES_S)
+            answer = self.transport.append(
+                path, have, f"{place}.part", timeout_s=COMMAND_S + (size - have) / SLOWEST_BYTES_S
+            )
             now = self._settle(path, place, size)
             if now == size:
                 return
             if now < 0:
                 wrong += 1
                 if wrong == 2:
-                    raise TransportError(f"{self.name}: {path.name} arrives with other bytes than were sent",
-                                         try_="the device's storage and cable, then again")
+                    raise TransportError(
+                        f"{self.name}: {path.name} arrives with other bytes than were sent",
+                        try_="the device's storage and cable, then again",
+                    )
                 have, attempt = 0, 0
                 continue
             if FULL in (answer.err + answer.out).decode("utf-8", "replace"):
-                raise TransportError(f"{self.name}: its disk is full: {now} of {size} bytes of {path.name} fit",
-                                     try_=f"free some space there, or another folder: {self.name}/FOLDER")
+                raise TransportError(
+                    f"{self.name}: its disk is full: {now} of {size} bytes of {path.name} fit",
+                    try_=f"free some space there, or another folder: {self.name}/FOLDER",
+                )
             attempt = 0 if now > have else attempt + 1
             if attempt == TRIES:
-                raise TransportError(f"{self.name}: {path.name} does not get there: {now} of {size} bytes arrived "
-                                     f"({answer.last_words})", try_="the device's cable or network, then again")
+                raise TransportError(
+                    f"{self.name}: {path.name} does not get there: {now} of {size} bytes arrived ({answer.last_words})",
+                    try_="the device's cable or network, then again",
+                )
             have = now
             self._again(attempt, self._broken(answer))
 
     def _settle(self, path: Path, place: str, size: int) -> int:
-        """How many bytes of a file arrived; when all did, it gets its name and is held to its hash, -1 when that differs.
+        """How many bytes of a file arrived; when all did, it gets its name and is held to its hash, -1 when that
+        differs.
 
         A sender that was cut off may go on while the next one writes: too many or wrong bytes are removed.
         """
         part, quoted = shlex.quote(f"{place}.part"), shlex.quote(place)
         reply = self.shell(
-            f"n=$(wc -c < {part} 2>/dev/null || echo 0); if [ $n -eq {size} ] || [ -f {quoted} ]; then [ -f {quoted} ] || "
-            f"mv -f {part} {quoted}; chmod 700 {quoted}; {self._sum(place)}; else [ $n -gt {size} ] && rm -f {part} && n=0; "
-            f'echo "part $n"; fi', tries=TRIES)
+            f"n=$(wc -c < {part} 2>/dev/null || echo 0); if [ $n -eq {size} ] || [ -f {quoted} ]; then [ -f "
+            f"{quoted} ] || "
+            f"mv -f {part} {quoted}; chmod 700 {quoted}; {self._sum(place)}; else [ $n -gt {size} ] && rm -f "
+            f"{part} && n=0; "
+            f'echo "part $n"; fi',
+            tries=TRIES,
+        )
         if found := re.fullmatch(r"part +(\d{1,15})", reply.text.strip()):
             return int(found[1])
         if not _matches(reply.text, path):
@@ -223,30 +255,38 @@ class Device:
         return f"sha256sum {quoted} 2>/dev/null || cksum {quoted}"
 
     def get(self, place: str, path: Path, least_bytes: int, most_bytes: int) -> None:
-        """Fetch a file whose size is about known, as often as the connection needs, and hold it to the device's own hash of it.
+        """Fetch a file whose size is about known, as often as the connection needs, and hold it to the device's own
+        hash of it.
 
         Raises:
             TransportError: it is not there, is larger or smaller, or changes on the way.
         """
         quoted, name = shlex.quote(place), place.rpartition("/")[2]
-        reply = self.shell(f"if [ -f {quoted} ]; then wc -c < {quoted}; {self._sum(place)}; else echo 0; fi", tries=TRIES)
+        reply = self.shell(
+            f"if [ -f {quoted} ]; then wc -c < {quoted}; {self._sum(place)}; else echo 0; fi", tries=TRIES
+        )
         first, _, rest = reply.text.strip().partition("\n")
         size = int(first) if first.strip().isdecimal() and len(first) <= 15 else 0
         if not least_bytes <= size <= most_bytes:
-            raise TransportError(f"{self.name}: {name} takes {size} bytes there, and should take {least_bytes} to {most_bytes}",
-                                 try_="the same program by hand on the device")
+            raise TransportError(
+                f"{self.name}: {name} takes {size} bytes there, and should take {least_bytes} to {most_bytes}",
+                try_="the same program by hand on the device",
+            )
         for attempt in range(TRIES):
             answer = self.transport.fetch(place, path, out_bytes=size, timeout_s=COMMAND_S + size / SLOWEST_BYTES_S)
             if not answer.loud and path.stat().st_size == size:
                 break
             if answer.loud or attempt + 1 == TRIES:
-                raise TransportError(f"{self.name}: {name} came as {'more than ' if answer.loud else ''}"
-                                     f"{path.stat().st_size} bytes, and should be {size} ({answer.last_words})",
-                                     try_="the device's cable or network, then again")
+                raise TransportError(
+                    f"{self.name}: {name} came as {'more than ' if answer.loud else ''}"
+                    f"{path.stat().st_size} bytes, and should be {size} ({answer.last_words})",
+                    try_="the device's cable or network, then again",
+                )
             self._again(attempt, self._broken(answer))
         if not _matches(rest, path):
-            raise TransportError(f"{self.name}: {name} arrived with other bytes than lie there",
-                                 try_="the device's cable, then again")
+            raise TransportError(
+                f"{self.name}: {name} arrived with other bytes than lie there", try_="the device's cable, then again"
+            )
 
     def drop(self, places: Sequence[str]) -> None:
         """Remove files or folders of this device's own folder."""
@@ -257,9 +297,11 @@ class Device:
     def _check(self, reply: Reply, what: str) -> None:
         if reply.status:
             full = FULL in reply.complaint + reply.text
-            raise TransportError(f"{self.name}: {'its disk is full' if full else what + ' is refused'} "
-                                 f"({printable(reply.complaint or reply.text)})",
-                                 try_=f"free some space there, or another folder: {self.name}/FOLDER")
+            raise TransportError(
+                f"{self.name}: {'its disk is full' if full else what + ' is refused'} "
+                f"({printable(reply.complaint or reply.text)})",
+                try_=f"free some space there, or another folder: {self.name}/FOLDER",
+            )
 
 
 def _matches(text: str, path: Path) -> bool:
@@ -273,4 +315,3 @@ def printable(text: str) -> str:
     """The last line of what a device said, without anything a terminal would obey."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "".join(c if c.isprintable() else "?" for c in lines[-1])[:300] if lines else "without a word"
-

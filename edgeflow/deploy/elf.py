@@ -12,7 +12,7 @@ from typing import Literal
 from edgeflow.core.errors import NbError, TargetError
 from edgeflow.core.targets import Target
 
-HEADER_32 = struct.Struct("<16sHHIIIII")   # ident, type, machine, version, entry, phoff, shoff, flags
+HEADER_32 = struct.Struct("<16sHHIIIII")  # ident, type, machine, version, entry, phoff, shoff, flags
 MACHINES = {40: "arm", 62: "x86_64", 183: "aarch64"}
 FLOAT_SOFT, FLOAT_HARD = 0x200, 0x400
 """Source: ELF for the Arm Architecture 2023Q3, table "Arm-specific e_flags", EF_ARM_ABI_FLOAT_SOFT and _HARD."""
@@ -38,15 +38,31 @@ class Platform:
         return self.libc == "bionic"
 
 
-PLATFORMS = {platform.preset: platform for platform in (
-    Platform("host", "x86_64-linux", "x86_64", "x86_64-linux-gnu", "g++", ("g++",)),
-    Platform("aarch64-linux-gnu", "aarch64-linux", "aarch64", "aarch64-linux-gnu", "aarch64-linux-gnu-g++",
-             ("g++-aarch64-linux-gnu",)),
-    Platform("armhf-linux-gnueabihf", "armhf-linux", "arm", "arm-linux-gnueabihf", "arm-linux-gnueabihf-g++",
-             ("g++-arm-linux-gnueabihf",), float_abi="hard"),
-    Platform("android-arm64", "arm64-v8a", "aarch64", "aarch64-linux-android", libc="bionic"),
-    Platform("android-armv7", "armeabi-v7a", "arm", "arm-linux-androideabi", libc="bionic", float_abi="soft"),
-)}
+PLATFORMS = {
+    platform.preset: platform
+    for platform in (
+        Platform("host", "x86_64-linux", "x86_64", "x86_64-linux-gnu", "g++", ("g++",)),
+        Platform(
+            "aarch64-linux-gnu",
+            "aarch64-linux",
+            "aarch64",
+            "aarch64-linux-gnu",
+            "aarch64-linux-gnu-g++",
+            ("g++-aarch64-linux-gnu",),
+        ),
+        Platform(
+            "armhf-linux-gnueabihf",
+            "armhf-linux",
+            "arm",
+            "arm-linux-gnueabihf",
+            "arm-linux-gnueabihf-g++",
+            ("g++-arm-linux-gnueabihf",),
+            float_abi="hard",
+        ),
+        Platform("android-arm64", "arm64-v8a", "aarch64", "aarch64-linux-android", libc="bionic"),
+        Platform("android-armv7", "armeabi-v7a", "arm", "arm-linux-androideabi", libc="bionic", float_abi="soft"),
+    )
+}
 
 
 def platform_of(target: Target) -> Platform:
@@ -56,8 +72,10 @@ def platform_of(target: Target) -> Platform:
         TargetError: the profile names no toolchain.
     """
     if target.toolchain is None:
-        raise TargetError(f"target {target.name!r} names no toolchain, and should name a preset: {', '.join(PLATFORMS)}",
-                          try_=f"add [toolchain] with preset and source to {target.name}.toml")
+        raise TargetError(
+            f"target {target.name!r} names no toolchain, and should name a preset: {', '.join(PLATFORMS)}",
+            try_=f"add [toolchain] with preset and source to {target.name}.toml",
+        )
     return PLATFORMS[target.toolchain.preset]
 
 
@@ -74,12 +92,16 @@ def check_elf(path: Path, platform: Platform) -> None:
         raise NbError(f"{path}: cannot be read as an ELF file ({err})") from err
     wanted = platform.machine if platform.float_abi is None else f"{platform.machine} with {platform.float_abi} float"
     if found not in (wanted, platform.machine):
-        raise NbError(f"{path}: is for {found}, and should be for {wanted}",
-                      try_="take the archive that 'edgeflow targets NAME' prints")
+        raise NbError(
+            f"{path}: is for {found}, and should be for {wanted}",
+            try_="take the archive that 'edgeflow targets NAME' prints",
+        )
     system = "Linux" if glibc and not bionic else "Android" if bionic and not glibc else None
     if system == ("Linux" if platform.is_android else "Android"):
-        raise NbError(f"{path}: is for {system}, and should be for {platform.abi}",
-                      try_="take the archive that 'edgeflow targets NAME' prints")
+        raise NbError(
+            f"{path}: is for {system}, and should be for {platform.abi}",
+            try_="take the archive that 'edgeflow targets NAME' prints",
+        )
 
 
 def _machine(blob: mmap.mmap) -> str:

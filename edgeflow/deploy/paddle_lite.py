@@ -45,12 +45,17 @@ class PaddleLite:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
         self._child = subprocess.Popen(
             [sys.executable, "-I", str(Path(__file__).with_name("paddle_lite_child.py").resolve()), str(self.path)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log)
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+        )
 
     def __enter__(self) -> PaddleLite:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -81,8 +86,10 @@ class PaddleLite:
             size = FRAME.unpack(self._child.stdout.read(FRAME.size))[0]
             reply = np.load(io.BytesIO(self._child.stdout.read(size)), allow_pickle=False)
         except (OSError, struct.error, ValueError, EOFError) as err:
-            raise EdgeflowError(f"{self.path}: Paddle Lite died while it ran: {self._last_words()}",
-                                try_="edgeflow run, which executes the same file in the emulator") from err
+            raise EdgeflowError(
+                f"{self.path}: Paddle Lite died while it ran: {self._last_words()}",
+                try_="edgeflow run, which executes the same file in the emulator",
+            ) from err
         return {name: reply[f"arr_{k}"] for k, name in enumerate(self.outputs)}
 
     def _last_words(self) -> str:
@@ -96,8 +103,12 @@ def _refuse(path: Path, model: nb.Model) -> None:
     kernels = [op.kernel for op in model.blocks[0].operations if op.kernel is not None]
     places = {kernel.target for kernel in kernels} - {"x86", "host", "any"}
     if places:
-        raise NbError(f"{path}: has kernels for {', '.join(sorted(places))}, for which the x86 runtime returns garbage",
-                      try_="the emulator (edgeflow verify without --on), or a build with --target x86")
+        raise NbError(
+            f"{path}: has kernels for {', '.join(sorted(places))}, for which the x86 runtime returns garbage",
+            try_="the emulator (edgeflow verify without --on), or a build with --target x86",
+        )
     if any(kernel.precision == "int8" for kernel in kernels):
-        raise NbError(f"{path}: has int8 kernels, which the x86 runtime computes wrongly",
-                      try_="the emulator: edgeflow verify without --on")
+        raise NbError(
+            f"{path}: has int8 kernels, which the x86 runtime computes wrongly",
+            try_="the emulator: edgeflow verify without --on",
+        )

@@ -13,14 +13,20 @@ from edgeflow.deploy.device import TRIES, Device
 LINE = re.compile(r"([a-z_]{1,20})=(.*)\Z")
 TEXT_MAX = 200
 SPARE_BYTES = 32 << 20
-ABIS = {"aarch64-linux": "arm64", "armhf-linux": "armv7", "arm64-v8a": "android-arm64", "armeabi-v7a": "android-armv7",
-        "x86_64-linux": "x86"}
+ABIS = {
+    "aarch64-linux": "arm64",
+    "armhf-linux": "armv7",
+    "arm64-v8a": "android-arm64",
+    "armeabi-v7a": "android-armv7",
+    "x86_64-linux": "x86",
+}
 """The plain target for each ABI that runtime.json knows."""
 CPUFREQ = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq"
 IDENTITY = (
     'echo "machine=$(uname -m)"; echo "kernel=$(uname -s -r)"; echo "bits=$(getconf LONG_BIT)"; '
     'echo "cpus=$(grep -c ^processor /proc/cpuinfo)"; '
-    'if command -v getprop >/dev/null 2>&1; then echo "abis=$(getprop ro.product.cpu.abilist),$(getprop ro.product.cpu.abi)"; '
+    'if command -v getprop >/dev/null 2>&1; then echo "abis=$(getprop ro.product.cpu.abilist),$(getprop '
+    'ro.product.cpu.abi)"; '
     'echo "chip=$(getprop ro.soc.model) $(getprop ro.board.platform) $(getprop ro.hardware)"; '
     'echo "model=$(getprop ro.product.manufacturer) $(getprop ro.product.model)"; '
     'echo "os=Android $(getprop ro.build.version.release)"; '
@@ -71,8 +77,10 @@ def probe(device: Device) -> Facts:
     command = f"( {IDENTITY} {STATE} df -Pk {quote(device.folder)} | tail -n 1 | sed 's/^/df=/'; ) 2>/dev/null"
     facts = read_facts(device.shell(command, tries=TRIES, out_bytes=1 << 16).text)
     if not facts.machine:
-        raise TransportError(f"{device.name}: does not say what machine it is, and should answer to uname -m",
-                             try_="a device with a shell and uname; edgeflow needs no more than busybox")
+        raise TransportError(
+            f"{device.name}: does not say what machine it is, and should answer to uname -m",
+            try_="a device with a shell and uname; edgeflow needs no more than busybox",
+        )
     return facts
 
 
@@ -84,8 +92,10 @@ def check_room(device: Device, facts: Facts, bytes_: int) -> None:
     """
     need = SPARE_BYTES + bytes_
     if facts.free_bytes is not None and facts.free_bytes < need:
-        raise TransportError(f"{device.name}: has {facts.free_bytes} bytes free under {device.folder}, and should have {need}",
-                             try_=f"free some space there, or another folder: {device.name}/FOLDER")
+        raise TransportError(
+            f"{device.name}: has {facts.free_bytes} bytes free under {device.folder}, and should have {need}",
+            try_=f"free some space there, or another folder: {device.name}/FOLDER",
+        )
 
 
 def state(device: Device) -> State:
@@ -98,19 +108,35 @@ def read_facts(text: str) -> Facts:
     said: dict[str, str] = {}
     for line in text.splitlines():
         if found := LINE.match(line):
-            said.setdefault(found[1], " ".join("".join(c if c.isprintable() else " " for c in found[2][:TEXT_MAX]).split()))
+            said.setdefault(
+                found[1], " ".join("".join(c if c.isprintable() else " " for c in found[2][:TEXT_MAX]).split())
+            )
     df = said.get("df", "").split()
-    free = next((int(df[k - 1]) for k in range(4, len(df)) if re.fullmatch(r"\d{1,3}%", df[k]) and df[k - 1].isdecimal()), None)
+    free = next(
+        (int(df[k - 1]) for k in range(4, len(df)) if re.fullmatch(r"\d{1,3}%", df[k]) and df[k - 1].isdecimal()), None
+    )
     bits = re.fullmatch(r"throttled=0x([0-9a-fA-F]{1,8})", said.get("throttled", ""))
     heat = [int(word) for word in said.get("heat", "").split() if re.fullmatch(r"-?\d{1,6}", word)]
     # Most kernels count thousandths of a degree, some vendors' whole degrees; sensors that are off read 0 or below.
     degrees = [value / 1000 if value > 1000 else float(value) for value in heat if 0 < value < 150_000]
     return Facts(
-        said.get("machine", ""), said.get("bits", ""), tuple(dict.fromkeys(filter(None, said.get("abis", "").split(",")))),
-        said.get("chip", ""), said.get("model", ""), said.get("os", ""), said.get("kernel", ""), _number(said.get("cpus")),
-        said.get("governor", ""), said.get("armhf") == "yes", None if free is None else free * 1024,
-        State(_number(said.get("limit")), _number(said.get("clock")), max(degrees, default=None),
-              int(bits[1], 16) if bits else None),
+        said.get("machine", ""),
+        said.get("bits", ""),
+        tuple(dict.fromkeys(filter(None, said.get("abis", "").split(",")))),
+        said.get("chip", ""),
+        said.get("model", ""),
+        said.get("os", ""),
+        said.get("kernel", ""),
+        _number(said.get("cpus")),
+        said.get("governor", ""),
+        said.get("armhf") == "yes",
+        None if free is None else free * 1024,
+        State(
+            _number(said.get("limit")),
+            _number(said.get("clock")),
+            max(degrees, default=None),
+            int(bits[1], 16) if bits else None,
+        ),
     )
 
 
@@ -139,10 +165,12 @@ def why_not(facts: Facts, abi: str) -> str:
     if facts.abis:
         return f"it is Android ({', '.join(facts.abis)}), the programs are for {abi}"
     wide = facts.bits != "32"
-    runs = {"aarch64-linux": facts.machine in ("aarch64", "arm64") and wide,
-            "armhf-linux": (facts.machine.startswith("armv") and facts.machine not in ("armv5tel", "armv6l"))
-            or (facts.machine == "aarch64" and (not wide or facts.has_armhf)),
-            "x86_64-linux": facts.machine == "x86_64" and wide}
+    runs = {
+        "aarch64-linux": facts.machine in ("aarch64", "arm64") and wide,
+        "armhf-linux": (facts.machine.startswith("armv") and facts.machine not in ("armv5tel", "armv6l"))
+        or (facts.machine == "aarch64" and (not wide or facts.has_armhf)),
+        "x86_64-linux": facts.machine == "x86_64" and wide,
+    }
     if runs.get(abi):
         return ""
     return f"it is {facts.machine} with {facts.bits or 'unknown'}-bit programs, the programs are for {abi}"

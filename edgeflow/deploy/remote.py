@@ -73,8 +73,15 @@ class Remote:
 
     takes_samples = True
 
-    def __init__(self, address: str, model: Path, runtime: RuntimeFolder, options: RunOptions | None = None, *,
-                 say: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        model: Path,
+        runtime: RuntimeFolder,
+        options: RunOptions | None = None,
+        *,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         self.path, self.runtime, self.options = model, runtime, options or RunOptions()
         self.model = nb.read(model)
         self.inputs, self.outputs = self.model.input_specs, self.model.outputs
@@ -97,7 +104,9 @@ class Remote:
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.__exit__(kind, err, trace)
 
     def _check(self, facts: Facts) -> None:
@@ -105,8 +114,10 @@ class Remote:
             raise TransportError(f"{self.device.name}: wrong architecture: {reason}", try_=what_fits(facts))
         for path in (self.runtime.program("dump"), *self.runtime.libraries):
             if (found := elf_machine(path)) not in ("", self.runtime.machine):
-                raise TransportError(f"{path}: wrong architecture: it is for {found}, and should be for {self.runtime.machine}",
-                                     try_=how_to_make(self.runtime.target))
+                raise TransportError(
+                    f"{path}: wrong architecture: it is for {found}, and should be for {self.runtime.machine}",
+                    try_=how_to_make(self.runtime.target),
+                )
         check_room(self.device, facts, sum(path.stat().st_size for path in (*self.runtime.libraries, self.path)))
 
     def infer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
@@ -122,28 +133,54 @@ class Remote:
             sent = self._send(feed, Path(name))
             try:
                 batch = self._batch(feed)
-                text = self._call("dump", ["--in", *sent, "--out", out, *(["--batch", str(batch)] if batch else [])],
-                                  before=f"rm -rf {shlex.quote(out)} && mkdir {shlex.quote(out)}")
+                text = self._call(
+                    "dump",
+                    ["--in", *sent, "--out", out, *(["--batch", str(batch)] if batch else [])],
+                    before=f"rm -rf {shlex.quote(out)} && mkdir {shlex.quote(out)}",
+                )
                 announced = self._announced(text)
                 arrays = [self._fetch(k, shape, dtype, out, Path(name)) for k, (shape, dtype) in enumerate(announced)]
             finally:
                 self._forget([*sent, out])
         return dict(zip(self.outputs, arrays, strict=True))
 
-    def time(self, feed: Mapping[str, Array], *, warm_up: int, repeats: int, threads: int | None = None,
-             cool_down_ms: int = 0) -> Timing:
+    def time(
+        self,
+        feed: Mapping[str, Array],
+        *,
+        warm_up: int,
+        repeats: int,
+        threads: int | None = None,
+        cool_down_ms: int = 0,
+    ) -> Timing:
         """Time runs on the device with its own clock; no transfer is in the figures."""
         with tempfile.TemporaryDirectory(prefix="edgeflow-") as name:
             sent = self._send(feed, Path(name))
-            text = self._call("bench", ["--in", *sent, "--warm-up", str(warm_up), "--repeats", str(repeats),
-                                        "--cool-down-ms", str(cool_down_ms)], threads=threads)
+            text = self._call(
+                "bench",
+                [
+                    "--in",
+                    *sent,
+                    "--warm-up",
+                    str(warm_up),
+                    "--repeats",
+                    str(repeats),
+                    "--cool-down-ms",
+                    str(cool_down_ms),
+                ],
+                threads=threads,
+            )
         table = _json_line(text, f"{self.device.name}: bench")
         times = table.get("times_ms")
         numbers = [table.get("load_ms"), table.get("first_ms"), *(times if isinstance(times, list) else [None])]
-        good = [float(x) for x in numbers if isinstance(x, (int, float)) and not isinstance(x, bool) and 0 <= x < math.inf]
+        good = [
+            float(x) for x in numbers if isinstance(x, (int, float)) and not isinstance(x, bool) and 0 <= x < math.inf
+        ]
         if len(good) != len(numbers) or len(good) != 2 + repeats:
-            raise TransportError(f"{self.device.name}: bench timed {len(good) - 2} of {repeats} runs, and should have timed all",
-                                 try_=how_to_make(self.runtime.target))
+            raise TransportError(
+                f"{self.device.name}: bench timed {len(good) - 2} of {repeats} runs, and should have timed all",
+                try_=how_to_make(self.runtime.target),
+            )
         return Timing(good[0], good[1], tuple(good[2:]))
 
     def state(self) -> State:
@@ -154,7 +191,8 @@ class Remote:
         paths = []
         for k, spec in enumerate(self.inputs):
             buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.asarray(feed[spec.name], order="C"), allow_pickle=False)  # type: ignore[no-untyped-call]
+            array = np.asarray(feed[spec.name], order="C")
+            np.lib.format.write_array(buffer, array, allow_pickle=False)  # type: ignore[no-untyped-call]
             paths.append(folder / f"in_{k}.npy")
             paths[-1].write_bytes(buffer.getvalue())
         return self.device.put(paths)
@@ -181,25 +219,32 @@ class Remote:
         cache = f"{device.folder}/cache"
         words = [place, "--model", self._model, "--threads", str(threads or options.threads), *arguments]
         words += ["--power-mode", options.power_mode] if options.power_mode else []
-        words += ["--devices", ",".join(options.runtime.devices), "--cache-dir", cache] if options.runtime.devices else []
+        words += (
+            ["--devices", ",".join(options.runtime.devices), "--cache-dir", cache] if options.runtime.devices else []
+        )
         words += ["--context", options.runtime.context] if options.runtime.context else []
         environment = f"LD_LIBRARY_PATH={shlex.quote(folders)} GLOG_v={5 if options.runtime.devices else 0}"
         limit = max(int(options.limit_s), 1)
         mark = f"edgeflow-{secrets.token_hex(8)}"
         # The program's output goes to files: what it leaves running cannot hold the connection open.
         line = " ".join(map(shlex.quote, words))
-        command = (f"cd {shlex.quote(device.folder)} && {before} && mkdir -p cache && rm -f late; "
-                   # A run whose connection broke may still be at it, in the way of this one.
-                   f"[ -f pid ] && kill -9 $(cat pid) 2> /dev/null; {environment} {line} "
-                   "> said 2> log < /dev/null & p=$!; echo $p > pid; "
-                   f"( sleep {limit} & z=$!; trap \"kill $z; exit\" TERM; wait $z; : > {shlex.quote(device.folder)}/late; "
-                   "kill -9 $p ) > /dev/null 2>&1 < /dev/null & w=$!; "
-                   f"wait $p; s=$?; kill $w 2> /dev/null; cd {shlex.quote(device.folder)}; rm -f pid; [ -e late ] && s={LATE}; "
-                   f"find cache -name '*.nnc' | head -n 256; echo {mark}; head -c {LOG_BYTES} said; echo; echo {mark}; "
-                   f"tail -c {LOG_BYTES} log; exit $s")
+        command = (
+            f"cd {shlex.quote(device.folder)} && {before} && mkdir -p cache && rm -f late; "
+            # A run whose connection broke may still be at it, in the way of this one.
+            f"[ -f pid ] && kill -9 $(cat pid) 2> /dev/null; {environment} {line} "
+            "> said 2> log < /dev/null & p=$!; echo $p > pid; "
+            f'( sleep {limit} & z=$!; trap "kill $z; exit" TERM; wait $z; : > {shlex.quote(device.folder)}/late; '
+            "kill -9 $p ) > /dev/null 2>&1 < /dev/null & w=$!; "
+            f"wait $p; s=$?; kill $w 2> /dev/null; cd {shlex.quote(device.folder)}; rm -f pid; [ -e late ] && "
+            f"s={LATE}; "
+            f"find cache -name '*.nnc' | head -n 256; echo {mark}; head -c {LOG_BYTES} said; echo; echo {mark}; "
+            f"tail -c {LOG_BYTES} log; exit $s"
+        )
         reply = device.shell(command, timeout_s=limit + 60.0, tries=TRIES, out_bytes=3 * LOG_BYTES)
         files, said, text = [*reply.text.split(f"{mark}\n", 2), "", ""][:3]
-        self.traces = Traces(text, tuple(sorted(file.rpartition("/")[2] for file in files.split() if file.endswith(".nnc"))))
+        self.traces = Traces(
+            text, tuple(sorted(file.rpartition("/")[2] for file in files.split() if file.endswith(".nnc")))
+        )
         if reply.status:
             raise self._died(program, reply.status, text or reply.complaint)
         return said
@@ -207,22 +252,34 @@ class Remote:
     def _died(self, program: str, status: int, log: str) -> TransportError:
         words, where = printable(log), f"{self.device.name}: {program}"
         if status == LATE:
-            return TransportError(f"{where}: was still running after {self.options.limit_s:g} s, and was ended",
-                                  try_="--limit-s with more seconds, or a smaller model")
+            return TransportError(
+                f"{where}: was still running after {self.options.limit_s:g} s, and was ended",
+                try_="--limit-s with more seconds, or a smaller model",
+            )
         if status in (KILLED, 9):
-            return TransportError(f"{where}: was killed by the device, as when its memory runs out ({words})",
-                                  try_="fewer samples at once, or a smaller model; dmesg on the device says more")
+            return TransportError(
+                f"{where}: was killed by the device, as when its memory runs out ({words})",
+                try_="fewer samples at once, or a smaller model; dmesg on the device says more",
+            )
         if status in (126, 127) and ("xec format" in log or "not executable" in log):
-            return TransportError(f"{where}: is for another architecture than the device's ({words})",
-                                  try_=how_to_make(self.runtime.target))
+            return TransportError(
+                f"{where}: is for another architecture than the device's ({words})",
+                try_=how_to_make(self.runtime.target),
+            )
         if "GLIBC" in log and "not found" in log:
-            return TransportError(f"{where}: was built for a newer C library than the device has ({words})",
-                                  try_="CROSS_COMPILE=PREFIX of its vendor's compiler, then scripts/cross_compile again")
+            return TransportError(
+                f"{where}: was built for a newer C library than the device has ({words})",
+                try_="CROSS_COMPILE=PREFIX of its vendor's compiler, then scripts/cross_compile again",
+            )
         if "libgomp" in log:
-            return TransportError(f"{where}: misses a library there ({words})", try_="apt-get install libgomp1, on the device")
+            return TransportError(
+                f"{where}: misses a library there ({words})", try_="apt-get install libgomp1, on the device"
+            )
         if status == 126:
-            return TransportError(f"{where}: may not be executed there ({words})",
-                                  try_=f"a folder that is not mounted noexec: {self.device.name}/FOLDER")
+            return TransportError(
+                f"{where}: may not be executed there ({words})",
+                try_=f"a folder that is not mounted noexec: {self.device.name}/FOLDER",
+            )
         what = f"crashed with signal {status - 128}" if 128 < status < 160 else f"ended with status {status}"
         return TransportError(f"{where}: {what} ({words})", try_="edgeflow match, and edgeflow verify without --on")
 
@@ -231,14 +288,23 @@ class Remote:
         where = f"{self.device.name}: dump"
         outputs = _json_line(text, where).get("outputs")
         if not isinstance(outputs, list) or len(outputs) != len(self.outputs):
-            raise TransportError(f"{where}: tells of {len(outputs) if isinstance(outputs, list) else 'no'} outputs, and should "
-                                 f"tell of {len(self.outputs)}", try_=how_to_make(self.runtime.target))
+            raise TransportError(
+                f"{where}: tells of {len(outputs) if isinstance(outputs, list) else 'no'} outputs, and should "
+                f"tell of {len(self.outputs)}",
+                try_=how_to_make(self.runtime.target),
+            )
         found, total = [], 0
         for item in outputs:
             shape, dtype = (item.get("shape"), item.get("dtype")) if isinstance(item, dict) else (None, None)
-            if dtype not in DTYPES or not isinstance(shape, list) or len(shape) > 8 or not all(
-                    isinstance(d, int) and not isinstance(d, bool) and 0 <= d < 1 << 31 for d in shape):
-                raise TransportError(f"{where}: tells of an output {str(item)[:120]!r}, and should give its shape and dtype")
+            if (
+                dtype not in DTYPES
+                or not isinstance(shape, list)
+                or len(shape) > 8
+                or not all(isinstance(d, int) and not isinstance(d, bool) and 0 <= d < 1 << 31 for d in shape)
+            ):
+                raise TransportError(
+                    f"{where}: tells of an output {str(item)[:120]!r}, and should give its shape and dtype"
+                )
             total += math.prod(shape) * np.dtype(dtype).itemsize
             found.append((tuple(shape), str(dtype)))
         if total > OUTPUT_MAX_BYTES:
@@ -254,13 +320,18 @@ class Remote:
         except DataError as err:
             raise TransportError(err.what, try_=how_to_make(self.runtime.target)) from err
         if array.shape != shape or str(array.dtype) != dtype:
-            raise TransportError(f"{self.device.name}: out_{k}.npy holds {array.dtype}{list(array.shape)}, and should hold "
-                                 f"{dtype}{list(shape)}, as dump said", try_=how_to_make(self.runtime.target))
+            raise TransportError(
+                f"{self.device.name}: out_{k}.npy holds {array.dtype}{list(array.shape)}, and should hold "
+                f"{dtype}{list(shape)}, as dump said",
+                try_=how_to_make(self.runtime.target),
+            )
         return array
 
 
 def elf_machine(path: Path) -> str:
-    """The machine that an ELF file is for, as runtime.json spells it; empty for what is no ELF file, such as a script."""
+    """The machine that an ELF file is for, as runtime.json spells it; empty for what is no ELF file, such as a
+    script.
+    """
     with path.open("rb") as stream:
         head = stream.read(20)
     if len(head) < 20 or head[:4] != b"\x7fELF":
@@ -280,8 +351,10 @@ def fits(model: nb.Model, path: Path, runtime: RuntimeFolder) -> list[str]:
     judged = match(model, read_library(runtime.folder / runtime.library.file))
     if judged.verdict == "refuse":
         reason = next(item.text for item in judged.reasons if item.level == "refuse")
-        raise NbError(f"{path}: does not fit {runtime.library.file}: {reason}",
-                      try_=f"edgeflow match {path} {runtime.folder / runtime.library.file}; {how_to_make(runtime.target)}")
+        raise NbError(
+            f"{path}: does not fit {runtime.library.file}: {reason}",
+            try_=f"edgeflow match {path} {runtime.folder / runtime.library.file}; {how_to_make(runtime.target)}",
+        )
     return [item.text for item in judged.reasons]
 
 
@@ -302,6 +375,7 @@ def _json_line(text: str, where: str) -> dict[str, Any]:
                 continue
             if isinstance(table, dict):
                 return table
-    raise TransportError(f"{where}: printed {printable(text)!r}, and should print one line of JSON",
-                         try_="the same program by hand on the device; scripts/cross_compile makes it anew")
-
+    raise TransportError(
+        f"{where}: printed {printable(text)!r}, and should print one line of JSON",
+        try_="the same program by hand on the device; scripts/cross_compile makes it anew",
+    )

@@ -11,26 +11,34 @@ from edgeflow.nb.model import Model
 
 LOG_MAX = 1 << 20
 HOST_DEVICES = frozenset({"builtin_device", "google_xnnpack", "fake_device"})
-"""NNAdapter devices that compute on the CPU. Source: Paddle-Lite v2.13-rc lite/backends/nnadapter/nnadapter/src/driver."""
+"""NNAdapter devices that compute on the CPU. Source: Paddle-Lite v2.13-rc
+lite/backends/nnadapter/nnadapter/src/driver.
+"""
 MIXED_DEVICES = frozenset({"android_nnapi"})
 """Devices whose driver may hand ops to the CPU without a word: Android's NNAPI partitions again by itself."""
 # Source: Paddle-Lite v2.13-rc lite/kernels/nnadapter/engine.cc; the type is NNAdapterDeviceCode of nnadapter.h.
-DEVICE = re.compile(r"NNAdapter device (?P<name>[A-Za-z0-9_]{1,64}): vendor=(?P<vendor>.{0,64}?) type=(?P<type>\d{1,3}) version=")
+DEVICE = re.compile(
+    r"NNAdapter device (?P<name>[A-Za-z0-9_]{1,64}): vendor=(?P<vendor>.{0,64}?) type=(?P<type>\d{1,3}) version="
+)
 RAN = re.compile(r"Process cost [0-9.e+]{1,20} us")
 CPU, KINDS = "0", {"0": "a CPU", "1": "a GPU", "2": "an accelerator"}
 TROUBLE = re.compile(r"No device is found|Failed to run the execution|Build model failed|Failed to create a program")
 # A row of the runtime's own profile. Source: Paddle-Lite v2.13-rc lite/core/profile/profiler.cc, Summary.
 TITLE = re.compile(r"OperatorType\s+KerneAttr\s")
-ROW = re.compile(r"(?P<op>[a-z0-9_]{1,40})\s+(?P<target>[a-z0-9_]{1,20})/\w{1,12}/\w{1,24}\s.{0,400}?"
-                 r"(?P<share>\d{1,3}(?:\.\d{1,6})?)%")
+ROW = re.compile(
+    r"(?P<op>[a-z0-9_]{1,40})\s+(?P<target>[a-z0-9_]{1,20})/\w{1,12}/\w{1,24}\s.{0,400}?"
+    r"(?P<share>\d{1,3}(?:\.\d{1,6})?)%"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What a run on a device left behind, and what its file says.
 
-    `cache_files`: compiled programs that appeared during the run. NNAdapter writes one for a subgraph after its first execution
-    on the device (lite/backends/nnadapter/nnadapter/src/runtime/compilation.cc, Execute), where the driver supports that.
+    `cache_files`: compiled programs that appeared during the run. NNAdapter writes one for a subgraph after its first
+    execution
+    on the device (lite/backends/nnadapter/nnadapter/src/runtime/compilation.cc, Execute), where the driver supports
+    that.
     `npu_ms` and `cpu_ms`: medians of this file and of a CPU-only control, where both were timed.
     """
 
@@ -46,7 +54,9 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Residency:
-    """How much ran on the NPU: `share` of `of` (time or ops), or None for unknown. `evidence` are its grounds, in words."""
+    """How much ran on the NPU: `share` of `of` (time or ops), or None for unknown. `evidence` are its grounds, in
+    words.
+    """
 
     share: float | None
     of: Literal["time", "ops", ""]
@@ -66,7 +76,9 @@ class Residency:
 
 
 def partition(model: Model) -> tuple[int, int, int]:
-    """Subgraphs, ops inside them, and all ops that compute, as the file has them; feed, fetch and conversions do not count."""
+    """Subgraphs, ops inside them, and all ops that compute, as the file has them; feed, fetch and conversions do not
+    count.
+    """
     moves = ("feed", "fetch", "calib", "io_copy", "layout", "subgraph")
     outer = [op for op in model.blocks[0].operations if op.type not in moves]
     inner, subgraphs = 0, 0
@@ -74,7 +86,9 @@ def partition(model: Model) -> tuple[int, int, int]:
         if op.type == "subgraph":
             index = op.attr("sub_block")
             subgraphs += 1
-            inner += len(model.blocks[index].operations) if isinstance(index, int) and 0 < index < len(model.blocks) else 0
+            inner += (
+                len(model.blocks[index].operations) if isinstance(index, int) and 0 < index < len(model.blocks) else 0
+            )
     return subgraphs, inner, inner + len(outer)
 
 
@@ -89,7 +103,9 @@ def residency(found: Evidence) -> Residency:
     devices = {match["name"]: match["type"] for match in DEVICE.finditer(log)}
     named = set(devices) or set(found.devices)
     if named and (named <= HOST_DEVICES or (devices and set(devices.values()) == {CPU})):
-        return Residency(0.0, "ops", (f"subgraphs were given to {', '.join(sorted(named))}, which computes on the CPU", *words))
+        return Residency(
+            0.0, "ops", (f"subgraphs were given to {', '.join(sorted(named))}, which computes on the CPU", *words)
+        )
     words = (*words, *_control(found))
     mixed = sorted((named | set(found.devices)) & (MIXED_DEVICES | HOST_DEVICES))
     if mixed:
@@ -97,20 +113,28 @@ def residency(found: Evidence) -> Residency:
     if (timed := _profile(log)) is not None:
         return Residency(timed, "time", ("the runtime's own profile, by kernel", *words))
     if len(found.cache_files) >= found.subgraphs and found.ops:
-        text = (f"{len(found.cache_files)} compiled programs appeared for {found.subgraphs} subgraphs, "
-                "which NNAdapter writes after a first execution on the device")
+        text = (
+            f"{len(found.cache_files)} compiled programs appeared for {found.subgraphs} subgraphs, "
+            "which NNAdapter writes after a first execution on the device"
+        )
         return Residency(found.ops_in_subgraphs / found.ops, "ops", (text, *words))
     runs = len(RAN.findall(log))
     if devices and runs >= found.subgraphs and found.ops:
         text = f"{runs} executions on {', '.join(sorted(devices))} in the log, for {found.subgraphs} subgraphs"
         return Residency(found.ops_in_subgraphs / found.ops, "ops", (text, *words))
-    short = (f"{len(found.cache_files)} compiled programs appeared for {found.subgraphs} subgraphs",) if found.cache_files else ()
+    short = (
+        (f"{len(found.cache_files)} compiled programs appeared for {found.subgraphs} subgraphs",)
+        if found.cache_files
+        else ()
+    )
     return Residency(None, "", (*short, *words, "nothing else showed where the ops ran"))
 
 
 def _said(log: str) -> tuple[str, ...]:
-    seen = {f"the runtime named {m['name']} of {_clean(m['vendor'])}, {KINDS.get(m['type'], 'type ' + m['type'])}"
-            for m in DEVICE.finditer(log)}
+    seen = {
+        f"the runtime named {m['name']} of {_clean(m['vendor'])}, {KINDS.get(m['type'], 'type ' + m['type'])}"
+        for m in DEVICE.finditer(log)
+    }
     return tuple(sorted(seen))
 
 

@@ -44,9 +44,14 @@ def facts(name: str, array: Array, file: str, **more: Any) -> dict[str, Any]:
     numbers = array.astype(np.float64) if array.size else np.zeros(1)
     good = numbers[np.isfinite(numbers)]
     return {
-        "name": name, "file": file, "dtype": str(array.dtype), "shape": list(array.shape),
-        "min": float(good.min()) if good.size else None, "max": float(good.max()) if good.size else None,
-        "nan_count": int(np.isnan(numbers).sum()) if array.size else 0, **more,
+        "name": name,
+        "file": file,
+        "dtype": str(array.dtype),
+        "shape": list(array.shape),
+        "min": float(good.min()) if good.size else None,
+        "max": float(good.max()) if good.size else None,
+        "nan_count": int(np.isnan(numbers).sum()) if array.size else 0,
+        **more,
     }
 
 
@@ -77,8 +82,9 @@ def write_dump(runner: Emulator, feed: Mapping[str, Array], model: Path, folder:
         label = "@".join(UNSAFE.sub("_", name)[:NAME_MAX] for name in (layer, item.variable) if name)
         path = folder / f"{item.index:03d}_{item.op_type}_{label}.npy"
         _save(path, item.array)
-        written.append(facts(item.variable, item.array, str(path), op=item.index, op_type=item.op_type,
-                             layer=layer or None))
+        written.append(
+            facts(item.variable, item.array, str(path), op=item.index, op_type=item.op_type, layer=layer or None)
+        )
     return written
 
 

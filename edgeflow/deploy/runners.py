@@ -28,8 +28,16 @@ def is_device(on: str) -> bool:
 
 
 def open_runner(
-    on: str, model: Path, *, npu: str = "float32", runtime: Path | None = None, threads: int = 1, power_mode: str = "",
-    limit_s: float = 300.0, batch: int | None = None, say: Callable[[str], None] | None = None,
+    on: str,
+    model: Path,
+    *,
+    npu: str = "float32",
+    runtime: Path | None = None,
+    threads: int = 1,
+    power_mode: str = "",
+    limit_s: float = 300.0,
+    batch: int | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> AbstractContextManager[Any]:
     """Give a runner for a `with` block; see verify.judge.Runner.
 
@@ -65,15 +73,21 @@ def find_runtime(model: Path, given: Path | None = None) -> RuntimeFolder:
         return load_runtime(given)
     target = target_of(model)
     if target is None:
-        raise DataError(f"{model}: there is no {MANIFEST} beside it to tell its target, and thereby its device's programs",
-                        try_="--runtime DIR, the folder that scripts/cross_compile TARGET made")
+        raise DataError(
+            f"{model}: there is no {MANIFEST} beside it to tell its target, and thereby its device's programs",
+            try_="--runtime DIR, the folder that scripts/cross_compile TARGET made",
+        )
     places = [Path("build") / "device" / target]
-    places += [parent / below / target for parent in model.resolve().parents[1:4] for below in ("device", "build/device")]
+    places += [
+        parent / below / target for parent in model.resolve().parents[1:4] for below in ("device", "build/device")
+    ]
     for place in places:
         if (place / RUNTIME).is_file():
             return load_runtime(place)
-    raise DataError(f"{places[0]}: is missing, and should hold the programs that run {model.name} on the device",
-                    try_=f"scripts/cross_compile {target} --paddle-lite DIR, or --runtime DIR")
+    raise DataError(
+        f"{places[0]}: is missing, and should hold the programs that run {model.name} on the device",
+        try_=f"scripts/cross_compile {target} --paddle-lite DIR, or --runtime DIR",
+    )
 
 
 def target_of(model: Path) -> str | None:
@@ -82,7 +96,11 @@ def target_of(model: Path) -> str | None:
         target = load_manifest(model.parent / MANIFEST).get("target")
     except EdgeflowError:
         return None
-    return target if isinstance(target, str) and target.replace("-", "").replace("_", "").replace(".", "").isalnum() else None
+    return (
+        target
+        if isinstance(target, str) and target.replace("-", "").replace("_", "").replace(".", "").isalnum()
+        else None
+    )
 
 
 def npu_settings(model: Path, runtime_target: str) -> RuntimeContract:
@@ -107,8 +125,11 @@ def device_report(runner: Remote, times_ms: tuple[float, float] | None = None) -
     """
     npu_ms, cpu_ms = times_ms or (None, None)
     found = where_it_ran(runner, npu_ms=npu_ms, cpu_ms=cpu_ms)
-    return {"device": runner.facts.as_table() if runner.facts else None, "library_notes": list(runner.notes),
-            "residency": found.as_table() if found else None}
+    return {
+        "device": runner.facts.as_table() if runner.facts else None,
+        "library_notes": list(runner.notes),
+        "residency": found.as_table() if found else None,
+    }
 
 
 def control_run(runner: Remote, control: Remote, inputs: Mapping[str, Array]) -> tuple[float, float]:
@@ -118,14 +139,19 @@ def control_run(runner: Remote, control: Remote, inputs: Mapping[str, Array]) ->
         DataError: the control has NPU subgraphs itself, or other inputs.
     """
     if partition(control.model)[0]:
-        raise DataError(f"{control.path}: has NPU subgraphs, and a control should run on the CPU alone",
-                        try_="a build of the same recipe with --target arm64, or android-arm64")
+        raise DataError(
+            f"{control.path}: has NPU subgraphs, and a control should run on the CPU alone",
+            try_="a build of the same recipe with --target arm64, or android-arm64",
+        )
     if {spec.name for spec in control.inputs} != set(inputs):
-        raise DataError(f"{control.path}: its inputs are {', '.join(spec.name for spec in control.inputs)}, and should be "
-                        f"{', '.join(inputs)}", try_="a build of the same recipe with --target arm64, or android-arm64")
+        raise DataError(
+            f"{control.path}: its inputs are {', '.join(spec.name for spec in control.inputs)}, and should be "
+            f"{', '.join(inputs)}",
+            try_="a build of the same recipe with --target arm64, or android-arm64",
+        )
     medians = []
     for one in (runner, control):
-        feed = {spec.name: inputs[spec.name][:max(spec.shape[0] if spec.shape else 1, 1)] for spec in one.inputs}
+        feed = {spec.name: inputs[spec.name][: max(spec.shape[0] if spec.shape else 1, 1)] for spec in one.inputs}
         medians.append(summary(one.time(feed, warm_up=CONTROL_WARM_UP, repeats=CONTROL_REPEATS).times_ms).p50_ms)
     return medians[0], medians[1]
 
@@ -135,5 +161,15 @@ def where_it_ran(runner: Remote, *, npu_ms: float | None = None, cpu_ms: float |
     subgraphs, inner, ops = partition(runner.model)
     if not subgraphs:
         return None
-    return residency(Evidence(runner.options.runtime.devices, subgraphs, inner, ops, runner.traces.log, runner.traces.cache_files,
-                              npu_ms, cpu_ms))
+    return residency(
+        Evidence(
+            runner.options.runtime.devices,
+            subgraphs,
+            inner,
+            ops,
+            runner.traces.log,
+            runner.traces.cache_files,
+            npu_ms,
+            cpu_ms,
+        )
+    )

@@ -67,7 +67,9 @@ class RuntimeFolder:
 
 def how_to_make(target: str) -> str:
     """The command that makes a runtime folder."""
-    return f"scripts/cross_compile {target} --paddle-lite DIR, the unpacked library that edgeflow targets {target} names"
+    return (
+        f"scripts/cross_compile {target} --paddle-lite DIR, the unpacked library that edgeflow targets {target} names"
+    )
 
 
 def load_runtime(folder: Path) -> RuntimeFolder:
@@ -81,8 +83,10 @@ def load_runtime(folder: Path) -> RuntimeFolder:
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except OSError as err:
-        raise DataError(f"{path}: cannot be read ({err.strerror}), and should say what lies in {folder.name}",
-                        try_="scripts/cross_compile TARGET --paddle-lite DIR") from err
+        raise DataError(
+            f"{path}: cannot be read ({err.strerror}), and should say what lies in {folder.name}",
+            try_="scripts/cross_compile TARGET --paddle-lite DIR",
+        ) from err
     table = strict(_Table, _sized(raw, path), str(path), DataError)
     if table.format != FORMAT:
         raise DataError(f"{path}: format is {table.format}, and should be {FORMAT}", try_=how_to_make(table.target))
@@ -96,8 +100,10 @@ def load_runtime(folder: Path) -> RuntimeFolder:
             raise DataError(f"{path}: names {name[:80]!r}, and should name files under bin/ and lib/, without ..")
     for name, known in files.items():
         if not (folder / name).is_file() or sha256(folder / name) != known:
-            raise DataError(f"{folder / name}: is missing, or not the file that {RUNTIME} was written for (its hash differs)",
-                            try_=how_to_make(table.target))
+            raise DataError(
+                f"{folder / name}: is missing, or not the file that {RUNTIME} was written for (its hash differs)",
+                try_=how_to_make(table.target),
+            )
     return RuntimeFolder(folder, table.target, table.abi, table.machine, table.library, tuple(sorted(files)))
 
 

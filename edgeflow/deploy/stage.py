@@ -1,4 +1,6 @@
-"""Put a bundle where it is wanted: a folder, an archive, or a device, where it takes the old one's place in one step."""
+"""Put a bundle where it is wanted: a folder, an archive, or a device, where it takes the old one's place in one
+step.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from edgeflow.deploy.runners import find_runtime, is_device
 from edgeflow.project.contract import FILE, load_contract
 
 
-def deploy_to(build: Path, to: str, *, runtime: Path | None = None, say: Callable[[str], None] | None = None) -> dict[str, Any]:
+def deploy_to(
+    build: Path, to: str, *, runtime: Path | None = None, say: Callable[[str], None] | None = None
+) -> dict[str, Any]:
     """Bundle a build and bring it to `to`: ssh://…, adb:…, FILE.tar.gz or a folder.
 
     Returns:
@@ -29,8 +33,14 @@ def deploy_to(build: Path, to: str, *, runtime: Path | None = None, say: Callabl
     contract = load_contract(build / FILE)
     programs = find_runtime(build / contract.model.file, runtime)
     bundle = deploy(build, programs)
-    table: dict[str, Any] = {"format": 1, "name": bundle.name, "to": to, "files": len(bundle.files),
-                             "bytes": sum(map(len, bundle.files.values())), "absent": list(bundle.absent)}
+    table: dict[str, Any] = {
+        "format": 1,
+        "name": bundle.name,
+        "to": to,
+        "files": len(bundle.files),
+        "bytes": sum(map(len, bundle.files.values())),
+        "absent": list(bundle.absent),
+    }
     if is_device(to):
         with Device(connect(to), say=say) as device:
             facts = probe(device)
@@ -41,9 +51,18 @@ def deploy_to(build: Path, to: str, *, runtime: Path | None = None, say: Callabl
         return {**table, "place": place, "changed": changed, "check": f"{place}/run.sh --check"}
     path = Path(to)
     if path.name.endswith((".tar.gz", ".tgz")):
-        return {**table, "place": str(path), "changed": to_archive(bundle, path),
-                "check": f"tar xzf {path.name} && {bundle.name}/run.sh --check, on the device"}
-    return {**table, "place": str(path), "changed": to_folder(bundle, path), "check": f"{path}/run.sh --check, on the device"}
+        return {
+            **table,
+            "place": str(path),
+            "changed": to_archive(bundle, path),
+            "check": f"tar xzf {path.name} && {bundle.name}/run.sh --check, on the device",
+        }
+    return {
+        **table,
+        "place": str(path),
+        "changed": to_folder(bundle, path),
+        "check": f"{path}/run.sh --check, on the device",
+    }
 
 
 def push(device: Device, bundle: Bundle) -> tuple[str, bool]:
@@ -66,15 +85,20 @@ def push(device: Device, bundle: Bundle) -> tuple[str, bool]:
         sent = device.put([path])[0]
     new = f"{home}/.{bundle.name}.{device.folder.rpartition('.')[2]}"
     beside = shlex.quote(new)
-    reply = device.shell(f"rm -rf {beside} && mkdir {beside} && cd {beside} && tar xf {shlex.quote(sent)}", timeout_s=600.0,
-                         tries=TRIES)
+    reply = device.shell(
+        f"rm -rf {beside} && mkdir {beside} && cd {beside} && tar xf {shlex.quote(sent)}", timeout_s=600.0, tries=TRIES
+    )
     try:
         if reply.status:
-            raise TransportError(f"{device.name}: the bundle cannot be unpacked ({printable(reply.complaint or reply.text)})",
-                                 try_=f"free some space there, or another folder: {device.name}/FOLDER")
+            raise TransportError(
+                f"{device.name}: the bundle cannot be unpacked ({printable(reply.complaint or reply.text)})",
+                try_=f"free some space there, or another folder: {device.name}/FOLDER",
+            )
         if not _whole(device, f"{new}/{bundle.name}", bundle):
-            raise TransportError(f"{device.name}: the unpacked bundle holds other bytes than were sent",
-                                 try_="the device's storage, then again")
+            raise TransportError(
+                f"{device.name}: the unpacked bundle holds other bytes than were sent",
+                try_="the device's storage, then again",
+            )
         _exchange(device, at, f"{new}/{bundle.name}", f"{new}/old")
     except Dropped:
         raise  # what was there before may lie beside: it is not removed by someone who cannot look
@@ -89,11 +113,16 @@ def _exchange(device: Device, at: str, new: str, old: str) -> None:
     """Put the new bundle at its place; told twice, after a broken connection, it does what is left to do."""
     whole, before = shlex.quote(new), shlex.quote(old)
     moved = device.shell(
-        f"[ -e {whole} ] || exit 0; if [ -e {at} ]; then [ -f {at}/{BUNDLE} ] || {{ echo it is no bundle >&2; exit 1; }}; "
-        f"mv {at} {before} || exit 1; fi; mv {whole} {at} || {{ [ ! -e {before} ] || mv {before} {at}; exit 1; }}", tries=TRIES)
+        f"[ -e {whole} ] || exit 0; if [ -e {at} ]; then [ -f {at}/{BUNDLE} ] || "
+        f"{{ echo it is no bundle >&2; exit 1; }}; "
+        f"mv {at} {before} || exit 1; fi; mv {whole} {at} || {{ [ ! -e {before} ] || mv {before} {at}; exit 1; }}",
+        tries=TRIES,
+    )
     if moved.status:
-        raise TransportError(f"{device.name}: {at} cannot be replaced ({printable(moved.complaint)})",
-                             try_=f"another folder: {device.name}/FOLDER")
+        raise TransportError(
+            f"{device.name}: {at} cannot be replaced ({printable(moved.complaint)})",
+            try_=f"another folder: {device.name}/FOLDER",
+        )
 
 
 def _home(device: Device) -> str:
@@ -101,20 +130,27 @@ def _home(device: Device) -> str:
     reply = device.shell(f'mkdir -p "{root}" && cd "{root}" && pwd', tries=TRIES)
     home = reply.text.strip()
     if reply.status or not PLACE.match(home) or "/../" in home:
-        raise TransportError(f"{device.name}: {root} cannot be made ({printable(reply.complaint or reply.text)})",
-                             try_=f"another folder: {device.name}/FOLDER")
+        raise TransportError(
+            f"{device.name}: {root} cannot be made ({printable(reply.complaint or reply.text)})",
+            try_=f"another folder: {device.name}/FOLDER",
+        )
     return home.rstrip("/")
 
 
 def _whole(device: Device, place: str, bundle: Bundle) -> bool:
     """Every file of a bundle lies there as it should, by the device's own count of its bytes."""
     names = " ".join(shlex.quote(name) for name in sorted(bundle.files))
-    reply = device.shell(f"cd {shlex.quote(place)} 2>/dev/null && {{ sha256sum {names} 2>/dev/null || cksum {names}; }}",
-                         timeout_s=600.0, tries=TRIES)
+    reply = device.shell(
+        f"cd {shlex.quote(place)} 2>/dev/null && {{ sha256sum {names} 2>/dev/null || cksum {names}; }}",
+        timeout_s=600.0,
+        tries=TRIES,
+    )
     # busybox and coreutils put another mark between hash and name; a file's name here holds no space.
     found = [tuple(line.replace("*", " ").split()) for line in reply.text.splitlines()]
     if reply.status or not found:
         return False
     if len(found[0]) == 2:
         return sorted(found) == sorted((hashlib.sha256(data).hexdigest(), name) for name, data in bundle.files.items())
-    return sorted(found) == sorted((str(posix_cksum(data)), str(len(data)), name) for name, data in bundle.files.items())
+    return sorted(found) == sorted(
+        (str(posix_cksum(data)), str(len(data)), name) for name, data in bundle.files.items()
+    )

@@ -21,7 +21,9 @@ CHUNK_BYTES = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a local program ended. `out` and `err` are cut where their bounds are; `late` and `loud` say which bound broke."""
+    """How a local program ended. `out` and `err` are cut where their bounds are; `late` and `loud` say which bound
+    broke.
+    """
 
     status: int
     out: bytes
@@ -41,7 +43,8 @@ class Answer:
 class Transport(Protocol):
     """A way to a device. Commands are one line for the device's /bin/sh; what is quoted in them, the caller has quoted.
 
-    `roots` are folders for temporary work, `home` the folder for bundles; both may hold $HOME, and nothing else to expand.
+    `roots` are folders for temporary work, `home` the folder for bundles; both may hold $HOME, and nothing else to
+    expand.
     """
 
     name: str
@@ -68,8 +71,14 @@ class Transport(Protocol):
 
 
 def spawn(
-    argv: Sequence[str], *, stdin: Path | None = None, offset: int = 0, stdout: Path | None = None, timeout_s: float,
-    out_bytes: int = TEXT_MAX_BYTES, environment: Mapping[str, str] | None = None,
+    argv: Sequence[str],
+    *,
+    stdin: Path | None = None,
+    offset: int = 0,
+    stdout: Path | None = None,
+    timeout_s: float,
+    out_bytes: int = TEXT_MAX_BYTES,
+    environment: Mapping[str, str] | None = None,
 ) -> Answer:
     """Run a program of this machine within bounds; it is killed with its children when one breaks.
 
@@ -79,11 +88,19 @@ def spawn(
     with open(stdin or os.devnull, "rb") as source:
         source.seek(offset)
         try:
-            process = subprocess.Popen(argv, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                       start_new_session=True, env=None if environment is None else dict(environment))
+            process = subprocess.Popen(
+                argv,
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                env=None if environment is None else dict(environment),
+            )
         except FileNotFoundError as err:
-            raise TransportError(f"{argv[0]} is not installed, and should be to reach a device",
-                                 try_=f"apt-get install {'openssh-client' if argv[0] == 'ssh' else argv[0]}") from err
+            raise TransportError(
+                f"{argv[0]} is not installed, and should be to reach a device",
+                try_=f"apt-get install {'openssh-client' if argv[0] == 'ssh' else argv[0]}",
+            ) from err
     assert process.stdout is not None
     assert process.stderr is not None
     out, said = _Sink(process.stdout, out_bytes, stdout), _Sink(process.stderr, TEXT_MAX_BYTES, None)

@@ -90,7 +90,8 @@ ESTIMATES = _estimates()
 
 
 def divide(g: Graph, a: Value | None, b: Value) -> Value:
-    """a / b as the vector kernels do it (1 / b where a is None): an 8-bit estimate and one Newton step, about 2^-17 off.
+    """a / b as the vector kernels do it (1 / b where a is None): an 8-bit estimate and one Newton step, about 2^-17
+    off.
 
     b is positive and finite. Source: Paddle-Lite v2.13-rc backends/arm/math/funcs.h div_ps.
     """
@@ -148,7 +149,7 @@ def tanh(g: Graph, x: Value) -> Value:
 
 def softmax(g: Graph, x: Value, axis: int) -> Value:
     """Source: kernels/arm/softmax_compute.cc: estimates where what lies behind the axis is a multiple of four."""
-    inner = int(np.prod(x.shape[axis + 1:]))
+    inner = int(np.prod(x.shape[axis + 1 :]))
     if inner % 4 or x.dtype != "float32":
         return g.add("Softmax", x, axis=axis)
     powers = g.add("Exp", g.add("Sub", x, g.reduce("ReduceMax", x, [axis], keep=True)))
@@ -178,8 +179,22 @@ class Activation:
         return self.kind in ("relu", "relu6", "sigmoid", "hard_sigmoid", "abs")
 
 
-KINDS = ("", "relu", "relu6", "leaky_relu", "hard_swish", "hard_sigmoid", "prelu", "sigmoid", "tanh", "swish", "abs",
-         "sigmoid_v1", "elu", "silu")
+KINDS = (
+    "",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "hard_swish",
+    "hard_sigmoid",
+    "prelu",
+    "sigmoid",
+    "tanh",
+    "swish",
+    "abs",
+    "sigmoid_v1",
+    "elu",
+    "silu",
+)
 
 
 def fused_activation(step: Step) -> Activation:
@@ -195,8 +210,9 @@ def fused_activation(step: Step) -> Activation:
         raise NbError(f"{step.op.type}: fused activation {kind!r} is unknown; known: {', '.join(KINDS[1:])}")
     return Activation(
         kind,
-        threshold=step.attr("hard_swish_threshold" if kind == "hard_swish" else "fuse_brelu_threshold",
-                            step.attr("alpha", 6.0) or 6.0),
+        threshold=step.attr(
+            "hard_swish_threshold" if kind == "hard_swish" else "fuse_brelu_threshold", step.attr("alpha", 6.0) or 6.0
+        ),
         alpha=step.attr("leaky_relu_alpha", 0.0) if kind == "leaky_relu" else step.attr("Elu_alpha", 1.0),
         scale=step.attr("hard_swish_scale", 6.0),
         offset=step.attr("hard_swish_offset", 3.0) if kind == "hard_swish" else step.attr("offset", 0.5),

@@ -22,9 +22,35 @@ ELEMENTS_MAX = 1 << 29
 """No tensor of a network for an edge device comes near 2 GiB of float32; a hostile shape does."""
 
 SAME_SHAPE = {
-    "Relu", "Sigmoid", "Tanh", "Abs", "Neg", "Exp", "Log", "Sqrt", "Floor", "Ceil", "Round", "Sign", "Erf",
-    "Clip", "LeakyRelu", "Elu", "Softplus", "HardSigmoid", "Reciprocal", "Identity", "Softmax", "LogSoftmax",
-    "Sin", "Cos", "Not", "BitwiseNot", "CumSum", "Selu", "ThresholdedRelu",
+    "Relu",
+    "Sigmoid",
+    "Tanh",
+    "Abs",
+    "Neg",
+    "Exp",
+    "Log",
+    "Sqrt",
+    "Floor",
+    "Ceil",
+    "Round",
+    "Sign",
+    "Erf",
+    "Clip",
+    "LeakyRelu",
+    "Elu",
+    "Softplus",
+    "HardSigmoid",
+    "Reciprocal",
+    "Identity",
+    "Softmax",
+    "LogSoftmax",
+    "Sin",
+    "Cos",
+    "Not",
+    "BitwiseNot",
+    "CumSum",
+    "Selu",
+    "ThresholdedRelu",
 }
 BROADCAST = {"BitwiseAnd", "BitwiseOr", "BitwiseXor", "Add", "Sub", "Mul", "Div", "Min", "Max", "Pow", "Mod", "PRelu"}
 COMPARE = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Xor"}
@@ -91,8 +117,14 @@ class Graph:
         return self.add_many(op_type, inputs, 1, hint=hint, dtype=dtype, **attrs)[0]
 
     def add_many(
-        self, op_type: str, inputs: Sequence[Value | None], count: int, *, hint: str = "",
-        dtype: str | None = None, **attrs: Any,
+        self,
+        op_type: str,
+        inputs: Sequence[Value | None],
+        count: int,
+        *,
+        hint: str = "",
+        dtype: str | None = None,
+        **attrs: Any,
     ) -> list[Value]:
         """Append a node with `count` outputs.
 
@@ -108,7 +140,9 @@ class Graph:
             if kind == "uint8" and any(v is not None and v.dtype == INT8 for v in inputs):
                 kind = INT8
             if math.prod(shape) > ELEMENTS_MAX:
-                raise NbError(f"{op_type} would make a tensor of shape {list(shape)}: more than {ELEMENTS_MAX} elements")
+                raise NbError(
+                    f"{op_type} would make a tensor of shape {list(shape)}: more than {ELEMENTS_MAX} elements"
+                )
             values.append(Value(name, dtype or kind, shape))
         self.nodes.append(node)
         return values
@@ -133,17 +167,17 @@ class Graph:
 
     def _infer_with_onnx(self, node: onnx.NodeProto, given: Sequence[Value]) -> list[tuple[str, tuple[int, ...]]]:
         types = {v.name: helper.make_tensor_type_proto(onnx_type(v.storage), v.shape) for v in given}
-        data = {
-            v.name: numpy_helper.from_array(v.const)
-            for v in given if v.const is not None and v.const.size <= 1024
-        }
+        data = {v.name: numpy_helper.from_array(v.const) for v in given if v.const is not None and v.const.size <= 1024}
         schema = onnx.defs.get_schema(node.op_type, OPSET)
         try:
             inferred = onnx.shape_inference.infer_node_outputs(
-                schema, node, types, data, None, [helper.make_opsetid("", OPSET)], IR_VERSION)
+                schema, node, types, data, None, [helper.make_opsetid("", OPSET)], IR_VERSION
+            )
         except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as err:
             shown = [f"{v.dtype}{list(v.shape)}" for v in given]
-            raise NbError(f"{node.op_type}: its inputs {', '.join(shown)} do not fit ({str(err).splitlines()[0]})") from None
+            raise NbError(
+                f"{node.op_type}: its inputs {', '.join(shown)} do not fit ({str(err).splitlines()[0]})"
+            ) from None
         result = []
         for name in node.output:
             tensor = inferred[name].tensor_type
@@ -177,8 +211,14 @@ class Graph:
     def concat(self, values: Sequence[Value], axis: int) -> Value:
         return values[0] if len(values) == 1 else self.add("Concat", *values, axis=axis)
 
-    def slice(self, x: Value, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int],
-              steps: Sequence[int] | None = None) -> Value:
+    def slice(
+        self,
+        x: Value,
+        starts: Sequence[int],
+        ends: Sequence[int],
+        axes: Sequence[int],
+        steps: Sequence[int] | None = None,
+    ) -> Value:
         tail = () if steps is None else (self.ints(steps),)
         return self.add("Slice", x, self.ints(starts), self.ints(ends), self.ints(axes), *tail)
 
@@ -206,11 +246,15 @@ class Graph:
         """The ONNX model from `inputs` to `outputs`; constants that nothing reads are left out."""
         used = {name for node in self.nodes for name in node.input} | {v.name for v in outputs}
         graph = helper.make_graph(
-            self.nodes, name,
+            self.nodes,
+            name,
             [helper.make_tensor_value_info(v.name, onnx_type(v.storage), v.shape) for v in inputs],
             [helper.make_tensor_value_info(v.name, onnx_type(v.storage), v.shape) for v in outputs],
-            [numpy_helper.from_array(v.const, v.name)
-             for v in self.constants.values() if v.name in used and v.const is not None],
+            [
+                numpy_helper.from_array(v.const, v.name)
+                for v in self.constants.values()
+                if v.name in used and v.const is not None
+            ],
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="edgeflow")
         model.ir_version = IR_VERSION

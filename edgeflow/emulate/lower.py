@@ -63,7 +63,8 @@ def check_supported(model: Model) -> None:
         raise UnsupportedOps(
             f"{len(missing)} op types cannot be emulated: {listed}; they block {sum(missing.values())} of "
             f"{sum(counts.values())} ops",
-            try_="verify this model on a device: --on ssh://user@host")
+            try_="verify this model on a device: --on ssh://user@host",
+        )
 
 
 def reachable(model: Model) -> Iterator[Op]:
@@ -84,7 +85,9 @@ def check_order(model: Model) -> None:
         for names in op.inputs.values():
             for name in names:
                 if name not in written:
-                    raise NbError(f"op {index} ({op.type}) reads {name!r}, which no earlier op, input or parameter writes")
+                    raise NbError(
+                        f"op {index} ({op.type}) reads {name!r}, which no earlier op, input or parameter writes"
+                    )
         written.update(name for names in op.outputs.values() for name in names)
     for name in model.outputs:
         if name not in written:
@@ -124,8 +127,11 @@ class Lowerer:
         graph, env, results = Graph(), {}, []
         self._shapes = {}
         for name, value in live.items():
-            env[name] = value if value.const is None else graph.constant(
-                value.const, value.storage, biased=value.dtype == "int8")
+            env[name] = (
+                value
+                if value.const is None
+                else graph.constant(value.const, value.storage, biased=value.dtype == "int8")
+            )
         end = start
         for op in self.ops[start:]:
             if op.type in HOST_OPS:
@@ -150,8 +156,17 @@ class Lowerer:
         outputs = {name: env[name] for name in sorted(self.needed[end]) if name in env}
         return self._finish(graph, start, end, live, outputs, results, trace=trace)
 
-    def _finish(self, graph: Graph, start: int, end: int, live: Mapping[str, Value], outputs: Mapping[str, Value],
-                results: list[Result], *, trace: bool) -> Segment:
+    def _finish(
+        self,
+        graph: Graph,
+        start: int,
+        end: int,
+        live: Mapping[str, Value],
+        outputs: Mapping[str, Value],
+        results: list[Result],
+        *,
+        trace: bool,
+    ) -> Segment:
         wanted = {v.name: v for v in outputs.values()}
         if trace:
             wanted.update({r.value.name: r.value for r in results})
@@ -162,12 +177,20 @@ class Lowerer:
         onnx_model = graph.build(inputs, computed) if computed else None
         return Segment(start, end, inputs, outputs, onnx_model, tuple(results), self._shapes)
 
-    def _shapes_of(self, step: Step, arguments: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[tuple[int, ...], ...]]:
+    def _shapes_of(
+        self, step: Step, arguments: Mapping[str, tuple[str, ...]]
+    ) -> dict[str, tuple[tuple[int, ...], ...]]:
         """Shapes of an op's variables by parameter; of weights as the file has them."""
         found = {}
         for parameter, names in arguments.items():
-            shapes = [step.env[name].shape if name in step.env
-                      else self.model.parameters[name].dims if name in self.model.parameters else () for name in names]
+            shapes = [
+                step.env[name].shape
+                if name in step.env
+                else self.model.parameters[name].dims
+                if name in self.model.parameters
+                else ()
+                for name in names
+            ]
             if shapes:
                 found[parameter] = tuple(shapes)
         return found

@@ -65,7 +65,9 @@ class Emulator:
     def __enter__(self) -> Emulator:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._segments.clear()
 
     def infer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
@@ -102,24 +104,31 @@ class Emulator:
         for spec in self.inputs:
             shape = tuple(shapes.get(spec.name, spec.shape))
             if any(dim < 1 for dim in shape):
-                raise DataError(f"{spec}: has dynamic dimensions, which an exported graph needs as numbers",
-                                try_=f"--shape {spec.name}={','.join('1' if d < 1 else str(d) for d in shape)}")
+                raise DataError(
+                    f"{spec}: has dynamic dimensions, which an exported graph needs as numbers",
+                    try_=f"--shape {spec.name}={','.join('1' if d < 1 else str(d) for d in shape)}",
+                )
             live[spec.name] = Value(spec.name, spec.dtype, shape)
         segment = self._lowerer.segment(0, live)
         if segment.end < len(self._lowerer.ops) or segment.model is None:
             op = self._lowerer.ops[min(segment.end, len(self._lowerer.ops) - 1)]
             raise NbError(f"{op.type}: its result depends on data, so the graph does not fit one ONNX file")
         model = self._named_outputs(segment)
-        onnx.helper.set_model_props(model, {"edgeflow.opt_version": self.model.header.opt_version,
-                                            "edgeflow.scales": json.dumps(self._scales())})
+        onnx.helper.set_model_props(
+            model,
+            {"edgeflow.opt_version": self.model.header.opt_version, "edgeflow.scales": json.dumps(self._scales())},
+        )
         return model
 
     def _scales(self) -> dict[str, dict[str, list[float]]]:
         """Quantisation scales by "position type" of the op: calibration travels with the exported file."""
         found = {}
         for index, op in enumerate(self.model.blocks[0].operations):
-            scales = {name: list(np.atleast_1d(op.attr(name)).astype(float)) for name in op.attributes
-                      if name.endswith("_scale") or (op.type == "calib" and name == "scale")}
+            scales = {
+                name: list(np.atleast_1d(op.attr(name)).astype(float))
+                for name in op.attributes
+                if name.endswith("_scale") or (op.type == "calib" and name == "scale")
+            }
             if scales:
                 found[f"{index} {op.type}"] = scales
         return found
@@ -153,14 +162,20 @@ class Emulator:
                 self._host(position, arrays, labels, seen)
                 position, known = position + 1, set()
                 continue
-            live = {name: Value(f"{name}@{position}", labels[name], arrays[name].shape,
-                                arrays[name] if name in known else None)
-                    for name in sorted(self._lowerer.needed[position]) if name in arrays}
+            live = {
+                name: Value(
+                    f"{name}@{position}", labels[name], arrays[name].shape, arrays[name] if name in known else None
+                )
+                for name in sorted(self._lowerer.needed[position])
+                if name in arrays
+            }
             try:
                 segment, session = self._prepared(position, live, seen is not None)
             except NeedValue as need:
                 if need.name in known or need.name not in arrays:
-                    raise NbError(f"op {position} ({ops[position].type}) needs {need.name!r} before it exists") from None
+                    raise NbError(
+                        f"op {position} ({ops[position].type}) needs {need.name!r} before it exists"
+                    ) from None
                 known.add(need.name)
                 continue
             self._execute(segment, session, live, arrays, labels, seen)
@@ -170,9 +185,14 @@ class Emulator:
                 raise NbError(f"output {name!r} is declared by an op that does not write it")
         return {name: _plain(arrays[name], labels[name]) for name in self.outputs}
 
-    def _prepared(self, position: int, live: Mapping[str, Value], trace: bool) -> tuple[Segment, ort.InferenceSession | None]:
-        key = (position, trace, tuple(
-            (name, v.dtype, v.shape, None if v.const is None else v.const.tobytes()) for name, v in live.items()))
+    def _prepared(
+        self, position: int, live: Mapping[str, Value], trace: bool
+    ) -> tuple[Segment, ort.InferenceSession | None]:
+        key = (
+            position,
+            trace,
+            tuple((name, v.dtype, v.shape, None if v.const is None else v.const.tobytes()) for name, v in live.items()),
+        )
         if key not in self._segments:
             if len(self._segments) >= SESSIONS_MAX:
                 self._segments.pop(next(iter(self._segments)))
@@ -182,8 +202,13 @@ class Emulator:
         return self._segments[key]
 
     def _execute(
-        self, segment: Segment, session: ort.InferenceSession | None, live: Mapping[str, Value],
-        arrays: dict[str, Array], labels: dict[str, str], seen: list[Intermediate] | None,
+        self,
+        segment: Segment,
+        session: ort.InferenceSession | None,
+        live: Mapping[str, Value],
+        arrays: dict[str, Array],
+        labels: dict[str, str],
+        seen: list[Intermediate] | None,
     ) -> None:
         ready = {value.name: arrays[name] for name, value in live.items()}
         if session is not None:
@@ -198,16 +223,21 @@ class Emulator:
             return value.const if value.const is not None else ready[value.name]
 
         if seen is not None:
-            seen += [Intermediate(r.index, r.op_type, r.variable, _plain(content(r.value), r.value.dtype))
-                     for r in segment.trace]
+            seen += [
+                Intermediate(r.index, r.op_type, r.variable, _plain(content(r.value), r.value.dtype))
+                for r in segment.trace
+            ]
         for name, value in segment.outputs.items():
             arrays[name], labels[name] = content(value), value.dtype
 
-    def _host(self, position: int, arrays: dict[str, Array], labels: dict[str, str],
-              seen: list[Intermediate] | None) -> None:
+    def _host(
+        self, position: int, arrays: dict[str, Array], labels: dict[str, str], seen: list[Intermediate] | None
+    ) -> None:
         op = self._lowerer.ops[position]
-        given = {p: [arrays[n] if n in arrays else self.model.parameters[n].array() for n in names]
-                 for p, names in op.inputs.items()}
+        given = {
+            p: [arrays[n] if n in arrays else self.model.parameters[n].array() for n in names]
+            for p, names in op.inputs.items()
+        }
         for parameter, results in HOST_OPS[op.type](op, given).items():
             for name, array in zip(op.outputs.get(parameter, ()), results, strict=False):
                 arrays[name], labels[name] = array, str(array.dtype)

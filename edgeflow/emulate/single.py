@@ -24,7 +24,11 @@ def int8_scales(model: Model) -> dict[str, float]:
         elif alias in INT8_OUT:
             held = list(node.op.attr(INT8_OUT[alias]) or ())
             scale = float(held[0]) if held else None
-        elif node.op.kernel is not None and node.op.kernel.precision != "float32" and not node.op.attr("enable_int8", False):
+        elif (
+            node.op.kernel is not None
+            and node.op.kernel.precision != "float32"
+            and not node.op.attr("enable_int8", False)
+        ):
             scale = next((found[v] for v in node.reads if v in found), None)  # reshapes and the like pass it on
         if scale:
             found.update(dict.fromkeys(node.writes, scale))
@@ -67,9 +71,15 @@ def single_op(model: Model, node: Node, scales: Mapping[str, float], shapes: Map
     alone = replace(node.op, inputs=inputs, outputs=dict(node.outputs))
     if not node.block:
         return Model(model.header, (Block((*head, alone, *tail), tuple(variables)),), model.parameters)
-    outer = next(op for op in model.blocks[0].operations if op.type == "subgraph" and op.attr("sub_block") == node.block)
-    wrap = Op("subgraph", {"Inputs": tuple(rename[v] for v in data)}, {"Outputs": tuple(outputs)},
-              {**outer.attributes, "sub_block": Attribute(AttrType.INT, 1)})
+    outer = next(
+        op for op in model.blocks[0].operations if op.type == "subgraph" and op.attr("sub_block") == node.block
+    )
+    wrap = Op(
+        "subgraph",
+        {"Inputs": tuple(rename[v] for v in data)},
+        {"Outputs": tuple(outputs)},
+        {**outer.attributes, "sub_block": Attribute(AttrType.INT, 1)},
+    )
     return Model(model.header, (Block((*head, wrap, *tail), tuple(variables)), Block((alone,))), model.parameters)
 
 
@@ -77,5 +87,12 @@ _DTYPES = {"int32": "INT32", "int64": "INT64", "bool": "BOOL", "uint8": "UINT8",
 
 
 def _calib(source: str, out: str, scale: float, alias: str) -> Op:
-    return Op("calib", {"Input": (source,)}, {"Out": (out,)}, {
-        KERNEL_ATTRIBUTE: Attribute(AttrType.STRING, f"calib/{alias}/4/2/1"), "scale": Attribute(AttrType.FLOAT, scale)})
+    return Op(
+        "calib",
+        {"Input": (source,)},
+        {"Out": (out,)},
+        {
+            KERNEL_ATTRIBUTE: Attribute(AttrType.STRING, f"calib/{alias}/4/2/1"),
+            "scale": Attribute(AttrType.FLOAT, scale),
+        },
+    )

@@ -55,8 +55,14 @@ def _dequantise(array: Array, scale: Array, op: Op, name: str) -> Array:
     """
     if scale.size == 1:
         return np.asarray(array.astype(np.float32) * scale.reshape(()))
-    axis = next((i for i in ((0, array.ndim - 1) if "conv" in op.type else (array.ndim - 1, 0))
-                 if array.shape[i] == scale.size), None)
+    axis = next(
+        (
+            i
+            for i in ((0, array.ndim - 1) if "conv" in op.type else (array.ndim - 1, 0))
+            if array.shape[i] == scale.size
+        ),
+        None,
+    )
     if axis is None:
         raise NbError(f"{op.type}: {name!r} {list(array.shape)} has {scale.size} scales, which fit none of its axes")
     shape = [1] * array.ndim
@@ -68,8 +74,13 @@ class Step:
     """What a lowering function sees."""
 
     def __init__(
-        self, graph: Graph, op: Op, env: dict[str, Value], weights: Weights,
-        run_block: Callable[[Step, int], None], npu: str,
+        self,
+        graph: Graph,
+        op: Op,
+        env: dict[str, Value],
+        weights: Weights,
+        run_block: Callable[[Step, int], None],
+        npu: str,
     ) -> None:
         self.g, self.op, self.env, self.weights = graph, op, env, weights
         self.run_block = run_block
@@ -164,12 +175,16 @@ class Step:
         raw = self.attr(name)
         values = np.atleast_1d(np.asarray(raw if raw is not None else [], np.float32))
         if values.size == 0:
-            raise NbError(f"{self.op.type}: attribute {name!r} is missing",
-                          try_="this int8 file lacks a scale; quantise again with every layer covered")
+            raise NbError(
+                f"{self.op.type}: attribute {name!r} is missing",
+                try_="this int8 file lacks a scale; quantise again with every layer covered",
+            )
         # opt multiplies a folded batch norm's |alpha| into the scale, so a dead channel may have zero.
         if not np.all(np.isfinite(values)) or np.any(values < 0) or (values.size == 1 and values[0] == 0):
-            raise NbError(f"{self.op.type}: attribute {name!r} holds a scale that is zero, negative or not finite",
-                          try_="look for constant or NaN activations in the calibration data, then quantise again")
+            raise NbError(
+                f"{self.op.type}: attribute {name!r} holds a scale that is zero, negative or not finite",
+                try_="look for constant or NaN activations in the calibration data, then quantise again",
+            )
         return values
 
     def out(self, parameter: str, value: Value, index: int = 0) -> None:

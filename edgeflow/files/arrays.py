@@ -66,8 +66,10 @@ def load_npz(path: Path) -> dict[str, Array]:
             return arrays
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as err:
         reason = err.strerror if isinstance(err, OSError) and err.strerror else err
-        raise DataError(f"{path}: is no readable .npz archive ({reason})",
-                        try_="write it again with numpy.savez, or run edgeflow build") from err
+        raise DataError(
+            f"{path}: is no readable .npz archive ({reason})",
+            try_="write it again with numpy.savez, or run edgeflow build",
+        ) from err
 
 
 def load_npy(source: Any, where: str) -> Array:
@@ -83,5 +85,14 @@ def load_npy(source: Any, where: str) -> Array:
         return np.asarray(np.lib.format.read_array(source, allow_pickle=False))  # type: ignore[no-untyped-call]
     except (zipfile.BadZipFile, zlib.error):
         raise
-    except (OSError, ValueError, TypeError, EOFError, MemoryError, OverflowError, SyntaxError, tokenize.TokenError) as err:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        EOFError,
+        MemoryError,
+        OverflowError,
+        SyntaxError,
+        tokenize.TokenError,
+    ) as err:
         raise DataError(f"{where}: is no readable .npy array ({err})") from err

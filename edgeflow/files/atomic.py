@@ -37,8 +37,15 @@ def storage(path: Path) -> Iterator[None]:
             raise StorageError(
                 f"{path}: the disk is full", try_=f"free some space under {path}, then run it again"
             ) from err
-        if err.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST,
-                         errno.EISDIR, errno.EFBIG):
+        if err.errno in (
+            errno.EACCES,
+            errno.EPERM,
+            errno.EROFS,
+            errno.ENOTDIR,
+            errno.EEXIST,
+            errno.EISDIR,
+            errno.EFBIG,
+        ):
             raise StorageError(
                 f"{path}: cannot be written ({err.strerror})",
                 try_="choose another folder with --build-dir, or correct its permissions",

@@ -47,8 +47,12 @@ class Built:
 
 
 def build(
-    recipe: Path | str = ".", targets: Sequence[str] = (), *, build_dir: Path | str | None = None,
-    keep_on_cpu: Sequence[str] = (), say: Say | None = None,
+    recipe: Path | str = ".",
+    targets: Sequence[str] = (),
+    *,
+    build_dir: Path | str | None = None,
+    keep_on_cpu: Sequence[str] = (),
+    say: Say | None = None,
 ) -> list[Built]:
     """Build, convert and verify a recipe's model for each target, into `build/<target>/`.
 
@@ -71,12 +75,17 @@ def build(
     for profile in profiles:
         profile.choose(loaded.compress_settings(profile).precision)  # refuse before any work
     if keep_on_cpu and not any(profile.uses_npu for profile in profiles):
-        raise RecipeError(f"keep_on_cpu: {', '.join(p.name for p in profiles)} has no NPU to keep ops off",
-                          try_="leave it out, or build for an NPU target; edgeflow targets lists them")
+        raise RecipeError(
+            f"keep_on_cpu: {', '.join(p.name for p in profiles)} has no NPU to keep ops off",
+            try_="leave it out, or build for an NPU target; edgeflow targets lists them",
+        )
     read_labels(loaded)
     root = loaded.folder / "build" if build_dir is None else Path(build_dir).resolve()
-    settings = [(loaded.compress_settings(p), p.precision.weights) for p in profiles
-                if p.choose(loaded.compress_settings(p).precision) == "int8"]
+    settings = [
+        (loaded.compress_settings(p), p.precision.weights)
+        for p in profiles
+        if p.choose(loaded.compress_settings(p).precision) == "int8"
+    ]
     flow = Flow(loaded, root, say or (lambda *_: None), quantisers=len({repr(item) for item in settings}))
     flow.keep_on_cpu = tuple(keep_on_cpu)
     with flow:
@@ -91,7 +100,9 @@ def _check_names(recipe: Recipe, asked: Sequence[str]) -> None:
     if not asked:
         raise RecipeError("no target is given", try_='edgeflow build --target arm64-int8, or targets=["arm64-int8"]')
     if twice := sorted({name for name in asked if asked.count(name) > 1}):
-        raise RecipeError(f"two targets are called {twice[0]!r}, and would write into one folder", try_="rename your own profile")
+        raise RecipeError(
+            f"two targets are called {twice[0]!r}, and would write into one folder", try_="rename your own profile"
+        )
     for name in recipe.targets:
         if name not in (*names(), *asked):
             raise RecipeError(f"recipe: [targets.{name}] is no target; {near(name, [*names(), *asked], 'targets')}")
@@ -145,8 +156,10 @@ class Flow:
     def workers_for(self, kind: str) -> Workers:
         """A pool for ingest and one for compress, which imports PaddleSlim while the other works."""
         if not is_installed("paddle"):
-            raise BackendMissing("building needs PaddlePaddle, PaddleSlim and Paddle Lite, which are not installed",
-                                 try_="pip install 'edgeflow[build]' (Python 3.10)")
+            raise BackendMissing(
+                "building needs PaddlePaddle, PaddleSlim and Paddle Lite, which are not installed",
+                try_="pip install 'edgeflow[build]' (Python 3.10)",
+            )
         from edgeflow.flow.workers import Workers
 
         with self._guard:
@@ -162,9 +175,11 @@ class Flow:
     def ingest(self, target: Target, precision: str) -> Artifact:
         """Stage 1, shared by all targets."""
         settings = self.recipe.ingest_settings()
-        listings = [sorted(str(p.relative_to(self.recipe.folder)) for p in (self.recipe.folder / source).rglob("*"))
-                    for source in (settings.calibration, settings.evaluation, settings.training)
-                    if source is not None and (self.recipe.folder / source).is_dir()]
+        listings = [
+            sorted(str(p.relative_to(self.recipe.folder)) for p in (self.recipe.folder / source).rglob("*"))
+            for source in (settings.calibration, settings.evaluation, settings.training)
+            if source is not None and (self.recipe.folder / source).is_dir()
+        ]
         key = _key("ingest", str(self.recipe.folder), settings, listings, environment())
         with self._guard:
             ready = self._ingested
@@ -177,8 +192,11 @@ class Flow:
                 self.workers_for("compress")
             workers = self.workers_for("ingest")
             self._note(target, "ingest", "start")
-            ready = self.cache.make_traced("ingest", key, lambda folder: self._in_worker(
-                workers, "ingest", Artifact(self.recipe.folder), None, settings, folder))
+            ready = self.cache.make_traced(
+                "ingest",
+                key,
+                lambda folder: self._in_worker(workers, "ingest", Artifact(self.recipe.folder), None, settings, folder),
+            )
             self._note(target, "ingest", "done")
         with self._guard:
             self._ingested = ready
@@ -196,9 +214,17 @@ class Flow:
         if plain:
             from edgeflow.compress.stage import compress
 
-            return self._stage(target, "compress", key, lambda folder: compress(ingested, target, settings, Tools(folder)))
-        return self._stage(target, "compress", key, lambda folder: self._in_worker(
-            self.workers_for("compress"), "compress", ingested, target, settings, folder))
+            return self._stage(
+                target, "compress", key, lambda folder: compress(ingested, target, settings, Tools(folder))
+            )
+        return self._stage(
+            target,
+            "compress",
+            key,
+            lambda folder: self._in_worker(
+                self.workers_for("compress"), "compress", ingested, target, settings, folder
+            ),
+        )
 
     def convert(self, target: Target, compressed: Artifact) -> Artifact:
         """Stage 3."""
@@ -209,23 +235,38 @@ class Flow:
         if target.uses_npu:
             settings = ConvertSettings((*own.keep_on_cpu, *self.keep_on_cpu), own.keep_float)
         key = _key("convert", _content(compressed), target.lite, settings, target.restrictions)
-        return self._stage(target, "convert", key, lambda folder: convert(
-            compressed, target, settings, Tools(folder)))
+        return self._stage(target, "convert", key, lambda folder: convert(compressed, target, settings, Tools(folder)))
 
     def _verify(self, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact) -> Artifact:
         settings = self.recipe.verify_settings(target)
         labels = read_labels(self.recipe)
-        own = (self.recipe.model.task, None if labels is None else labels.decode(),
-               [(name, asdict(table)) for name, table in self.recipe.inputs.items()])
-        key = _key("verify", converted.facts["sha256"], _content(ingested), target, settings, self._metric_hash(),
-                   self.recipe.name, self.recipe.compress_settings(target), self.recipe.model.seed, compressed.facts["method"],
-                   compressed.facts["respelled"],
-                   *(converted.facts[name] for name in ("off_npu", "keep_on_cpu", "keep_float")), own)
+        own = (
+            self.recipe.model.task,
+            None if labels is None else labels.decode(),
+            [(name, asdict(table)) for name, table in self.recipe.inputs.items()],
+        )
+        key = _key(
+            "verify",
+            converted.facts["sha256"],
+            _content(ingested),
+            target,
+            settings,
+            self._metric_hash(),
+            self.recipe.name,
+            self.recipe.compress_settings(target),
+            self.recipe.model.seed,
+            compressed.facts["method"],
+            compressed.facts["respelled"],
+            *(converted.facts[name] for name in ("off_npu", "keep_on_cpu", "keep_float")),
+            own,
+        )
 
         def work(folder: Path) -> Artifact:
             from edgeflow.verify.stage import check_and_report
 
-            return check_and_report(self.recipe, target, ingested, compressed, converted, folder, labels, self._any_worker)
+            return check_and_report(
+                self.recipe, target, ingested, compressed, converted, folder, labels, self._any_worker
+            )
 
         return self._stage(target, "verify", key, work)
 
@@ -251,8 +292,9 @@ class Flow:
         self._note(target, stage, "done")
         return made
 
-    def _in_worker(self, workers: Workers, stage: str, source: Artifact, target: Target | None, settings: Any,
-                   folder: Path) -> Artifact:
+    def _in_worker(
+        self, workers: Workers, stage: str, source: Artifact, target: Target | None, settings: Any, folder: Path
+    ) -> Artifact:
         from edgeflow.flow import workers as processes
 
         told = ""
@@ -268,8 +310,16 @@ class Flow:
                 self.say(target.name, stage, line)
 
         try:
-            return workers.run(processes.stage_in_worker, stage, source, target, settings, folder,
-                               folder.parent / f"{stage}.log", watch=watch)
+            return workers.run(
+                processes.stage_in_worker,
+                stage,
+                source,
+                target,
+                settings,
+                folder,
+                folder.parent / f"{stage}.log",
+                watch=watch,
+            )
         finally:
             processes.progress_of(folder).unlink(missing_ok=True)
 
@@ -321,5 +371,3 @@ def _key(stage: str, *parts: Any) -> str:
 def _content(artifact: Artifact) -> str:
     """What a result holds, whatever its folder is called: its facts name the hashes."""
     return key_of({k: v for k, v in artifact.facts.items() if k != "files_sha256"}, artifact.folder.name)
-
-

@@ -53,7 +53,9 @@ class Cache:
             if "read" in facts:
                 # A file that changed while it was used has no hash: the result is never found again.
                 touched = set(facts.pop("touched", ()))
-                facts["files_sha256"] = {path: "" if path in touched else sha256(Path(path)) for path in facts.pop("read")}
+                facts["files_sha256"] = {
+                    path: "" if path in touched else sha256(Path(path)) for path in facts.pop("read")
+                }
             files = (path for path in folder.rglob("*") if path.is_file())
             facts[SIZES] = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
             with storage(folder):

@@ -8,8 +8,12 @@ from typing import Any
 
 from edgeflow.core.versions import is_installed, tool_versions
 
-WANTED = {"ingest": ("paddle",), "compress": ("paddle", "paddleslim"), "convert": ("paddle", "paddlelite"),
-          "verify": ("numpy", "onnx", "onnxruntime")}
+WANTED = {
+    "ingest": ("paddle",),
+    "compress": ("paddle", "paddleslim"),
+    "convert": ("paddle", "paddlelite"),
+    "verify": ("numpy", "onnx", "onnxruntime"),
+}
 PINNED = {"paddlepaddle": "2.6.2", "paddlepaddle-gpu": "2.6.2", "paddleslim": "2.6.0", "paddlelite": "2.13rc0"}
 """The one stack whose parts are known to fit: the newest programs that opt 2.13rc0 can read."""
 

@@ -62,12 +62,17 @@ def held(accepted: Mapping[str, Budget], results: Sequence[Built], targets: Sequ
 
 
 def accept(
-    recipe: Path | str, targets: Sequence[str], *, build_dir: Path | None = None, keep_on_cpu: Sequence[str] = (),
+    recipe: Path | str,
+    targets: Sequence[str],
+    *,
+    build_dir: Path | None = None,
+    keep_on_cpu: Sequence[str] = (),
     say: Say | None = None,
 ) -> list[Held]:
     """Build each target, or take the finished build, and write its figures into the lock beside the recipe.
 
-    What did not change keeps its entry as it is; other targets' entries stay. A build beyond its drift limits is refused.
+    What did not change keeps its entry as it is; other targets' entries stay. A build beyond its drift limits is
+    refused.
 
     Raises:
         LockError: the lock that is there cannot be read.
@@ -105,13 +110,22 @@ def budget_of(built: Built, target: Target) -> Budget:
     arrays = load_npz(built.folder / REFERENCE)
     inputs = {name.removeprefix("input/"): array for name, array in arrays.items() if name.startswith("input/")}
     of_file = figures(model, target, inputs)
-    outputs = tuple(OutputBudget(str(o["name"]), float(o["sqnr_db"]), float(o["cosine"]), float(o["max_abs"]))
-                    for o in report["outputs"])
+    outputs = tuple(
+        OutputBudget(str(o["name"]), float(o["sqnr_db"]), float(o["cosine"]), float(o["max_abs"]))
+        for o in report["outputs"]
+    )
     before, after = report.get("metric_reference"), report.get("metric_candidate")
     drop = None if before is None or after is None else float(before) - float(after)
     latency = of_file.latency
     return Budget(
-        size_bytes=model.stat().st_size, ops=of_file.ops, samples=int(report["samples"]), outputs=outputs,
-        metric=None if drop is None else str(report["metric"]), metric_drop=drop,
-        subgraphs=of_file.subgraphs, cpu_ops=of_file.cpu_ops,
-        predicted_latency_ms=None if latency is None else latency.ms, chip=None if latency is None else latency.chip)
+        size_bytes=model.stat().st_size,
+        ops=of_file.ops,
+        samples=int(report["samples"]),
+        outputs=outputs,
+        metric=None if drop is None else str(report["metric"]),
+        metric_drop=drop,
+        subgraphs=of_file.subgraphs,
+        cpu_ops=of_file.cpu_ops,
+        predicted_latency_ms=None if latency is None else latency.ms,
+        chip=None if latency is None else latency.chip,
+    )

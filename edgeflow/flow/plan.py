@@ -28,9 +28,15 @@ from edgeflow.project.recipe import Recipe, load_recipe
 
 FORMAT = 1
 ROOM = 12
-"""Times the weights that a build may put on disk: raw and rewritten copies, the quantised one, .nb files, references."""
+"""Times the weights that a build may put on disk: raw and rewritten copies, the quantised one, .nb files,
+references.
+"""
 
-COMPILERS = {"aarch64-linux-gnu": "aarch64-linux-gnu-g++", "armhf-linux-gnueabihf": "arm-linux-gnueabihf-g++", "host": "c++"}
+COMPILERS = {
+    "aarch64-linux-gnu": "aarch64-linux-gnu-g++",
+    "armhf-linux-gnueabihf": "arm-linux-gnueabihf-g++",
+    "host": "c++",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,9 @@ def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
     return program, weights, sum(array.nbytes for array in weights.values())
 
 
-def _plan(recipe: Recipe, target: Target, program: Any, weights: dict[str, Any], stored: int, keep: Sequence[str]) -> Plan:
+def _plan(
+    recipe: Recipe, target: Target, program: Any, weights: dict[str, Any], stored: int, keep: Sequence[str]
+) -> Plan:
     settings = recipe.compress_settings(target)
     found: list[Finding] = []
     try:
@@ -119,11 +127,23 @@ def _plan(recipe: Recipe, target: Target, program: Any, weights: dict[str, Any],
     legalise(editor.program)
     editor = Editor(editor.program, editor.parameters)
     more, split = examine(editor, target, precision, (*recipe.convert_settings(target).keep_on_cpu, *keep))
-    found += [*more, *_emulation(editor, target), *_data(recipe, settings, precision), *_environment(recipe, target, stored)]
+    found += [
+        *more,
+        *_emulation(editor, target),
+        *_data(recipe, settings, precision),
+        *_environment(recipe, target, stored),
+    ]
     order = {"error": 0, "warning": 1, "note": 2}
     ops = sum(op.type not in ("feed", "fetch") for op in editor.ops)
-    return Plan(target.name, precision, target.lite.valid_targets, ops, respelled, split,
-                tuple(sorted(found, key=lambda f: (order[f.severity], f.code))))
+    return Plan(
+        target.name,
+        precision,
+        target.lite.valid_targets,
+        ops,
+        respelled,
+        split,
+        tuple(sorted(found, key=lambda f: (order[f.severity], f.code))),
+    )
 
 
 def _emulation(editor: Editor, target: Target) -> list[Finding]:
@@ -131,14 +151,32 @@ def _emulation(editor: Editor, target: Target) -> list[Finding]:
 
     converted = {op.type for op in editor.ops} & covered(target) - set(REFUSED)
     missing = sorted(converted - set(LOWERINGS) - set(HOST_OPS) - {"feed", "fetch"})
-    return [Finding("P103", "error", ", ".join(missing), "cannot be emulated, so the .nb could not be verified",
-                    "write the model without it")] if missing else []
+    return (
+        [
+            Finding(
+                "P103",
+                "error",
+                ", ".join(missing),
+                "cannot be emulated, so the .nb could not be verified",
+                "write the model without it",
+            )
+        ]
+        if missing
+        else []
+    )
 
 
 def _data(recipe: Recipe, settings: CompressSettings, precision: str) -> list[Finding]:
     if precision == "int8" and recipe.data.calibration is None:
-        return [Finding("P204", "error", "[data]", "int8 needs calibration data, and the recipe names none",
-                        'calibration = "data.py:calibration"')]
+        return [
+            Finding(
+                "P204",
+                "error",
+                "[data]",
+                "int8 needs calibration data, and the recipe names none",
+                'calibration = "data.py:calibration"',
+            )
+        ]
     return []
 
 
@@ -147,19 +185,42 @@ def _environment(recipe: Recipe, target: Target, stored: int) -> list[Finding]:
     report = diagnose()
     for package, version in report["installed"].items():
         if "should be" in version:
-            found.append(Finding("P602", "error" if package.startswith("paddlepaddle") else "warning", package,
-                                 f"is {version}: only these versions are known to fit together", "pip install 'edgeflow[build]'"))
+            found.append(
+                Finding(
+                    "P602",
+                    "error" if package.startswith("paddlepaddle") else "warning",
+                    package,
+                    f"is {version}: only these versions are known to fit together",
+                    "pip install 'edgeflow[build]'",
+                )
+            )
     for stage, problem in report["stages"].items():
         if problem:
-            found.append(Finding("P603", "error", stage, problem.partition("; try: ")[0], problem.partition("; try: ")[2]))
+            found.append(
+                Finding("P603", "error", stage, problem.partition("; try: ")[0], problem.partition("; try: ")[2])
+            )
     with suppress(OSError):
         free = shutil.disk_usage(recipe.folder).free
         if free < ROOM * stored:
-            found.append(Finding("P604", "error", "disk", f"{free} bytes are free, and a build may need {ROOM * stored}",
-                                 "make room, or --build-dir on another disk"))
+            found.append(
+                Finding(
+                    "P604",
+                    "error",
+                    "disk",
+                    f"{free} bytes are free, and a build may need {ROOM * stored}",
+                    "make room, or --build-dir on another disk",
+                )
+            )
     chain = target.toolchain
     compiler = COMPILERS.get(chain.preset) if chain else None
     if compiler and shutil.which(compiler) is None:
-        found.append(Finding("P605", "note", "toolchain", f"{compiler} is not installed; only demos for the device need it",
-                             f"apt install g++-{compiler.removesuffix('-g++')}" if compiler != "c++" else "apt install g++"))
+        found.append(
+            Finding(
+                "P605",
+                "note",
+                "toolchain",
+                f"{compiler} is not installed; only demos for the device need it",
+                f"apt install g++-{compiler.removesuffix('-g++')}" if compiler != "c++" else "apt install g++",
+            )
+        )
     return found

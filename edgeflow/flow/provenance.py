@@ -11,8 +11,12 @@ from edgeflow.core.errors import DataError
 
 Cause = Literal["model", "data", "settings", "target", "tools", "device", "files", "result"]
 TITLES: Mapping[Cause, str] = {
-    "model": "your model changed", "data": "your data changed", "settings": "settings changed",
-    "target": "the target's profile changed", "tools": "tools changed", "device": "the reference was computed on another device",
+    "model": "your model changed",
+    "data": "your data changed",
+    "settings": "settings changed",
+    "target": "the target's profile changed",
+    "tools": "tools changed",
+    "device": "the reference was computed on another device",
     "files": "files beside the manifest are not the recorded ones",
     "result": "the result differs although all inputs are the same",
 }
@@ -20,9 +24,17 @@ FOLLOWS = "and with them the result"
 INPUTS: tuple[Cause, ...] = ("model", "data", "settings", "target", "tools", "device")
 
 CAUSES: tuple[tuple[tuple[str, ...], Cause], ...] = (
-    (("model", "program_sha256"), "model"), (("model", "weights_sha256"), "model"), (("data",), "data"),
-    (("settings",), "settings"), (("name",), "settings"), (("target",), "target"), (("npu_arithmetic",), "target"),
-    (("profile_hash",), "target"), (("tools",), "tools"), (("code",), "tools"), (("nb", "opt_version"), "tools"),
+    (("model", "program_sha256"), "model"),
+    (("model", "weights_sha256"), "model"),
+    (("data",), "data"),
+    (("settings",), "settings"),
+    (("name",), "settings"),
+    (("target",), "target"),
+    (("npu_arithmetic",), "target"),
+    (("profile_hash",), "target"),
+    (("tools",), "tools"),
+    (("code",), "tools"),
+    (("nb", "opt_version"), "tools"),
     (("reference", "device"), "device"),
 )
 """Fields, or whole tables, and what must have changed when they differ; anything else is a result."""
@@ -42,16 +54,30 @@ SAID = {
     ("inputs",): "the inputs, as contract.json has them, are other ones",
     ("layers",): "the map from ops to source layers is another one",
 }
-NEEDED = (("target",), ("model", "program_sha256"), ("model", "weights_sha256"), ("data", "evaluation_sha256"),
-          ("nb", "sha256"), ("reference", "sha256"))
+NEEDED = (
+    ("target",),
+    ("model", "program_sha256"),
+    ("model", "weights_sha256"),
+    ("data", "evaluation_sha256"),
+    ("nb", "sha256"),
+    ("reference", "sha256"),
+)
 TABLES = (("settings", "compress"), ("tools",))
 """Strings and tables without which a manifest records too little for anything to be called identical."""
 
 OPEN = (("tools",),)
 """Tables whose keys differ from machine to machine: a key that only one side has is a difference."""
 
-WHOLE = (("model", "repairs"), ("model", "rewrites"), ("model", "respelled"), ("nb", "repairs"), ("layers",),
-         ("settings", "inputs"), ("settings", "compress", "layer_algo"), ("settings", "compress", "prune_layers"))
+WHOLE = (
+    ("model", "repairs"),
+    ("model", "rewrites"),
+    ("model", "respelled"),
+    ("nb", "repairs"),
+    ("layers",),
+    ("settings", "inputs"),
+    ("settings", "compress", "layer_algo"),
+    ("settings", "compress", "prune_layers"),
+)
 """Tables that are compared as one value."""
 DEPTH_MAX = 4
 NESTED_MAX = 32
@@ -82,13 +108,18 @@ def check(recorded: Mapping[str, Any], where: str) -> None:
             raise DataError(f"{where}: is nested more than {NESTED_MAX} deep, which no manifest is")
         inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
         waiting += [(item, depth + 1) for item in inner]
-    for path, kind, noun in (*((path, str, "a string") for path in NEEDED), *((path, Mapping, "a table") for path in TABLES)):
+    for path, kind, noun in (
+        *((path, str, "a string") for path in NEEDED),
+        *((path, Mapping, "a table") for path in TABLES),
+    ):
         found: Any = recorded
         for key in path:
             found = found.get(key) if isinstance(found, Mapping) else None
         if not isinstance(found, kind) or not found:
-            raise DataError(f"{where}: {'.'.join(path)} is {_shown(found)}, and should be {noun}, or nothing can be compared",
-                            try_="run edgeflow build again")
+            raise DataError(
+                f"{where}: {'.'.join(path)} is {_shown(found)}, and should be {noun}, or nothing can be compared",
+                try_="run edgeflow build again",
+            )
 
 
 def differences(recorded: Mapping[str, Any], rebuilt: Mapping[str, Any]) -> tuple[Difference, ...]:
@@ -100,8 +131,11 @@ def differences(recorded: Mapping[str, Any], rebuilt: Mapping[str, Any]) -> tupl
     before, after = dict(_flat(recorded)), dict(_flat(rebuilt))
     lacking = {path for path in after if path not in before and path[:1] not in OPEN}
     paths = [path for path in sorted({*before, *after}) if path not in lacking]
-    found = [_difference(path, before.get(path), after.get(path)) for path in paths
-             if _text(before.get(path)) != _text(after.get(path))]
+    found = [
+        _difference(path, before.get(path), after.get(path))
+        for path in paths
+        if _text(before.get(path)) != _text(after.get(path))
+    ]
     return tuple(sorted(found, key=lambda item: list(TITLES).index(item.cause)))
 
 
@@ -137,7 +171,7 @@ def grouped(found: Sequence[Difference]) -> list[tuple[str, tuple[Difference, ..
 
 
 def _difference(path: tuple[str, ...], before: Any, after: Any) -> Difference:
-    cause: Cause = next((cause for start, cause in CAUSES if path[:len(start)] == start), "result")
+    cause: Cause = next((cause for start, cause in CAUSES if path[: len(start)] == start), "result")
     name = path[1] if path[0] == "tools" and len(path) > 1 else ".".join(path)
     if path in SAID and before is not None and after is not None:
         text = SAID[path]

@@ -23,7 +23,9 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """What a rebuild showed. `same_bytes` is about the .nb alone; `unrecorded` lists what the manifest says nothing about."""
+    """What a rebuild showed. `same_bytes` is about the .nb alone; `unrecorded` lists what the manifest says nothing
+    about.
+    """
 
     target: str
     nb_sha256: str
@@ -41,7 +43,12 @@ class Reproduction:
 
 
 def reproduce(
-    path: Path, recipe: Path | None = None, *, target: str | None = None, build_dir: Path | None = None, say: Say | None = None,
+    path: Path,
+    recipe: Path | None = None,
+    *,
+    target: str | None = None,
+    build_dir: Path | None = None,
+    say: Say | None = None,
     told: Callable[[Sequence[Difference]], None] | None = None,
 ) -> Reproduction:
     """Rebuild a manifest's build in a fresh folder; what lies beside the manifest is not touched.
@@ -70,14 +77,22 @@ def reproduce(
         if place is None:
             place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeflow-reproduce-")))
         elif place.exists() and (not place.is_dir() or any(place.iterdir())):
-            raise DataError(f"{place}: is not empty, and a rebuild should start from nothing", try_="--build-dir NEW_FOLDER")
+            raise DataError(
+                f"{place}: is not empty, and a rebuild should start from nothing", try_="--build-dir NEW_FOLDER"
+            )
         source = loaded.folder if recipe is None else recipe
-        (built,) = build(source, [target or profile.name], build_dir=place, say=say,
-                         keep_on_cpu=_extra(recorded, loaded, profile))
+        (built,) = build(
+            source, [target or profile.name], build_dir=place, say=say, keep_on_cpu=_extra(recorded, loaded, profile)
+        )
         rebuilt = load_manifest(built.folder / MANIFEST)
         found = sha256(built.folder / "model.nb")
-    return Reproduction(profile.name, found, found == recorded["nb"]["sha256"],
-                        (*_beside(path, recorded), *differences(recorded, rebuilt)), unrecorded(recorded, rebuilt))
+    return Reproduction(
+        profile.name,
+        found,
+        found == recorded["nb"]["sha256"],
+        (*_beside(path, recorded), *differences(recorded, rebuilt)),
+        unrecorded(recorded, rebuilt),
+    )
 
 
 def _recipe(path: Path, recipe: Path | None) -> Recipe:
@@ -89,8 +104,10 @@ def _recipe(path: Path, recipe: Path | None) -> Recipe:
     except RecipeError as err:
         if (folder / "edgeflow.toml").exists():
             raise
-        raise RecipeError(f"{path}: does not lie in a recipe's build/<target>/, so its recipe is not known",
-                          try_="--recipe RECIPE, an edgeflow.toml or its folder") from err
+        raise RecipeError(
+            f"{path}: does not lie in a recipe's build/<target>/, so its recipe is not known",
+            try_="--recipe RECIPE, an edgeflow.toml or its folder",
+        ) from err
 
 
 def _target(name: str, own: str | None, path: Path) -> Target:

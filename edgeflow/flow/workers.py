@@ -29,14 +29,15 @@ class Workers:
         # and tells when a worker dies.
         from loky import ProcessPoolExecutor
 
-        self._pool = ProcessPoolExecutor(max_workers=count, timeout=60, initializer=_prepare,
-                                         initargs=(modules,))
+        self._pool = ProcessPoolExecutor(max_workers=count, timeout=60, initializer=_prepare, initargs=(modules,))
 
     def start(self) -> None:
         """Begin importing before there is work."""
         self._pool.submit(_nothing)
 
-    def run(self, function: Callable[..., T], *arguments: Any, watch: Callable[[], None] | None = None, **named: Any) -> T:
+    def run(
+        self, function: Callable[..., T], *arguments: Any, watch: Callable[[], None] | None = None, **named: Any
+    ) -> T:
         """Run one function in a worker and wait for it.
 
         Args:
@@ -55,8 +56,10 @@ class Workers:
                 watch()
             return future.result()
         except TerminatedWorkerError as err:
-            raise EdgeflowError(f"a worker process died while {function.__name__} ran: it crashed or ran out of memory",
-                                try_="run it again: finished stages are kept; give it more memory if it dies again") from err
+            raise EdgeflowError(
+                f"a worker process died while {function.__name__} ran: it crashed or ran out of memory",
+                try_="run it again: finished stages are kept; give it more memory if it dies again",
+            ) from err
 
     def kill(self) -> None:
         """Stop every process, at once; whoever waits for one gets an error."""
@@ -65,15 +68,17 @@ class Workers:
     def __enter__(self) -> Workers:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
         # Idle workers leave by themselves; after an error one may still be busy, and is stopped.
         self._pool.shutdown(wait=True, kill_workers=kind is not None)
 
 
-def stage_in_worker(
-    stage: str, source: Artifact, target: Any, settings: Any, folder: Path, log: Path
-) -> Artifact:
-    """Run a stage inside a worker; what it prints, C++ included, goes to `log`, what it says also to `progress_of(folder)`."""
+def stage_in_worker(stage: str, source: Artifact, target: Any, settings: Any, folder: Path, log: Path) -> Artifact:
+    """Run a stage inside a worker; what it prints, C++ included, goes to `log`, what it says also to
+    `progress_of(folder)`.
+    """
     from edgeflow.core.artifact import Tools
 
     def say(line: str) -> None:

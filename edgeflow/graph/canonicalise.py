@@ -8,7 +8,15 @@ from typing import Any
 from edgeflow.core.samples import Array
 from edgeflow.graph.decompose import decompose
 from edgeflow.graph.edit import Editor
-from edgeflow.graph.fold import Evaluate, add_affine, fold_batch_norm, fold_constants, fold_conv_bias, fold_counts, fold_scales
+from edgeflow.graph.fold import (
+    Evaluate,
+    add_affine,
+    fold_batch_norm,
+    fold_constants,
+    fold_conv_bias,
+    fold_counts,
+    fold_scales,
+)
 from edgeflow.graph.simplify import combine_activations, merge_reshapes, merge_transposes, remove_identities
 
 REWRITES = {

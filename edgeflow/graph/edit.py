@@ -29,8 +29,13 @@ class Editor:
         self.block = self.program.blocks[0]
         self.ops = [_copy(op) for op in self.block.ops]
         self.variables = {var.name: _copy(var) for var in self.block.vars}
-        self._outer = {name for block in self.program.blocks[1:] for op in block.ops
-                       for var in (*op.inputs, *op.outputs) for name in var.arguments}
+        self._outer = {
+            name
+            for block in self.program.blocks[1:]
+            for op in block.ops
+            for var in (*op.inputs, *op.outputs)
+            for name in var.arguments
+        }
         self._index()
 
     def _index(self) -> None:
@@ -106,7 +111,7 @@ class Editor:
                 written.append(speller.write("assign", {"X": result}, {"Out": target}))
         else:
             self.rename_reads(target, result)
-        self.ops[at + 1:at + 1] = written
+        self.ops[at + 1 : at + 1] = written
         gone = {id(op) for op in ops}
         self.ops = [op for op in self.ops if id(op) not in gone]
         self._changed = True
@@ -177,8 +182,9 @@ class Editor:
             return False
         self.sweep()
         used = {name for op in self.ops for var in (*op.inputs, *op.outputs) for name in var.arguments}
-        keep = [var for name, var in self.variables.items()
-                if name in used or var.type.type != schema().VarType.LOD_TENSOR]
+        keep = [
+            var for name, var in self.variables.items() if name in used or var.type.type != schema().VarType.LOD_TENSOR
+        ]
         del self.block.ops[:]
         self.block.ops.extend(self.ops)
         del self.block.vars[:]
@@ -192,9 +198,16 @@ class Editor:
     def sweep(self) -> None:
         """Remove ops whose results nothing reads, from the end to the start."""
         while True:
-            dead = {id(op) for op in self.ops if op.type not in KEPT and not any(
-                self.readers.get(name) or name in self._outer or self.is_parameter(name)
-                for var in op.outputs for name in var.arguments)}
+            dead = {
+                id(op)
+                for op in self.ops
+                if op.type not in KEPT
+                and not any(
+                    self.readers.get(name) or name in self._outer or self.is_parameter(name)
+                    for var in op.outputs
+                    for name in var.arguments
+                )
+            }
             if not dead:
                 return
             self.ops = [op for op in self.ops if id(op) not in dead]
@@ -213,8 +226,13 @@ class Speller:
     editor: Editor
     ops: list[Any] = field(default_factory=list)
 
-    def write(self, type_: str, inputs: Mapping[str, str | Sequence[str]], outputs: Mapping[str, str | Sequence[str]],
-              **attrs: Any) -> Any:
+    def write(
+        self,
+        type_: str,
+        inputs: Mapping[str, str | Sequence[str]],
+        outputs: Mapping[str, str | Sequence[str]],
+        **attrs: Any,
+    ) -> Any:
         """Make an op without adding it."""
         op = schema().OpDesc(type=type_)
         for variables, given in ((op.inputs, inputs), (op.outputs, outputs)):
@@ -225,8 +243,17 @@ class Speller:
             set_attr(op, name, given)
         return op
 
-    def add(self, type_: str, inputs: Mapping[str, str | Sequence[str]], *, dims: Sequence[int] | None = None,
-            result_dtype: str | None = None, out: str = "Out", also: Sequence[str] = (), **attrs: Any) -> str:
+    def add(
+        self,
+        type_: str,
+        inputs: Mapping[str, str | Sequence[str]],
+        *,
+        dims: Sequence[int] | None = None,
+        result_dtype: str | None = None,
+        out: str = "Out",
+        also: Sequence[str] = (),
+        **attrs: Any,
+    ) -> str:
         """Add an op with one result that counts; `also` names outputs that only have to be there."""
         source = next((names if isinstance(names, str) else names[0] for names in inputs.values() if names), "")
         shape = tuple(dims) if dims is not None else self.dims(source)
@@ -262,7 +289,9 @@ class Speller:
 
     def transpose(self, x: str, axes: Sequence[int]) -> str:
         dims = self.dims(x)
-        return self.add("transpose2", {"X": x}, dims=[dims[a] for a in axes], also=("XShape",), axis=[int(a) for a in axes])
+        return self.add(
+            "transpose2", {"X": x}, dims=[dims[a] for a in axes], also=("XShape",), axis=[int(a) for a in axes]
+        )
 
     def unsqueeze(self, x: str, axes: Sequence[int]) -> str:
         dims = list(self.dims(x))
@@ -278,9 +307,21 @@ class Speller:
         """reduce_<name>; Paddle Lite has no 0-D tensors, so nothing is reduced to less than one dimension."""
         dims = self.dims(x)
         axes = [a % len(dims) for a in axes]
-        left = [1 if k in axes else d for k, d in enumerate(dims)] if keep else [d for k, d in enumerate(dims) if k not in axes]
-        return self.add(f"reduce_{name}", {"X": x}, dims=left, dim=[int(a) for a in axes], keep_dim=keep,
-                        reduce_all=len(axes) == len(dims), in_dtype=-1, out_dtype=-1)
+        left = (
+            [1 if k in axes else d for k, d in enumerate(dims)]
+            if keep
+            else [d for k, d in enumerate(dims) if k not in axes]
+        )
+        return self.add(
+            f"reduce_{name}",
+            {"X": x},
+            dims=left,
+            dim=[int(a) for a in axes],
+            keep_dim=keep,
+            reduce_all=len(axes) == len(dims),
+            in_dtype=-1,
+            out_dtype=-1,
+        )
 
     def matmul(self, x: str, y: str, *, trans_x: bool = False, trans_y: bool = False, dims: Sequence[int]) -> str:
         return self.add("matmul_v2", {"X": x, "Y": y}, dims=dims, trans_x=trans_x, trans_y=trans_y)
@@ -288,8 +329,9 @@ class Speller:
     def slice(self, x: str, axis: int, start: int, end: int) -> str:
         dims = list(self.dims(x))
         dims[axis] = end - start
-        return self.add("slice", {"Input": x}, dims=dims, axes=[axis], starts=[start], ends=[end], decrease_axis=[],
-                        infer_flags=[1])
+        return self.add(
+            "slice", {"Input": x}, dims=dims, axes=[axis], starts=[start], ends=[end], decrease_axis=[], infer_flags=[1]
+        )
 
     def concat(self, parts: Sequence[str], axis: int) -> str:
         dims = list(self.dims(parts[0]))
@@ -303,13 +345,25 @@ class Speller:
             return self.editor.parameter("constant", array)
         result = self.editor.fresh("constant")
         self.editor.declare(result, array.shape, array.dtype.name)
-        key = {"f": "fp32_values", "i": "int64_values" if array.dtype.itemsize == 8 else "int32_values"}[array.dtype.kind]
-        self.ops.append(self.write("assign_value", {}, {"Out": result}, shape=[int(d) for d in array.shape],
-                                   dtype=PADDLE[array.dtype.name], **{key: array.ravel().tolist()}))
+        key = {"f": "fp32_values", "i": "int64_values" if array.dtype.itemsize == 8 else "int32_values"}[
+            array.dtype.kind
+        ]
+        self.ops.append(
+            self.write(
+                "assign_value",
+                {},
+                {"Out": result},
+                shape=[int(d) for d in array.shape],
+                dtype=PADDLE[array.dtype.name],
+                **{key: array.ravel().tolist()},
+            )
+        )
         return result
 
     def cast(self, x: str, dtype: str) -> str:
-        return self.add("cast", {"X": x}, result_dtype=dtype, in_dtype=PADDLE[self.editor.dtype(x)], out_dtype=PADDLE[dtype])
+        return self.add(
+            "cast", {"X": x}, result_dtype=dtype, in_dtype=PADDLE[self.editor.dtype(x)], out_dtype=PADDLE[dtype]
+        )
 
 
 def output(op: Any) -> str:
@@ -326,9 +380,19 @@ def value(op: Any, name: str, default: Any = None) -> Any:
     if attr is None:
         return default
     proto = schema()
-    slot = {proto.INT: "i", proto.FLOAT: "f", proto.STRING: "s", proto.INTS: "ints", proto.FLOATS: "floats",
-            proto.STRINGS: "strings", proto.BOOLEAN: "b", proto.BOOLEANS: "bools", proto.LONG: "l", proto.LONGS: "longs",
-            proto.FLOAT64S: "float64s"}.get(attr.type)
+    slot = {
+        proto.INT: "i",
+        proto.FLOAT: "f",
+        proto.STRING: "s",
+        proto.INTS: "ints",
+        proto.FLOATS: "floats",
+        proto.STRINGS: "strings",
+        proto.BOOLEAN: "b",
+        proto.BOOLEANS: "bools",
+        proto.LONG: "l",
+        proto.LONGS: "longs",
+        proto.FLOAT64S: "float64s",
+    }.get(attr.type)
     if slot is None:
         return default
     found = getattr(attr, slot)

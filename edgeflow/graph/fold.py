@@ -14,8 +14,19 @@ from edgeflow.graph.parameters import PADDLE
 from edgeflow.graph.program import arguments
 
 CONVOLUTIONS = ("conv2d", "depthwise_conv2d", "conv2d_transpose", "depthwise_conv2d_transpose")
-RANDOM = ("uniform_random", "gaussian_random", "randint", "randperm", "bernoulli", "multinomial", "dropout", "sampling_id",
-          "truncated_gaussian_random", "exponential", "poisson")
+RANDOM = (
+    "uniform_random",
+    "gaussian_random",
+    "randint",
+    "randperm",
+    "bernoulli",
+    "multinomial",
+    "dropout",
+    "sampling_id",
+    "truncated_gaussian_random",
+    "exponential",
+    "poisson",
+)
 EXPANDED_MAX_BYTES = 1 << 16
 """A constant may grow to this size for free; beyond, folding must not make the file larger."""
 
@@ -37,26 +48,37 @@ def fold_constants(editor: Editor, evaluate: Evaluate) -> int:
         outputs = [name for var in op.outputs for name in var.arguments]
         dims = editor.dims(names[0]) if op.type in ("shape", "size") else None
         fixed = dims is not None and -1 not in dims
-        if op.type in (*RANDOM, "feed", "fetch", "while", "conditional_block") \
-                or any(len(editor.writers[o]) > 1 for o in outputs):
+        if op.type in (*RANDOM, "feed", "fetch", "while", "conditional_block") or any(
+            len(editor.writers[o]) > 1 for o in outputs
+        ):
             continue
         if fixed or all(name in known or (editor.is_parameter(name) and name not in editor.writers) for name in names):
             constant.append(op)
             known.update(outputs)
     inner = {id(op) for op in constant}
-    wanted = [name for op in constant if any(v.arguments for v in op.inputs) for name in [output(op)]
-              if any(id(reader) not in inner for reader in editor.readers.get(name, ())) and not editor.is_fetched(name)]
+    wanted = [
+        name
+        for op in constant
+        if any(v.arguments for v in op.inputs)
+        for name in [output(op)]
+        if any(id(reader) not in inner for reader in editor.readers.get(name, ())) and not editor.is_fetched(name)
+    ]
     if not wanted:
         return 0
     before = len(editor.ops)
     results = evaluate(_only(editor, constant), editor.parameters, wanted)
-    read = sum(editor.parameters[n].nbytes for n in {n for op in constant for v in op.inputs for n in v.arguments}
-               if n in editor.parameters)
+    read = sum(
+        editor.parameters[n].nbytes
+        for n in {n for op in constant for v in op.inputs for n in v.arguments}
+        if n in editor.parameters
+    )
     for name in wanted:
         array = results[name]
         if array.ndim == 0:
             array = array.reshape(1)  # Paddle Lite has no 0-D tensors
-        if array.dtype.name not in ("float32", "int32", "int64", "bool") or array.nbytes > max(read, EXPANDED_MAX_BYTES):
+        if array.dtype.name not in ("float32", "int32", "int64", "bool") or array.nbytes > max(
+            read, EXPANDED_MAX_BYTES
+        ):
             continue
         editor.parameters[name] = array
         editor.declare(name, array.shape, array.dtype.name, persistable=True)
@@ -83,14 +105,20 @@ def _only(editor: Editor, ops: Sequence[Any]) -> Any:
             wide = editor.dtype(output(op)) == "int64"
             set_attr(added, "shape", [len(dims)] if op.type == "shape" else [1])
             set_attr(added, "dtype", PADDLE["int64" if wide else "int32"])
-            set_attr(added, "int64_values" if wide else "int32_values", list(dims) if op.type == "shape" else [math.prod(dims)])
+            set_attr(
+                added,
+                "int64_values" if wide else "int32_values",
+                list(dims) if op.type == "shape" else [math.prod(dims)],
+            )
         used.update(name for var in (*added.inputs, *added.outputs) for name in var.arguments)
     block.vars.extend(var for name, var in editor.variables.items() if name in used)
     return program
 
 
 def fold_counts(editor: Editor) -> int:
-    """numel(x) / numel(y), as std and var have it: known where the batch is the only open dimension of both, and cancels."""
+    """numel(x) / numel(y), as std and var have it: known where the batch is the only open dimension of both, and
+    cancels.
+    """
     made = 0
     for op in [op for op in editor.ops if op.type == "elementwise_div"]:
         counted = [_counted(editor, arguments(op.inputs, key)[0]) for key in ("X", "Y")]
@@ -118,7 +146,7 @@ def add_affine(editor: Editor) -> int:
             continue
         dims = editor.dims(arguments(op.inputs, "X")[0]) or ()
         if op.type == "layer_norm":
-            size = math.prod(dims[int(value(op, "begin_norm_axis", 1)):])
+            size = math.prod(dims[int(value(op, "begin_norm_axis", 1)) :])
         else:
             size = (editor.dims(arguments(op.inputs, "Mean")[0]) or (0,))[0]
         for key, fill in (("Scale", 1.0), ("Bias", 0.0)):
@@ -135,18 +163,26 @@ def add_affine(editor: Editor) -> int:
 
 
 def fold_batch_norm(editor: Editor) -> int:
-    """conv [+ bias] + batch_norm becomes conv + bias: y = (w * a) x + (b - mean) * a + beta, a = gamma / sqrt(var + eps).
+    """conv [+ bias] + batch_norm becomes conv + bias: y = (w * a) x + (b - mean) * a + beta, a = gamma / sqrt(var +
+    eps).
 
-    Before quantisation, because opt's own fold multiplies the scale of an int8 deconvolution once for each input channel.
+    Before quantisation, because opt's own fold multiplies the scale of an int8 deconvolution once for each input
+    channel.
     Source of the formula: the definition of batch_norm at inference.
     """
     made = 0
     for norm in [op for op in editor.ops if op.type == "batch_norm"]:
         x = arguments(norm.inputs, "X")[0]
         chain = _convolution_before(editor, x)
-        stats = [editor.constant((arguments(norm.inputs, key) or [""])[0]) for key in ("Scale", "Bias", "Mean", "Variance")]
-        if chain is None or any(s is None for s in stats) or value(norm, "data_layout", "NCHW") != "NCHW" or not (
-                value(norm, "is_test", False) or value(norm, "use_global_stats", False)):
+        stats = [
+            editor.constant((arguments(norm.inputs, key) or [""])[0]) for key in ("Scale", "Bias", "Mean", "Variance")
+        ]
+        if (
+            chain is None
+            or any(s is None for s in stats)
+            or value(norm, "data_layout", "NCHW") != "NCHW"
+            or not (value(norm, "is_test", False) or value(norm, "use_global_stats", False))
+        ):
             continue
         gamma, beta, mean, variance = (np.asarray(s, np.float64) for s in stats)
         factor = gamma / np.sqrt(variance + float(value(norm, "epsilon", 1e-5)))
@@ -167,8 +203,14 @@ def fold_scales(editor: Editor) -> int:
         factor, shift = _factor(op)
         x = arguments(op.inputs, "X")[0]
         before = editor.producer(x)
-        if before is not None and before.type == "scale" and editor.sole_reader(x) is op and not editor.is_fetched(x) \
-                and not arguments(before.inputs, "ScaleTensor") and editor.dtype(x) == "float32":
+        if (
+            before is not None
+            and before.type == "scale"
+            and editor.sole_reader(x) is op
+            and not editor.is_fetched(x)
+            and not arguments(before.inputs, "ScaleTensor")
+            and editor.dtype(x) == "float32"
+        ):
             inner, inner_shift = _factor(before)
             source = arguments(before.inputs, "X")[0]
             f, b = inner * factor, inner_shift * factor + shift
@@ -184,9 +226,14 @@ def fold_scales(editor: Editor) -> int:
                 made += 1
             continue
         after = editor.sole_reader(output(op))
-        if after is not None and after.type in CONVOLUTIONS and shift == 0 and not editor.is_fetched(output(op)) \
-                and arguments(after.inputs, "Input")[0] == output(op) \
-                and _scale_filter(editor, after, np.full(_channels(editor, after), factor)):
+        if (
+            after is not None
+            and after.type in CONVOLUTIONS
+            and shift == 0
+            and not editor.is_fetched(output(op))
+            and arguments(after.inputs, "Input")[0] == output(op)
+            and _scale_filter(editor, after, np.full(_channels(editor, after), factor))
+        ):
             editor.drop(op, x)
             made += 1
     return made
@@ -195,7 +242,8 @@ def fold_scales(editor: Editor) -> int:
 def fold_conv_bias(editor: Editor) -> int:
     """conv + add of one number a channel, whatever its shape, becomes conv + add(bias[C], axis 1), which opt fuses.
 
-    Paddle 2.6 exports nn.Conv2D's bias as [1, C, 1, 1]; opt's fusion wants one dimension at axis 1 (Paddle-Lite v2.13-rc
+    Paddle 2.6 exports nn.Conv2D's bias as [1, C, 1, 1]; opt's fusion wants one dimension at axis 1 (Paddle-Lite
+    v2.13-rc
     conv_elementwise_fuser.cc). LeNet: 11 -> 7 ops on ARM.
     """
     made = 0
@@ -243,6 +291,7 @@ def _channels(editor: Editor, conv: Any) -> int:
 
 def _convolution_before(editor: Editor, x: str) -> tuple[Any, Any | None, Array] | None:
     """The convolution whose result, its bias added, is `x` and goes nowhere else: (conv, add or None, bias)."""
+
     def alone(name: str) -> Any | None:
         op = editor.producer(name)
         return op if op is not None and len(editor.readers.get(name, [])) == 1 and not editor.is_fetched(name) else None
@@ -253,8 +302,13 @@ def _convolution_before(editor: Editor, x: str) -> tuple[Any, Any | None, Array]
         if bias is None or bias.ndim != 1 or value(op, "axis", -1) != 1:
             return None
         add, op = op, alone(arguments(op.inputs, "X")[0])
-    if op is None or op.type not in CONVOLUTIONS or editor.constant(arguments(op.inputs, "Filter")[0]) is None \
-            or arguments(op.inputs, "Bias") or value(op, "data_format", "NCHW") not in ("NCHW", "AnyLayout"):
+    if (
+        op is None
+        or op.type not in CONVOLUTIONS
+        or editor.constant(arguments(op.inputs, "Filter")[0]) is None
+        or arguments(op.inputs, "Bias")
+        or value(op, "data_format", "NCHW") not in ("NCHW", "AnyLayout")
+    ):
         return None
     channels = _channels(editor, op)
     if bias is not None and bias.size != channels:

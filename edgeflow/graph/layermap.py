@@ -1,6 +1,7 @@
 """Which ops of the source program each op of a .nb came from, through fusion and the reuse of storage slots.
 
-Forward over the .nb: every value is followed to the source variable it holds; an op takes the source op that reads those
+Forward over the .nb: every value is followed to the source variable it holds; an op takes the source op that reads
+those
 variables (or its weights), the ops that opt dropped on the way there, and those it fused after it.
 """
 
@@ -16,12 +17,19 @@ from edgeflow.nb import Model, Op
 from edgeflow.nb.dataflow import Node, nodes
 
 SOURCES: dict[str, tuple[str, ...]] = {
-    "fc": ("mul", "matmul", "matmul_v2"), "mul": ("mul", "matmul", "matmul_v2"),
-    "matmul": ("matmul", "matmul_v2"), "matmul_v2": ("matmul_v2", "matmul", "mul"),
-    "sparse_conv2d": ("conv2d",), "conv2d": ("conv2d", "depthwise_conv2d"),
-    "depthwise_conv2d": ("depthwise_conv2d", "conv2d"), "silu": ("silu", "swish"), "swish": ("swish", "silu"),
-    "pad2d": ("pad3d", "pad2d"), "flatten_contiguous_range": ("flatten_contiguous_range",),
-    "shuffle_channel": ("reshape2",), "reshape2": ("reshape2", "flatten_contiguous_range"),
+    "fc": ("mul", "matmul", "matmul_v2"),
+    "mul": ("mul", "matmul", "matmul_v2"),
+    "matmul": ("matmul", "matmul_v2"),
+    "matmul_v2": ("matmul_v2", "matmul", "mul"),
+    "sparse_conv2d": ("conv2d",),
+    "conv2d": ("conv2d", "depthwise_conv2d"),
+    "depthwise_conv2d": ("depthwise_conv2d", "conv2d"),
+    "silu": ("silu", "swish"),
+    "swish": ("swish", "silu"),
+    "pad2d": ("pad3d", "pad2d"),
+    "flatten_contiguous_range": ("flatten_contiguous_range",),
+    "shuffle_channel": ("reshape2",),
+    "reshape2": ("reshape2", "flatten_contiguous_range"),
     "scale": ("scale", "elementwise_mul", "elementwise_add", "batch_norm"),
     **{f"fusion_elementwise_{name}_activation": (f"elementwise_{name}",) for name in ("add", "sub", "mul", "div")},
 }
@@ -30,12 +38,35 @@ SOURCES: dict[str, tuple[str, ...]] = {
 INSERTED = ("calib", "calib_once", "io_copy", "io_copy_once", "layout", "layout_once", "cast")
 """Conversions that opt puts between ops: their value is the source variable they convert."""
 
-DROPPED = ("scale", "dropout", "assign", "cast", "reshape2", "flatten_contiguous_range", "squeeze2", "unsqueeze2",
-           "fake_quantize_dequantize_moving_average_abs_max", "transpose2")
+DROPPED = (
+    "scale",
+    "dropout",
+    "assign",
+    "cast",
+    "reshape2",
+    "flatten_contiguous_range",
+    "squeeze2",
+    "unsqueeze2",
+    "fake_quantize_dequantize_moving_average_abs_max",
+    "transpose2",
+)
 """Ops that opt may remove before an op: identities, and reshapes that the next op does itself."""
 
-ACTIVATIONS = ("relu", "relu6", "leaky_relu", "hard_swish", "hard_sigmoid", "sigmoid", "tanh", "swish", "silu", "prelu", "abs",
-               "elu", "clip")
+ACTIVATIONS = (
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "hard_swish",
+    "hard_sigmoid",
+    "sigmoid",
+    "tanh",
+    "swish",
+    "silu",
+    "prelu",
+    "abs",
+    "elu",
+    "clip",
+)
 DEPTH_MAX = 3
 """How many dropped ops in a row are looked through."""
 
@@ -99,8 +130,14 @@ def _map(node: Node, model: Model, source: _Source, held: dict[str, str], reader
     chain = _absorb(node, chain, model, source, readers)
     source.taken.update(chain)
     _hold(node, chain, source, held)
-    return Mapped(node.block, node.index, node.op.type, tuple(source.output(i) for i in chain),
-                  tuple(source.ops[i].type for i in chain), bool(weights))
+    return Mapped(
+        node.block,
+        node.index,
+        node.op.type,
+        tuple(source.output(i) for i in chain),
+        tuple(source.ops[i].type for i in chain),
+        bool(weights),
+    )
 
 
 def _is_source_cast(node: Node, variable: str, source: _Source) -> bool:
@@ -126,8 +163,9 @@ def _find(op: Op, weights: Sequence[str], data: Sequence[str], source: _Source) 
         if chain := _forward(variable, types, source, DEPTH_MAX, data):
             return chain
     if not data:  # an op that reads nothing, or only constants: the next untaken one of its type
-        return next(([i] for i, candidate in enumerate(source.ops)
-                     if candidate.type in types and i not in source.taken), [])
+        return next(
+            ([i] for i, candidate in enumerate(source.ops) if candidate.type in types and i not in source.taken), []
+        )
     return []
 
 
@@ -138,8 +176,16 @@ def _through_dropped(index: int, data: Sequence[str], source: _Source) -> list[i
         inputs = [name for var in source.ops[current].inputs for name in var.arguments if name not in source.parameters]
         if not inputs or any(name in data for name in inputs):
             break
-        maker = next((i for i, op in enumerate(source.ops[:current]) if op.type in DROPPED and i not in source.taken
-                      and any(inputs[0] in var.arguments for var in op.outputs)), None)
+        maker = next(
+            (
+                i
+                for i, op in enumerate(source.ops[:current])
+                if op.type in DROPPED
+                and i not in source.taken
+                and any(inputs[0] in var.arguments for var in op.outputs)
+            ),
+            None,
+        )
         if maker is None:
             break
         chain.insert(0, maker)
@@ -152,7 +198,9 @@ def _forward(variable: str, types: Sequence[str], source: _Source, depth: int, d
     matching = [i for i in readers if source.ops[i].type in types]
     if matching:
         # Two ops may read one variable: the one that reads most of what this op reads is meant.
-        return [max(matching, key=lambda i: sum(name in data for var in source.ops[i].inputs for name in var.arguments))]
+        return [
+            max(matching, key=lambda i: sum(name in data for var in source.ops[i].inputs for name in var.arguments))
+        ]
     if depth:
         for index in readers:
             if source.ops[index].type in DROPPED:
@@ -231,7 +279,15 @@ def as_table(mapped: Sequence[Mapped]) -> dict[str, Any]:
     """The map as it stands in manifest.json."""
     total = len(mapped)
     return {
-        "mapped": sum(bool(m.sources) for m in mapped), "total": total,
-        "ops": [{"op": f"{m.block}/{m.op}" if m.block else str(m.op), "type": m.type, "sources": list(m.sources),
-                 "source_types": list(m.source_types)} for m in mapped],
+        "mapped": sum(bool(m.sources) for m in mapped),
+        "total": total,
+        "ops": [
+            {
+                "op": f"{m.block}/{m.op}" if m.block else str(m.op),
+                "type": m.type,
+                "sources": list(m.sources),
+                "source_types": list(m.source_types),
+            }
+            for m in mapped
+        ],
     }

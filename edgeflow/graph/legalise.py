@@ -59,8 +59,12 @@ def _stop_wrong_fusions(block: Any) -> int:
         if op.type not in ("conv2d", "depthwise_conv2d", "conv2d_transpose"):
             continue
         follower = _next_after_folding(block, op)
-        merged = (follower is not None and follower.type == "conv2d" and _kernel(block, follower) == (1, 1)
-                  and _kernel(block, op) not in ((), (1, 1)))
+        merged = (
+            follower is not None
+            and follower.type == "conv2d"
+            and _kernel(block, follower) == (1, 1)
+            and _kernel(block, op) not in ((), (1, 1))
+        )
         scaled = follower is not None and follower.type in ACTIVATIONS and _is_scaled(block, follower)
         if merged or scaled:
             op.attrs.add(name="quantization_type", type=schema().STRING, s="")
@@ -95,8 +99,9 @@ def _folds_into_convolution(block: Any, op: Any) -> bool:
     if op.type == "batch_norm":
         return True
     added = variable(block, (arguments(op.inputs, "Y") or [""])[0])
-    return op.type in ("elementwise_add", "scale") and (op.type == "scale" or added is None or added.persistable
-                                                       or "reshape" in added.name)
+    return op.type in ("elementwise_add", "scale") and (
+        op.type == "scale" or added is None or added.persistable or "reshape" in added.name
+    )
 
 
 def _add_output(block: Any, op: Any, index: int, parameter: str) -> int:

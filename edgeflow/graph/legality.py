@@ -1,6 +1,8 @@
-"""What a target will say to a program, before any work: ops without a kernel, NPU restrictions, the predicted partition.
+"""What a target will say to a program, before any work: ops without a kernel, NPU restrictions, the predicted
+partition.
 
-Codes: P1xx ops, P2xx precision, P3xx shapes, P4xx NPU. P6xx, the environment, are in pipeline/plan.py. docs/plan.md lists them.
+Codes: P1xx ops, P2xx precision, P3xx shapes, P4xx NPU. P6xx, the environment, are in pipeline/plan.py. docs/plan.md
+lists them.
 """
 
 from __future__ import annotations
@@ -17,7 +19,17 @@ from edgeflow.graph.placement import broken_restriction, matching, takes
 from edgeflow.graph.program import feeds
 from edgeflow.nb.lint import Finding
 
-FUSED = ("batch_norm", "elementwise_add", "relu", "relu6", "leaky_relu", "hard_swish", "hard_sigmoid", "dropout", "scale")
+FUSED = (
+    "batch_norm",
+    "elementwise_add",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "hard_swish",
+    "hard_sigmoid",
+    "dropout",
+    "scale",
+)
 """Ops that opt usually folds into the convolution before them."""
 
 REFUSED = {
@@ -32,7 +44,9 @@ MANY_SUBGRAPHS = 4
 def examine(
     editor: Editor, target: Target, precision: str, keep_on_cpu: Sequence[str] = ()
 ) -> tuple[list[Finding], Predicted | None]:
-    """All findings on a program that was legalised, canonicalised and spelled for the target, and the predicted split."""
+    """All findings on a program that was legalised, canonicalised and spelled for the target, and the predicted
+    split.
+    """
     found = [*_kernels(editor, target), *_values(editor)]
     split = None
     if precision == "int8":
@@ -46,8 +60,11 @@ def examine(
 
 def partition_of(editor: Editor, target: Target, kept: set[int]) -> Predicted:
     """The split of a program; `kept` holds ids of the editor's ops that are told to stay on the CPU."""
-    told = {(op.type, output(op)) for op in editor.ops if id(op) in kept or (
-        op.type not in ("feed", "fetch") and not takes(editor, op, target))}
+    told = {
+        (op.type, output(op))
+        for op in editor.ops
+        if id(op) in kept or (op.type not in ("feed", "fetch") and not takes(editor, op, target))
+    }
     return partition(editor.program, lambda op: (op.type, output(op)) not in told)
 
 
@@ -63,9 +80,13 @@ def _kernels(editor: Editor, target: Target) -> Iterator[Finding]:
         if kind in REFUSED:
             yield Finding("P102", "error", f"{kind} ({_named(ops)})", REFUSED[kind], "write the model without it")
         elif kind not in known:
-            yield Finding("P101", "error", f"{kind} ({_named(ops)})",
-                          f"{count} op{'s' if count > 1 else ''} without a kernel on {target.lite.valid_targets}",
-                          "replace it in the model by ops it has; docs/ops.md lists what works")
+            yield Finding(
+                "P101",
+                "error",
+                f"{kind} ({_named(ops)})",
+                f"{count} op{'s' if count > 1 else ''} without a kernel on {target.lite.valid_targets}",
+                "replace it in the model by ops it has; docs/ops.md lists what works",
+            )
 
 
 def _values(editor: Editor) -> Iterator[Finding]:
@@ -75,22 +96,37 @@ def _values(editor: Editor) -> Iterator[Finding]:
     for op in editor.ops:
         if op.type == "cast" and editor.dtype(output(op)) in NARROW:
             kind = editor.dtype(output(op))
-            yield Finding("P102", "error", f"cast ({output(op)})", f"casts to {kind}, which the ARM runtime refuses or ignores",
-                          "leave the tensor float32; precision is a matter of the target")
+            yield Finding(
+                "P102",
+                "error",
+                f"cast ({output(op)})",
+                f"casts to {kind}, which the ARM runtime refuses or ignores",
+                "leave the tensor float32; precision is a matter of the target",
+            )
 
 
 def _quantisation(editor: Editor, target: Target) -> Iterator[Finding]:
     wide = [op for op in editor.ops if op.type in QUANTISABLE]
     if not wide:
-        yield Finding("P202", "warning", "program", "has no op with an int8 kernel (conv, fc, matmul): int8 gains nothing",
-                      "precision = \"float32\"")
+        yield Finding(
+            "P202",
+            "warning",
+            "program",
+            "has no op with an int8 kernel (conv, fc, matmul): int8 gains nothing",
+            'precision = "float32"',
+        )
     if target.uses_npu:
         return
     between = Counter(op.type for op in editor.ops if op.type not in (*QUANTISABLE, *FUSED, "feed", "fetch"))
     if between:
         names = ", ".join(f"{n} {kind}" for kind, n in between.most_common(SHOWN))
-        yield Finding("P203", "note", "program", f"computed in float between int8 ops, a conversion on each side: {names}",
-                      "nothing to do; where they are many, compare with a float target")
+        yield Finding(
+            "P203",
+            "note",
+            "program",
+            f"computed in float between int8 ops, a conversion on each side: {names}",
+            "nothing to do; where they are many, compare with a float target",
+        )
 
 
 def _shapes(editor: Editor, target: Target) -> Iterator[Finding]:
@@ -98,9 +134,13 @@ def _shapes(editor: Editor, target: Target) -> Iterator[Finding]:
         return
     for name, dims, _ in feeds(editor.program):
         if -1 in dims:
-            yield Finding("P301", "warning", f"input {name}",
-                          f"has shape {list(dims)}; the driver compiles anew for every shape it meets, at run time",
-                          f"give every dimension as a number under [inputs.{name}]")
+            yield Finding(
+                "P301",
+                "warning",
+                f"input {name}",
+                f"has shape {list(dims)}; the driver compiles anew for every shape it meets, at run time",
+                f"give every dimension as a number under [inputs.{name}]",
+            )
 
 
 def _restrictions(editor: Editor, target: Target) -> Iterator[Finding]:
@@ -108,9 +148,13 @@ def _restrictions(editor: Editor, target: Target) -> Iterator[Finding]:
         rule = broken_restriction(editor, op, target)
         if rule is not None:
             given = ", ".join(f"{key} = {value(op, key)!r}" for key in rule.attrs if value(op, key) is not None)
-            yield Finding("P401", "warning", f"{op.type} ({output(op)})",
-                          f"{rule.rule}{f', here {given}' if given else ''}; a build keeps it on the CPU",
-                          "change the op in the model to keep it on the NPU")
+            yield Finding(
+                "P401",
+                "warning",
+                f"{op.type} ({output(op)})",
+                f"{rule.rule}{f', here {given}' if given else ''}; a build keeps it on the CPU",
+                "change the op in the model to keep it on the NPU",
+            )
 
 
 def _split(split: Predicted) -> Iterator[Finding]:
@@ -118,7 +162,11 @@ def _split(split: Predicted) -> Iterator[Finding]:
         yield Finding("P402", "warning", "program", "no op would go to the NPU", "choose an ARM target")
     elif len(split.pieces) > MANY_SUBGRAPHS:
         kinds = ", ".join(f"{n} {kind}" for kind, n in Counter(kind for kind, _ in split.on_cpu).most_common(SHOWN))
-        yield Finding("P403", "warning", "program",
-                      f"falls into {len(split.pieces)} subgraphs with {split.crossings} tensors handed across: "
-                      f"each costs a copy, and often more than the NPU gains; on the CPU: {kinds}",
-                      "replace these ops in the model, or take a target whose NPU has them (edgeflow targets)")
+        yield Finding(
+            "P403",
+            "warning",
+            "program",
+            f"falls into {len(split.pieces)} subgraphs with {split.crossings} tensors handed across: "
+            f"each costs a copy, and often more than the NPU gains; on the CPU: {kinds}",
+            "replace these ops in the model, or take a target whose NPU has them (edgeflow targets)",
+        )

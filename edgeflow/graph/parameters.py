@@ -1,6 +1,7 @@
 """A .pdiparams: the weights of a program in one file, read and written without Paddle.
 
-One record a variable, in the order of the sorted names of the program's persistable variables. Source: PaddlePaddle 2.6.2
+One record a variable, in the order of the sorted names of the program's persistable variables. Source: PaddlePaddle
+2.6.2
 paddle/fluid/framework/lod_tensor.cc SerializeToStream, tensor_util.cc TensorToStream, and save_combine_op:
 
     uint32 0                         version of the LoD
@@ -27,7 +28,17 @@ from edgeflow.graph.program import schema
 
 DESC_MAX_BYTES = 1 << 16
 LEVELS_MAX = 8
-NUMPY = {0: "bool", 1: "int16", 2: "int32", 3: "int64", 4: "float16", 5: "float32", 6: "float64", 20: "uint8", 21: "int8"}
+NUMPY = {
+    0: "bool",
+    1: "int16",
+    2: "int32",
+    3: "int64",
+    4: "float16",
+    5: "float32",
+    6: "float64",
+    20: "uint8",
+    21: "int8",
+}
 """Paddle's VarType numbers. Source: paddle/fluid/framework/framework.proto VarType.Type."""
 
 PADDLE = {name: number for number, name in NUMPY.items()}
@@ -49,14 +60,18 @@ def load(program: Any, path: Path) -> dict[str, Array]:
     try:
         raw = memoryview(path.read_bytes())
     except OSError as err:
-        raise ModelError(f"{path}: cannot be read ({err.strerror})", try_="put the .pdiparams beside the .pdmodel") from err
+        raise ModelError(
+            f"{path}: cannot be read ({err.strerror})", try_="put the .pdiparams beside the .pdmodel"
+        ) from err
     arrays: dict[str, Array] = {}
     position = 0
     for name in names_of(program):
         arrays[name], position = _record(raw, position, f"{path}: {name!r}")
     if position != len(raw):
-        raise ModelError(f"{path}: {len(raw) - position} bytes follow the last weight that the program names",
-                         try_="export both files again together")
+        raise ModelError(
+            f"{path}: {len(raw) - position} bytes follow the last weight that the program names",
+            try_="export both files again together",
+        )
     return arrays
 
 
@@ -71,7 +86,9 @@ def save(program: Any, arrays: Mapping[str, Array], path: Path) -> None:
         if name not in arrays:
             raise ModelError(f"{path}: the program names a weight {name!r} that there is no array for")
         array = np.ascontiguousarray(arrays[name])
-        desc = schema().VarType.TensorDesc(data_type=PADDLE[array.dtype.name], dims=arrays[name].shape).SerializeToString()
+        desc = (
+            schema().VarType.TensorDesc(data_type=PADDLE[array.dtype.name], dims=arrays[name].shape).SerializeToString()
+        )
         parts += [struct.pack("<IQIi", 0, 0, 0, len(desc)), desc, array.tobytes()]
     write_atomic(path, b"".join(parts))
 
@@ -80,10 +97,12 @@ def _record(raw: memoryview, position: int, where: str) -> tuple[Array, int]:
     def take(size: int) -> memoryview:
         nonlocal position
         if size < 0 or size > len(raw) - position:
-            raise ModelError(f"{where}: needs {size} bytes at {position}, and {len(raw) - position} follow: it is truncated",
-                             try_="export both files again together")
+            raise ModelError(
+                f"{where}: needs {size} bytes at {position}, and {len(raw) - position} follow: it is truncated",
+                try_="export both files again together",
+            )
         position += size
-        return raw[position - size:position]
+        return raw[position - size : position]
 
     version, levels = struct.unpack("<IQ", take(12))
     if version != 0 or levels > LEVELS_MAX:

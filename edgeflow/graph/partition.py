@@ -85,7 +85,9 @@ def partition(program: Any, takes: Callable[[Any], bool]) -> Predicted:
     return Predicted(found, left, sum(len(p.inputs) + len(p.outputs) for p in found))
 
 
-def _build(ops: Sequence[Any], made: Collection[str], weights: Collection[str], takes: Callable[[Any], bool]) -> list[_Node]:
+def _build(
+    ops: Sequence[Any], made: Collection[str], weights: Collection[str], takes: Callable[[Any], bool]
+) -> list[_Node]:
     nodes: list[_Node] = []
     variables: dict[str, _Node] = {}
 
@@ -173,6 +175,9 @@ def _piece(group: Sequence[Any], ops: Sequence[Any], weights: Collection[str]) -
     made = {name for op in group for var in op.outputs for name in var.arguments}
     read = dict.fromkeys(name for op in group for var in op.inputs for name in var.arguments)
     outside = {name for op in ops if id(op) not in inside for var in op.inputs for name in var.arguments}
-    return Piece(tuple(output(op) for op in group), tuple(op.type for op in group),
-                 tuple(name for name in read if name not in made and name not in weights),
-                 tuple(name for name in sorted(made) if name in outside))
+    return Piece(
+        tuple(output(op) for op in group),
+        tuple(op.type for op in group),
+        tuple(name for name in read if name not in made and name not in weights),
+        tuple(name for name in sorted(made) if name in outside),
+    )

@@ -85,10 +85,18 @@ def check_line(editor: Editor, line: str, key: str = "keep_on_cpu") -> None:
         RecipeError: it is not OP[:INPUT[:OUTPUT]], or matches no op.
     """
     parts = line.split(":")
-    if len(parts) > 3 or any(name and not WORD.fullmatch(name) for part in parts for name in part.split(",")) or not parts[0]:
-        raise RecipeError(f"{key}: {line!r} should be OP, OP:INPUT or OP:INPUT:OUTPUT",
-                          try_="--keep-on-cpu softmax, or --keep-on-cpu conv2d::OUTPUT; edgeflow inspect lists the ops")
+    if (
+        len(parts) > 3
+        or any(name and not WORD.fullmatch(name) for part in parts for name in part.split(","))
+        or not parts[0]
+    ):
+        raise RecipeError(
+            f"{key}: {line!r} should be OP, OP:INPUT or OP:INPUT:OUTPUT",
+            try_="--keep-on-cpu softmax, or --keep-on-cpu conv2d::OUTPUT; edgeflow inspect lists the ops",
+        )
     if not matching(editor, line):
         types = sorted({op.type for op in editor.ops if op.type not in ("feed", "fetch")})
-        hint = f"; {near(parts[0], types, 'ops')}" if parts[0] not in types else ": no op of that type has these variables"
+        hint = (
+            f"; {near(parts[0], types, 'ops')}" if parts[0] not in types else ": no op of that type has these variables"
+        )
         raise RecipeError(f"{key}: {line!r} matches no op of the program{hint}")

@@ -1,6 +1,7 @@
 """Scales that are powers of two, for NPUs that shift instead of multiply (eeasytech).
 
-PaddleSlim writes ranges (the largest absolute value, 127 steps); a scale is range / 127. Each is raised to the next power of two,
+PaddleSlim writes ranges (the largest absolute value, 127 steps); a scale is range / 127. Each is raised to the next
+power of two,
 so that nothing is clipped that was not before, and the weights are quantised anew from the float ones.
 Source: Paddle-Lite v2.13-rc docs/demo_guides/eeasytech_npu.md, which asks for "log2" scales of one per layer.
 """
@@ -35,8 +36,10 @@ def power_of_two_scales(program: Any, weights: dict[str, Array], source: Mapping
     made = 0
     for op in program.blocks[0].ops:
         if op.type.startswith("fake_channel_wise"):
-            raise CompressFailed("power-of-two scales: the weights have a scale for each channel, and should have one a layer",
-                                 try_='weights = "per_layer" under [compress]')
+            raise CompressFailed(
+                "power-of-two scales: the weights have a scale for each channel, and should have one a layer",
+                try_='weights = "per_layer" under [compress]',
+            )
         for attr in op.attrs:
             if attr.name.endswith("threshold") and attr.name != "threshold" and attr.f > 0:
                 attr.f = raised(attr.f)

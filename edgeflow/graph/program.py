@@ -51,26 +51,32 @@ def load(path: Path) -> Any:
     try:
         raw = path.read_bytes() if path.stat().st_size <= PROGRAM_MAX_BYTES else None
     except OSError as err:
-        raise ModelError(f"{path}: cannot be read ({err.strerror})",
-                         try_="give the .pdmodel that paddle.jit.save wrote") from err
+        raise ModelError(
+            f"{path}: cannot be read ({err.strerror})", try_="give the .pdmodel that paddle.jit.save wrote"
+        ) from err
     if raw is None:
         raise ModelError(f"{path}: is larger than {PROGRAM_MAX_BYTES} bytes, which no program without weights is")
     if path.suffix == ".json" or raw[:1] == b"{":
         raise ModelError(
             f"{path}: is a Paddle 3 program (.json), which opt 2.13rc0 cannot read",
-            try_="export it with PaddlePaddle 2.6, or with FLAGS_enable_pir_api=0 set before paddle.jit.save")
+            try_="export it with PaddlePaddle 2.6, or with FLAGS_enable_pir_api=0 set before paddle.jit.save",
+        )
     program = schema().ProgramDesc()
     try:
         program.ParseFromString(raw)
     except Exception as err:
-        raise ModelError(f"{path}: is truncated or no Paddle program ({err})",
-                         try_="export the model again with paddle.jit.save") from err
+        raise ModelError(
+            f"{path}: is truncated or no Paddle program ({err})", try_="export the model again with paddle.jit.save"
+        ) from err
     if not program.blocks or not program.blocks[0].ops:
-        raise ModelError(f"{path}: holds no ops, and should be a Paddle program",
-                         try_="export the model again with paddle.jit.save")
+        raise ModelError(
+            f"{path}: holds no ops, and should be a Paddle program", try_="export the model again with paddle.jit.save"
+        )
     if not any(op.type == "fetch" for op in program.blocks[0].ops):
-        raise ModelError(f"{path}: has no fetch op: it is truncated, or was not exported for inference",
-                         try_="export the model again with paddle.jit.save")
+        raise ModelError(
+            f"{path}: has no fetch op: it is truncated, or was not exported for inference",
+            try_="export the model again with paddle.jit.save",
+        )
     return program
 
 

@@ -1,6 +1,7 @@
 """A program that PaddleSlim quantised after training (onnx_format=False): its layers, and each of them back in float.
 
-fake_quantize(X) -> op on whole numbers -> fake_dequantize: the activation's range lies beside fake_quantize, the weights' in the
+fake_quantize(X) -> op on whole numbers -> fake_dequantize: the activation's range lies beside fake_quantize, the
+weights' in the
 dequantising op, and the weights are stored as whole numbers.
 Source: PaddlePaddle 2.6.2 paddle/static/quantization/quantization_pass.py QuantizationFreezePass.
 """
@@ -32,8 +33,11 @@ class QuantisedLayer:
 
 def layers(editor: Editor) -> tuple[QuantisedLayer, ...]:
     """The quantised ops of a program, in its order."""
-    return tuple(QuantisedLayer(_name(editor, op), op.type, output(op)) for op in editor.ops
-                 if _dequantizer(editor, op) is not None)
+    return tuple(
+        QuantisedLayer(_name(editor, op), op.type, output(op))
+        for op in editor.ops
+        if _dequantizer(editor, op) is not None
+    )
 
 
 def keep_float(editor: Editor, source: Mapping[str, Array], names: Collection[str]) -> int:
@@ -87,8 +91,9 @@ def canonical_names(editor: Editor) -> int:
         How many were renamed.
     """
     assert editor.parameters is not None
-    found = dict.fromkeys(name for op in editor.ops for var in op.inputs for name in var.arguments
-                          if name.startswith(CHANNEL_SCALE))
+    found = dict.fromkeys(
+        name for op in editor.ops for var in op.inputs for name in var.arguments if name.startswith(CHANNEL_SCALE)
+    )
     names = {old: f"edgeflow_{CHANNEL_SCALE}{k}" for k, old in enumerate(found)}
     for op in editor.ops:
         for var in (*op.inputs, *op.outputs):

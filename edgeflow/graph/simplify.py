@@ -9,8 +9,16 @@ from edgeflow.graph.edit import Editor, output, value
 from edgeflow.graph.program import arguments
 
 RESHAPES = ("reshape2", "squeeze2", "unsqueeze2", "flatten_contiguous_range", "flatten2")
-TENSOR_INPUTS = ("ShapeTensor", "Shape", "ShapeTensorList", "AxesTensor", "AxesTensorList", "ScaleTensor", "expand_shapes_tensor",
-                 "AxisTensor")
+TENSOR_INPUTS = (
+    "ShapeTensor",
+    "Shape",
+    "ShapeTensorList",
+    "AxesTensor",
+    "AxesTensorList",
+    "ScaleTensor",
+    "expand_shapes_tensor",
+    "AxisTensor",
+)
 
 
 def remove_identities(editor: Editor) -> int:
@@ -41,7 +49,9 @@ def _does_nothing(editor: Editor, op: Any, x: str) -> bool:
     if op.type == "assign":
         # A weight or an input that is also an output needs the copy.
         maker = editor.producer(x)
-        return not editor.is_fetched(output(op)) or (maker is not None and maker.type != "feed" and not editor.is_fetched(x))
+        return not editor.is_fetched(output(op)) or (
+            maker is not None and maker.type != "feed" and not editor.is_fetched(x)
+        )
     if op.type == "scale":
         return bool(value(op, "scale", 1.0) == 1.0 and value(op, "bias", 0.0) == 0.0)
     if op.type == "cast":
@@ -66,7 +76,10 @@ def merge_reshapes(editor: Editor) -> int:
         if before is None or dims is None or dims.count(-1) > 1 or 0 in dims or not dims:
             continue
         source = arguments(before.inputs, "X")[0]
-        made += editor.replace([before, op], lambda s, source=source, dims=dims: s.reshape(source, dims))  # type: ignore[misc]
+        made += editor.replace(
+            [before, op],
+            lambda s, source=source, dims=dims: s.reshape(source, dims),  # type: ignore[misc]
+        )
     return made
 
 
@@ -84,7 +97,10 @@ def merge_transposes(editor: Editor) -> int:
         if axes == sorted(axes):
             made += editor.replace([before, op], lambda s, source=source: source)  # type: ignore[misc]
         else:
-            made += editor.replace([before, op], lambda s, source=source, axes=axes: s.transpose(source, axes))  # type: ignore[misc]
+            made += editor.replace(
+                [before, op],
+                lambda s, source=source, axes=axes: s.transpose(source, axes),  # type: ignore[misc]
+            )
     return made
 
 
@@ -111,16 +127,26 @@ def _combine_product(editor: Editor, op: Any) -> bool:
         if maker is None or editor.sole_reader(gate) is not op or editor.dims(data) != editor.dims(gate):
             continue
         if maker.type == "sigmoid" and arguments(maker.inputs, "X") == [data]:
-            return editor.replace([maker, op], lambda s, data=data: s.unary("swish", data, beta=1.0))  # type: ignore[misc]
-        if maker.type == "hard_sigmoid" and arguments(maker.inputs, "X") == [data] \
-                and math.isclose(value(maker, "slope", 0.2), 1 / 6, rel_tol=1e-6) and value(maker, "offset", 0.5) == 0.5:
+            return editor.replace(
+                [maker, op],
+                lambda s, data=data: s.unary("swish", data, beta=1.0),  # type: ignore[misc]
+            )
+        if (
+            maker.type == "hard_sigmoid"
+            and arguments(maker.inputs, "X") == [data]
+            and math.isclose(value(maker, "slope", 0.2), 1 / 6, rel_tol=1e-6)
+            and value(maker, "offset", 0.5) == 0.5
+        ):
             return editor.replace([maker, op], lambda s, data=data: _hard_swish(s, data))  # type: ignore[misc]
         shifted = _shifted_relu6(editor, gate)
         if shifted is None or shifted[0] != data:
             continue
         after = editor.sole_reader(output(op))
         if after is not None and not editor.is_fetched(output(op)) and _divides_by_six(editor, after, output(op)):
-            return editor.replace([*shifted[1], op, after], lambda s, data=data: _hard_swish(s, data))  # type: ignore[misc]
+            return editor.replace(
+                [*shifted[1], op, after],
+                lambda s, data=data: _hard_swish(s, data),  # type: ignore[misc]
+            )
     return False
 
 
@@ -142,10 +168,20 @@ def _hard_swish(s: Any, x: str) -> str:
 def _shifted_relu6(editor: Editor, name: str) -> tuple[str, list[Any]] | None:
     """relu6(x + 3), read once: x and the two ops."""
     act = editor.producer(name)
-    if act is None or len(editor.readers.get(name, [])) != 1 or editor.is_fetched(name) or not (
-            act.type == "relu6" or (act.type in ("clip", "brelu") and not _has_tensor_inputs(act)
-                                    and value(act, "min", value(act, "t_min")) == 0.0
-                                    and value(act, "max", value(act, "t_max")) == 6.0)):
+    if (
+        act is None
+        or len(editor.readers.get(name, [])) != 1
+        or editor.is_fetched(name)
+        or not (
+            act.type == "relu6"
+            or (
+                act.type in ("clip", "brelu")
+                and not _has_tensor_inputs(act)
+                and value(act, "min", value(act, "t_min")) == 0.0
+                and value(act, "max", value(act, "t_max")) == 6.0
+            )
+        )
+    ):
         return None
     shift = _alone_before(editor, act, ("scale",))
     if shift is None or value(shift, "scale", 1.0) != 1.0 or value(shift, "bias", 0.0) != 3.0:
@@ -169,8 +205,13 @@ def _alone_before(editor: Editor, op: Any, types: tuple[str, ...]) -> Any | None
     """The op of one of these types that makes the input of `op`, and makes it for `op` alone."""
     x = (arguments(op.inputs, "X") or [""])[0]
     before = editor.producer(x)
-    if before is None or before.type not in types or _has_tensor_inputs(before) or editor.sole_reader(x) is not op \
-            or editor.is_fetched(x):
+    if (
+        before is None
+        or before.type not in types
+        or _has_tensor_inputs(before)
+        or editor.sole_reader(x) is not op
+        or editor.is_fetched(x)
+    ):
         return None
     return before
 

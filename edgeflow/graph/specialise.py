@@ -48,15 +48,22 @@ def specialise(editor: Editor, target: Target) -> dict[str, int]:
 def _half_pools(editor: Editor) -> int:
     """Max pooling 2x2 with stride 2 as columns, then rows: the fp16 kernel for it loses a lane from width 18 on.
 
-    Source: v2.13-rc lite/kernels/arm/pool_compute.cc, which takes pooling2x2s2p0_max_fp16 for these sizes above width 16 and
+    Source: v2.13-rc lite/kernels/arm/pool_compute.cc, which takes pooling2x2s2p0_max_fp16 for these sizes above width
+    16 and
     the general kernel for any window that is not square.
     """
     made = 0
     for op in [op for op in editor.ops if op.type == "pool2d"]:
         width = (editor.dims(arguments(op.inputs, "X")[0]) or (-1,))[-1]
-        if value(op, "pooling_type") != "max" or value(op, "ksize") != [2, 2] or value(op, "strides") != [2, 2] \
-                or any(value(op, "paddings", [])) or value(op, "global_pooling", False) or value(op, "adaptive", False) \
-                or 0 <= width <= 16:
+        if (
+            value(op, "pooling_type") != "max"
+            or value(op, "ksize") != [2, 2]
+            or value(op, "strides") != [2, 2]
+            or any(value(op, "paddings", []))
+            or value(op, "global_pooling", False)
+            or value(op, "adaptive", False)
+            or 0 <= width <= 16
+        ):
             continue
         dims = editor.dims(output(op)) or ()
 
@@ -95,7 +102,9 @@ def _mul(editor: Editor, op: Any) -> bool:
         return False
     name = editor.parameter("weight", weight.T.copy()) if trans_y else y
     dims = editor.dims(output(op)) or ()
-    return editor.replace(op, lambda s: s.add("mul", {"X": x, "Y": name}, dims=dims, x_num_col_dims=rank - 1, y_num_col_dims=1))
+    return editor.replace(
+        op, lambda s: s.add("mul", {"X": x, "Y": name}, dims=dims, x_num_col_dims=rank - 1, y_num_col_dims=1)
+    )
 
 
 Scaled = Callable[[Speller, str, float, float], str]
@@ -114,7 +123,9 @@ def _by_constants(s: Speller, x: str, factor: float, shift: float) -> str:
 
 def _hard_swish(scaled: Scaled) -> Rule:
     def spell(s: Speller, op: Any, x: str) -> str | None:
-        threshold, scale, offset = (float(value(op, key, d)) for key, d in (("threshold", 6.0), ("scale", 6.0), ("offset", 3.0)))
+        threshold, scale, offset = (
+            float(value(op, key, d)) for key, d in (("threshold", 6.0), ("scale", 6.0), ("offset", 3.0))
+        )
         if threshold != 6.0:
             return None
         return s.binary("mul", x, scaled(s, s.unary("relu6", scaled(s, x, 1.0, offset), threshold=6.0), 1 / scale, 0.0))
@@ -169,9 +180,21 @@ def _mean(s: Speller, op: Any, x: str) -> str | None:
     dims = s.dims(x)
     if len(dims) != 4 or sorted(a % 4 for a in value(op, "dim", [])) != [2, 3] or value(op, "reduce_all", False):
         return None
-    pooled = s.add("pool2d", {"X": x}, dims=[*dims[:2], 1, 1], pooling_type="avg", ksize=[1, 1], strides=[1, 1],
-                   paddings=[0, 0], global_pooling=True, adaptive=False, exclusive=True, ceil_mode=False,
-                   data_format="NCHW", padding_algorithm="EXPLICIT")
+    pooled = s.add(
+        "pool2d",
+        {"X": x},
+        dims=[*dims[:2], 1, 1],
+        pooling_type="avg",
+        ksize=[1, 1],
+        strides=[1, 1],
+        paddings=[0, 0],
+        global_pooling=True,
+        adaptive=False,
+        exclusive=True,
+        ceil_mode=False,
+        data_format="NCHW",
+        padding_algorithm="EXPLICIT",
+    )
     return pooled if value(op, "keep_dim", False) else s.reshape(pooled, dims[:2])
 
 
@@ -203,7 +226,7 @@ def _slices(editor: Editor, op: Any) -> bool:
         editor.rename_reads(part, speller.slice(x, axis, start, start + size))
         start += size
     at = next(i for i, other in enumerate(editor.ops) if other is op)
-    editor.ops[at:at + 1] = speller.ops
+    editor.ops[at : at + 1] = speller.ops
     editor.touch()
     return True
 
@@ -214,8 +237,14 @@ def _flat_shuffles(editor: Editor) -> int:
     for middle in [op for op in editor.ops if op.type == "transpose2" and value(op, "axis", []) == [0, 2, 1, 3, 4]]:
         first = editor.producer(arguments(middle.inputs, "X")[0])
         last = editor.sole_reader(output(middle))
-        if first is None or last is None or first.type != "reshape2" or last.type != "reshape2" \
-                or editor.sole_reader(output(first)) is not middle or not (_is_plain(first) and _is_plain(last)):
+        if (
+            first is None
+            or last is None
+            or first.type != "reshape2"
+            or last.type != "reshape2"
+            or editor.sole_reader(output(first)) is not middle
+            or not (_is_plain(first) and _is_plain(last))
+        ):
             continue
         apart, dims = editor.dims(output(first)) or (), editor.dims(output(last)) or ()
         x = arguments(first.inputs, "X")[0]
@@ -223,8 +252,15 @@ def _flat_shuffles(editor: Editor) -> int:
             continue
         _, groups, each, h, w = apart
 
-        def spell(s: Speller, x: str = x, groups: int = groups, each: int = each, h: int = h, w: int = w,
-                  dims: tuple[int, ...] = tuple(dims)) -> str:
+        def spell(
+            s: Speller,
+            x: str = x,
+            groups: int = groups,
+            each: int = each,
+            h: int = h,
+            w: int = w,
+            dims: tuple[int, ...] = tuple(dims),
+        ) -> str:
             flat = s.transpose(s.reshape(x, [dims[0], groups, each, h * w]), [0, 2, 1, 3])
             return s.reshape(flat, dims)
 
@@ -235,14 +271,20 @@ def _flat_shuffles(editor: Editor) -> int:
 ALTERNATIVES: dict[str, tuple[tuple[tuple[str, ...], Rule], ...]] = {
     "matmul_v2": ((("mul",), _mul),),
     "matmul": ((("mul",), _mul),),
-    "hard_swish": ((("scale", "relu6", "elementwise_mul"), _hard_swish(_by_scale)),
-                   (("relu6", "elementwise_mul", "elementwise_add"), _hard_swish(_by_constants))),
-    "hard_sigmoid": ((("scale", "relu6"), _hard_sigmoid(_by_scale)),
-                     (("relu6", "elementwise_mul", "elementwise_add"), _hard_sigmoid(_by_constants))),
+    "hard_swish": (
+        (("scale", "relu6", "elementwise_mul"), _hard_swish(_by_scale)),
+        (("relu6", "elementwise_mul", "elementwise_add"), _hard_swish(_by_constants)),
+    ),
+    "hard_sigmoid": (
+        (("scale", "relu6"), _hard_sigmoid(_by_scale)),
+        (("relu6", "elementwise_mul", "elementwise_add"), _hard_sigmoid(_by_constants)),
+    ),
     "scale": ((("elementwise_mul", "elementwise_add"), _spelled(_scale)),),
     "swish": ((("sigmoid", "elementwise_mul"), _spelled(_swish)),),
-    "silu": ((("swish",), _spelled(lambda s, op, x: s.unary("swish", x, beta=1.0))),
-             (("sigmoid", "elementwise_mul"), _spelled(_swish))),
+    "silu": (
+        (("swish",), _spelled(lambda s, op, x: s.unary("swish", x, beta=1.0))),
+        (("sigmoid", "elementwise_mul"), _spelled(_swish)),
+    ),
     "leaky_relu": ((("relu", "scale", "elementwise_sub"), _spelled(_leaky_relu)),),
     "prelu": ((("leaky_relu",), _spelled(_prelu)),),
     "flatten_contiguous_range": ((("reshape2",), _spelled(_reshape)),),

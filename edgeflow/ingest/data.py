@@ -1,4 +1,6 @@
-"""Calibration and evaluation data: from a Python callable, an .npz, a folder of .npy or of pictures, held to the input specs."""
+"""Calibration and evaluation data: from a Python callable, an .npz, a folder of .npy or of pictures, held to the
+input specs.
+"""
 
 from __future__ import annotations
 
@@ -20,24 +22,32 @@ from edgeflow.project.functions import load_function
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Arrays by input name, [samples, ...], and `label` where there is one; of each input made of pictures, a raw one."""
+    """Arrays by input name, [samples, ...], and `label` where there is one; of each input made of pictures, a raw
+    one.
+    """
 
     arrays: Mapping[str, Array]
     pictures: Mapping[str, Picture] = field(default_factory=dict)
 
 
 def load_samples(
-    source: str, folder: Path, inputs: Sequence[TensorSpec], what: str, preprocess: Mapping[str, Preprocess] | None = None,
+    source: str,
+    folder: Path,
+    inputs: Sequence[TensorSpec],
+    what: str,
+    preprocess: Mapping[str, Preprocess] | None = None,
 ) -> Samples:
     """Load samples, and make inputs of those that are raw pictures.
 
     Args:
         source: `file.py:function`, an .npz, a folder of .npy or of pictures, relative to `folder`.
         what: `calibration`, `evaluation` or `training`, for messages.
-        preprocess: by input name; what is uint8, or names picture files, is pre-processed, and what is float is done already.
+        preprocess: by input name; what is uint8, or names picture files, is pre-processed, and what is float is done
+            already.
 
     Raises:
-        DataError: names, shapes, dtypes or counts do not fit, a value is NaN, a picture is unreadable, or there is no sample.
+        DataError: names, shapes, dtypes or counts do not fit, a value is NaN, a picture is unreadable, or there is no
+            sample.
     """
     where = f"{what} data ({source})"
     part = _Part(folder, tuple(inputs), preprocess or {}, where)
@@ -87,8 +97,10 @@ class _Part:
         try:
             return np.asarray(value)
         except ValueError as err:
-            raise DataError(f"{self.where}: {name!r} holds arrays of several shapes, and should be one array",
-                            try_=f"[inputs.{name}.preprocess] in the recipe, which makes one size of pictures (uint8)") from err
+            raise DataError(
+                f"{self.where}: {name!r} holds arrays of several shapes, and should be one array",
+                try_=f"[inputs.{name}.preprocess] in the recipe, which makes one size of pictures (uint8)",
+            ) from err
 
     def gathered(self, parts: Iterator[Any]) -> Samples:
         """One array a name out of batches; what ends early is an error, not a smaller set."""
@@ -99,10 +111,14 @@ class _Part:
         except EdgeflowError:
             raise
         except Exception as err:
-            raise DataError(f"{self.where}: ended early, after {len(found)} batches ({type(err).__name__}: {err})",
-                            try_="iterate over it by hand to see the whole traceback") from err
+            raise DataError(
+                f"{self.where}: ended early, after {len(found)} batches ({type(err).__name__}: {err})",
+                try_="iterate over it by hand to see the whole traceback",
+            ) from err
         if not found:
-            raise DataError(f"{self.where}: gave no batch at all", try_="return an iterator that was not used up before")
+            raise DataError(
+                f"{self.where}: gave no batch at all", try_="return an iterator that was not used up before"
+            )
         names = [set(part.arrays) for part in found]
         if any(name != names[0] for name in names):
             raise DataError(f"{self.where}: batches should all hold {', '.join(sorted(names[0]))}")
@@ -117,8 +133,10 @@ def _load(source: str, part: _Part) -> Any:
         try:
             return function()
         except (Exception, SystemExit) as err:
-            raise DataError(f"{where}: the function failed ({type(err).__name__}: {err})",
-                            try_="call it by hand to see the whole traceback") from err
+            raise DataError(
+                f"{where}: the function failed ({type(err).__name__}: {err})",
+                try_="call it by hand to see the whole traceback",
+            ) from err
     if path.is_dir():
         arrays = {file.stem: load_npy(file, str(file)) for file in sorted(path.glob("*.npy"))}
         return arrays or _pictures(path, part)
@@ -126,15 +144,17 @@ def _load(source: str, part: _Part) -> Any:
         return load_npz(path)
     if path.suffix == ".npy":
         return load_npy(path, str(path))
-    raise DataError(f"{where}: {path} does not exist or is no .npz, .npy or folder of .npy or pictures",
-                    try_="name a callable as file.py:function, an .npz, or a folder of .npy files or pictures")
+    raise DataError(
+        f"{where}: {path} does not exist or is no .npz, .npy or folder of .npy or pictures",
+        try_="name a callable as file.py:function, an .npz, or a folder of .npy files or pictures",
+    )
 
 
 def _pictures(path: Path, part: _Part) -> dict[str, Any]:
     files, classes = folder_of_pictures(path, part.where)
     if len(part.inputs) != 1 or part.inputs[0].name not in part.preprocess:
-        raise DataError(f"{part.where}: is a folder of pictures, and should feed one input with pre-processing in the recipe",
-                        try_=f"[inputs.{part.inputs[0].name}.preprocess] with resize, size, scale, mean and std")
+        raise DataError(
+            f"{part.where}: is a folder of pictures, and should feed one input with pre-processing in the recipe",
+            try_=f"[inputs.{part.inputs[0].name}.preprocess] with resize, size, scale, mean and std",
+        )
     return {part.inputs[0].name: [file.resolve() for file in files], **({} if classes is None else {LABEL: classes})}
-
-

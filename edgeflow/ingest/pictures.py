@@ -1,6 +1,7 @@
 """Raw pictures as data: arrays, files or a folder of files, made into inputs by the recipe's pre-processing.
 
-A picture file gives the pixels that it stores. EXIF rotation, colour profiles and transparency are left out, as the device
+A picture file gives the pixels that it stores. EXIF rotation, colour profiles and transparency are left out, as the
+device
 programs leave them out (edgeflow/demos/picture.cpp).
 """
 
@@ -52,8 +53,9 @@ def load_picture(path: Path) -> Array:
     try:
         from PIL import Image
     except ImportError as err:
-        raise BackendMissing(f"{path}: reading pictures needs Pillow, which is not installed",
-                             try_="pip install 'edgeflow[build]'") from err
+        raise BackendMissing(
+            f"{path}: reading pictures needs Pillow, which is not installed", try_="pip install 'edgeflow[build]'"
+        ) from err
     try:
         if path.stat().st_size > FILE_MAX_BYTES:
             raise DataError(f"{path}: is larger than {FILE_MAX_BYTES} bytes, which the device programs do not read")
@@ -62,8 +64,10 @@ def load_picture(path: Path) -> Array:
             with Image.open(stream, formats=["BMP", "JPEG", "PNG"]) as image:
                 width, height = image.size
                 if max(width, height) > SIDE_MAX or width * height > PIXELS_MAX:
-                    raise DataError(f"{path}: is {height} x {width}, and should have sides of at most {SIDE_MAX} and "
-                                    f"{PIXELS_MAX} pixels")
+                    raise DataError(
+                        f"{path}: is {height} x {width}, and should have sides of at most {SIDE_MAX} and "
+                        f"{PIXELS_MAX} pixels"
+                    )
                 if image.mode.startswith("I"):  # 16 bits: the upper 8 count, as on the device; Pillow would clip
                     gray = (np.asarray(image).astype(np.int64) >> 8).astype(np.uint8)
                     return np.repeat(gray[:, :, None], 3, axis=2)
@@ -71,7 +75,9 @@ def load_picture(path: Path) -> Array:
     except EdgeflowError:
         raise
     except OSError as err:  # Pillow's own errors are children of it
-        raise DataError(f"{path}: cannot be read as a picture ({err.strerror or err}), and should be PNG, JPEG or BMP") from err
+        raise DataError(
+            f"{path}: cannot be read as a picture ({err.strerror or err}), and should be PNG, JPEG or BMP"
+        ) from err
     except (ValueError, SyntaxError, EOFError, MemoryError, Image.DecompressionBombError) as err:
         raise DataError(f"{path}: is no readable picture ({err}), and should be PNG, JPEG or BMP") from err
 
@@ -87,7 +93,8 @@ def are_pictures(value: Any) -> bool:
 
 
 def make_inputs(pictures: Sequence[Any] | Array, steps: Preprocess, folder: Path, where: str) -> Made:
-    """Pre-process pictures one by one: uint8[N, H, W, 3], or a list of uint8[H, W, 3] and of paths that start at `folder`.
+    """Pre-process pictures one by one: uint8[N, H, W, 3], or a list of uint8[H, W, 3] and of paths that start at
+    `folder`.
 
     Raises:
         DataError: a picture cannot be read or does not suit, or inputs of several sizes come out.
@@ -107,8 +114,10 @@ def make_inputs(pictures: Sequence[Any] | Array, steps: Preprocess, folder: Path
         if inputs is None:
             inputs = np.empty((len(pictures), *made.shape), made.dtype)
         if made.shape != inputs.shape[1:]:
-            raise DataError(f"{at}: becomes {list(made.shape)}, and should become {list(inputs.shape[1:])}, as the first did",
-                            try_="a resize and crop that give one size, such as resize = 'stretch'")
+            raise DataError(
+                f"{at}: becomes {list(made.shape)}, and should become {list(inputs.shape[1:])}, as the first did",
+                try_="a resize and crop that give one size, such as resize = 'stretch'",
+            )
         inputs[k] = made
         if k < SMALLEST_OF and (smallest is None or pixels.size < smallest.pixels.size):
             smallest = Picture(k, pixels)
@@ -129,14 +138,20 @@ def folder_of_pictures(folder: Path, where: str) -> tuple[list[Path], Array | No
     classes = [path for path in entries if path.is_dir()]
     loose = [path for path in entries if not path.is_dir()]
     if classes and loose:
-        raise DataError(f"{where}: holds both sub-folders and files such as {loose[0].name!r}, and should hold either",
-                        try_="one sub-folder a class, and nothing else")
-    found = [(path, k) for k, sub in enumerate(classes) for path in sorted(sub.iterdir()) if not path.name.startswith(".")]
+        raise DataError(
+            f"{where}: holds both sub-folders and files such as {loose[0].name!r}, and should hold either",
+            try_="one sub-folder a class, and nothing else",
+        )
+    found = [
+        (path, k) for k, sub in enumerate(classes) for path in sorted(sub.iterdir()) if not path.name.startswith(".")
+    ]
     files = [path for path, _ in found] or loose
     for path in files:
         if path.suffix.lower() not in SUFFIXES or not path.is_file():
-            raise DataError(f"{where}: {path.relative_to(folder)} is no picture; what devices read ends in {', '.join(SUFFIXES)}",
-                            try_="take it out of the folder, or save it as PNG")
+            raise DataError(
+                f"{where}: {path.relative_to(folder)} is no picture; what devices read ends in {', '.join(SUFFIXES)}",
+                try_="take it out of the folder, or save it as PNG",
+            )
     if not files:
         raise DataError(f"{where}: holds neither .npy files nor pictures ({', '.join(SUFFIXES)})")
     return files, np.array([k for _, k in found], np.int64) if classes else None

@@ -38,7 +38,8 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
         target: not used: all targets share what comes out.
 
     Returns:
-        model.pdmodel, model.pdiparams, reference.npz (input/<name>, output/<k>, label), calibration.npz and training.npz;
+        model.pdmodel, model.pdiparams, reference.npz (input/<name>, output/<k>, label), calibration.npz and
+        training.npz;
         picture_<k>.png, a raw picture of each input that was made of pictures.
 
     Raises:
@@ -50,8 +51,11 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
         declared = _model(source.folder, settings, prefix)
         evaluated = load_samples(settings.evaluation, source.folder, settings.inputs, "evaluation", settings.preprocess)
         calibration, training = (
-            None if what is None else load_samples(what, source.folder, settings.inputs, kind, settings.preprocess).arrays
-            for what, kind in ((settings.calibration, "calibration"), (settings.training, "training")))
+            None
+            if what is None
+            else load_samples(what, source.folder, settings.inputs, kind, settings.preprocess).arrays
+            for what, kind in ((settings.calibration, "calibration"), (settings.training, "training"))
+        )
     evaluation = evaluated.arrays
     program = programs.load(prefix.with_suffix(".pdmodel"))
     programs.forget_callstacks(program)
@@ -82,15 +86,25 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     for k, (name, picture) in enumerate(sorted(evaluated.pictures.items())):
         pictures[name] = {"file": f"picture_{k}.png", "sample": picture.sample}
         write_atomic(tools.folder / f"picture_{k}.png", pack_png(picture.pixels))
-    return Artifact(tools.folder, {
-        "device": device, "outputs": names, "samples": len(next(iter(evaluation.values()))),
-        "calibration_samples": 0 if calibration is None else len(next(iter(calibration.values()))),
-        "model_sha256": sha256(raw), "weights_sha256": weights_hash,
-        "evaluation_sha256": _hash(evaluation), "calibration_sha256": None if calibration is None else _hash(calibration),
-        "training_sha256": None if training is None else _hash(training),
-        "repairs": repairs, "rewrites": rewrites, "read": sorted(trace.read | declared), "touched": sorted(trace.touched),
-        "pictures": pictures,
-    })
+    return Artifact(
+        tools.folder,
+        {
+            "device": device,
+            "outputs": names,
+            "samples": len(next(iter(evaluation.values()))),
+            "calibration_samples": 0 if calibration is None else len(next(iter(calibration.values()))),
+            "model_sha256": sha256(raw),
+            "weights_sha256": weights_hash,
+            "evaluation_sha256": _hash(evaluation),
+            "calibration_sha256": None if calibration is None else _hash(calibration),
+            "training_sha256": None if training is None else _hash(training),
+            "repairs": repairs,
+            "rewrites": rewrites,
+            "read": sorted(trace.read | declared),
+            "touched": sorted(trace.touched),
+            "pictures": pictures,
+        },
+    )
 
 
 def _model(folder: Path, settings: IngestSettings, prefix: Path) -> set[str]:
@@ -106,8 +120,10 @@ def _model(folder: Path, settings: IngestSettings, prefix: Path) -> set[str]:
     declared = {name: dims for name, dims, _ in programs.feeds(loaded)}
     wanted = {spec.name for spec in settings.inputs}
     if set(declared) != wanted:
-        raise DataError(f"{program}: its inputs are {', '.join(sorted(declared))}; the recipe declares "
-                        f"{', '.join(sorted(wanted))}", try_="name the program's inputs under [inputs]")
+        raise DataError(
+            f"{program}: its inputs are {', '.join(sorted(declared))}; the recipe declares {', '.join(sorted(wanted))}",
+            try_="name the program's inputs under [inputs]",
+        )
     shutil.copyfile(program, prefix.with_suffix(".pdmodel"))
     if params.exists():
         shutil.copyfile(params, prefix.with_suffix(".pdiparams"))
@@ -123,12 +139,16 @@ def _reference(
 ) -> tuple[list[Array], str, list[str]]:
     with paddle_backend.Program(prefix) as runner:
         parts = [list(runner.infer(feed).values()) for feed in batches(samples, inputs, BATCH)]
-    outputs = [np.concatenate([part[k] for part in parts]) if parts[0][k].ndim else parts[0][k]
-               for k in range(len(runner.outputs))]
+    outputs = [
+        np.concatenate([part[k] for part in parts]) if parts[0][k].ndim else parts[0][k]
+        for k in range(len(runner.outputs))
+    ]
     for name, array in zip(runner.outputs, outputs, strict=True):
         if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ModelError(f"reference: output {name!r} of the fp32 model holds NaN or infinity",
-                             try_="check the weights and the evaluation inputs; nothing can be compared with NaN")
+            raise ModelError(
+                f"reference: output {name!r} of the fp32 model holds NaN or infinity",
+                try_="check the weights and the evaluation inputs; nothing can be compared with NaN",
+            )
     return outputs, paddle_backend.device_name(), list(runner.outputs)
 
 

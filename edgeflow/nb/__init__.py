@@ -17,6 +17,21 @@ from edgeflow.nb.read import read, read_bytes
 from edgeflow.nb.write import to_bytes, write
 
 __all__ = [
-    "AttrType", "Attribute", "Block", "DType", "Header", "Kernel", "Model", "Op", "Parameter",
-    "Variable", "canonical", "content_hash", "read", "read_bytes", "to_bytes", "trimmed", "write",
+    "AttrType",
+    "Attribute",
+    "Block",
+    "DType",
+    "Header",
+    "Kernel",
+    "Model",
+    "Op",
+    "Parameter",
+    "Variable",
+    "canonical",
+    "content_hash",
+    "read",
+    "read_bytes",
+    "to_bytes",
+    "trimmed",
+    "write",
 ]

@@ -15,15 +15,31 @@ from edgeflow.nb.dataflow import Node, nodes, producers
 from edgeflow.nb.model import KERNEL_ATTRIBUTE, Model, Op, Parameter
 from edgeflow.nb.summary import CONVOLUTIONS, scales_of
 
-FAMILY = {"depthwise_conv2d": "conv2d", "sparse_conv2d": "conv2d", "mul": "fc", "matmul": "fc", "matmul_v2": "fc",
-          "fusion_elementwise_add_activation": "elementwise_add", "fusion_elementwise_mul_activation": "elementwise_mul",
-          "fusion_elementwise_sub_activation": "elementwise_sub", "fusion_elementwise_div_activation": "elementwise_div"}
+FAMILY = {
+    "depthwise_conv2d": "conv2d",
+    "sparse_conv2d": "conv2d",
+    "mul": "fc",
+    "matmul": "fc",
+    "matmul_v2": "fc",
+    "fusion_elementwise_add_activation": "elementwise_add",
+    "fusion_elementwise_mul_activation": "elementwise_mul",
+    "fusion_elementwise_sub_activation": "elementwise_sub",
+    "fusion_elementwise_div_activation": "elementwise_div",
+}
 CONVERSIONS = ("calib", "io_copy", "layout", "scale", "cast")
 """Ops that opt inserts between others; what they convert counts."""
 
 FUSION = ("with_act", "act_type", "activation_type", "fuse_relu")
 IGNORED = TRAINING_ONLY | {
-    "op_callstack", "is_test", "bit_length", "quantization_type", "activation_bits", "use_mkldnn", "use_quantizer", "inplace"}
+    "op_callstack",
+    "is_test",
+    "bit_length",
+    "quantization_type",
+    "activation_bits",
+    "use_mkldnn",
+    "use_quantizer",
+    "inplace",
+}
 """Left over from training and other engines; no Paddle Lite kernel reads them."""
 
 SCALE = re.compile(r"(.+?)\d+_scale")
@@ -40,7 +56,9 @@ class OpChange:
 
 @dataclass(frozen=True, slots=True)
 class WeightChange:
-    """A weight of both files with other values. SQNR is of the second against the first, dequantised; infinite for none."""
+    """A weight of both files with other values. SQNR is of the second against the first, dequantised; infinite for
+    none.
+    """
 
     name: str
     change: str
@@ -86,11 +104,18 @@ def diff(before: Model, after: Model) -> Difference:
             changed.append(OpChange(_name(a), _name(b), tuple(changes)))
         weight_pairs.update(_weight_pairs(before, a, after, b))
     return Difference(
-        header=tuple(_header(before, after)), interface=tuple(_interface(before, after)),
-        added=tuple(_name(n) for n in added), removed=tuple(_name(n) for n in removed), changed=tuple(changed),
-        weights=tuple(change for (x, y), (a, b) in sorted(weight_pairs.items())
-                      if (change := _weight_change(before.parameters[x], a, after.parameters[y], b)) is not None),
-        bytes_before=_bytes(before), bytes_after=_bytes(after),
+        header=tuple(_header(before, after)),
+        interface=tuple(_interface(before, after)),
+        added=tuple(_name(n) for n in added),
+        removed=tuple(_name(n) for n in removed),
+        changed=tuple(changed),
+        weights=tuple(
+            change
+            for (x, y), (a, b) in sorted(weight_pairs.items())
+            if (change := _weight_change(before.parameters[x], a, after.parameters[y], b)) is not None
+        ),
+        bytes_before=_bytes(before),
+        bytes_after=_bytes(after),
     )
 
 
@@ -103,9 +128,12 @@ def _name(node: Node) -> str:
 
 
 def _header(a: Model, b: Model) -> list[str]:
-    pairs = (("meta version", a.header.meta_version, b.header.meta_version),
-             ("opt version", a.header.opt_version, b.header.opt_version),
-             ("program version", a.program_version, b.program_version), ("blocks", len(a.blocks), len(b.blocks)))
+    pairs = (
+        ("meta version", a.header.meta_version, b.header.meta_version),
+        ("opt version", a.header.opt_version, b.header.opt_version),
+        ("program version", a.program_version, b.program_version),
+        ("blocks", len(a.blocks), len(b.blocks)),
+    )
     return [f"{what}: {x} -> {y}" for what, x, y in pairs if x != y]
 
 
@@ -129,7 +157,9 @@ def _inputs(model: Model) -> list[str]:
 def _match(
     before: Model, left: Sequence[Node], after: Model, right: Sequence[Node]
 ) -> tuple[list[tuple[Node, Node]], list[Node], list[Node]]:
-    """Pairs of ops, and what is left on either side: equal history first, then equal weights, then equal surroundings."""
+    """Pairs of ops, and what is left on either side: equal history first, then equal weights, then equal
+    surroundings.
+    """
     pairs: list[tuple[Node, Node]] = []
     lefts, rights = list(left), list(right)
     for key in (_history, _anchors, _surroundings):
@@ -159,8 +189,14 @@ def _history(model: Model, graph: Sequence[Node]) -> dict[int, str]:
         for parameter, values in sorted(node.inputs.items()):
             for value in values:
                 source = made.get(value)
-                parts.append((parameter, value if value in model.parameters or source is None
-                              else (digests.get(id(source), ""), source.writes.index(value))))
+                parts.append(
+                    (
+                        parameter,
+                        value
+                        if value in model.parameters or source is None
+                        else (digests.get(id(source), ""), source.writes.index(value)),
+                    )
+                )
         digests[id(node)] = hashlib.sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
     return digests
 
@@ -192,7 +228,9 @@ def _surroundings(model: Model, graph: Sequence[Node]) -> dict[int, Any]:
             if value in model.parameters:
                 names.add(value)
             elif source is not None:
-                own = tuple(sorted(v for v in source.reads if v in model.parameters and len(model.parameters[v].dims) > 1))
+                own = tuple(
+                    sorted(v for v in source.reads if v in model.parameters and len(model.parameters[v].dims) > 1)
+                )
                 names.update(own or upstream.get(id(source), ()))
         upstream[id(node)] = tuple(sorted(names))
         key = (FAMILY.get(node.op.type, node.op.type), tuple(sorted(n for n in names if n.endswith("w_0"))))
@@ -202,8 +240,9 @@ def _surroundings(model: Model, graph: Sequence[Node]) -> dict[int, Any]:
 
 
 def _attributes(op: Op) -> list[tuple[str, Any]]:
-    return sorted((name, a.value) for name, a in op.attributes.items()
-                  if name not in IGNORED and not name.endswith("_threshold"))
+    return sorted(
+        (name, a.value) for name, a in op.attributes.items() if name not in IGNORED and not name.endswith("_threshold")
+    )
 
 
 def _op_changes(a: Node, b: Node) -> list[str]:
@@ -238,8 +277,14 @@ def _op_changes(a: Node, b: Node) -> list[str]:
 class _Wiring:
     """Which op feeds which, conversions looked through, so that a pair fed by other ops is seen to have changed."""
 
-    def __init__(self, before: Model, left: Sequence[Node], after: Model, right: Sequence[Node],
-                 matched: Sequence[tuple[Node, Node]]) -> None:
+    def __init__(
+        self,
+        before: Model,
+        left: Sequence[Node],
+        after: Model,
+        right: Sequence[Node],
+        matched: Sequence[tuple[Node, Node]],
+    ) -> None:
         self.models = (before, after)
         self.makers = (producers(list(left)), producers(list(right)))
         self.partner = {id(a): id(b) for a, b in matched}

@@ -14,7 +14,8 @@ from edgeflow.core.errors import NbError
 
 _U16, _I32, _U32 = struct.Struct("<H"), struct.Struct("<i"), struct.Struct("<I")
 BUDGET_FACTOR = 16
-"""A well-formed buffer is visited once, but for strings and attributes that ops share (a few times, as write.py makes it);
+"""A well-formed buffer is visited once, but for strings and attributes that ops share (a few times, as write.py makes
+it);
 tables that overlap without end would multiply work."""
 
 
@@ -104,7 +105,7 @@ class Table:
     def octets(self, slot: int) -> memoryview:
         """Vector of bytes as a view; costs nothing, since nothing is read."""
         start, count = self._vector(slot, 1, spend=False)
-        return self.flat.buffer[start:start + count]
+        return self.flat.buffer[start : start + count]
 
     def _follow(self, at: int) -> int:
         """Where an offset stored at `at` points: always forward."""
@@ -131,4 +132,4 @@ class Table:
             raise self.flat.fail(at, f"a string promises {size} bytes, {left} follow")
         self.flat.spend(at, 4 + size)
         # Names are bytes to Paddle Lite; surrogateescape keeps any of them through a round trip.
-        return bytes(self.flat.buffer[at + 4:at + 4 + size]).decode("utf-8", "surrogateescape")
+        return bytes(self.flat.buffer[at + 4 : at + 4 + size]).decode("utf-8", "surrogateescape")

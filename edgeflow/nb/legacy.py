@@ -70,7 +70,7 @@ class _Cursor:
         size = self.count()
         start = self.at
         self.skip(size)
-        return bytes(self.buffer[start:self.at]).decode("utf-8", "replace")
+        return bytes(self.buffer[start : self.at]).decode("utf-8", "replace")
 
     def numbers(self, item_bytes: int) -> None:
         self.skip(self.count() * item_bytes)

@@ -12,8 +12,14 @@ from edgeflow.nb.model import AttrType, Model, Op
 from edgeflow.nb.summary import CONVOLUTIONS, Shapes, is_float_parameter, precision
 
 Severity = Literal["error", "warning", "note"]
-OBSERVERS = ("fake_quantize", "fake_channel_wise", "fake_dequantize", "moving_average_abs_max", "quantize_linear",
-             "dequantize_linear")
+OBSERVERS = (
+    "fake_quantize",
+    "fake_channel_wise",
+    "fake_dequantize",
+    "moving_average_abs_max",
+    "quantize_linear",
+    "dequantize_linear",
+)
 FUSED_BY_OPT = ("relu", "relu6", "leaky_relu", "hard_swish", "sigmoid", "tanh", "swish", "hard_sigmoid")
 NPU_TARGETS_FULL_INT8 = ("verisilicon_timvx", "rockchip_npu", "amlogic_npu", "imagination_nna", "eeasytech_npu")
 """NPUs that compute nothing in float: every tensor of the subgraph needs a scale. Source: Paddle-Lite v2.13-rc
@@ -78,16 +84,29 @@ def float_in_int8(case: Case) -> Iterator[Finding]:
         return
     for node in case.graph:
         if node.op.type in (*CONVOLUTIONS, "fc", "mul") and not node.op.attr("enable_int8", False):
-            yield Finding("NB101", "warning", place(node),
-                          "computed in float in an int8 file, with conversions before and after",
-                          "check that calibration reaches this layer and that it is not excluded from quantisation")
+            yield Finding(
+                "NB101",
+                "warning",
+                place(node),
+                "computed in float in an int8 file, with conversions before and after",
+                "check that calibration reaches this layer and that it is not excluded from quantisation",
+            )
 
 
 def int8_for_kirin(case: Case) -> Iterator[Finding]:
     """NB102: int8 in a file for Kirin."""
-    if case.target is not None and "huawei_kirin_npu" in case.target.lite.valid_targets and precision(case.model) == "int8":
-        yield Finding("NB102", "error", "file", "the Kirin driver has no symmetric int8 type and aborts on the phone",
-                      "build for kirin in float32, or use --target arm64-int8 on the same phone's CPU")
+    if (
+        case.target is not None
+        and "huawei_kirin_npu" in case.target.lite.valid_targets
+        and precision(case.model) == "int8"
+    ):
+        yield Finding(
+            "NB102",
+            "error",
+            "file",
+            "the Kirin driver has no symmetric int8 type and aborts on the phone",
+            "build for kirin in float32, or use --target arm64-int8 on the same phone's CPU",
+        )
 
 
 def missing_output_scale(case: Case) -> Iterator[Finding]:
@@ -99,8 +118,13 @@ def missing_output_scale(case: Case) -> Iterator[Finding]:
             continue
         name = "Output" if node.op.type in CONVOLUTIONS else "Out"
         if not node.op.attr(f"{name}0_scale"):
-            yield Finding("NB103", "error", place(node), f"has no {name}0_scale; the driver aborts when it loads the file",
-                          "quantise with is_full_quantize, or keep this op on the CPU")
+            yield Finding(
+                "NB103",
+                "error",
+                place(node),
+                f"has no {name}0_scale; the driver aborts when it loads the file",
+                "quantise with is_full_quantize, or keep this op on the CPU",
+            )
 
 
 def per_channel_weights(case: Case) -> Iterator[Finding]:
@@ -110,8 +134,13 @@ def per_channel_weights(case: Case) -> Iterator[Finding]:
     for node in case.graph:
         scale = node.op.attr("Filter0_scale") or node.op.attr("Y0_scale") or ()
         if node.op.attr("enable_int8", False) and len(set(scale)) > 1:
-            yield Finding("NB104", "error", place(node), f"has {len(scale)} weight scales, the driver takes one a layer",
-                          'weights = "per_layer" under [compress]')
+            yield Finding(
+                "NB104",
+                "error",
+                place(node),
+                f"has {len(scale)} weight scales, the driver takes one a layer",
+                'weights = "per_layer" under [compress]',
+            )
 
 
 def unfused(case: Case) -> Iterator[Finding]:
@@ -126,11 +155,21 @@ def unfused(case: Case) -> Iterator[Finding]:
             continue
         follower = after[0].op
         if follower.type == "batch_norm" or (follower.type in FUSED_BY_OPT and not node.op.attr("with_act", False)):
-            yield Finding("NB105", "warning", place(node), f"is followed by a {follower.type} of its own",
-                          "build with edgeflow, whose canonical export lets opt fuse it")
+            yield Finding(
+                "NB105",
+                "warning",
+                place(node),
+                f"is followed by a {follower.type} of its own",
+                "build with edgeflow, whose canonical export lets opt fuse it",
+            )
         elif follower.type in ("elementwise_add", "fusion_elementwise_add_activation") and _adds_bias(case, after[0]):
-            yield Finding("NB105", "warning", place(node), "is followed by an elementwise_add that holds its bias",
-                          "build with edgeflow, whose canonical export lets opt fuse it")
+            yield Finding(
+                "NB105",
+                "warning",
+                place(node),
+                "is followed by an elementwise_add that holds its bias",
+                "build with edgeflow, whose canonical export lets opt fuse it",
+            )
 
 
 def _adds_bias(case: Case, node: Node) -> bool:
@@ -140,7 +179,11 @@ def _adds_bias(case: Case, node: Node) -> bool:
         if value in case.model.parameters:
             return True
         source = made.get(value)
-        if source is not None and source.op.type == "reshape2" and any(r in case.model.parameters for r in source.reads):
+        if (
+            source is not None
+            and source.op.type == "reshape2"
+            and any(r in case.model.parameters for r in source.reads)
+        ):
             return True
     return False
 
@@ -149,8 +192,13 @@ def observers_left(case: Case) -> Iterator[Finding]:
     """NB106: quantisation observers that should have gone."""
     for node in case.graph:
         if node.op.type.startswith(OBSERVERS):
-            yield Finding("NB106", "error", place(node), "is a leftover of quantisation, which no device kernel runs",
-                          "export the quantised model with PaddleSlim's convert or save step before opt")
+            yield Finding(
+                "NB106",
+                "error",
+                place(node),
+                "is a leftover of quantisation, which no device kernel runs",
+                "export the quantised model with PaddleSlim's convert or save step before opt",
+            )
 
 
 def bad_weights(case: Case) -> Iterator[Finding]:
@@ -166,23 +214,40 @@ def bad_weights(case: Case) -> Iterator[Finding]:
                 total = array.sum(dtype=np.float64)
             if not np.isfinite(total):
                 bad = int(array.size - np.count_nonzero(np.isfinite(array)))
-                yield Finding("NB107", "error", parameter.name, f"holds {bad} values that are NaN or infinite",
-                              "the training diverged, or the export broke: look at the layer's weights in the source model")
+                yield Finding(
+                    "NB107",
+                    "error",
+                    parameter.name,
+                    f"holds {bad} values that are NaN or infinite",
+                    "the training diverged, or the export broke: look at the layer's weights in the source model",
+                )
                 continue
         if array.ndim >= 2 and array.size > 1:
             first = array.flat[0]
             if (array == first).all():
-                yield Finding("NB107", "warning", parameter.name, f"all {array.size} values are {first}",
-                              "an untrained or pruned-away layer: remove it, or check that its weights were loaded")
+                yield Finding(
+                    "NB107",
+                    "warning",
+                    parameter.name,
+                    f"all {array.size} values are {first}",
+                    "an untrained or pruned-away layer: remove it, or check that its weights were loaded",
+                )
 
 
 def fp16_marks(case: Case) -> Iterator[Finding]:
     """NB108: fp16 kernels in a file for a core without fp16."""
-    count = sum(node.op.kernel is not None and node.op.kernel.precision == "float16" and node.op.kernel.target == "arm"
-                for node in case.graph)
+    count = sum(
+        node.op.kernel is not None and node.op.kernel.precision == "float16" and node.op.kernel.target == "arm"
+        for node in case.graph
+    )
     if count and case.target is not None and not case.target.lite.fp16:
-        yield Finding("NB108", "error", "file", f"{count} ops use fp16 kernels; a library or core without ARMv8.2 fp16 aborts",
-                      f"build for {case.target.name}, or use a library built with_arm82_fp16 on an ARMv8.2 core")
+        yield Finding(
+            "NB108",
+            "error",
+            "file",
+            f"{count} ops use fp16 kernels; a library or core without ARMv8.2 fp16 aborts",
+            f"build for {case.target.name}, or use a library built with_arm82_fp16 on an ARMv8.2 core",
+        )
 
 
 def no_kernel(case: Case) -> Iterator[Finding]:
@@ -190,9 +255,21 @@ def no_kernel(case: Case) -> Iterator[Finding]:
     if case.covered is None:
         return
     for node in case.graph:
-        if node.op.type not in case.covered and node.op.type not in ("feed", "fetch", "subgraph", "calib", "io_copy", "layout"):
-            yield Finding("NB109", "error", place(node), "has no kernel on this target's places",
-                          "convert the model again for this target")
+        if node.op.type not in case.covered and node.op.type not in (
+            "feed",
+            "fetch",
+            "subgraph",
+            "calib",
+            "io_copy",
+            "layout",
+        ):
+            yield Finding(
+                "NB109",
+                "error",
+                place(node),
+                "has no kernel on this target's places",
+                "convert the model again for this target",
+            )
 
 
 def dynamic_on_npu(case: Case) -> Iterator[Finding]:
@@ -202,17 +279,26 @@ def dynamic_on_npu(case: Case) -> Iterator[Finding]:
     for name in case.model.inputs:
         variable = case.model.variable(name)
         if variable and variable.tensor and variable.tensor.dims and any(d < 0 for d in variable.tensor.dims):
-            yield Finding("NB110", "warning", name, f"has shape {list(variable.tensor.dims)}; NPU drivers compile for one shape",
-                          "give every dimension of this input as a number in the recipe")
+            yield Finding(
+                "NB110",
+                "warning",
+                name,
+                f"has shape {list(variable.tensor.dims)}; NPU drivers compile for one shape",
+                "give every dimension of this input as a number in the recipe",
+            )
 
 
 def sparse_size(case: Case) -> Iterator[Finding]:
     """NB111: sparse convolutions tied to one input size."""
     for node in case.graph:
         if node.op.type == "sparse_conv2d":
-            yield Finding("NB111", "note", place(node),
-                          "its offsets hold the height times width of the input it was converted for; others give garbage",
-                          "feed only the input size of the conversion")
+            yield Finding(
+                "NB111",
+                "note",
+                place(node),
+                "its offsets hold the height times width of the input it was converted for; others give garbage",
+                "feed only the input size of the conversion",
+            )
             return
 
 
@@ -221,8 +307,13 @@ def new_attributes(case: Case) -> Iterator[Finding]:
     for node in case.graph:
         names = [name for name, a in node.op.attributes.items() if a.type in NEW_ATTRIBUTES]
         if names:
-            yield Finding("NB112", "warning", place(node), f"{', '.join(names[:SHOWN])} are of types that came with 2.13",
-                          "use a Paddle Lite library of version 2.13 on the device")
+            yield Finding(
+                "NB112",
+                "warning",
+                place(node),
+                f"{', '.join(names[:SHOWN])} are of types that came with 2.13",
+                "use a Paddle Lite library of version 2.13 on the device",
+            )
 
 
 def one_entry_scale(case: Case) -> Iterator[Finding]:
@@ -235,8 +326,13 @@ def one_entry_scale(case: Case) -> Iterator[Finding]:
                 continue
             channels = parameter.dims[1 if weight == "W" else 0]
             if channels > 1:
-                yield Finding("NB113", "error", place(node), f"{name} holds one entry for {channels} channels; ARM reads past it",
-                              "quantise with onnx_format=False or per-channel weights, as edgeflow build does")
+                yield Finding(
+                    "NB113",
+                    "error",
+                    place(node),
+                    f"{name} holds one entry for {channels} channels; ARM reads past it",
+                    "quantise with onnx_format=False or per-channel weights, as edgeflow build does",
+                )
 
 
 def bad_scale(case: Case) -> Iterator[Finding]:
@@ -246,8 +342,13 @@ def bad_scale(case: Case) -> Iterator[Finding]:
             if attribute.type == AttrType.FLOATS and name.endswith("_scale") and attribute.value:
                 bad = [s for s in attribute.value if not 0 <= s < float("inf")]
                 if bad or (len(attribute.value) == 1 and attribute.value[0] == 0):
-                    yield Finding("NB114", "error", place(node), f"{name} holds {(bad or [0.0])[0]}",
-                                  "look for constant or NaN activations in the calibration data, then quantise again")
+                    yield Finding(
+                        "NB114",
+                        "error",
+                        place(node),
+                        f"{name} holds {(bad or [0.0])[0]}",
+                        "look for constant or NaN activations in the calibration data, then quantise again",
+                    )
 
 
 def deconv_batch_norm(case: Case) -> Iterator[Finding]:
@@ -255,33 +356,61 @@ def deconv_batch_norm(case: Case) -> Iterator[Finding]:
     for node in case.graph:
         bias = node.op.input("Bias") or ""
         if node.op.type == "conv2d_transpose" and node.op.attr("enable_int8", False) and "batch_norm" in bias:
-            yield Finding("NB115", "error", place(node),
-                          "opt multiplies the weight scale by the batch norm's factor once per input channel",
-                          "fold the batch norm into the transposed convolution before quantising")
+            yield Finding(
+                "NB115",
+                "error",
+                place(node),
+                "opt multiplies the weight scale by the batch norm's factor once per input channel",
+                "fold the batch norm into the transposed convolution before quantising",
+            )
 
 
 def runtime_defects(case: Case) -> Iterator[Finding]:
-    """NB116: ops that the ARM runtime is known to compute wrongly. Source: measured on Paddle Lite 3d329c9 and 2.13-rc."""
+    """NB116: ops that the ARM runtime is known to compute wrongly. Source: measured on Paddle Lite 3d329c9 and
+    2.13-rc.
+    """
     for node in case.graph:
-        if node.op.type == "pool2d" and node.op.kernel and node.op.kernel.precision == "float16" and _is_pair_pool(node.op):
+        if (
+            node.op.type == "pool2d"
+            and node.op.kernel
+            and node.op.kernel.precision == "float16"
+            and _is_pair_pool(node.op)
+        ):
             width = _width(case, node)
             if width is None or width >= 18:
-                yield Finding("NB116", "error", place(node),
-                              "fp16 2x2 max pooling with stride 2 reads a vector lane twice for widths from 18 on",
-                              "use float32 (--target arm64) for this model, or a strided convolution instead")
+                yield Finding(
+                    "NB116",
+                    "error",
+                    place(node),
+                    "fp16 2x2 max pooling with stride 2 reads a vector lane twice for widths from 18 on",
+                    "use float32 (--target arm64) for this model, or a strided convolution instead",
+                )
         if node.op.type == "grid_sampler":
-            yield Finding("NB116", "warning", place(node),
-                          "the ARM kernel is right only for a grid with the input's height and width",
-                          "check the result on the device")
+            yield Finding(
+                "NB116",
+                "warning",
+                place(node),
+                "the ARM kernel is right only for a grid with the input's height and width",
+                "check the result on the device",
+            )
         if node.op.type == "scatter":
-            yield Finding("NB116", "warning", place(node), "the ARM kernel leaves rows that no index names at zero",
-                          "replace scatter by where or concat")
+            yield Finding(
+                "NB116",
+                "warning",
+                place(node),
+                "the ARM kernel leaves rows that no index names at zero",
+                "replace scatter by where or concat",
+            )
 
 
 def _is_pair_pool(op: Op) -> bool:
-    return (op.attr("pooling_type") == "max" and tuple(op.attr("ksize", ())) == (2, 2)
-            and tuple(op.attr("strides", ())) == (2, 2) and not op.attr("global_pooling", False)
-            and not op.attr("adaptive", False))
+    return (
+        op.attr("pooling_type") == "max"
+        and tuple(op.attr("ksize", ())) == (2, 2)
+        and tuple(op.attr("strides", ())) == (2, 2)
+        and not op.attr("global_pooling", False)
+        and not op.attr("adaptive", False)
+    )
 
 
 def _width(case: Case, node: Node) -> int | None:
@@ -294,7 +423,20 @@ def _places(target: Target) -> list[str]:
 
 
 RULES: tuple[Rule, ...] = (
-    float_in_int8, int8_for_kirin, missing_output_scale, per_channel_weights, unfused, observers_left, bad_weights,
-    fp16_marks, no_kernel, dynamic_on_npu, sparse_size, new_attributes, one_entry_scale, bad_scale, deconv_batch_norm,
+    float_in_int8,
+    int8_for_kirin,
+    missing_output_scale,
+    per_channel_weights,
+    unfused,
+    observers_left,
+    bad_weights,
+    fp16_marks,
+    no_kernel,
+    dynamic_on_npu,
+    sparse_size,
+    new_attributes,
+    one_entry_scale,
+    bad_scale,
+    deconv_batch_norm,
     runtime_defects,
 )

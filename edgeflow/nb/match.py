@@ -23,11 +23,20 @@ CLASSES = {1: "32-bit", 2: "64-bit"}
 SHARED = 3
 LIBRARY_MAX_BYTES = 1 << 31
 VERSION = re.compile(rb"(?<![0-9A-Za-z._-])v2\.(\d{1,2})(?:\.\d{1,2})?(?:-(?:rc|beta)\d?)?(?=\0)")
-KEY = re.compile(rb",k(ARM|Host|X86|OpenCL|NNAdapter|Metal),k([A-Za-z0-9]{1,30}),k([A-Za-z0-9]{1,30}),([A-Za-z0-9_]{1,60})\0")
+KEY = re.compile(
+    rb",k(ARM|Host|X86|OpenCL|NNAdapter|Metal),k([A-Za-z0-9]{1,30}),k([A-Za-z0-9]{1,30}),([A-Za-z0-9_]{1,60})\0"
+)
 OP = re.compile(rb"[a-z_0-9]{2,60}\Z")
 PLACES = {"arm": "ARM", "host": "Host", "x86": "X86", "opencl": "OpenCL", "nnadapter": "NNAdapter"}
-PRECISIONS = {"float32": "Float", "int8": "Int8", "float16": "FP16", "int32": "Int32", "int64": "Int64", "any": "Any",
-              "bool": "Bool"}
+PRECISIONS = {
+    "float32": "Float",
+    "int8": "Int8",
+    "float16": "FP16",
+    "int32": "Int32",
+    "int64": "Int64",
+    "any": "Any",
+    "bool": "Bool",
+}
 OLDEST = (2, 8)
 """Meta version 2 exists since 2.8. Source: history of model_parser.cc."""
 
@@ -82,21 +91,39 @@ def read_library(path: Path) -> Library:
             raise NbError(f"{path}: is big-endian, which Paddle Lite does not support")
         versions = sorted({m.group(0).decode() for m in VERSION.finditer(blob)})
         # The op stands before the key: looked back for, since a search that begins with it would crawl through text.
-        kernels = frozenset((op.group().decode(), m.group(1).decode(), m.group(2).decode(), m.group(4).decode())
-                            for m in KEY.finditer(blob) if (op := OP.search(blob[max(m.start() - 60, 0):m.start()])))
-        marks = {name for name, text in (("paddle_lite", b"Paddle-Lite"), ("nnadapter", b"nnadapter"),
-                                         ("fp16", b"kARM,kFP16"), ("opencl", b"clGetPlatformIDs")) if blob.find(text) >= 0}
+        kernels = frozenset(
+            (op.group().decode(), m.group(1).decode(), m.group(2).decode(), m.group(4).decode())
+            for m in KEY.finditer(blob)
+            if (op := OP.search(blob[max(m.start() - 60, 0) : m.start()]))
+        )
+        marks = {
+            name
+            for name, text in (
+                ("paddle_lite", b"Paddle-Lite"),
+                ("nnadapter", b"nnadapter"),
+                ("fp16", b"kARM,kFP16"),
+                ("opencl", b"clGetPlatformIDs"),
+            )
+            if blob.find(text) >= 0
+        }
         if kind != SHARED:
             marks.add("not_shared")
-    return Library(MACHINES.get(machine, f"machine {machine}"), CLASSES.get(bits, f"class {bits}"), tuple(versions),
-                   kernels, frozenset(marks))
+    return Library(
+        MACHINES.get(machine, f"machine {machine}"),
+        CLASSES.get(bits, f"class {bits}"),
+        tuple(versions),
+        kernels,
+        frozenset(marks),
+    )
 
 
 def match(model: Model, library: Library) -> Match:
     """Judge a pair: refuse what cannot work, warn of what may not, pass the rest."""
     reasons = [*_kind(library), *_version(model, library), *_kernels(model, library), *_npu(model, library)]
     levels = {reason.level for reason in reasons}
-    verdict: Literal["pass", "warn", "refuse"] = "refuse" if "refuse" in levels else "warn" if "warn" in levels else "pass"
+    verdict: Literal["pass", "warn", "refuse"] = (
+        "refuse" if "refuse" in levels else "warn" if "warn" in levels else "pass"
+    )
     return Match(verdict, tuple(reasons), library)
 
 
@@ -118,12 +145,24 @@ def _version(model: Model, library: Library) -> list[Reason]:
     have = ", ".join(library.versions)
     newest = max(_numbers(version) for version in library.versions)
     if newest < OLDEST:
-        return [Reason("refuse", f"the library is {have}; files of meta version {model.header.meta_version} need 2.8 or newer")]
-    new = [op.type for block in model.blocks for op in block.operations
-           if any(a.type in NEW_ATTRIBUTES for a in op.attributes.values())]
+        return [
+            Reason(
+                "refuse", f"the library is {have}; files of meta version {model.header.meta_version} need 2.8 or newer"
+            )
+        ]
+    new = [
+        op.type
+        for block in model.blocks
+        for op in block.operations
+        if any(a.type in NEW_ATTRIBUTES for a in op.attributes.values())
+    ]
     if new and newest < (2, 13):
         return [Reason("refuse", f"the library is {have}; {len(new)} ops hold attribute types that came with 2.13")]
-    return [Reason("warn", f"the library is {have}, the file was written by opt {wanted}: only equal versions are supported")]
+    return [
+        Reason(
+            "warn", f"the library is {have}, the file was written by opt {wanted}: only equal versions are supported"
+        )
+    ]
 
 
 def _numbers(version: str) -> tuple[int, int]:
@@ -140,12 +179,21 @@ def _kernels(model: Model, library: Library) -> list[Reason]:
             return [Reason("refuse", f"{count} ops want {target} kernels, the library is for {library.machine}")]
     if not {"feed", "fetch"} <= {name for name, _, _, _ in library.kernels}:
         # GCC for ARM compiles many keys into code, where they are no text. No library lacks these two.
-        return [Reason("warn", "the library's kernel keys are stripped or compiled in: whether it has every kernel is unknown")]
+        return [
+            Reason(
+                "warn", "the library's kernel keys are stripped or compiled in: whether it has every kernel is unknown"
+            )
+        ]
     missing = sorted({_wanted(op) for op in ops if not _has(op, library)})
     if not missing:
         return []
-    return [Reason("refuse", f"the library lacks {len(missing)} kernels: {', '.join(missing[:8])}"
-                             f"{', …' if len(missing) > 8 else ''}; it was built without extra ops or tailored to another model")]
+    return [
+        Reason(
+            "refuse",
+            f"the library lacks {len(missing)} kernels: {', '.join(missing[:8])}"
+            f"{', …' if len(missing) > 8 else ''}; it was built without extra ops or tailored to another model",
+        )
+    ]
 
 
 def _wanted(op: Op) -> str:
@@ -159,8 +207,12 @@ def _has(op: Op, library: Library) -> bool:
         return True
     place, precision = PLACES[kernel.target], PRECISIONS.get(kernel.precision)
     # The loader falls back to the host's kernel of the same alias.
-    return any((op.type, spot, kind, kernel.alias) in library.kernels
-               for spot in (place, "Host") for kind in (precision, "Any") if kind is not None)
+    return any(
+        (op.type, spot, kind, kernel.alias) in library.kernels
+        for spot in (place, "Host")
+        for kind in (precision, "Any")
+        if kind is not None
+    )
 
 
 def _npu(model: Model, library: Library) -> list[Reason]:

@@ -72,24 +72,64 @@ class DType(enum.IntEnum):
 
 
 NUMPY_NAMES = {
-    DType.BOOL: "bool", DType.INT16: "int16", DType.INT32: "int32", DType.INT64: "int64",
-    DType.FP16: "float16", DType.FP32: "float32", DType.FP64: "float64", DType.SIZE_T: "uint64",
-    DType.UINT8: "uint8", DType.INT8: "int8",
+    DType.BOOL: "bool",
+    DType.INT16: "int16",
+    DType.INT32: "int32",
+    DType.INT64: "int64",
+    DType.FP16: "float16",
+    DType.FP32: "float32",
+    DType.FP64: "float64",
+    DType.SIZE_T: "uint64",
+    DType.UINT8: "uint8",
+    DType.INT8: "int8",
 }
 ITEM_BYTES = {
-    DType.BOOL: 1, DType.INT16: 2, DType.INT32: 4, DType.INT64: 8, DType.FP16: 2, DType.FP32: 4,
-    DType.FP64: 8, DType.SIZE_T: 8, DType.UINT8: 1, DType.INT8: 1,
+    DType.BOOL: 1,
+    DType.INT16: 2,
+    DType.INT32: 4,
+    DType.INT64: 8,
+    DType.FP16: 2,
+    DType.FP32: 4,
+    DType.FP64: 8,
+    DType.SIZE_T: 8,
+    DType.UINT8: 1,
+    DType.INT8: 1,
 }
 
 # Source: Paddle-Lite lite/api/paddle_place.h (TargetType, PrecisionType, DataLayoutType).
 TARGETS = {
-    0: "unk", 1: "host", 2: "x86", 3: "cuda", 4: "arm", 5: "opencl", 6: "any", 7: "fpga", 8: "npu",
-    9: "xpu", 10: "bm", 11: "mlu", 12: "rknpu", 13: "apu", 14: "huawei_ascend_npu",
-    15: "imagination_nna", 16: "intel_fpga", 17: "metal", 18: NNADAPTER,
+    0: "unk",
+    1: "host",
+    2: "x86",
+    3: "cuda",
+    4: "arm",
+    5: "opencl",
+    6: "any",
+    7: "fpga",
+    8: "npu",
+    9: "xpu",
+    10: "bm",
+    11: "mlu",
+    12: "rknpu",
+    13: "apu",
+    14: "huawei_ascend_npu",
+    15: "imagination_nna",
+    16: "intel_fpga",
+    17: "metal",
+    18: NNADAPTER,
 }
 PRECISIONS = {
-    0: "unk", 1: "float32", 2: "int8", 3: "int32", 4: "any", 5: "float16", 6: "bool", 7: "int64",
-    8: "int16", 9: "uint8", 10: "float64",
+    0: "unk",
+    1: "float32",
+    2: "int8",
+    3: "int32",
+    4: "any",
+    5: "float16",
+    6: "bool",
+    7: "int64",
+    8: "int16",
+    9: "uint8",
+    10: "float64",
 }
 LAYOUTS = {0: "unk", 1: "NCHW", 2: "any", 3: "NHWC", 4: "image2d", 5: "image2d_folder", 6: "image2d_nw"}
 
@@ -155,8 +195,11 @@ class Op:
             return None
         target, precision, layout = (int(part) for part in parts[2:])
         return Kernel(
-            parts[0], parts[1], TARGETS.get(target, f"target {target}"),
-            PRECISIONS.get(precision, f"precision {precision}"), LAYOUTS.get(layout, f"layout {layout}"),
+            parts[0],
+            parts[1],
+            TARGETS.get(target, f"target {target}"),
+            PRECISIONS.get(precision, f"precision {precision}"),
+            LAYOUTS.get(layout, f"layout {layout}"),
         )
 
 
@@ -216,9 +259,11 @@ class Parameter:
         return np.frombuffer(self.data, dtype=self.dtype.numpy_name).reshape(self.dims)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Parameter) and (
-            self.name, self.dtype, self.dims, self.lod
-        ) == (other.name, other.dtype, other.dims, other.lod) and self.data == other.data
+        return (
+            isinstance(other, Parameter)
+            and (self.name, self.dtype, self.dims, self.lod) == (other.name, other.dtype, other.dims, other.lod)
+            and self.data == other.data
+        )
 
     __hash__ = None  # type: ignore[assignment]
 

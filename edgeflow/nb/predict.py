@@ -1,7 +1,8 @@
 """How long a .nb takes on a chip, predicted from published tables: no device is asked, and the error is stated.
 
 time = sum over ops of MACs * cost(kind, precision) + elements written * cost(precision) + a fixed part for an NPU.
-The costs are fitted, without negative ones, to what Paddle Lite's documents publish for whole networks (targets/latency.json,
+The costs are fitted, without negative ones, to what Paddle Lite's documents publish for whole networks
+(targets/latency.json,
 made by scripts/latency). What they do not cover: threads other than one, cache sizes, batches, clocks that throttle.
 """
 
@@ -28,7 +29,8 @@ CONVERSIONS = ("calib", "calib_once")
 class Work:
     """What a network does: millions of multiply-accumulates by kind, and millions of elements written.
 
-    `dense`: convolutions with a kernel above 1x1, and matrix products; `pointwise`: 1x1 convolutions; `depthwise`: grouped ones;
+    `dense`: convolutions with a kernel above 1x1, and matrix products; `pointwise`: 1x1 convolutions; `depthwise`:
+    grouped ones;
     `sparse`: MACs of 1x1 convolutions that are stored sparse, zeros left out.
     """
 
@@ -45,7 +47,8 @@ class Work:
 @dataclass(frozen=True, slots=True)
 class Costs:
     """Milliseconds for a million of each; `fixed` is paid once a run, and `error` is the mean relative error
-    when each published network is predicted from the others (None: too few networks to tell). `sparse` None: no sparse network
+    when each published network is predicted from the others (None: too few networks to tell). `sparse` None: no
+    sparse network
     was published for the chip."""
 
     dense: float
@@ -58,8 +61,12 @@ class Costs:
 
     def of(self, work: Work) -> float:
         """Milliseconds for some work, `fixed` left out."""
-        return ((work.dense + work.pointwise) * self.dense + work.depthwise * self.depthwise + work.elements * self.elements
-                + work.sparse * (self.sparse or 0.0))
+        return (
+            (work.dense + work.pointwise) * self.dense
+            + work.depthwise * self.depthwise
+            + work.elements * self.elements
+            + work.sparse * (self.sparse or 0.0)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,8 @@ class Latency:
 
 
 def predict(model: Model, shapes: Shapes, target: Target, chip: str | None = None) -> Latency | None:
-    """Predict one run of a file on a chip of the target; None where nothing was published for its arithmetic or sparsity.
+    """Predict one run of a file on a chip of the target; None where nothing was published for its arithmetic or
+    sparsity.
 
     Args:
         shapes: of every op, from emulate.trace_shapes.

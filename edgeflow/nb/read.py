@@ -40,12 +40,20 @@ _BOOL, _U8 = struct.Struct("<?"), struct.Struct("<B")
 
 # Type of an attribute -> (slot, struct code). Source: framework.fbs OpDesc_.Attr.
 SCALARS: dict[AttrType, tuple[int, struct.Struct, Any]] = {
-    AttrType.INT: (2, _I32, 0), AttrType.FLOAT: (3, _F32, 0.0), AttrType.BOOLEAN: (8, _BOOL, False),
-    AttrType.BLOCK: (10, _I32, 0), AttrType.LONG: (11, _I64, 0), AttrType.FLOAT64: (14, _F64, 0.0),
+    AttrType.INT: (2, _I32, 0),
+    AttrType.FLOAT: (3, _F32, 0.0),
+    AttrType.BOOLEAN: (8, _BOOL, False),
+    AttrType.BLOCK: (10, _I32, 0),
+    AttrType.LONG: (11, _I64, 0),
+    AttrType.FLOAT64: (14, _F64, 0.0),
 }
 VECTORS: dict[AttrType, tuple[int, str]] = {
-    AttrType.INTS: (5, "i"), AttrType.FLOATS: (6, "f"), AttrType.BOOLEANS: (9, "?"),
-    AttrType.BLOCKS: (12, "i"), AttrType.LONGS: (13, "q"), AttrType.FLOAT64S: (15, "d"),
+    AttrType.INTS: (5, "i"),
+    AttrType.FLOATS: (6, "f"),
+    AttrType.BOOLEANS: (9, "?"),
+    AttrType.BLOCKS: (12, "i"),
+    AttrType.LONGS: (13, "q"),
+    AttrType.FLOAT64S: (15, "d"),
 }
 STRING_SLOT, STRINGS_SLOT = 4, 7
 
@@ -97,7 +105,9 @@ def read_bytes(blob: bytes | memoryview) -> Model:
     if released:
         _release(blob)
     return Model(
-        header, blocks, parameters,
+        header,
+        blocks,
+        parameters,
         program_version=None if version is None else version.scalar(0, _I64, 0),
         op_versions=tuple(_op_versions(root.table(2))),
     )
@@ -121,7 +131,7 @@ def _header(blob: memoryview) -> tuple[Header, memoryview]:
     if size > (left := len(blob) - HEADER.size):
         raise NbError(f"header promises {size} bytes of topology, {left} follow (offset 18)")
     opt_version = version.split(b"\0")[0].decode("latin-1")
-    return Header(meta, opt_version), blob[HEADER.size:HEADER.size + size]
+    return Header(meta, opt_version), blob[HEADER.size : HEADER.size + size]
 
 
 def _block(table: Table) -> Block:
@@ -180,10 +190,12 @@ def _variable(table: Table) -> Variable:
         need_check_feed=table.scalar(3, _BOOL, False),
         selected_rows=_tensor(kind.table(1)),
         tensor_array=_lod_tensor(kind.table(3)),
-        reader=None if reader is None or reader_table is None else tuple(
-            tensor for item in reader_table.tables(0) if (tensor := _lod_tensor(item)) is not None),
-        tuple_types=None if tuple_table is None else tuple(
-            _known_dtype(tuple_table, number) for number in tuple_table.numbers(0, "i") or ()),
+        reader=None
+        if reader is None or reader_table is None
+        else tuple(tensor for item in reader_table.tables(0) if (tensor := _lod_tensor(item)) is not None),
+        tuple_types=None
+        if tuple_table is None
+        else tuple(_known_dtype(tuple_table, number) for number in tuple_table.numbers(0, "i") or ()),
     )
 
 
@@ -229,7 +241,9 @@ def _parameters(blob: memoryview, at: int) -> Iterator[Parameter]:
     if at == len(blob):
         return  # a program without parameters may end here
     if len(blob) - at < PARAMS.size:
-        raise NbError(f"parameters: file ends inside their header: {len(blob) - at} of {PARAMS.size} bytes (offset {at})")
+        raise NbError(
+            f"parameters: file ends inside their header: {len(blob) - at} of {PARAMS.size} bytes (offset {at})"
+        )
     version, meta_bytes = struct.unpack_from("<HH", blob, at)
     if version != 0:
         raise NbError(f"parameters: version is {version}, and should be 0 (offset {at})")
@@ -246,7 +260,9 @@ def _parameters(blob: memoryview, at: int) -> Iterator[Parameter]:
         total, offset = PARAM.unpack_from(blob, at)
         if offset < 4 or total < offset or total > len(blob) - at - 4:
             raise NbError(
-                f"parameters: parameter {index} promises {total} bytes at {offset}, {len(blob) - at - 4} follow (offset {at})")
+                f"parameters: parameter {index} promises {total} bytes at {offset}, {len(blob) - at - 4} follow "
+                f"(offset {at})"
+            )
         start, end = at + 4 + offset, at + 4 + total
         yield _parameter(Flat(blob[start:end], start, f"parameter {index}").root())
         at = end
@@ -275,5 +291,6 @@ def _parameter(table: Table) -> Parameter:
         raise table.flat.fail(table.at, f"parameter {name!r} has the shape {list(dims)[:DIMS_MAX]}")
     if (expected := math.prod(dims) * ITEM_BYTES[dtype]) != len(data):
         raise table.flat.fail(
-            table.at, f"parameter {name!r}, {dtype.name}{list(dims)}, takes {expected} bytes but holds {len(data)}")
+            table.at, f"parameter {name!r}, {dtype.name}{list(dims)}, takes {expected} bytes but holds {len(data)}"
+        )
     return Parameter(name, dtype, dims, data, desc.numbers(1, "q") or ())

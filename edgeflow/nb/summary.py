@@ -113,18 +113,27 @@ def summarise(
     graph = nodes(model, nested=True)
     plain = [node for node in graph if node.op.type not in ("feed", "fetch")]
     return Summary(
-        meta_version=model.header.meta_version, opt_version=model.header.opt_version,
-        program_version=model.program_version, precision=precision(model),
-        inputs=tuple(_facts(model, name) for name in model.inputs), outputs=model.outputs,
-        ops=len(plain), op_types=dict(sorted(Counter(node.op.type for node in plain).items())),
+        meta_version=model.header.meta_version,
+        opt_version=model.header.opt_version,
+        program_version=model.program_version,
+        precision=precision(model),
+        inputs=tuple(_facts(model, name) for name in model.inputs),
+        outputs=model.outputs,
+        ops=len(plain),
+        op_types=dict(sorted(Counter(node.op.type for node in plain).items())),
         targets=dict(sorted(Counter(_target(node) for node in plain).items())),
         parameters=len(model.parameters),
         parameter_bytes=sum(len(p.data) for p in model.parameters.values()),
         parameter_dtypes=dict(sorted(Counter(p.dtype.numpy_name for p in model.parameters.values()).items())),
         activation_bytes=None if shapes is None else _activation_bytes(model, shapes),
-        macs=None if shapes is None else sum(macs(model, node.op, shapes.get((node.block, node.index), {})) for node in plain),
-        partition=_partition(model, graph, shapes, npu_ops) if any(op.type == "subgraph" for op in operations) else None,
-        quantisation=_quantisation(model), content_hash=content_hash,
+        macs=None
+        if shapes is None
+        else sum(macs(model, node.op, shapes.get((node.block, node.index), {})) for node in plain),
+        partition=_partition(model, graph, shapes, npu_ops)
+        if any(op.type == "subgraph" for op in operations)
+        else None,
+        quantisation=_quantisation(model),
+        content_hash=content_hash,
     )
 
 
@@ -163,7 +172,7 @@ def macs(model: Model, op: Op, shapes: Mapping[str, tuple[Shape, ...]]) -> int:
         if not x or not out:
             return 0
         if op.type == "mul":
-            return math.prod(out) * math.prod(x[int(op.attr("x_num_col_dims", 1)):])
+            return math.prod(out) * math.prod(x[int(op.attr("x_num_col_dims", 1)) :])
         flipped = op.attr("trans_x", op.attr("transpose_X", False))
         return math.prod(out) * (x[-2] if flipped and len(x) > 1 else x[-1])
     return 0
@@ -188,20 +197,38 @@ def _writes_int8(op: Op) -> bool:
     return op.kernel is not None and op.kernel.alias in ("int8_out", "int8out", "fp32_to_int8", "int8_int8_out")
 
 
-def _partition(model: Model, graph: Sequence[Node], shapes: Shapes | None, npu_ops: Collection[str] | None) -> Partition:
+def _partition(
+    model: Model, graph: Sequence[Node], shapes: Shapes | None, npu_ops: Collection[str] | None
+) -> Partition:
     operations = model.blocks[0].operations
     inside = [node for node in graph if node.block]
     outside = [node for node in graph if not node.block and node.op.type not in ("feed", "fetch")]
     writers = {value: node.block for node in graph if node.op.type != "feed" for value in node.writes}
-    handed = {(value, node.block) for node in graph if node.op.type != "fetch" for value in node.reads
-              if value in writers and writers[value] != node.block}
-    split = [None if shapes is None else sum(macs(model, n.op, shapes.get((n.block, n.index), {})) for n in part)
-             for part in (inside, outside)]
+    handed = {
+        (value, node.block)
+        for node in graph
+        if node.op.type != "fetch"
+        for value in node.reads
+        if value in writers and writers[value] != node.block
+    }
+    split = [
+        None if shapes is None else sum(macs(model, n.op, shapes.get((n.block, n.index), {})) for n in part)
+        for part in (inside, outside)
+    ]
     breakers = tuple(
-        Breaker(node.index, node.op.type, _why(node.op.type, npu_ops)) for node in outside if node.op.type not in PLUMBING)
+        Breaker(node.index, node.op.type, _why(node.op.type, npu_ops))
+        for node in outside
+        if node.op.type not in PLUMBING
+    )
     return Partition(
-        subgraphs=sum(op.type == "subgraph" for op in operations), npu_ops=len(inside), cpu_ops=len(outside),
-        crossings=len(handed), npu_macs=split[0], cpu_macs=split[1], breakers=breakers)
+        subgraphs=sum(op.type == "subgraph" for op in operations),
+        npu_ops=len(inside),
+        cpu_ops=len(outside),
+        crossings=len(handed),
+        npu_macs=split[0],
+        cpu_macs=split[1],
+        breakers=breakers,
+    )
 
 
 def _why(op_type: str, npu_ops: Collection[str] | None) -> str:
@@ -227,8 +254,12 @@ def _quantisation(model: Model) -> Quantisation | None:
         int8_out=sum(op.kernel is not None and op.kernel.alias in ("int8_out", "int8out") for op in ops),
         fp32_out=sum(op.kernel is not None and op.kernel.alias in ("fp32_out", "fp32out") for op in ops),
         calibs=sum(op.type == "calib" for op in ops),
-        per_channel=sum(len(set(s)) > 1 for s in weights), per_layer=sum(len(set(s)) == 1 for s in weights),
-        scale_min=min(activations, default=None), scale_max=max(activations, default=None), weight_only_bits=weight_bits)
+        per_channel=sum(len(set(s)) > 1 for s in weights),
+        per_layer=sum(len(set(s)) == 1 for s in weights),
+        scale_min=min(activations, default=None),
+        scale_max=max(activations, default=None),
+        weight_only_bits=weight_bits,
+    )
 
 
 def scales_of(op: Op, name: str) -> tuple[float, ...]:

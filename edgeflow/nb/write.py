@@ -113,7 +113,8 @@ def _arguments(builder: flatbuffers.Builder, arguments: Any) -> int:
     items = []
     for parameter, names in arguments.items():
         key = _string(builder, parameter)
-        # Each name anew, right behind its vector: for weights stored in int8 or fp16 the runtime reads one by taking the
+        # Each name anew, right behind its vector: for weights stored in int8 or fp16 the runtime reads one by taking
+        # the
         # word behind the vector for the name's length.
         # Source: Paddle-Lite v2.13-rc lite/model_parser/flatbuffers/op_desc.h input_vars.
         values = _offsets(builder, [_own_string(builder, name) for name in names])
@@ -171,9 +172,12 @@ def _attribute(builder: flatbuffers.Builder, name: str, attribute: Attribute) ->
 def _scalar(builder: flatbuffers.Builder, kind: AttrType, value: Any) -> None:
     slot = SCALARS[kind][0]
     prepend = {
-        AttrType.INT: builder.PrependInt32Slot, AttrType.BLOCK: builder.PrependInt32Slot,
-        AttrType.LONG: builder.PrependInt64Slot, AttrType.BOOLEAN: builder.PrependBoolSlot,
-        AttrType.FLOAT: builder.PrependFloat32Slot, AttrType.FLOAT64: builder.PrependFloat64Slot,
+        AttrType.INT: builder.PrependInt32Slot,
+        AttrType.BLOCK: builder.PrependInt32Slot,
+        AttrType.LONG: builder.PrependInt64Slot,
+        AttrType.BOOLEAN: builder.PrependBoolSlot,
+        AttrType.FLOAT: builder.PrependFloat32Slot,
+        AttrType.FLOAT64: builder.PrependFloat64Slot,
     }[kind]
     # -0.0 equals the default and would be lost: a default that nothing equals forces it into the file.
     default = float("nan") if kind in (AttrType.FLOAT, AttrType.FLOAT64) and _is_negative_zero(value) else 0
@@ -289,5 +293,5 @@ def _numbers(builder: flatbuffers.Builder, values: Sequence[Any], code: str) -> 
     builder.StartVector(size, len(values), size)
     data = struct.pack(f"<{len(values)}{code}", *values)
     builder.head -= len(data)
-    builder.Bytes[builder.head:builder.head + len(data)] = data
+    builder.Bytes[builder.head : builder.head + len(data)] = data
     return int(builder.EndVector())

@@ -80,15 +80,19 @@ def export(factory: Callable[[], Any], inputs: Sequence[TensorSpec], prefix: Pat
             if not isinstance(layer, package.nn.Layer):
                 raise ModelError(f"{where}: returned {type(layer).__name__}, and should return a paddle.nn.Layer")
             layer.eval()
-            specs = [package.static.InputSpec([None if d < 0 else d for d in spec.shape], spec.dtype, spec.name)
-                     for spec in inputs]
+            specs = [
+                package.static.InputSpec([None if d < 0 else d for d in spec.shape], spec.dtype, spec.name)
+                for spec in inputs
+            ]
             package.jit.save(layer, str(prefix), input_spec=specs)
     except ModelError:
         raise
     except (Exception, SystemExit) as err:
         last = str(err).strip().splitlines()[-1] if str(err).strip() else type(err).__name__
-        raise ModelError(f"{where}: cannot be exported ({type(err).__name__}: {last})",
-                         try_="run the factory and paddle.jit.save by hand to see the whole traceback") from err
+        raise ModelError(
+            f"{where}: cannot be exported ({type(err).__name__}: {last})",
+            try_="run the factory and paddle.jit.save by hand to see the whole traceback",
+        ) from err
     parameters = prefix.with_suffix(".pdiparams")
     if not parameters.exists():
         parameters.touch()  # a model without parameters; opt accepts an empty file
@@ -110,8 +114,10 @@ class Program:
                 self.program, names, self._fetches = package.static.load_inference_model(str(prefix), self._executor)
             except Exception as err:
                 last = str(err).strip().splitlines()[-1] if str(err).strip() else type(err).__name__
-                raise ModelError(f"{prefix}.pdmodel: cannot be loaded with its parameters ({last})",
-                                 try_="export both files again with paddle.jit.save") from err
+                raise ModelError(
+                    f"{prefix}.pdmodel: cannot be loaded with its parameters ({last})",
+                    try_="export both files again with paddle.jit.save",
+                ) from err
         self.inputs = tuple(_spec(package, self.program, name) for name in names)
         self.outputs = tuple(var.name for var in self._fetches)
 
@@ -145,15 +151,17 @@ def fixed_batch(prefix: Path, samples: Mapping[str, Array]) -> int:
         fixed = declared_batch(runner.inputs)
         if not fixed or len(next(iter(samples.values()), ())) < 2 * fixed:
             return fixed
-        feed = {spec.name: samples[spec.name][:2 * fixed] for spec in runner.inputs}
-        parts = [runner.infer({name: array[k:k + fixed] for name, array in feed.items()}) for k in (0, fixed)]
+        feed = {spec.name: samples[spec.name][: 2 * fixed] for spec in runner.inputs}
+        parts = [runner.infer({name: array[k : k + fixed] for name, array in feed.items()}) for k in (0, fixed)]
         try:
             together = runner.infer(feed)
         except DataError:
             return fixed  # it is written into a reshape, say
         apart = joined(parts)
-        same = all(together[name].shape == array.shape and np.allclose(together[name], array, rtol=1e-4, atol=1e-5)
-                   for name, array in apart.items())
+        same = all(
+            together[name].shape == array.shape and np.allclose(together[name], array, rtol=1e-4, atol=1e-5)
+            for name, array in apart.items()
+        )
         return 0 if same else fixed
 
 
@@ -168,7 +176,7 @@ def feeds_for(prefix: Path, samples: Mapping[str, Array], most: int) -> list[dic
     end = count - count % fixed if fixed else count
     if not end:
         raise DataError(f"{count} samples do not fill the model's fixed batch of {fixed}")
-    return [{name: array[k:min(k + size, end)] for name, array in samples.items()} for k in range(0, end, size)]
+    return [{name: array[k : min(k + size, end)] for name, array in samples.items()} for k in range(0, end, size)]
 
 
 def evaluate(program: Any, weights: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
@@ -190,11 +198,14 @@ def evaluate(program: Any, weights: Mapping[str, Array], names: Sequence[str]) -
 def through_onednn(program: Any) -> None:
     """Let oneDNN compute a program's convolutions, there and back, for runs on a CPU.
 
-    Paddle's own CPU kernels call BLAS once for each image and group, of which depthwise layers have hundreds: a training step
-    of MobileNetV2 takes a seventh of the time. The flag for all operators (FLAGS_use_mkldnn) fails in gradients and in transposed
+    Paddle's own CPU kernels call BLAS once for each image and group, of which depthwise layers have hundreds: a
+    training step
+    of MobileNetV2 takes a seventh of the time. The flag for all operators (FLAGS_use_mkldnn) fails in gradients and
+    in transposed
     convolutions. Layouts other than NCHW come out wrong: they are left to Paddle.
 
-    Not for an inference program that runs again with other weights: with `is_test`, oneDNN keeps those of its first run.
+    Not for an inference program that runs again with other weights: with `is_test`, oneDNN keeps those of its first
+    run.
     Not for programs that are saved: the attribute would be too.
     """
     if paddle().base.core.is_compiled_with_mkldnn():

@@ -48,7 +48,8 @@ class InputContract:
 class Golden:
     """Recorded arrays, [samples, ...] each, in the order of inputs and outputs.
 
-    `max_abs` is the largest absolute difference allowed; a picture and the tensor it must become test the pre-processing.
+    `max_abs` is the largest absolute difference allowed; a picture and the tensor it must become test the
+    pre-processing.
     """
 
     inputs: tuple[str, ...]
@@ -84,7 +85,9 @@ class Contract:
 
     def files(self) -> tuple[str, ...]:
         """Every file that the contract names, model first; each once."""
-        return tuple(dict.fromkeys([self.model.file, *_golden_files(self.golden), *([self.labels] if self.labels else [])]))
+        return tuple(
+            dict.fromkeys([self.model.file, *_golden_files(self.golden), *([self.labels] if self.labels else [])])
+        )
 
 
 def load_contract(path: Path) -> Contract:
@@ -97,8 +100,10 @@ def load_contract(path: Path) -> Contract:
         with path.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except OSError as err:
-        raise DataError(f"{path}: cannot be read ({err.strerror}), and should be the contract that a build writes",
-                        try_="edgeflow build, which writes contract.json beside model.nb") from err
+        raise DataError(
+            f"{path}: cannot be read ({err.strerror}), and should be the contract that a build writes",
+            try_="edgeflow build, which writes contract.json beside model.nb",
+        ) from err
     return parse_contract(raw, str(path))
 
 
@@ -136,6 +141,7 @@ def load_json(raw: bytes, where: str) -> Any:
     Raises:
         DataError: it is no JSON, or nested too deep.
     """
+
     def refuse(text: str) -> NoReturn:
         raise ValueError(f"{text} is no JSON")
 
@@ -159,14 +165,18 @@ def _golden_files(golden: Golden | None) -> Iterator[str]:
 def _check(contract: Contract, where: str) -> None:
     """Rules beyond types. Every name may come from a stranger and end in a shell or a path."""
     if contract.format != FORMAT:
-        raise DataError(f"{where}: format is {contract.format}, and should be {FORMAT}", try_="run edgeflow build again")
+        raise DataError(
+            f"{where}: format is {contract.format}, and should be {FORMAT}", try_="run edgeflow build again"
+        )
     for key, text in (("name", contract.name), ("target", contract.target)):
         if not inside(text) or "/" in text:
             raise DataError(f"{where}: {key} is {text[:80]!r}, and should be a word of letters, digits, . _ and -")
     for file in contract.files():
         if not inside(file):
-            raise DataError(f"{where}: names the file {file[:80]!r}, and should name files beside it, without ..",
-                            try_="run edgeflow build again, and take a contract only from where its model comes")
+            raise DataError(
+                f"{where}: names the file {file[:80]!r}, and should name files beside it, without ..",
+                try_="run edgeflow build again, and take a contract only from where its model comes",
+            )
     if not SHA256.match(contract.model.sha256):
         raise DataError(f"{where}: model.sha256 is {contract.model.sha256[:80]!r}, and should be 64 hexadecimal digits")
     for what, count in (("inputs", len(contract.inputs)), ("outputs", len(contract.outputs))):
@@ -175,16 +185,20 @@ def _check(contract: Contract, where: str) -> None:
     _check_runtime(contract.runtime, where)
     for spec in contract.inputs:
         if spec.dtype not in DTYPES or len(spec.shape) > 8 or not all(d == -1 or 0 < d < DIM_MAX for d in spec.shape):
-            raise DataError(f"{where}: input {spec.name[:80]!r} is {spec.dtype[:20]!r} {list(spec.shape)[:9]}, and should be "
-                            f"one of {', '.join(DTYPES)} with at most 8 dimensions above 0, or -1")
+            raise DataError(
+                f"{where}: input {spec.name[:80]!r} is {spec.dtype[:20]!r} {list(spec.shape)[:9]}, and should be "
+                f"one of {', '.join(DTYPES)} with at most 8 dimensions above 0, or -1"
+            )
         if spec.preprocess is not None:
             _check_preprocess(spec.preprocess, f"{where}: input {spec.name[:80]!r}: preprocess")
     golden = contract.golden
     if golden is None:
         return
     if len(golden.inputs) != len(contract.inputs) or len(golden.outputs) != len(contract.outputs):
-        raise DataError(f"{where}: golden lists {len(golden.inputs)} inputs and {len(golden.outputs)} outputs, and should list "
-                        f"{len(contract.inputs)} and {len(contract.outputs)}")
+        raise DataError(
+            f"{where}: golden lists {len(golden.inputs)} inputs and {len(golden.outputs)} outputs, and should list "
+            f"{len(contract.inputs)} and {len(contract.outputs)}"
+        )
     if not (math.isfinite(golden.max_abs) and golden.max_abs >= 0):
         raise DataError(f"{where}: golden.max_abs is {golden.max_abs}, and should be a number from 0 up")
     if (golden.picture is None) != (golden.picture_input is None):
@@ -194,7 +208,9 @@ def _check(contract: Contract, where: str) -> None:
 def _check_runtime(runtime: RuntimeContract, where: str) -> None:
     for name in (*runtime.devices, *runtime.libraries):
         if not inside(name) or ("/" in name and name in runtime.devices):
-            raise DataError(f"{where}: runtime names {name[:80]!r}, and should name devices and files of lib/ by plain words")
+            raise DataError(
+                f"{where}: runtime names {name[:80]!r}, and should name devices and files of lib/ by plain words"
+            )
     for pair in runtime.context.split(";") if runtime.context else ():
         key, found, value = pair.partition("=")
         if not (found and inside(key) and WORD.match(value.replace(",", "").replace(":", "") or "-")):
@@ -206,9 +222,13 @@ def _check_preprocess(steps: Preprocess, where: str) -> None:
     sizes = [steps.size] if steps.size or steps.resize != "none" else []  # pictures that have the right size need none
     sizes += [] if steps.crop is None else [steps.crop]
     if any(len(size) != 2 or not all(0 < side <= 1 << 14 for side in size) for size in sizes):
-        raise DataError(f"{where}: size is {list(steps.size)[:4]}, crop {steps.crop}, and each should be [height, width]")
+        raise DataError(
+            f"{where}: size is {list(steps.size)[:4]}, crop {steps.crop}, and each should be [height, width]"
+        )
     if len(steps.mean) != channels or len(steps.std) != channels:
-        raise DataError(f"{where}: mean and std hold {len(steps.mean)} and {len(steps.std)} numbers, and should hold {channels}")
+        raise DataError(
+            f"{where}: mean and std hold {len(steps.mean)} and {len(steps.std)} numbers, and should hold {channels}"
+        )
     numbers = (steps.scale, steps.pad_value, *steps.mean, *steps.std)
     if not all(map(math.isfinite, numbers)) or 0.0 in steps.std:
         raise DataError(f"{where}: scale, mean, std and pad_value should be finite, and std not 0")

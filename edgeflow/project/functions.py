@@ -44,7 +44,8 @@ def _module(path: Path) -> ModuleType:
     """Import a user's file; its siblings are importable, and nothing is written beside it."""
     sys.dont_write_bytecode = True
     home = str(path.parent)
-    # Loaded afresh each time: the file may have changed, and another recipe's `data.py` must not be taken for this one's.
+    # Loaded afresh each time: the file may have changed, and another recipe's `data.py` must not be taken for this
+    # one's.
     for name, module in list(sys.modules.items()):
         if getattr(module, "__edgeflow_user__", None) is not None:
             del sys.modules[name]
@@ -64,8 +65,9 @@ def _module(path: Path) -> ModuleType:
         raise
     except BaseException as err:
         sys.modules.pop(path.stem, None)
-        raise RecipeError(f"recipe: {path} cannot be imported ({type(err).__name__}: {err})",
-                          try_=f"python {path}") from err
+        raise RecipeError(
+            f"recipe: {path} cannot be imported ({type(err).__name__}: {err})", try_=f"python {path}"
+        ) from err
     for name in set(sys.modules) - before:
         origin = getattr(sys.modules[name], "__file__", None) or ""
         if origin.startswith(home + os.sep):
@@ -128,6 +130,19 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
             opened.add(os.path.abspath(path))
 
 
-_SYSTEM = tuple({folder + os.sep for folder in (
-    *(str(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
-    str(Path(__file__).parents[1]), "/proc", "/sys", "/dev", "/usr", "/etc", "/lib", "/lib64")})
+_SYSTEM = tuple(
+    {
+        folder + os.sep
+        for folder in (
+            *(str(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib", "purelib", "platlib")),
+            str(Path(__file__).parents[1]),
+            "/proc",
+            "/sys",
+            "/dev",
+            "/usr",
+            "/etc",
+            "/lib",
+            "/lib64",
+        )
+    }
+)

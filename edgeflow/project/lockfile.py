@@ -1,4 +1,6 @@
-"""edgeflow.lock: the accepted figures of each target, as TOML beside the recipe; sorted, so that a diff shows what changed."""
+"""edgeflow.lock: the accepted figures of each target, as TOML beside the recipe; sorted, so that a diff shows what
+changed.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ FORMAT = 1
 COUNT_MAX = 2**53
 """Bytes, ops and samples beyond this are no figures of a .nb; floats tell no larger ones apart."""
 HEAD = """\
-# What a build of each target may cost. `edgeflow build --locked` holds builds to it, `edgeflow lock` accepts new figures.
+# What a build of each target may cost. `edgeflow build --locked` holds builds to it, `edgeflow lock` accepts new ones.
 """
 
 
@@ -40,7 +42,9 @@ def lock_path(recipe: Path) -> Path:
     """
     recipe = recipe / FILE if recipe.is_dir() else recipe
     if recipe.suffix == ".lock":
-        raise LockError(f"{recipe}: is a recipe, and its lock would have the same name", try_="rename it to end in .toml")
+        raise LockError(
+            f"{recipe}: is a recipe, and its lock would have the same name", try_="rename it to end in .toml"
+        )
     return recipe.with_suffix(".lock")
 
 
@@ -55,10 +59,13 @@ def read_lock(path: Path) -> dict[str, Budget]:
     try:
         found = strict(Lock, read_toml(path, LockError), str(path), LockError)
         if found.format != FORMAT:
-            raise LockError(f"{path}: format is {found.format}, and should be {FORMAT}", try_="edgeflow lock of a newer edgeflow")
+            raise LockError(
+                f"{path}: format is {found.format}, and should be {FORMAT}", try_="edgeflow lock of a newer edgeflow"
+            )
     except ValueError as err:  # a whole number of thousands of digits, which Python will not print
-        raise LockError(f"{path}: holds a number with too many digits",
-                        try_="write it anew: delete it, then edgeflow lock") from err
+        raise LockError(
+            f"{path}: holds a number with too many digits", try_="write it anew: delete it, then edgeflow lock"
+        ) from err
     for name, budget in found.targets.items():
         _check(budget, f"{path} [targets.{name}]")
     return dict(found.targets)
@@ -76,7 +83,9 @@ def locked(path: Path, targets: Iterable[str]) -> dict[str, Budget]:
     if not path.exists():
         raise LockError(f"{path}: is missing, so there are no figures to hold the build to", try_=try_)
     if lacking:
-        raise LockError(f"{path}: has no figures of {', '.join(lacking)}; {near(lacking[0], known, 'it has')}", try_=try_)
+        raise LockError(
+            f"{path}: has no figures of {', '.join(lacking)}; {near(lacking[0], known, 'it has')}", try_=try_
+        )
     return {name: known[name] for name in wanted}
 
 
@@ -102,8 +111,11 @@ def dump(budgets: Mapping[str, Budget]) -> bytes:
 
 
 def _pairs(table: Mapping[str, str | int | float | None]) -> list[str]:
-    return [f"{key} = {_text(value) if isinstance(value, str) else repr(value)}"
-            for key, value in table.items() if value is not None]
+    return [
+        f"{key} = {_text(value) if isinstance(value, str) else repr(value)}"
+        for key, value in table.items()
+        if value is not None
+    ]
 
 
 def _key(name: str) -> str:

@@ -22,8 +22,14 @@ MAX_BYTES = 1 << 26
 
 
 def manifest(
-    recipe: Recipe, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact, reference: Path,
-    layers: Mapping[str, Any] | None = None, contract: Mapping[str, Any] | None = None,
+    recipe: Recipe,
+    target: Target,
+    ingested: Artifact,
+    compressed: Artifact,
+    converted: Artifact,
+    reference: Path,
+    layers: Mapping[str, Any] | None = None,
+    contract: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What goes into manifest.json; equal for equal builds, on any machine with the same device.
 
@@ -38,20 +44,36 @@ def manifest(
         "precision": compressed.facts["precision"],
         "compression": compressed.facts["method"],
         "reference": {
-            "device": facts["device"], "samples": facts["samples"], "sha256": sha256(reference),
+            "device": facts["device"],
+            "samples": facts["samples"],
+            "sha256": sha256(reference),
             "outputs": facts["outputs"],
         },
         "model": {
-            "program_sha256": facts["model_sha256"], "weights_sha256": facts["weights_sha256"],
-            "repairs": facts["repairs"], "rewrites": facts["rewrites"],
-            "respelled": compressed.facts["respelled"], "compressed_sha256": sha256(compressed.folder / "model.pdmodel"),
+            "program_sha256": facts["model_sha256"],
+            "weights_sha256": facts["weights_sha256"],
+            "repairs": facts["repairs"],
+            "rewrites": facts["rewrites"],
+            "respelled": compressed.facts["respelled"],
+            "compressed_sha256": sha256(compressed.folder / "model.pdmodel"),
         },
-        "data": {"evaluation_sha256": facts["evaluation_sha256"], "calibration_sha256": facts["calibration_sha256"],
-                 "training_sha256": facts["training_sha256"]},
-        "nb": {"sha256": converted.facts["sha256"], "bytes": converted.facts["bytes"],
-               "opt_version": converted.facts["opt_version"], "valid_targets": converted.facts["valid_targets"],
-               "repairs": converted.facts["repairs"], "off_npu": converted.facts["off_npu"]},
-        "settings": {**first["settings"], "convert": {name: converted.facts[name] for name in ("keep_on_cpu", "keep_float")}},
+        "data": {
+            "evaluation_sha256": facts["evaluation_sha256"],
+            "calibration_sha256": facts["calibration_sha256"],
+            "training_sha256": facts["training_sha256"],
+        },
+        "nb": {
+            "sha256": converted.facts["sha256"],
+            "bytes": converted.facts["bytes"],
+            "opt_version": converted.facts["opt_version"],
+            "valid_targets": converted.facts["valid_targets"],
+            "repairs": converted.facts["repairs"],
+            "off_npu": converted.facts["off_npu"],
+        },
+        "settings": {
+            **first["settings"],
+            "convert": {name: converted.facts[name] for name in ("keep_on_cpu", "keep_float")},
+        },
         "layers": dict(layers or {}),
         **(contract or {}),
     }
@@ -69,10 +91,14 @@ def foreseen(recipe: Recipe, target: Target) -> dict[str, Any]:
         "target": target.name,
         "npu_arithmetic": target.precision.npu_arithmetic if target.uses_npu else None,
         "profile_hash": key_of(target.lite, target.precision, [asdict(item) for item in target.restrictions]),
-        "settings": {"compress": asdict(recipe.compress_settings(target)), "seed": recipe.model.seed,
-                     "metric": settings.metric, "limits": asdict(settings.limits),
-                     "inputs": {name: asdict(table) for name, table in recipe.inputs.items()},
-                     "sources_hash": key_of(sources, recipe.data)},
+        "settings": {
+            "compress": asdict(recipe.compress_settings(target)),
+            "seed": recipe.model.seed,
+            "metric": settings.metric,
+            "limits": asdict(settings.limits),
+            "inputs": {name: asdict(table) for name, table in recipe.inputs.items()},
+            "sources_hash": key_of(sources, recipe.data),
+        },
         "tools": tool_versions(),
         "code": code_version(),
     }

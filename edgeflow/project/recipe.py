@@ -97,9 +97,17 @@ class Recipe:
         return tuple(TensorSpec(name, table.shape, table.dtype) for name, table in self.inputs.items())
 
     def ingest_settings(self) -> IngestSettings:
-        return IngestSettings(self.model.factory, self.model.program, self.model.params, self.specs,
-                              self.data.calibration, self.data.evaluation, self.model.seed, self.data.training,
-                              {name: table.preprocess for name, table in self.inputs.items() if table.preprocess is not None})
+        return IngestSettings(
+            self.model.factory,
+            self.model.program,
+            self.model.params,
+            self.specs,
+            self.data.calibration,
+            self.data.evaluation,
+            self.model.seed,
+            self.data.training,
+            {name: table.preprocess for name, table in self.inputs.items() if table.preprocess is not None},
+        )
 
     def compress_settings(self, target: Target) -> CompressSettings:
         """[compress] with what [targets.NAME.compress] overrides."""
@@ -110,7 +118,9 @@ class Recipe:
     def convert_settings(self, target: Target) -> ConvertSettings:
         """[convert] and [targets.NAME.convert] together."""
         own = self.targets.get(target.name, TargetTable()).convert
-        return ConvertSettings((*self.convert.keep_on_cpu, *own.keep_on_cpu), (*self.convert.keep_float, *own.keep_float))
+        return ConvertSettings(
+            (*self.convert.keep_on_cpu, *own.keep_on_cpu), (*self.convert.keep_float, *own.keep_float)
+        )
 
     def verify_settings(self, target: Target) -> VerifySettings:
         """The target's drift limits, overridden by [drift], overridden by [targets.NAME.drift]."""
@@ -127,7 +137,9 @@ def load_recipe(path: Path) -> Recipe:
     """
     path = path / FILE if path.is_dir() else path
     if not path.exists():
-        raise RecipeError(f"{path}: there is no recipe here", try_="edgeflow init, or give the path of an edgeflow.toml")
+        raise RecipeError(
+            f"{path}: there is no recipe here", try_="edgeflow init, or give the path of an edgeflow.toml"
+        )
     table = read_toml(path, RecipeError)
     if "folder" in table:
         raise RecipeError(f"{path}: unknown key 'folder'; paths start at the recipe's own folder")
@@ -150,36 +162,50 @@ def read_labels(recipe: Recipe) -> bytes | None:
             raw = stream.read(LABELS_MAX_BYTES + 1)
         raw.decode("utf-8")
     except (OSError, UnicodeDecodeError) as err:
-        raise RecipeError(f"{path}: cannot be read as labels ({err}), and should be UTF-8 text, one label a line") from err
+        raise RecipeError(
+            f"{path}: cannot be read as labels ({err}), and should be UTF-8 text, one label a line"
+        ) from err
     if len(raw) > LABELS_MAX_BYTES or not raw.strip():
-        raise RecipeError(f"{path}: holds {len(raw)} bytes, and should hold one label a line, at most {LABELS_MAX_BYTES} bytes")
+        raise RecipeError(
+            f"{path}: holds {len(raw)} bytes, and should hold one label a line, at most {LABELS_MAX_BYTES} bytes"
+        )
     return raw
 
 
 def _check(recipe: Recipe, path: Path) -> None:
     model = recipe.model
     if (model.factory is None) == (model.program is None):
-        raise RecipeError(f"{path} [model]: should have either 'factory' or 'program'",
-                          try_='factory = "model.py:build", or program = "model.pdmodel"')
+        raise RecipeError(
+            f"{path} [model]: should have either 'factory' or 'program'",
+            try_='factory = "model.py:build", or program = "model.pdmodel"',
+        )
     if model.program is not None and model.program.endswith(".json"):
-        raise RecipeError(f"{path} [model]: {model.program!r} is a Paddle 3 program, which opt 2.13rc0 cannot read",
-                          try_="export it with PaddlePaddle 2.6 as .pdmodel and .pdiparams")
+        raise RecipeError(
+            f"{path} [model]: {model.program!r} is a Paddle 3 program, which opt 2.13rc0 cannot read",
+            try_="export it with PaddlePaddle 2.6 as .pdmodel and .pdiparams",
+        )
     if not recipe.inputs:
         raise RecipeError(f"{path}: declares no inputs", try_="[inputs.image] with shape = [-1, 3, 224, 224]")
     for name, spec in recipe.inputs.items():
         if not spec.shape or any(dim == 0 or dim < -1 for dim in spec.shape):
-            raise RecipeError(f"{path} [inputs.{name}]: shape is {list(spec.shape)}; dimensions should be above 0, or -1")
+            raise RecipeError(
+                f"{path} [inputs.{name}]: shape is {list(spec.shape)}; dimensions should be above 0, or -1"
+            )
         if spec.dtype not in DTYPES:
             raise RecipeError(f"{path} [inputs.{name}]: dtype {spec.dtype!r}; {near(spec.dtype, DTYPES, 'one of')}")
         if spec.preprocess is not None:
             _check_preprocess(spec, spec.preprocess, f"{path} [inputs.{name}")
     if model.task is not None and not any(spec.preprocess for spec in recipe.inputs.values()):
-        raise RecipeError(f"{path} [model]: task is {model.task!r}, whose program takes a picture, and no input is made of one",
-                          try_="[inputs.NAME.preprocess] with resize, size, scale, mean and std, or leave task out")
+        raise RecipeError(
+            f"{path} [model]: task is {model.task!r}, whose program takes a picture, and no input is made of one",
+            try_="[inputs.NAME.preprocess] with resize, size, scale, mean and std, or leave task out",
+        )
     metric = recipe.metric.name if recipe.metric else METRIC_NAMES[0]
     if metric not in METRIC_NAMES and ".py:" not in metric and not re.fullmatch(r"wer:\d+", metric):
-        raise RecipeError(f"{path} [metric]: {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}",
-                          try_='name = "top1", or name = "metric.py:function"')
+        raise RecipeError(
+            f"{path} [metric]: {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}",
+            try_='name = "top1", or name = "metric.py:function"',
+        )
 
 
 def _check_preprocess(spec: InputTable, steps: Preprocess, where: str) -> None:
@@ -187,7 +213,11 @@ def _check_preprocess(spec: InputTable, steps: Preprocess, where: str) -> None:
     steps.check(f"{where}.preprocess]")
     if spec.dtype != "float32":
         raise RecipeError(f"{where}]: dtype is {spec.dtype!r}, and should be 'float32', which pre-processing makes")
-    if len(spec.shape) != 4 or any(-1 not in (a, b) and a != b for a, b in zip(spec.shape[1:], steps.shape, strict=True)):
+    if len(spec.shape) != 4 or any(
+        -1 not in (a, b) and a != b for a, b in zip(spec.shape[1:], steps.shape, strict=True)
+    ):
         dims = ", ".join("any" if dim < 0 else str(dim) for dim in (-1, *steps.shape))
-        raise RecipeError(f"{where}]: shape is {list(spec.shape)}, and its pre-processing makes [{dims}]",
-                          try_="size, crop, colour and layout that make the shape")
+        raise RecipeError(
+            f"{where}]: shape is {list(spec.shape)}, and its pre-processing makes [{dims}]",
+            try_="size, crop, colour and layout that make the shape",
+        )

@@ -37,8 +37,11 @@ def load_reference(path: Path) -> Reference:
     count = sum(name.startswith("output/") for name in arrays)
     outputs = [arrays.get(f"output/{k}") for k in range(count)]
     if not inputs or not outputs or any(array is None for array in outputs):
-        raise DataError(f"{path}: holds {', '.join(sorted(arrays)) or 'nothing'}, and should hold input/<name> and "
-                        "output/0, output/1, …", try_="write it with numpy.savez(file, **{'input/x': x, 'output/0': y})")
+        raise DataError(
+            f"{path}: holds {', '.join(sorted(arrays)) or 'nothing'}, and should hold input/<name> and "
+            "output/0, output/1, …",
+            try_="write it with numpy.savez(file, **{'input/x': x, 'output/0': y})",
+        )
     found = tuple(array for array in outputs if array is not None)
     lengths = {len(array) if array.ndim else 0 for array in inputs.values()}
     if len(lengths) != 1 or 0 in lengths:
@@ -49,4 +52,6 @@ def load_reference(path: Path) -> Reference:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise DataError(f"{path}: {name} holds NaN or infinity, with which nothing can be compared")
     return Reference(inputs, found, arrays.get(LABEL))
+
+
 REFERENCE = "reference.npz"

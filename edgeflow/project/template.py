@@ -7,7 +7,7 @@ from pathlib import Path
 from edgeflow.core.errors import StorageError
 from edgeflow.files.atomic import write_atomic
 
-RECIPE = '''\
+RECIPE = """\
 # edgeflow.toml: what the model is, what feeds it, what it may lose.
 # Build it:  edgeflow build --target arm64-int8     Targets:  edgeflow targets
 name = "mymodel"
@@ -39,7 +39,7 @@ metric_drop_max = 0.02
 # What differs for one target:
 # [targets.arm64-int8.compress]
 # algo = "KL"
-'''
+"""
 
 MODEL = '''\
 """Replace this network and its data with yours."""
@@ -50,7 +50,7 @@ from paddle import nn
 
 
 def build() -> nn.Layer:
-    """Return the trained network. Yours would load its weights: layer.set_state_dict(paddle.load("weights.pdparams"))."""
+    """The trained network. Yours would load its weights: layer.set_state_dict(paddle.load("weights.pdparams"))."""
     return nn.Sequential(
         nn.Conv2D(3, 16, 3, stride=2, padding=1), nn.BatchNorm2D(16), nn.ReLU(),
         nn.Conv2D(16, 32, 3, stride=2, padding=1), nn.BatchNorm2D(32), nn.ReLU(),

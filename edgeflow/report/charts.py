@@ -1,4 +1,6 @@
-"""Charts as inline SVG. Widths are percentages, so that a chart fills a phone or a desktop with text of the same size."""
+"""Charts as inline SVG. Widths are percentages, so that a chart fills a phone or a desktop with text of the same
+size.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def bounds(spans: Sequence[Span | None]) -> Span:
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def waterfall_row(share: Span | None, share_axis: Span, loss: Span | None, loss_axis: Span, missing: bool, label: str) -> str:
+def waterfall_row(
+    share: Span | None, share_axis: Span, loss: Span | None, loss_axis: Span, missing: bool, label: str
+) -> str:
     """One hop: its share of the drift above, the loss of the metric below, joined to the rows around it."""
     inside = "<rect class=track x=0 width='100%' y=10 height=16 rx=3 />"
     if missing:
@@ -48,10 +52,20 @@ def _joined(span: Span | None, axis: Span, kind: str, top: int, height: int) -> 
         return ""
     start, end = _at(span[0], axis), _at(span[1], axis)
     better = " better" if span[1] < span[0] else ""
-    links = "" if kind == "loss" else (f"<line class=link x1='{_pc(start)}' x2='{_pc(start)}' y1=0 y2={top} />"
-                                       f"<line class=link x1='{_pc(end)}' x2='{_pc(end)}' y1={top + height} y2='100%' />")
-    return (f"{links}<rect class='{kind}{better}' x='{_pc(min(start, end))}' width='{_pc(max(abs(end - start), 0.4))}' "
-            f"y={top} height={height} rx=2 />" if end != start else links)
+    links = (
+        ""
+        if kind == "loss"
+        else (
+            f"<line class=link x1='{_pc(start)}' x2='{_pc(start)}' y1=0 y2={top} />"
+            f"<line class=link x1='{_pc(end)}' x2='{_pc(end)}' y1={top + height} y2='100%' />"
+        )
+    )
+    return (
+        f"{links}<rect class='{kind}{better}' x='{_pc(min(start, end))}' width='{_pc(max(abs(end - start), 0.4))}' "
+        f"y={top} height={height} rx=2 />"
+        if end != start
+        else links
+    )
 
 
 def interval(drop: float | None, low: float, high: float, budget: float | None) -> str:
@@ -63,10 +77,12 @@ def interval(drop: float | None, low: float, high: float, budget: float | None) 
     parts = []
     if budget is not None:
         at = _at(budget, axis)
-        parts += [f"<rect class=within x=0 width='{_pc(at)}' {height} />",
-                  f"<rect class=beyond x='{_pc(at)}' width='{_pc(100 - at)}' {height} />",
-                  f"<line class=budget x1='{_pc(at)}' x2='{_pc(at)}' y1=20 y2=90 />",
-                  _text(at, 14, f"budget {figure(budget, 3)}")]
+        parts += [
+            f"<rect class=within x=0 width='{_pc(at)}' {height} />",
+            f"<rect class=beyond x='{_pc(at)}' width='{_pc(100 - at)}' {height} />",
+            f"<line class=budget x1='{_pc(at)}' x2='{_pc(at)}' y1=20 y2=90 />",
+            _text(at, 14, f"budget {figure(budget, 3)}"),
+        ]
     parts.append(f"<line class=zero x1='{_pc(_at(0, axis))}' x2='{_pc(_at(0, axis))}' y1=26 y2=84 />")
     ends = [_at(low, axis), _at(high, axis)]
     parts.append(f"<line class=range x1='{_pc(ends[0])}' x2='{_pc(ends[1])}' y1=55 y2=55 />")
@@ -74,8 +90,9 @@ def interval(drop: float | None, low: float, high: float, budget: float | None) 
     if drop is not None:
         parts.append(f"<circle class=estimate cx='{_pc(_at(drop, axis))}' cy=55 r=7 />")
     parts.append(_text(_at(0, axis), 104, "no loss"))
-    said = (f"loss {figure(drop)}, interval from {figure(low)} to {figure(high)}, "
-            + (f"budget {figure(budget)}" if budget is not None else "no budget"))
+    said = f"loss {figure(drop)}, interval from {figure(low)} to {figure(high)}, " + (
+        f"budget {figure(budget)}" if budget is not None else "no budget"
+    )
     return f"<svg class=interval height=112 role=img aria-label='{escape(said, quote=True)}'>{''.join(parts)}</svg>"
 
 
@@ -83,24 +100,34 @@ def layers(found: Sequence[Mapping[str, Any]], first_drift: Any) -> str:
     """SQNR by op: `entire` as a line with dots, `single` as open dots, the op where drift starts marked."""
     entire = [_sqnr(layer, "entire") for layer in found]
     single = [_sqnr(layer, "single") for layer in found]
-    shown = [min(max(value, -DB_MAX), DB_MAX) for value in map(finite, entire + single) if value is not None] or [0.0, 60.0]
+    shown = [min(max(value, -DB_MAX), DB_MAX) for value in map(finite, entire + single) if value is not None] or [
+        0.0,
+        60.0,
+    ]
     low, high = min(0.0, min(shown) // 10 * 10), max(shown) // 10 * 10 + 10
     step = next(s for s in (10, 20, 50, 100, 200, 500) if (high - low) / s <= 7)
     parts, tick = [], low
     while tick <= high:
         y = _height(tick, (low, high))
-        parts.append(f"<line class=grid x1=0 x2='100%' y1={y:.1f} y2={y:.1f} />"
-                     f"<text class=tick x=2 y={y - 3:.1f}>{figure(tick)}</text>")
+        parts.append(
+            f"<line class=grid x1=0 x2='100%' y1={y:.1f} y2={y:.1f} />"
+            f"<text class=tick x=2 y={y - 3:.1f}>{figure(tick)}</text>"
+        )
         tick += step
     parts.append(_marked(found, first_drift))
     parts.append(_line(entire, (low, high)))
     radius = 4.0 if len(found) <= 120 else 2.5 if len(found) <= 300 else 1.7
     for series, values in (("single", single), ("entire", entire)):
-        parts += [_dot(layer, value, series, i, len(found), (low, high), radius)
-                  for i, (layer, value) in enumerate(zip(found, values, strict=True)) if value is not None]
+        parts += [
+            _dot(layer, value, series, i, len(found), (low, high), radius)
+            for i, (layer, value) in enumerate(zip(found, values, strict=True))
+            if value is not None
+        ]
     parts += [_text(_across(i, len(found)), PLOT_HEIGHT - 6, plain(found[i].get("op"), 8)) for i in _ticks(len(found))]
-    return (f"<svg class=plot height={PLOT_HEIGHT} role=img aria-label='SQNR of {len(found)} ops in the order of the file; "
-            f"the figures are in the table below'>{''.join(parts)}</svg>")
+    return (
+        f"<svg class=plot height={PLOT_HEIGHT} role=img aria-label='SQNR of {len(found)} ops in the order of the file; "
+        f"the figures are in the table below'>{''.join(parts)}</svg>"
+    )
 
 
 def _sqnr(layer: Mapping[str, Any], which: str) -> float | None:
@@ -112,8 +139,9 @@ def _marked(found: Sequence[Mapping[str, Any]], first_drift: Any) -> str:
     for i, layer in enumerate(found):
         if first_drift is not None and layer.get("op") == first_drift:
             at = _across(i, len(found))
-            return (f"<line class=start x1='{_pc(at)}' x2='{_pc(at)}' y1=18 y2={PLOT_HEIGHT - BOTTOM} />"
-                    + _text(at, 12, f"drift starts at op {plain(first_drift, 12)}", "start"))
+            return f"<line class=start x1='{_pc(at)}' x2='{_pc(at)}' y1=18 y2={PLOT_HEIGHT - BOTTOM} />" + _text(
+                at, 12, f"drift starts at op {plain(first_drift, 12)}", "start"
+            )
     return ""
 
 
@@ -124,9 +152,14 @@ def _line(values: Sequence[float | None], axis: Span) -> str:
             runs.append([])
         else:
             runs[-1].append(f"{10 * _across(i, len(values)):.1f},{_height(value, axis):.1f}")
-    drawn = "".join(f"<polyline points='{' '.join(run)}' vector-effect=non-scaling-stroke />" for run in runs if len(run) > 1)
-    return (f"<svg class=entire-line width='100%' height={PLOT_HEIGHT} viewBox='0 0 1000 {PLOT_HEIGHT}' preserveAspectRatio=none>"
-            f"{drawn}</svg>")
+    drawn = "".join(
+        f"<polyline points='{' '.join(run)}' vector-effect=non-scaling-stroke />" for run in runs if len(run) > 1
+    )
+    return (
+        f"<svg class=entire-line width='100%' height={PLOT_HEIGHT} viewBox='0 0 1000 {PLOT_HEIGHT}' "
+        "preserveAspectRatio=none>"
+        f"{drawn}</svg>"
+    )
 
 
 def _dot(layer: Mapping[str, Any], value: float, series: str, i: int, total: int, axis: Span, radius: float) -> str:
@@ -162,7 +195,11 @@ def reach(held: Span | None, representable: Span | None) -> str:
     box, bar = [_at(v, axis) for v in representable], [_at(v, axis) for v in held]
     inner = (max(box[0], bar[0]), min(box[1], bar[1]))
     parts = [f"<rect class=box x='{_pc(box[0])}' width='{_pc(box[1] - box[0])}' y=1 height=8 />"]
-    for start, end, kind in ((bar[0], min(bar[1], box[0]), "cut"), (*inner, "held"), (max(bar[0], box[1]), bar[1], "cut")):
+    for start, end, kind in (
+        (bar[0], min(bar[1], box[0]), "cut"),
+        (*inner, "held"),
+        (max(bar[0], box[1]), bar[1], "cut"),
+    ):
         if end > start:
             parts.append(f"<rect class={kind} x='{_pc(start)}' width='{_pc(end - start)}' y=1 height=8 />")
     return f"<svg class=reach height=10 aria-hidden=true>{''.join(parts)}</svg>"

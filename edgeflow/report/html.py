@@ -26,29 +26,40 @@ def page(report: Mapping[str, Any]) -> str:
     verdict = verdict_of(report)
     title = f"{plain(report.get('name')) or 'model'} on {plain(report.get('target')) or 'a target'}"
     parts = [found for found in _sections(report) if found[2]]
-    return "".join((
-        "<!doctype html><html lang=en><head><meta charset=utf-8>",
-        f'<meta http-equiv=Content-Security-Policy content="{_policy(style, script)}">',
-        '<meta name=viewport content="width=device-width,initial-scale=1"><meta name=color-scheme content="light dark">',
-        '<link rel=icon href="data:,">',
-        f"<title>{escape(title)}: {verdict}</title><style>{style}</style></head><body>",
-        "<a class=skip href='#main'>Skip to the results</a>",
-        f"<header class={KINDS[verdict]}><p class=eyebrow>edgeflow verification</p><h1>{escape(title)}</h1>",
-        f"<p class=verdict>{badge(verdict, KINDS[verdict])} <span>{escape(reason(report))}</span></p>{_tiles(report)}</header>",
-        _contents(parts), "<main id=main>", *(section(*found) for found in parts), "</main>",
-        f"<script>{script}</script></body></html>\n",
-    ))
+    return "".join(
+        (
+            "<!doctype html><html lang=en><head><meta charset=utf-8>",
+            f'<meta http-equiv=Content-Security-Policy content="{_policy(style, script)}">',
+            '<meta name=viewport content="width=device-width,initial-scale=1"><meta name=color-scheme '
+            'content="light dark">',
+            '<link rel=icon href="data:,">',
+            f"<title>{escape(title)}: {verdict}</title><style>{style}</style></head><body>",
+            "<a class=skip href='#main'>Skip to the results</a>",
+            f"<header class={KINDS[verdict]}><p class=eyebrow>edgeflow verification</p><h1>{escape(title)}</h1>",
+            f"<p class=verdict>{badge(verdict, KINDS[verdict])} "
+            f"<span>{escape(reason(report))}</span></p>{_tiles(report)}</header>",
+            _contents(parts),
+            "<main id=main>",
+            *(section(*found) for found in parts),
+            "</main>",
+            f"<script>{script}</script></body></html>\n",
+        )
+    )
 
 
 def _policy(style: str, script: str) -> str:
     """Nothing may be fetched, and nothing runs but the one script that is written here."""
     digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
-    return (f"default-src 'none'; img-src data:; style-src 'sha256-{digests[0]}'; script-src 'sha256-{digests[1]}'; "
-            "base-uri 'none'; form-action 'none'")
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digests[0]}'; script-src 'sha256-{digests[1]}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
 
 
 def _sections(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Key, title and body of each part, in the order in which someone asks; bodies are empty where there is nothing to say."""
+    """Key, title and body of each part, in the order in which someone asks; bodies are empty where there is nothing
+    to say.
+    """
     ops = layer_table(report) if items(report, "layers") else ""
     missing = [*texts(report, "not_checked"), *absent(report)]
     return [
@@ -85,8 +96,13 @@ def _tiles(report: Mapping[str, Any]) -> str:
     latency = part(report, "predicted_latency_ms")
     if latency:
         threads = count(int(finite(latency.get("threads")) or 1), "thread")
-        tiles.append(("predicted latency", f"{figure(latency.get('value'), 3)} ms",
-                      safe(f"± {figure(latency.get('error'), 3)}, {latency.get('chip')}, {threads}; not measured")))
+        tiles.append(
+            (
+                "predicted latency",
+                f"{figure(latency.get('value'), 3)} ms",
+                safe(f"± {figure(latency.get('error'), 3)}, {latency.get('chip')}, {threads}; not measured"),
+            )
+        )
     if samples_of(report):
         tiles.append(("compared", samples_of(report), safe(report.get("runner"))))
     inside = "".join(f"<div><dt>{name}<dd><b>{value}</b><small>{note}</small></div>" for name, value, note in tiles)
@@ -101,8 +117,13 @@ def _metric_tile(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     budget = decided.get("budget", part(report, "limits").get("metric_drop_max"))
     held = f", budget {figure(budget)}" if real(budget) is not None else ""
     lost = drop(report)
-    return [(escape(plain(report.get("metric")) or "metric"), f"{sections.metric(before)} → {sections.metric(after)}",
-             f"change {signed(None if lost is None else -lost, 3)}{held}")]
+    return [
+        (
+            escape(plain(report.get("metric")) or "metric"),
+            f"{sections.metric(before)} → {sections.metric(after)}",
+            f"change {signed(None if lost is None else -lost, 3)}{held}",
+        )
+    ]
 
 
 def _drift_tile(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -11,8 +11,10 @@ from edgeflow.report.values import count, figure, finite, items, part, real, sen
 VERDICTS = ("PASS", "FAIL", "INCONCLUSIVE", "NOT JUDGED")
 
 LIMITS = (
-    ("max_abs_max", "max_abs", "max |diff|", "≤"), ("mean_abs_max", "mean_abs", "mean |diff|", "≤"),
-    ("cosine_min", "cosine", "cosine", "≥"), ("sqnr_db_min", "sqnr_db", "SQNR (dB)", "≥"),
+    ("max_abs_max", "max_abs", "max |diff|", "≤"),
+    ("mean_abs_max", "mean_abs", "mean |diff|", "≤"),
+    ("cosine_min", "cosine", "cosine", "≥"),
+    ("sqnr_db_min", "sqnr_db", "SQNR (dB)", "≥"),
     ("top1_agreement_min", "top1_agreement", "top-1 agreement", "≥"),
 )
 """Limit, the drift it bounds, how it is called, and which side is right."""
@@ -48,7 +50,11 @@ def verdict_of(report: Mapping[str, Any]) -> str:
 
 def reason(report: Mapping[str, Any]) -> str:
     """Why the verdict is what it is."""
-    said, broken, decided = verdict_of(report), texts(report, "broken"), sentence(part(report, "decision").get("sentence"))
+    said, broken, decided = (
+        verdict_of(report),
+        texts(report, "broken"),
+        sentence(part(report, "decision").get("sentence")),
+    )
     if said == "FAIL" and broken:
         more = f", and {count(len(broken) - 1, 'more limit')}" if len(broken) > 1 else ""
         return f"A limit does not hold: {broken[0]}{more}."
@@ -79,7 +85,9 @@ def drop(report: Mapping[str, Any]) -> float | None:
 
 
 def checks(report: Mapping[str, Any]) -> list[Check]:
-    """Every limit that is set, held against every output it applies to. NaN holds nothing; an absent value is not checked."""
+    """Every limit that is set, held against every output it applies to. NaN holds nothing; an absent value is not
+    checked.
+    """
     limits = part(report, "limits")
     found = []
     for output in items(report, "outputs"):

@@ -29,18 +29,31 @@ def junit(report: Mapping[str, Any]) -> str:
     title = f"{plain(report.get('name')) or 'model'} on {plain(report.get('target')) or 'a target'}"
     cases = [*_limits(report), *_decision(report), *_faults(report), *_contract(report)]
     cases.append(_verdict(report))
-    counts = {"tests": str(len(cases)), "failures": _many(cases, "failure"), "errors": _many(cases, "error"),
-              "skipped": _many(cases, "skipped"), "time": "0"}
-    root = ElementTree.Element("testsuites", {"name": "edgeflow verify", **{k: v for k, v in counts.items() if k != "skipped"}})
+    counts = {
+        "tests": str(len(cases)),
+        "failures": _many(cases, "failure"),
+        "errors": _many(cases, "error"),
+        "skipped": _many(cases, "skipped"),
+        "time": "0",
+    }
+    root = ElementTree.Element(
+        "testsuites", {"name": "edgeflow verify", **{k: v for k, v in counts.items() if k != "skipped"}}
+    )
     suite = ElementTree.SubElement(root, "testsuite", {"name": title, **counts})
     _properties(suite, report)
     for case in cases:
         where = f"edgeflow.{_dotless(report.get('target'))}.{case.group}"
         element = ElementTree.SubElement(suite, "testcase", classname=where, name=case.name, time="0")
         if case.outcome != "passed":
-            kind = {} if case.outcome == "skipped" else {"type": verdict_of(report) if case.group == "verdict" else case.group}
+            kind = (
+                {}
+                if case.outcome == "skipped"
+                else {"type": verdict_of(report) if case.group == "verdict" else case.group}
+            )
             ElementTree.SubElement(element, case.outcome, {"message": case.message, **kind}).text = case.message
-    ElementTree.SubElement(suite, "system-out").text = "\n".join(f"not checked: {text}" for text in texts(report, "not_checked"))
+    ElementTree.SubElement(suite, "system-out").text = "\n".join(
+        f"not checked: {text}" for text in texts(report, "not_checked")
+    )
     ElementTree.indent(root, " ")
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
@@ -55,9 +68,14 @@ def _dotless(value: Any) -> str:
 
 
 def _properties(suite: ElementTree.Element, report: Mapping[str, Any]) -> None:
-    known = (("precision", report.get("precision")), ("runner", report.get("runner")), ("samples", report.get("samples")),
-             ("reference_device", report.get("reference_device")), ("nb_sha256", part(report, "nb").get("sha256")),
-             ("manifest_sha256", report.get("manifest_sha256")))
+    known = (
+        ("precision", report.get("precision")),
+        ("runner", report.get("runner")),
+        ("samples", report.get("samples")),
+        ("reference_device", report.get("reference_device")),
+        ("nb_sha256", part(report, "nb").get("sha256")),
+        ("manifest_sha256", report.get("manifest_sha256")),
+    )
     held = ElementTree.SubElement(suite, "properties")
     for name, value in known:
         if value is not None:
@@ -86,7 +104,9 @@ def _decision(report: Mapping[str, Any]) -> list[Case]:
         return []
     outcomes: dict[str, Outcome] = {"PASS": "passed", "FAIL": "failure", "INCONCLUSIVE": "error"}
     name = f"{plain(report.get('metric')) or 'metric'} within the budget of {figure(decided.get('budget'))}"
-    return [Case("decision", name, outcomes.get(str(decided.get("verdict")), "error"), sentence(decided.get("sentence")))]
+    return [
+        Case("decision", name, outcomes.get(str(decided.get("verdict")), "error"), sentence(decided.get("sentence")))
+    ]
 
 
 def _faults(report: Mapping[str, Any]) -> list[Case]:
@@ -102,7 +122,9 @@ def _faults(report: Mapping[str, Any]) -> list[Case]:
     if alarms is not None:
         copies = figure(tested.get("unchanged_copies"))
         outcome: Outcome = "passed" if alarms == 0 else "failure"
-        found.append(Case("self_test", f"no false alarm on {copies} unchanged copies", outcome, f"{figure(alarms)} false alarms"))
+        found.append(
+            Case("self_test", f"no false alarm on {copies} unchanged copies", outcome, f"{figure(alarms)} false alarms")
+        )
     return found
 
 
@@ -111,12 +133,24 @@ def _contract(report: Mapping[str, Any]) -> list[Case]:
     if not found:
         return []
     outcomes: dict[str, Outcome] = {"same": "passed", "pre-processing differs": "failure"}
-    return [Case("contract", "pre-processing is the build's", outcomes.get(str(found.get("verdict")), "skipped"),
-                 sentence(found.get("why")) or "not checked")]
+    return [
+        Case(
+            "contract",
+            "pre-processing is the build's",
+            outcomes.get(str(found.get("verdict")), "skipped"),
+            sentence(found.get("why")) or "not checked",
+        )
+    ]
 
 
 def _verdict(report: Mapping[str, Any]) -> Case:
     """The verdict itself, so that a file of passed cases never stands for a report that did not pass."""
-    outcomes: dict[str, Outcome] = {"PASS": "passed", "FAIL": "failure", "INCONCLUSIVE": "error", "NOT JUDGED": "skipped"}
-    return Case("verdict", "verdict", outcomes[verdict_of(report)],
-                "\n".join([reason(report), *texts(report, "broken")]))
+    outcomes: dict[str, Outcome] = {
+        "PASS": "passed",
+        "FAIL": "failure",
+        "INCONCLUSIVE": "error",
+        "NOT JUDGED": "skipped",
+    }
+    return Case(
+        "verdict", "verdict", outcomes[verdict_of(report)], "\n".join([reason(report), *texts(report, "broken")])
+    )

@@ -16,8 +16,20 @@ COLOURS = 8
 LEGEND_MAX = 40
 DENSE = 150
 """Ops from which the cells of the map are small."""
-COLUMNS = ("op", "layer", "entire dB", "single dB", "cosine", "max |diff|", "saturated", "range", "NaN, Inf", "runs on", "rank",
-           "why, and what helps")
+COLUMNS = (
+    "op",
+    "layer",
+    "entire dB",
+    "single dB",
+    "cosine",
+    "max |diff|",
+    "saturated",
+    "range",
+    "NaN, Inf",
+    "runs on",
+    "rank",
+    "why, and what helps",
+)
 
 
 def layer_table(report: Mapping[str, Any]) -> str:
@@ -27,22 +39,29 @@ def layer_table(report: Mapping[str, Any]) -> str:
     ranks = {op: i for i, op in enumerate(ranked, 1) if isinstance(op, int)} if isinstance(ranked, list) else {}
     start = part(report, "first_drift").get("op")
     rows = "".join(_row(layer, ranks, start) for layer in found)
-    head = "".join(f"<th scope=col{' aria-sort=ascending' if i == 0 else ''}><button type=button>{name}</button>"
-                   for i, name in enumerate(COLUMNS))
-    return (_filters(found) + "<div class='scroll tall' role=region tabindex=0 aria-label='Layers'>"
-            "<table id=layers-table><caption>SQNR in dB, higher is better: “entire” with the error that has gathered up to "
-            "the op, “single” with its own alone, fed the reference’s inputs.</caption>"
-            f"<thead><tr>{head}</thead><tbody>{rows}</tbody></table></div>")
+    head = "".join(
+        f"<th scope=col{' aria-sort=ascending' if i == 0 else ''}><button type=button>{name}</button>"
+        for i, name in enumerate(COLUMNS)
+    )
+    return (
+        _filters(found) + "<div class='scroll tall' role=region tabindex=0 aria-label='Layers'>"
+        "<table id=layers-table><caption>SQNR in dB, higher is better: “entire” with the error that has gathered up to "
+        "the op, “single” with its own alone, fed the reference’s inputs.</caption>"
+        f"<thead><tr>{head}</thead><tbody>{rows}</tbody></table></div>"
+    )
 
 
 def _filters(found: Sequence[Mapping[str, Any]]) -> str:
     places = sorted({plain(layer.get("place")) for layer in found if layer.get("place")})
     options = "".join(f"<option value='{escape(place, quote=True)}'>{escape(place)}" for place in places)
-    return ("<form id=layers-filter hidden><label>Search <input type=search id=filter-text placeholder='name, type, reason' "
-            "autocomplete=off></label>"
-            f"<label>Runs on <select id=filter-place><option value=''>anywhere{options}</select></label>"
-            "<label class=tick><input type=checkbox id=filter-reason> only with a reason</label>"
-            f"<output id=filter-count aria-live=polite>{count(len(found), 'layer')}</output></form>")
+    return (
+        "<form id=layers-filter hidden><label>Search <input type=search id=filter-text placeholder='name, type, "
+        "reason' "
+        "autocomplete=off></label>"
+        f"<label>Runs on <select id=filter-place><option value=''>anywhere{options}</select></label>"
+        "<label class=tick><input type=checkbox id=filter-reason> only with a reason</label>"
+        f"<output id=filter-count aria-live=polite>{count(len(found), 'layer')}</output></form>"
+    )
 
 
 def _row(layer: Mapping[str, Any], ranks: Mapping[int, int], start: Any) -> str:
@@ -52,8 +71,12 @@ def _row(layer: Mapping[str, Any], ranks: Mapping[int, int], start: Any) -> str:
     rank = ranks.get(op) if isinstance(op, int) else None
     cells: list[Cell] = [
         (plain(op, 12), _key(op)),
-        (_named(layer) + (badge("drift starts here", "bad") + " " if first else "") + (badge(why, "warn") if why else ""),
-         plain(layer.get("name"))),
+        (
+            _named(layer)
+            + (badge("drift starts here", "bad") + " " if first else "")
+            + (badge(why, "warn") if why else ""),
+            plain(layer.get("name")),
+        ),
         (figure(entire.get("sqnr_db")), _key(entire.get("sqnr_db"), -math.inf)),
         (figure(single.get("sqnr_db")), _key(single.get("sqnr_db"), -math.inf)),
         (figure(entire.get("cosine"), 6), _key(entire.get("cosine"), -math.inf)),
@@ -66,14 +89,20 @@ def _row(layer: Mapping[str, Any], ranks: Mapping[int, int], start: Any) -> str:
         (_reasoned(layer), why),
     ]
     tags = ["th scope=row" if i == 1 else "td" for i in range(len(cells))]
-    inside = "".join(f"<{tag} data-v='{escape(cell[1], quote=True)}'>{cell[0]}" for tag, cell in zip(tags, cells, strict=True))
+    inside = "".join(
+        f"<{tag} data-v='{escape(cell[1], quote=True)}'>{cell[0]}" for tag, cell in zip(tags, cells, strict=True)
+    )
     identity = f" id=op-{op}" if isinstance(op, int) and not isinstance(op, bool) else ""
-    return (f"<tr{identity} data-place='{escape(plain(layer.get('place')), quote=True)}'{' data-reason' if why else ''}"
-            f"{' class=first' if first else ''}>{inside}")
+    return (
+        f"<tr{identity} data-place='{escape(plain(layer.get('place')), quote=True)}'{' data-reason' if why else ''}"
+        f"{' class=first' if first else ''}>{inside}"
+    )
 
 
 def _key(value: Any, nan: float = math.inf) -> str:
-    """What a cell sorts by, as JavaScript reads it; NaN counts as the worst, which side that is depends on the figure."""
+    """What a cell sorts by, as JavaScript reads it; NaN counts as the worst, which side that is depends on the
+    figure.
+    """
     found = real(value)
     if found is None:
         return ""
@@ -137,18 +166,23 @@ def partition_map(report: Mapping[str, Any]) -> str:
     cells = "".join(
         f"<span class='cell c{keys[name] % COLOURS}' title='op {escape(plain(op.get('op'), 12), quote=True)} "
         f"{escape(plain(op.get('op_type')), quote=True)}: {name}'>{_letter(keys[name])}</span>"
-        for op, name in zip(ops, names, strict=True))
+        for op, name in zip(ops, names, strict=True)
+    )
     legend = "".join(
         f"<li><span class='cell c{i % COLOURS}' aria-hidden=true>{_letter(i)}</span> {name}: {count(many[name], 'op')}"
-        for name, i in list(keys.items())[:LEGEND_MAX])
+        for name, i in list(keys.items())[:LEGEND_MAX]
+    )
     if len(keys) > LEGEND_MAX:
         legend += f"<li>and {len(keys) - LEGEND_MAX} more"
     shape = "map dense" if len(ops) > DENSE else "map"
     counts = (("npu_ops", "ops for the NPU"), ("cpu_ops", "ops for the CPU"), ("subgraphs", "NPU subgraphs"))
     said = [f"{figure(split.get(key))} {word}" for key, word in counts if split.get(key) is not None]
-    return (f"<p>{', '.join(said) + '. ' if said else ''}As the file says; only the device can show where an op really ran.</p>"
-            f"<ul class=legend>{legend}</ul>"
-            f"<div class='{shape}' role=img aria-label='{len(ops)} ops in the order of the file'>{cells}</div>")
+    return (
+        f"<p>{', '.join(said) + '. ' if said else ''}As the file says; only the device can show where an op "
+        "really ran.</p>"
+        f"<ul class=legend>{legend}</ul>"
+        f"<div class='{shape}' role=img aria-label='{len(ops)} ops in the order of the file'>{cells}</div>"
+    )
 
 
 def _letter(index: int) -> str:

@@ -23,12 +23,20 @@ def markdown(report: Mapping[str, Any]) -> str:
     """Verdict, figures, broken limits, where drift starts; layers, waterfall and what was not checked folded away."""
     verdict = verdict_of(report)
     parts = [
-        f"### {MARKS[verdict]} {verdict}: {text(report.get('name') or 'model')} on {text(report.get('target') or 'a target')}",
-        text(reason(report)), _outputs(report), _metric(report), _first(report),
+        f"### {MARKS[verdict]} {verdict}: {text(report.get('name') or 'model')} on "
+        f"{text(report.get('target') or 'a target')}",
+        text(reason(report)),
+        _outputs(report),
+        _metric(report),
+        _first(report),
         _listed(f"broken: {text(broken)}" for broken in texts(report, "broken")),
     ]
-    more = (("Drift, hop by hop", _waterfall(report)), ("Worst layers", _layers(report)), ("Findings", _findings(report)),
-            ("Not checked", _listed(text(unseen) for unseen in texts(report, "not_checked"))))
+    more = (
+        ("Drift, hop by hop", _waterfall(report)),
+        ("Worst layers", _layers(report)),
+        ("Findings", _findings(report)),
+        ("Not checked", _listed(text(unseen) for unseen in texts(report, "not_checked"))),
+    )
     for title, body in more:
         if sum(map(len, parts)) + len(body) < COMMENT_LENGTH_MAX:
             parts.append(folded(title, body))
@@ -62,9 +70,19 @@ def folded(title: str, body: str) -> str:
 
 
 def _outputs(report: Mapping[str, Any]) -> str:
-    return table(("output", "SQNR dB", "cosine", "max abs diff", "top-1 agreement"), [
-        (name(o.get("name")), figure(o.get("sqnr_db")), figure(o.get("cosine"), 7), figure(o.get("max_abs"), 3),
-         figure(o.get("top1_agreement"))) for o in items(report, "outputs")[:SHOWN]])
+    return table(
+        ("output", "SQNR dB", "cosine", "max abs diff", "top-1 agreement"),
+        [
+            (
+                name(o.get("name")),
+                figure(o.get("sqnr_db")),
+                figure(o.get("cosine"), 7),
+                figure(o.get("max_abs"), 3),
+                figure(o.get("top1_agreement")),
+            )
+            for o in items(report, "outputs")[:SHOWN]
+        ],
+    )
 
 
 def _metric(report: Mapping[str, Any]) -> str:
@@ -101,15 +119,27 @@ def _waterfall(report: Mapping[str, Any]) -> str:
 
 
 def _layers(report: Mapping[str, Any]) -> str:
-    return table(("layer", "entire dB", "single dB", "saturated", "reason"), [
-        (f"{plain(layer.get('op'), 12)} {name(layer.get('name'))}", figure(part(layer, "entire").get("sqnr_db")),
-         figure(part(layer, "single").get("sqnr_db")), percent(layer.get("saturation")), text(layer.get("reason")) or "–")
-        for layer in worst_layers(report, SHOWN)])
+    return table(
+        ("layer", "entire dB", "single dB", "saturated", "reason"),
+        [
+            (
+                f"{plain(layer.get('op'), 12)} {name(layer.get('name'))}",
+                figure(part(layer, "entire").get("sqnr_db")),
+                figure(part(layer, "single").get("sqnr_db")),
+                percent(layer.get("saturation")),
+                text(layer.get("reason")) or "–",
+            )
+            for layer in worst_layers(report, SHOWN)
+        ],
+    )
 
 
 def _findings(report: Mapping[str, Any]) -> str:
-    return _listed(f"{text(f.get('severity'))} {text(f.get('code'))} {name(f.get('op'))}: {text(f.get('why'))}. "
-                   f"Fix: {text(f.get('fix'))}" for f in items(report, "findings"))
+    return _listed(
+        f"{text(f.get('severity'))} {text(f.get('code'))} {name(f.get('op'))}: {text(f.get('why'))}. "
+        f"Fix: {text(f.get('fix'))}"
+        for f in items(report, "findings")
+    )
 
 
 def _listed(lines: Iterable[str]) -> str:
@@ -122,8 +152,12 @@ def _listed(lines: Iterable[str]) -> str:
 def _footer(report: Mapping[str, Any]) -> str:
     held = part(report, "nb")
     size = real(held.get("bytes"))
-    said = [text(report.get("precision")), f"{size:,.0f} bytes" if size is not None else "", samples_of(report),
-            text(report.get("runner"))]
+    said = [
+        text(report.get("precision")),
+        f"{size:,.0f} bytes" if size is not None else "",
+        samples_of(report),
+        text(report.get("runner")),
+    ]
     if isinstance(held.get("sha256"), str):
         said.append(f"sha256 {name(held['sha256'][:12])}")
     return f"<sub>{' · '.join(t for t in said if t)}</sub>" if any(said) else ""

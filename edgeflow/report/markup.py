@@ -42,9 +42,13 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], foot
     """A captioned table whose first column heads its rows and which scrolls sideways by itself where it is too wide."""
     top = "".join(f"<th scope=col>{cell}" for cell in head)
     body = "".join(f"<tr><th scope=row>{row[0]}" + "".join(f"<td>{cell}" for cell in row[1:]) for row in rows)
-    last = f"<tfoot><tr><th scope=row>{foot[0]}" + "".join(f"<td>{cell}" for cell in foot[1:]) + "</tfoot>" if foot else ""
-    return (f"<div class=scroll role=region tabindex=0 aria-label='{escape(caption, quote=True)}'>"
-            f"<table><caption>{escape(caption)}</caption><thead><tr>{top}</thead><tbody>{body}</tbody>{last}</table></div>")
+    last = (
+        f"<tfoot><tr><th scope=row>{foot[0]}" + "".join(f"<td>{cell}" for cell in foot[1:]) + "</tfoot>" if foot else ""
+    )
+    return (
+        f"<div class=scroll role=region tabindex=0 aria-label='{escape(caption, quote=True)}'>"
+        f"<table><caption>{escape(caption)}</caption><thead><tr>{top}</thead><tbody>{body}</tbody>{last}</table></div>"
+    )
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:

@@ -32,18 +32,28 @@ def sarif(report: Mapping[str, Any], model: str = "model.nb") -> str:
 
     path = PurePosixPath(model.replace("\\", "/"))
     if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
-        raise DataError(f"{plain(model)}: is where the .nb lies, and should be a path within the repository",
-                        try_="give it as build/<target>/model.nb")
+        raise DataError(
+            f"{plain(model)}: is where the .nb lies, and should be a path within the repository",
+            try_="give it as build/<target>/model.nb",
+        )
     uri, findings = quote(path.as_posix()), items(report, "findings")
     rules = sorted({plain(finding.get("code")) or "NB000" for finding in findings})
     artifact: dict[str, Any] = {"location": {"uri": uri}}
     if isinstance(part(report, "nb").get("sha256"), str):
         artifact["hashes"] = {"sha-256": plain(part(report, "nb")["sha256"])}
     titles = _titles()
-    driver = {"name": "edgeflow", "version": __version__, "semanticVersion": __version__,
-              "rules": [{"id": rule, "shortDescription": {"text": titles.get(rule, rule)}} for rule in rules]}
-    run = {"tool": {"driver": driver}, "artifacts": [artifact], "columnKind": "utf16CodeUnits",
-           "results": [_result(finding, rules, uri) for finding in findings]}
+    driver = {
+        "name": "edgeflow",
+        "version": __version__,
+        "semanticVersion": __version__,
+        "rules": [{"id": rule, "shortDescription": {"text": titles.get(rule, rule)}} for rule in rules],
+    }
+    run = {
+        "tool": {"driver": driver},
+        "artifacts": [artifact],
+        "columnKind": "utf16CodeUnits",
+        "results": [_result(finding, rules, uri) for finding in findings],
+    }
     log = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=1, ensure_ascii=False) + "\n"
 
@@ -51,14 +61,17 @@ def sarif(report: Mapping[str, Any], model: str = "model.nb") -> str:
 def _result(finding: Mapping[str, Any], rules: list[str], uri: str) -> dict[str, Any]:
     rule, op = plain(finding.get("code")) or "NB000", plain(finding.get("op"))
     why, fix = sentence(finding.get("why")), sentence(finding.get("fix"))
-    location: dict[str, Any] = {"physicalLocation": {
-        "artifactLocation": {"uri": uri, "index": 0},
-        "region": {"startLine": 1}}}  # GitHub shows no result without a line; a .nb has none
+    location: dict[str, Any] = {
+        "physicalLocation": {"artifactLocation": {"uri": uri, "index": 0}, "region": {"startLine": 1}}
+    }  # GitHub shows no result without a line; a .nb has none
     if op:
         location["logicalLocations"] = [{"fullyQualifiedName": op, "kind": "member"}]
     return {
-        "ruleId": rule, "ruleIndex": rules.index(rule), "level": LEVELS.get(str(finding.get("severity")), "note"),
-        "message": {"text": f"{op}: {why.rstrip('.')}." + (f" Fix: {fix.rstrip('.')}." if fix else "")}, "locations": [location],
+        "ruleId": rule,
+        "ruleIndex": rules.index(rule),
+        "level": LEVELS.get(str(finding.get("severity")), "note"),
+        "message": {"text": f"{op}: {why.rstrip('.')}." + (f" Fix: {fix.rstrip('.')}." if fix else "")},
+        "locations": [location],
         "partialFingerprints": {"finding/v1": hashlib.sha256(f"{rule}\0{op}".encode()).hexdigest()},
         "properties": {"fix": fix},
     }

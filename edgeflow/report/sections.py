@@ -31,16 +31,22 @@ def waterfall(report: Mapping[str, Any]) -> str:
     shares = cumulated([finite(hop.get("share")) for hop in hops])
     losses = cumulated([finite(hop.get("metric_loss")) for hop in hops])
     share_axis, loss_axis = bounds(shares), bounds(losses)
-    rows = [_hop(report, hop, waterfall_row(share, share_axis, loss, loss_axis, not hop.get("available"), _hop_label(hop)))
-            for hop, share, loss in zip(hops, shares, losses, strict=True)]
+    rows = [
+        _hop(report, hop, waterfall_row(share, share_axis, loss, loss_axis, not hop.get("available"), _hop_label(hop)))
+        for hop, share, loss in zip(hops, shares, losses, strict=True)
+    ]
     legend = "<li><i class=share></i> share of the drift"
     if any(losses):
         named = safe(report.get("metric") or "the metric")
         legend += f"<li><i class=loss></i> loss of {named}<li><i class='loss better'></i> gain"
     absent = sum(not hop.get("available") for hop in hops)
-    said = f"{count(len(hops) - absent, 'hop')} compared on the same input bytes" + (f", {absent} missing" if absent else "")
-    return (f"<figure><figcaption>{said}. Each bar starts where the one above it ended.</figcaption>"
-            f"<ol class=waterfall>{''.join(rows)}</ol><ul class=legend>{legend}</ul></figure>")
+    said = f"{count(len(hops) - absent, 'hop')} compared on the same input bytes" + (
+        f", {absent} missing" if absent else ""
+    )
+    return (
+        f"<figure><figcaption>{said}. Each bar starts where the one above it ended.</figcaption>"
+        f"<ol class=waterfall>{''.join(rows)}</ol><ul class=legend>{legend}</ul></figure>"
+    )
 
 
 def _hop_label(hop: Mapping[str, Any]) -> str:
@@ -58,7 +64,8 @@ def _hop_figures(report: Mapping[str, Any], hop: Mapping[str, Any]) -> str:
     lost, name = real(hop.get("metric_loss")), safe(report.get("metric") or "metric")
     shown = [
         f"<b>{percent(hop.get('share'))}</b> of the drift" if real(hop.get("share")) is not None else "",
-        f"SQNR {figure(hop.get('sqnr_db'))} dB", f"max |diff| {figure(hop.get('max_abs'), 3)}",
+        f"SQNR {figure(hop.get('sqnr_db'))} dB",
+        f"max |diff| {figure(hop.get('max_abs'), 3)}",
         f"cosine {figure(hop.get('cosine'), 6)}" if real(hop.get("cosine")) is not None else "",
         f"{name} {metric(hop.get('metric'))} ({signed(-lost if lost else lost, 3)})" if lost is not None else "",
     ]
@@ -71,27 +78,48 @@ def decision(report: Mapping[str, Any]) -> str:
     if not found:
         return ""
     held = found.get("interval")
-    low, high = (finite(held[0]), finite(held[1])) if isinstance(held, (list, tuple)) and len(held) == 2 else (None, None)
+    low, high = (
+        (finite(held[0]), finite(held[1])) if isinstance(held, (list, tuple)) and len(held) == 2 else (None, None)
+    )
     chart = ""
     if low is not None and high is not None:
-        chart = (f"<figure>{interval(finite(found.get('drop')), low, high, finite(found.get('budget')))}"
-                 f"<figcaption>Loss of {safe(report.get('metric') or 'the metric')} with its {percent(found.get('confidence'))} "
-                 "confidence interval; further right is worse.</figcaption></figure>")
+        chart = (
+            f"<figure>{interval(finite(found.get('drop')), low, high, finite(found.get('budget')))}"
+            f"<figcaption>Loss of {safe(report.get('metric') or 'the metric')} with its "
+            f"{percent(found.get('confidence'))} "
+            "confidence interval; further right is worse.</figcaption></figure>"
+        )
     more = real(found.get("more_samples"))
     pairs = (
-        ("verdict", badge(plain(found.get("verdict")), {"PASS": "good", "FAIL": "bad"}.get(str(found.get("verdict")), "warn"))),
-        ("test", safe(found.get("test"))), ("loss", figure(found.get("drop"))),
-        ("interval", f"{figure(low)} to {figure(high)}" if low is not None else ""), ("budget", figure(found.get("budget"))),
+        (
+            "verdict",
+            badge(plain(found.get("verdict")), {"PASS": "good", "FAIL": "bad"}.get(str(found.get("verdict")), "warn")),
+        ),
+        ("test", safe(found.get("test"))),
+        ("loss", figure(found.get("drop"))),
+        ("interval", f"{figure(low)} to {figure(high)}" if low is not None else ""),
+        ("budget", figure(found.get("budget"))),
         ("p", figure(found.get("p_value"), 3) if real(found.get("p_value")) is not None else ""),
-        *((f"{key} in the .nb", count(int(number), "sample")) for key in ("better", "worse")
-          for number in [finite(found.get(key))] if number is not None),
+        *(
+            (f"{key} in the .nb", count(int(number), "sample"))
+            for key in ("better", "worse")
+            for number in [finite(found.get(key))]
+            if number is not None
+        ),
         ("further samples that would decide", f"{more:,.0f}" if more is not None else ""),
     )
     return f"<p>{safe(found.get('sentence'))}</p>{chart}{facts(pairs)}"
 
 
-COLUMNS = (("max_abs", "max |diff|", 3), ("mean_abs", "mean |diff|", 3), ("cosine", "cosine", 7), ("sqnr_db", "SQNR dB", 4),
-           ("psnr_db", "PSNR dB", 4), ("kl", "KL", 3), ("top1_agreement", "top-1 agreement", 4))
+COLUMNS = (
+    ("max_abs", "max |diff|", 3),
+    ("mean_abs", "mean |diff|", 3),
+    ("cosine", "cosine", 7),
+    ("sqnr_db", "SQNR dB", 4),
+    ("psnr_db", "PSNR dB", 4),
+    ("kl", "KL", 3),
+    ("top1_agreement", "top-1 agreement", 4),
+)
 
 
 def outputs(report: Mapping[str, Any]) -> str:
@@ -110,7 +138,9 @@ def outputs(report: Mapping[str, Any]) -> str:
             cells.append(badge(f"{text} ✗", "bad") if (str(output.get("name")), names.get(key)) in wrong else text)
         rows.append(cells)
     limits = part(report, "limits")
-    bound = {drift: f"{side} {figure(limits[key])}" for key, drift, _, side in LIMITS if real(limits.get(key)) is not None}
+    bound = {
+        drift: f"{side} {figure(limits[key])}" for key, drift, _, side in LIMITS if real(limits.get(key)) is not None
+    }
     foot = ["limit", *(bound.get(key, "–") for key, _, _ in columns)] if bound else []
     lost = [_metric_check(check) for check in checks(report) if not check.output]
     head = ["output", *(title for _, title, _ in columns)]
@@ -118,7 +148,11 @@ def outputs(report: Mapping[str, Any]) -> str:
 
 
 def _metric_check(check: Check) -> str:
-    holds = {True: badge("holds", "good"), False: badge("broken", "bad")}.get(check.holds, "") if check.holds is not None else ""
+    holds = (
+        {True: badge("holds", "good"), False: badge("broken", "bad")}.get(check.holds, "")
+        if check.holds is not None
+        else ""
+    )
     return f"<p>{escape(check.text)} {holds}</p>"
 
 
@@ -129,8 +163,10 @@ def first_drift(report: Mapping[str, Any]) -> str:
         return "<p>No op was found where drift starts.</p>" if items(report, "layers") else ""
     fix = f"<p>Try {code(found['fix'])}</p>" if found.get("fix") else ""
     known = badge(plain(found["reason"]), "warn") if found.get("reason") else ""
-    return (f"<div class=callout><p><b>Drift starts at op {safe(found.get('op'))}</b> {code(found.get('name'))} {known}</p>"
-            f"<p>{safe(found.get('why'))}</p>{fix}</div>")
+    return (
+        f"<div class=callout><p><b>Drift starts at op {safe(found.get('op'))}</b> {code(found.get('name'))} {known}</p>"
+        f"<p>{safe(found.get('why'))}</p>{fix}</div>"
+    )
 
 
 def layer_plot(report: Mapping[str, Any]) -> str:
@@ -138,10 +174,13 @@ def layer_plot(report: Mapping[str, Any]) -> str:
     found = items(report, "layers")
     if not found:
         return ""
-    return (f"<figure>{layers(found, part(report, 'first_drift').get('op'))}"
-            "<ul class=legend><li><i class=entire></i> entire: gathered error<li><i class=single></i> single: the op’s own error"
-            "<li><i class=nan></i> NaN</ul>"
-            "<figcaption>SQNR in dB by op; lower is worse, a dot on the upper edge has no error.</figcaption></figure>")
+    return (
+        f"<figure>{layers(found, part(report, 'first_drift').get('op'))}"
+        "<ul class=legend><li><i class=entire></i> entire: gathered error<li><i class=single></i> single: the "
+        "op’s own error"
+        "<li><i class=nan></i> NaN</ul>"
+        "<figcaption>SQNR in dB by op; lower is worse, a dot on the upper edge has no error.</figcaption></figure>"
+    )
 
 
 def worst(report: Mapping[str, Any]) -> str:
@@ -157,9 +196,14 @@ def _card(item: Mapping[str, Any]) -> str:
         image = f"<img src='{picture}' alt='sample {number}'>"
     classes = [plain(item.get(key)).split(" ")[0] for key in ("reference", "candidate")]
     differs = "" if classes[0] == classes[1] else " class=differs"
-    said = facts((("reference", safe(item.get("reference"))),
-                  ("candidate", f"<span{differs}>{safe(item.get('candidate'))}</span>"),
-                  ("label", safe(item.get("label"))), ("error", figure(item.get("error"), 3))))
+    said = facts(
+        (
+            ("reference", safe(item.get("reference"))),
+            ("candidate", f"<span{differs}>{safe(item.get('candidate'))}</span>"),
+            ("label", safe(item.get("label"))),
+            ("error", figure(item.get("error"), 3)),
+        )
+    )
     return f"<li>{image}<div><h3>sample {number}</h3>{said}</div>"
 
 
@@ -169,7 +213,8 @@ def findings(report: Mapping[str, Any]) -> str:
     for item in items(report, "findings"):
         severity = plain(item.get("severity")) or "note"
         fix = f"<p>Fix: {safe(item['fix'])}</p>" if item.get("fix") else ""
-        head = f"{badge(severity, SEVERITIES.get(severity, 'note'))} <b>{safe(item.get('code'))}</b> {code(item.get('op'))}"
+        word = badge(severity, SEVERITIES.get(severity, "note"))
+        head = f"{word} <b>{safe(item.get('code'))}</b> {code(item.get('op'))}"
         cards.append(f"<li><p>{head}</p><p>{safe(item.get('why'))}</p>{fix}")
     return f"<ul class=findings>{''.join(cards)}</ul>" if cards else ""
 
@@ -179,14 +224,29 @@ def self_test(report: Mapping[str, Any]) -> str:
     found = part(report, "self_test")
     if not found:
         return ""
-    said = [f"{figure(found.get('noticed'))} of {figure(found.get('injected'))} injected faults were noticed",
-            f"{figure(found.get('missed_beyond_budget'))} beyond the budget of {figure(found.get('budget'))} were missed",
-            f"{figure(found.get('false_alarms'))} false alarms on {figure(found.get('unchanged_copies'))} unchanged copies"]
-    smallest = f"<p>Smallest fault noticed: {safe(found['smallest_noticed'])}</p>" if found.get("smallest_noticed") else ""
-    rows = [[safe(f.get("fault")), code(f.get("where")), safe(f.get("size")), figure(f.get("metric_drop")),
-             _yes(f.get("beyond_budget")), _noticed(f)] for f in items(found, "faults")]
+    said = [
+        f"{figure(found.get('noticed'))} of {figure(found.get('injected'))} injected faults were noticed",
+        f"{figure(found.get('missed_beyond_budget'))} beyond the budget of {figure(found.get('budget'))} were missed",
+        f"{figure(found.get('false_alarms'))} false alarms on {figure(found.get('unchanged_copies'))} unchanged copies",
+    ]
+    smallest = (
+        f"<p>Smallest fault noticed: {safe(found['smallest_noticed'])}</p>" if found.get("smallest_noticed") else ""
+    )
+    rows = [
+        [
+            safe(f.get("fault")),
+            code(f.get("where")),
+            safe(f.get("size")),
+            figure(f.get("metric_drop")),
+            _yes(f.get("beyond_budget")),
+            _noticed(f),
+        ]
+        for f in items(found, "faults")
+    ]
     head = ("fault", "where", "size", "metric drop", "beyond the budget", "noticed")
-    return f"<p>{'; '.join(said)}.</p>{smallest}" + (table("Faults injected into copies of the .nb", head, rows) if rows else "")
+    return f"<p>{'; '.join(said)}.</p>{smallest}" + (
+        table("Faults injected into copies of the .nb", head, rows) if rows else ""
+    )
 
 
 def _yes(value: Any) -> str:
@@ -212,11 +272,23 @@ def provenance(report: Mapping[str, Any]) -> str:
     held, tools, stays = part(report, "nb"), part(report, "tools"), part(report, "residency")
     size = real(held.get("bytes"))
     rows = [
-        ("precision", safe(report.get("precision"))), ("compression", safe(report.get("compression"))),
-        ("reference computed on", safe(report.get("reference_device"))), ("candidate executed by", safe(report.get("runner"))),
-        (".nb", ", ".join(t for t in (f"{size:,.0f} bytes" if size is not None else "",
-                                      f"{figure(held.get('ops'))} ops" if real(held.get("ops")) is not None else "") if t)),
-        ("sha256 of the .nb", code(held["sha256"]) if held.get("sha256") else ""), ("opt", safe(held.get("opt_version"))),
+        ("precision", safe(report.get("precision"))),
+        ("compression", safe(report.get("compression"))),
+        ("reference computed on", safe(report.get("reference_device"))),
+        ("candidate executed by", safe(report.get("runner"))),
+        (
+            ".nb",
+            ", ".join(
+                t
+                for t in (
+                    f"{size:,.0f} bytes" if size is not None else "",
+                    f"{figure(held.get('ops'))} ops" if real(held.get("ops")) is not None else "",
+                )
+                if t
+            ),
+        ),
+        ("sha256 of the .nb", code(held["sha256"]) if held.get("sha256") else ""),
+        ("opt", safe(held.get("opt_version"))),
         ("manifest", code(report["manifest_sha256"]) if report.get("manifest_sha256") else ""),
         ("tools", ", ".join(f"{safe(k)} {safe(v)}" for k, v in list(tools.items())[:50])),
         ("residency on the device", safe(stays.get("verdict")) if stays else ""),

@@ -13,10 +13,14 @@ SENTENCE_LENGTH_MAX = 2000
 
 
 def plain(value: Any, length_max: int = NAME_LENGTH_MAX) -> str:
-    """One printable line: control characters, surrogates and text-direction marks appear as escapes, never as themselves."""
+    """One printable line: control characters, surrogates and text-direction marks appear as escapes, never as
+    themselves.
+    """
     text = "" if value is None else str(value)
     cut = text[:length_max] + ("…" if len(text) > length_max else "")
-    return "".join(ch if ch.isprintable() else " " if ch in "\n\t\r" else ch.encode("unicode_escape").decode() for ch in cut)
+    return "".join(
+        ch if ch.isprintable() else " " if ch in "\n\t\r" else ch.encode("unicode_escape").decode() for ch in cut
+    )
 
 
 def sentence(value: Any) -> str:

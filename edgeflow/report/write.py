@@ -23,8 +23,12 @@ def write_reports(report: Mapping[str, Any], model: Path, files: Mapping[str, Pa
         relative = model.resolve().relative_to(Path.cwd().resolve()).as_posix()
     except ValueError:
         relative = model.name
-    forms = {"html": lambda: page(report), "markdown": lambda: markdown(report), "junit": lambda: junit(report),
-             "sarif": lambda: sarif(report, relative)}
+    forms = {
+        "html": lambda: page(report),
+        "markdown": lambda: markdown(report),
+        "junit": lambda: junit(report),
+        "sarif": lambda: sarif(report, relative),
+    }
     for name, path in files.items():
         if path is not None:
             write_atomic(path, forms[name]().encode())

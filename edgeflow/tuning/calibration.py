@@ -1,7 +1,9 @@
 """edgeflow calibration: is the calibration data any good, and how little of it would do.
 
-The ranges of every quantised layer's input are collected for each sample in one pass over the float model, on calibration and
-evaluation data; everything but the drift curve is read off them. The curve is measured: PaddleSlim calibrates on growing sets.
+The ranges of every quantised layer's input are collected for each sample in one pass over the float model, on
+calibration and
+evaluation data; everything but the drift curve is read off them. The curve is measured: PaddleSlim calibrates on
+growing sets.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ ENOUGH_COVERAGE = 0.99
 
 @dataclass(frozen=True, slots=True)
 class LayerCoverage:
-    """Ranges of one layer's input: the largest absolute value in either set, and the share of evaluation samples inside."""
+    """Ranges of one layer's input: the largest absolute value in either set, and the share of evaluation samples
+    inside.
+    """
 
     layer: str
     calibration_max: float
@@ -79,8 +83,15 @@ class Examination:
         return asdict(self)
 
 
-def examine(recipe: Path | str, target: str, *, tolerance_db: float = 0.5, output: Path | None = None,
-            build_dir: Path | None = None, say: Callable[[str, str, str], None] | None = None) -> Examination:
+def examine(
+    recipe: Path | str,
+    target: str,
+    *,
+    tolerance_db: float = 0.5,
+    output: Path | None = None,
+    build_dir: Path | None = None,
+    say: Callable[[str, str, str], None] | None = None,
+) -> Examination:
     """Examine a recipe's calibration data for an int8 target.
 
     Args:
@@ -91,16 +102,24 @@ def examine(recipe: Path | str, target: str, *, tolerance_db: float = 0.5, outpu
     """
     loaded, profile = load_recipe(Path(recipe)), load_target(target)
     if "int8" not in profile.precision.allowed:
-        raise RecipeError(f"target {profile.name!r} takes no int8, which is what calibration is for", try_="--target arm64-int8")
+        raise RecipeError(
+            f"target {profile.name!r} takes no int8, which is what calibration is for", try_="--target arm64-int8"
+        )
     if tolerance_db < 0:
         raise RecipeError(f"tolerance: is {tolerance_db}, and should be at least 0 dB")
     if loaded.data.calibration is None:
-        raise RecipeError("the recipe names no calibration data", try_='calibration = "data.py:calibration" under [data]')
+        raise RecipeError(
+            "the recipe names no calibration data", try_='calibration = "data.py:calibration" under [data]'
+        )
     if output is not None and output.exists():
-        raise RecipeError(f"{output}: exists, and is not written over", try_="--output with another name, or remove it first")
+        raise RecipeError(
+            f"{output}: exists, and is not written over", try_="--output with another name, or remove it first"
+        )
     root = loaded.folder / "build" if build_dir is None else build_dir.resolve()
     settings = loaded.compress_settings(profile)
-    plain = CompressSettings(precision="int8", algo=settings.algo, weights=settings.weights, keep_float=settings.keep_float)
+    plain = CompressSettings(
+        precision="int8", algo=settings.algo, weights=settings.weights, keep_float=settings.keep_float
+    )
     with Flow(loaded, root, say or (lambda *_: None), quantisers=2) as flow:
         flow.begin(profile)
         ingested = flow.ingest(profile, "int8")
@@ -126,11 +145,22 @@ def examine(recipe: Path | str, target: str, *, tolerance_db: float = 0.5, outpu
     outliers, twins = find_outliers(names, ours), duplicates(calibration)
     if output is not None:
         save_npz(output, {name: array[list(chosen)] for name, array in calibration.items()})
-    return Examination(count, layers, outliers, twins, curve, whole, chosen, tolerance_db,
-                       tuple(_advice(layers, outliers, twins, count, chosen)))
+    return Examination(
+        count,
+        layers,
+        outliers,
+        twins,
+        curve,
+        whole,
+        chosen,
+        tolerance_db,
+        tuple(_advice(layers, outliers, twins, count, chosen)),
+    )
 
 
-def ranges(folder: Path, calibration: Mapping[str, Array], evaluation: Mapping[str, Array]) -> tuple[list[str], Array, Array]:
+def ranges(
+    folder: Path, calibration: Mapping[str, Array], evaluation: Mapping[str, Array]
+) -> tuple[list[str], Array, Array]:
     """Largest absolute value of each quantised layer's input for each sample, inside a worker.
 
     Returns:
@@ -145,7 +175,10 @@ def ranges(folder: Path, calibration: Mapping[str, Array], evaluation: Mapping[s
     feeds = [name for name, _, _ in programs.feeds(source)]
     wanted = list(dict.fromkeys(name for name in inputs.values() if name not in feeds))
     found = []
-    sets = [feeds_for(folder / "source", {name: samples[name] for name in feeds}, BATCH) for samples in (calibration, evaluation)]
+    sets = [
+        feeds_for(folder / "source", {name: samples[name] for name in feeds}, BATCH)
+        for samples in (calibration, evaluation)
+    ]
     with Session(fast=True) as session:
         for every in sets:
             rows = []
@@ -157,8 +190,9 @@ def ranges(folder: Path, calibration: Mapping[str, Array], evaluation: Mapping[s
     return list(inputs), found[0], found[1]
 
 
-def calibrated_sqnr(folder: Path, samples: Mapping[str, Array], reference: Path, target: Target,
-                    settings: CompressSettings) -> float:
+def calibrated_sqnr(
+    folder: Path, samples: Mapping[str, Array], reference: Path, target: Target, settings: CompressSettings
+) -> float:
     """SQNR of the outputs of the float program quantised on some samples as a build does it, inside a worker."""
     import tempfile
 
@@ -180,17 +214,27 @@ def calibrated_sqnr(folder: Path, samples: Mapping[str, Array], reference: Path,
 def coverage(names: Sequence[str], calibration: Array, evaluation: Array) -> tuple[LayerCoverage, ...]:
     """How far each layer's calibrated range holds what the evaluation data brings, the worst first."""
     top = calibration.max(0)
-    return tuple(sorted(
-        (LayerCoverage(name, float(top[k]), float(evaluation[:, k].max()), float(np.mean(evaluation[:, k] <= top[k])))
-         for k, name in enumerate(names)), key=lambda item: (item.covered, item.layer)))
+    return tuple(
+        sorted(
+            (
+                LayerCoverage(
+                    name, float(top[k]), float(evaluation[:, k].max()), float(np.mean(evaluation[:, k] <= top[k]))
+                )
+                for k, name in enumerate(names)
+            ),
+            key=lambda item: (item.covered, item.layer),
+        )
+    )
 
 
 def find_outliers(names: Sequence[str], values: Array) -> tuple[Outlier, ...]:
     """Samples that stand out of what 99 % of them need, the farthest first."""
     usual = np.maximum(np.quantile(values, 0.99, axis=0, method="lower"), 1e-30)
     times = values / usual
-    found = [Outlier(int(sample), names[layer], float(times[sample, layer]))
-             for sample, layer in zip(*np.nonzero(times > STANDS_OUT), strict=True)]
+    found = [
+        Outlier(int(sample), names[layer], float(times[sample, layer]))
+        for sample, layer in zip(*np.nonzero(times > STANDS_OUT), strict=True)
+    ]
     return tuple(sorted(found, key=lambda item: -item.times))
 
 
@@ -223,9 +267,16 @@ def by_coverage(values: Array) -> list[int]:
     return order
 
 
-def _smallest(order: Sequence[int], drift: Callable[[Sequence[int]], float], whole: float, tolerance_db: float, least: int,
-              ) -> tuple[tuple[Point, ...], tuple[int, ...]]:
-    """Sets that double, each judged by what PaddleSlim makes of it; the smallest from which on none is worse than the whole."""
+def _smallest(
+    order: Sequence[int],
+    drift: Callable[[Sequence[int]], float],
+    whole: float,
+    tolerance_db: float,
+    least: int,
+) -> tuple[tuple[Point, ...], tuple[int, ...]]:
+    """Sets that double, each judged by what PaddleSlim makes of it; the smallest from which on none is worse than the
+    whole.
+    """
     sizes = [size for k in range(2, 31) if least <= (size := 2**k) < len(order)]
     points = [*(Point(size, drift(sorted(order[:size]))) for size in sizes), Point(len(order), whole)]
     enough = len(order)
@@ -236,21 +287,31 @@ def _smallest(order: Sequence[int], drift: Callable[[Sequence[int]], float], who
     return tuple(points), tuple(sorted(order[:enough]))
 
 
-def _advice(layers: Sequence[LayerCoverage], outliers: Sequence[Outlier], twins: Sequence[tuple[int, int]], count: int,
-            chosen: Sequence[int]) -> list[str]:
+def _advice(
+    layers: Sequence[LayerCoverage],
+    outliers: Sequence[Outlier],
+    twins: Sequence[tuple[int, int]],
+    count: int,
+    chosen: Sequence[int],
+) -> list[str]:
     found = []
     poor = [item for item in layers if item.covered < ENOUGH_COVERAGE]
     if poor:
-        found.append(f"{len(poor)} of {len(layers)} layers see larger values in use than in calibration, {poor[0].layer} in "
-                     f"{1 - poor[0].covered:.1%} of the samples: add inputs like those")
+        found.append(
+            f"{len(poor)} of {len(layers)} layers see larger values in use than in calibration, {poor[0].layer} in "
+            f"{1 - poor[0].covered:.1%} of the samples: add inputs like those"
+        )
     if outliers:
-        found.append(f"{len({item.sample for item in outliers})} samples widen a range alone, sample {outliers[0].sample} "
-                     f"{outliers[0].times:.1f} times: look at them, or use an algo that cuts (hist, KL, mse)")
+        found.append(
+            f"{len({item.sample for item in outliers})} samples widen a range alone, sample {outliers[0].sample} "
+            f"{outliers[0].times:.1f} times: look at them, or use an algo that cuts (hist, KL, mse)"
+        )
     if twins:
-        found.append(f"{len(twins)} samples are copies of others, such as {twins[0][1]} of {twins[0][0]}: they add nothing")
+        found.append(
+            f"{len(twins)} samples are copies of others, such as {twins[0][1]} of {twins[0][0]}: they add nothing"
+        )
     if len(chosen) < count:
         found.append(f"{len(chosen)} samples do as well as all {count}")
     else:
         found.append(f"no smaller set than all {count} samples does as well")
     return found
-

@@ -15,7 +15,8 @@ LATENCY_TIE = 0.02
 class Goal:
     """What a candidate must hold, None where nothing is asked, and how long may be searched.
 
-    `metric_drop_max` in units of the metric (0.003 is 0.3 points of accuracy). `as_build`: all limits that a build judges by.
+    `metric_drop_max` in units of the metric (0.003 is 0.3 points of accuracy). `as_build`: all limits that a build
+    judges by.
     """
 
     metric_drop_max: float | None = None
@@ -30,7 +31,8 @@ class Goal:
 class Tried:
     """One candidate as it was measured. `steps` counts what was done to the model: 0 is the float model itself.
 
-    `metric_drop` is above 0 where the candidate is the worse one, whichever way the metric points. `breaks`: limits of a build
+    `metric_drop` is above 0 where the candidate is the worse one, whichever way the metric points. `breaks`: limits
+    of a build
     that do not hold. `error` says why there is no result; the numbers are None then.
     """
 
@@ -49,7 +51,9 @@ class Tried:
 
     @property
     def drift(self) -> float:
-        """What orders candidates by loss: the metric's drop where there is a metric, else the noise; NaN counts as the worst."""
+        """What orders candidates by loss: the metric's drop where there is a metric, else the noise; NaN counts as
+        the worst.
+        """
         if self.metric_drop is not None:
             return math.inf if math.isnan(self.metric_drop) else self.metric_drop
         return math.inf if self.sqnr_db is None or math.isnan(self.sqnr_db) else -self.sqnr_db
@@ -57,7 +61,9 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Candidates in the order in which one would take them; `dropped` says which simpler one beats each of the others."""
+    """Candidates in the order in which one would take them; `dropped` says which simpler one beats each of the
+    others.
+    """
 
     best: Tried | None
     ordered: tuple[Tried, ...]
@@ -65,15 +71,22 @@ class Ranking:
     dropped: Mapping[str, str] = field(default_factory=dict)
 
     def as_table(self) -> dict[str, Any]:
-        return {"best": None if self.best is None else self.best.name, "ordered": [t.name for t in self.ordered],
-                "front": [t.name for t in self.front], "dropped": dict(self.dropped)}
+        return {
+            "best": None if self.best is None else self.best.name,
+            "ordered": [t.name for t in self.ordered],
+            "front": [t.name for t in self.front],
+            "dropped": dict(self.dropped),
+        }
 
 
 def misses(tried: Tried, goal: Goal) -> list[str]:
     """What a candidate does not hold, as sentences; NaN and what was not measured hold nothing."""
-    rules = [("metric drop", tried.metric_drop, "<=", goal.metric_drop_max), ("SQNR (dB)", tried.sqnr_db, ">=", goal.sqnr_db_min),
-             ("size in bytes", tried.size_bytes, "<=", goal.size_bytes_max),
-             ("latency (ms)", tried.latency_ms, "<=", goal.latency_ms_max)]
+    rules = [
+        ("metric drop", tried.metric_drop, "<=", goal.metric_drop_max),
+        ("SQNR (dB)", tried.sqnr_db, ">=", goal.sqnr_db_min),
+        ("size in bytes", tried.size_bytes, "<=", goal.size_bytes_max),
+        ("latency (ms)", tried.latency_ms, "<=", goal.latency_ms_max),
+    ]
     found = [tried.error] if tried.error else []
     for name, got, order, bound in rules:
         if bound is None:
@@ -91,38 +104,50 @@ def drifts_too_far(tried: Tried, goal: Goal) -> bool:
 
 
 def rank(tried: Iterable[Tried], goal: Goal) -> Ranking:
-    """Order what meets the goal: fastest first, then smallest, then simplest. "Do not quantise" is an answer like any other.
+    """Order what meets the goal: fastest first, then smallest, then simplest. "Do not quantise" is an answer like any
+    other.
 
-    A candidate that a simpler one beats (no slower, no more drift, and no larger where size is asked for) is dropped, unless it
+    A candidate that a simpler one beats (no slower, no more drift, and no larger where size is asked for) is dropped,
+    unless it
     meets the goal and the simpler one does not.
     """
     measured = [item for item in tried if not item.error]
     dropped: dict[str, str] = {}
     for item in measured:
         meets = not misses(item, goal)
-        better = [other for other in measured if other.steps < item.steps and _beats(other, item, goal)
-                  and not (meets and misses(other, goal))]
+        better = [
+            other
+            for other in measured
+            if other.steps < item.steps and _beats(other, item, goal) and not (meets and misses(other, goal))
+        ]
         if better:
             dropped[item.name] = min(better, key=lambda other: other.steps).name
     left = [item for item in measured if item.name not in dropped]
-    ordered = sorted((item for item in left if not misses(item, goal)),
-                     key=lambda item: (_or_inf(item.latency_ms), _or_inf(item.size_bytes), item.steps, item.drift))
+    ordered = sorted(
+        (item for item in left if not misses(item, goal)),
+        key=lambda item: (_or_inf(item.latency_ms), _or_inf(item.size_bytes), item.steps, item.drift),
+    )
     return Ranking(ordered[0] if ordered else None, tuple(ordered), pareto(measured), dropped)
 
 
 def closest(tried: Iterable[Tried], goal: Goal) -> Tried | None:
-    """Where nothing meets the goal: the candidate that misses the least of it, and of those the one with the least drift."""
+    """Where nothing meets the goal: the candidate that misses the least of it, and of those the one with the least
+    drift.
+    """
     measured = [item for item in tried if not item.error]
     return min(measured, key=lambda item: (len(misses(item, goal)), item.drift), default=None)
 
 
 def pareto(tried: Sequence[Tried]) -> tuple[Tried, ...]:
     """Candidates that no other beats in drift, latency and size at once, by drift."""
+
     def at_least(a: Tried, b: Tried) -> bool:
         return all(x <= y for x, y in zip(_axes(a), _axes(b), strict=True)) and _axes(a) != _axes(b)
 
     front = [item for item in tried if not any(at_least(other, item) for other in tried)]
-    return tuple(sorted(front, key=lambda item: (item.drift, _or_inf(item.latency_ms), _or_inf(item.size_bytes), item.steps)))
+    return tuple(
+        sorted(front, key=lambda item: (item.drift, _or_inf(item.latency_ms), _or_inf(item.size_bytes), item.steps))
+    )
 
 
 def _axes(item: Tried) -> tuple[float, float, float]:
@@ -144,5 +169,7 @@ def _or_inf(value: float | None) -> float:
 
 def as_row(tried: Tried) -> dict[str, Any]:
     """A candidate as JSON values."""
-    return {key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-            for key, value in asdict(tried).items()}
+    return {
+        key: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in asdict(tried).items()
+    }

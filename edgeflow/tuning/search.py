@@ -1,7 +1,9 @@
 """edgeflow search: which compression meets a budget of drift, size and latency, found within a time limit.
 
-Simple candidates come first and every one runs through the real stages, so whenever the search stops (time, Ctrl-C, a crash)
-the best so far is known and written down. Stages are cached: a search that is started again goes on where it was. What fails
+Simple candidates come first and every one runs through the real stages, so whenever the search stops (time, Ctrl-C, a
+crash)
+the best so far is known and written down. Stages are cached: a search that is started again goes on where it was.
+What fails
 (a candidate, or measuring layers) is noted among what was tried, and the search goes on without it.
 """
 
@@ -45,7 +47,9 @@ Told = Callable[[Tried, Sequence[str]], None]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How a search ended: `stopped` is `done`, `time`, `interrupted` or what went wrong; `recipe` is the best one as TOML."""
+    """How a search ended: `stopped` is `done`, `time`, `interrupted` or what went wrong; `recipe` is the best one as
+    TOML.
+    """
 
     target: str
     goal: Goal
@@ -72,8 +76,14 @@ class Candidate:
 
 
 def search(
-    recipe: Path | str, target: str, goal: Goal, *, chip: str | None = None, build_dir: Path | None = None,
-    say: Callable[[str, str, str], None] | None = None, told: Told | None = None,
+    recipe: Path | str,
+    target: str,
+    goal: Goal,
+    *,
+    chip: str | None = None,
+    build_dir: Path | None = None,
+    say: Callable[[str, str, str], None] | None = None,
+    told: Told | None = None,
 ) -> Found:
     """Search for the fastest candidate that meets the goal; see core.search.rank for the order.
 
@@ -82,7 +92,8 @@ def search(
         chip: for predicted latencies, a name of targets/latency.json.
 
     Raises:
-        RecipeError: the goal cannot be met by anything, such as a size of 0, or a drop of a metric that the recipe has not.
+        RecipeError: the goal cannot be met by anything, such as a size of 0, or a drop of a metric that the recipe
+            has not.
         TargetError: the chip has no published latencies.
         DataError, ModelError: as a build; nothing was tried then.
     """
@@ -118,8 +129,16 @@ def search(
     seconds = time.monotonic() - since
     ranking = _write(certificate, profile, goal, tried, stopped, seconds, run)
     best = ranking.best or closest(tried, goal)
-    return Found(profile.name, goal, tuple(tried), ranking, stopped, seconds, certificate,
-                 "" if best is None else as_toml(profile.name, best))
+    return Found(
+        profile.name,
+        goal,
+        tuple(tried),
+        ranking,
+        stopped,
+        seconds,
+        certificate,
+        "" if best is None else as_toml(profile.name, best),
+    )
 
 
 def _completed(goal: Goal, recipe: Recipe, target: Target, chip: str | None) -> Goal:
@@ -128,10 +147,14 @@ def _completed(goal: Goal, recipe: Recipe, target: Target, chip: str | None) -> 
         if value is not None and not value > 0:
             raise RecipeError(f"{key}: is {value}, and should be above 0")
     if goal.metric_drop_max is not None and recipe.metric is None:
-        raise RecipeError("drop: the recipe has no [metric] whose drop could be measured", try_="--sqnr 25, or a [metric]")
+        raise RecipeError(
+            "drop: the recipe has no [metric] whose drop could be measured", try_="--sqnr 25, or a [metric]"
+        )
     if goal.latency_ms_max is not None and chip is None:
-        raise RecipeError(f"latency: target {target.name!r} has no published latencies to predict from",
-                          try_=f"--chip, one of {', '.join(sorted(published()['chips']))}")
+        raise RecipeError(
+            f"latency: target {target.name!r} has no published latencies to predict from",
+            try_=f"--chip, one of {', '.join(sorted(published()['chips']))}",
+        )
     if chip is not None:
         chip_costs(chip)  # refuse a name that is in no table before any work
     return replace(goal, as_build=goal.metric_drop_max is None and goal.sqnr_db_min is None)
@@ -144,8 +167,16 @@ def _said(err: BaseException) -> str:
 class _Run:
     """Measures candidates of one model for one target."""
 
-    def __init__(self, flow: Flow, recipe: Recipe, target: Target, goal: Goal, chip: str | None, ingested: Artifact,
-                 deadline: float) -> None:
+    def __init__(
+        self,
+        flow: Flow,
+        recipe: Recipe,
+        target: Target,
+        goal: Goal,
+        chip: str | None,
+        ingested: Artifact,
+        deadline: float,
+    ) -> None:
         self.flow, self.recipe, self.target, self.goal, self.ingested = flow, recipe, target, goal, ingested
         self.chip, self.deadline = chip, deadline
         self.reference = load_reference(ingested.folder / "reference.npz")
@@ -202,20 +233,35 @@ class _Run:
     def _measure(self, candidate: Candidate, empty: Tried) -> Tried:
         target = self.target
         if candidate.fp16:
-            target = replace(target, lite=replace(target.lite, fp16=True),
-                             precision=replace(target.precision, allowed=("float16",), default="float16"))
+            target = replace(
+                target,
+                lite=replace(target.lite, fp16=True),
+                precision=replace(target.precision, allowed=("float16",), default="float16"),
+            )
         precision = target.choose(candidate.settings.precision)
         compressed = self.flow.compress(target, candidate.settings, precision, self.ingested)
         converted = self.flow.convert(target, compressed)
         model = converted.folder / "model.nb"
-        verdict = verify(model, self.reference, self.recipe.verify_settings(self.target),
-                         npu=target.precision.npu_arithmetic if target.uses_npu else "float32", folder=self.recipe.folder)
+        verdict = verify(
+            model,
+            self.reference,
+            self.recipe.verify_settings(self.target),
+            npu=target.precision.npu_arithmetic if target.uses_npu else "float32",
+            folder=self.recipe.folder,
+        )
         drop = None
         if self.recipe.metric and verdict.metric_candidate is not None and verdict.metric_reference is not None:
             drop = loss(self.recipe.metric.name, verdict.metric_reference, verdict.metric_candidate)
-        return replace(empty, precision=precision, metric=verdict.metric_candidate, metric_drop=drop,
-                       sqnr_db=min(item.drift.sqnr_db for item in verdict.outputs), size_bytes=int(converted.facts["bytes"]),
-                       latency_ms=self._latency(model, target), breaks=verdict.broken)
+        return replace(
+            empty,
+            precision=precision,
+            metric=verdict.metric_candidate,
+            metric_drop=drop,
+            sqnr_db=min(item.drift.sqnr_db for item in verdict.outputs),
+            size_bytes=int(converted.facts["bytes"]),
+            latency_ms=self._latency(model, target),
+            breaks=verdict.broken,
+        )
 
     def _latency(self, path: Path, target: Target) -> float | None:
         model = nb.read(path)
@@ -228,8 +274,13 @@ def _candidates(run: _Run, tried: list[Tried]) -> Iterator[Candidate]:
     """What to try next, in the light of what was measured: simple before costly."""
     target, plain = run.target, run.plain
     allowed = target.precision.allowed
-    base = CompressSettings(fine_tune=plain.fine_tune, keep_float=plain.keep_float, prune_skip=plain.prune_skip,
-                            prune_criterion=plain.prune_criterion, weights=plain.weights)
+    base = CompressSettings(
+        fine_tune=plain.fine_tune,
+        keep_float=plain.keep_float,
+        prune_skip=plain.prune_skip,
+        prune_criterion=plain.prune_criterion,
+        weights=plain.weights,
+    )
     arm = target.lite.valid_targets == "arm"
     kind = "float32" if "float32" in allowed else "float16"
     if kind in allowed or arm:
@@ -242,7 +293,9 @@ def _candidates(run: _Run, tried: list[Tried]) -> Iterator[Candidate]:
             yield Candidate(f"weights {bits}", replace(base, precision="float32", weight_only=bits), 1)
     if "int8" in allowed:
         yield from _int8(run, base, tried)
-    tune = plain.fine_tune if plain.fine_tune.epochs else replace(FineTuneSettings(), epochs=EPOCHS, learning_rate=0.003)
+    tune = (
+        plain.fine_tune if plain.fine_tune.epochs else replace(FineTuneSettings(), epochs=EPOCHS, learning_rate=0.003)
+    )
     if arm and "float32" in allowed:
         yield Candidate("sparse", replace(base, precision="float32", sparsity=SPARSITY, fine_tune=tune), 2)
     yield from _pruned(run, base, tune, tried)
@@ -263,9 +316,14 @@ def _int8(run: _Run, base: CompressSettings, tried: list[Tried]) -> Iterator[Can
     int8 = replace(int8, algo=best.changes["algo"])
     yield Candidate(f"{best.name} bias corrected", replace(int8, bias_correction=True), 3)
     usable = [algo for algo in algos if any(item.name == f"int8 {algo}" and not item.error for item in tried)]
-    costs = run.costs("what each layer costs", lambda: {
-        algo: {item.name: item.error for item in layer_costs(run.flow, run.target, replace(int8, algo=algo))} for algo in usable},
-        tried)
+    costs = run.costs(
+        "what each layer costs",
+        lambda: {
+            algo: {item.name: item.error for item in layer_costs(run.flow, run.target, replace(int8, algo=algo))}
+            for algo in usable
+        },
+        tried,
+    )
     if costs is None:
         return
     main = costs[best.changes["algo"]]
@@ -284,6 +342,7 @@ def _int8(run: _Run, base: CompressSettings, tried: list[Tried]) -> Iterator[Can
 
 def _partly_float(run: _Run, int8: CompressSettings, names: Sequence[str], tried: list[Tried]) -> Iterator[Candidate]:
     """The costliest layers in float: twice as many each time until it is enough, then halfway back."""
+
     def candidate(count: int) -> Candidate:
         kept = tuple(dict.fromkeys((*int8.keep_float, *names[:count])))
         return Candidate(f"int8 but {count} layers", replace(int8, keep_float=kept), 3)
@@ -339,7 +398,11 @@ def shares(costs: Sequence[Any], share: float) -> dict[str, float]:
 
 def _least(tried: Sequence[Tried], prefix: str) -> Tried | None:
     """The measured candidate of a kind with the least drift, noise deciding between equals."""
-    of_kind = [item for item in tried if item.name.startswith(prefix) and not item.error and not item.changes.get("prune_layers")]
+    of_kind = [
+        item
+        for item in tried
+        if item.name.startswith(prefix) and not item.error and not item.changes.get("prune_layers")
+    ]
     return min(of_kind, key=lambda item: (item.drift, -(item.sqnr_db or 0.0), item.steps), default=None)
 
 
@@ -350,7 +413,11 @@ def _changes(settings: CompressSettings, recipe: CompressSettings, fp16: bool) -
         if key == "fine_tune":
             if settings.fine_tune.epochs and (settings.qat or not settings.is_plain):
                 found[key] = {k: v for k, v in value.items() if v != asdict(FineTuneSettings())[k]}
-        elif not plain[key] == value == own[key] or key == "precision" or (key == "algo" and settings.precision == "int8"):
+        elif (
+            not plain[key] == value == own[key]
+            or key == "precision"
+            or (key == "algo" and settings.precision == "int8")
+        ):
             found[key] = list(value) if isinstance(value, tuple) else value
     return {**found, **({"fp16": True} if fp16 else {})}
 
@@ -367,19 +434,32 @@ def as_toml(target: str, item: Tried) -> str:
     lines += [f"[targets.{target}.compress]", *(f"{k} = {json.dumps(v)}" for k, v in plain.items())]
     for key, value in item.changes.items():
         if isinstance(value, dict):
-            lines += [f"[targets.{target}.compress.{key}]", *(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in value.items())]
+            lines += [
+                f"[targets.{target}.compress.{key}]",
+                *(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in value.items()),
+            ]
     return "\n".join(lines) + "\n"
 
 
-def _write(path: Path, target: Target, goal: Goal, tried: Sequence[Tried], stopped: str, seconds: float, run: _Run) -> Ranking:
+def _write(
+    path: Path, target: Target, goal: Goal, tried: Sequence[Tried], stopped: str, seconds: float, run: _Run
+) -> Ranking:
     """The certificate: the goal, everything that was tried, and what was made of it."""
     ranking = rank(tried, goal)
     best = ranking.best or closest(tried, goal)
     table: Mapping[str, Any] = {
-        "format": FORMAT, "target": target.name, "model_sha256": run.ingested.facts["model_sha256"],
-        "weights_sha256": run.ingested.facts["weights_sha256"], "evaluation_sha256": run.ingested.facts["evaluation_sha256"],
-        "goal": asdict(goal), "chip": run.chip, "stopped": stopped, "seconds": round(seconds, 1), "met": ranking.best is not None,
-        "tried": [{**as_row(item), "misses": misses(item, goal)} for item in tried], **ranking.as_table(),
+        "format": FORMAT,
+        "target": target.name,
+        "model_sha256": run.ingested.facts["model_sha256"],
+        "weights_sha256": run.ingested.facts["weights_sha256"],
+        "evaluation_sha256": run.ingested.facts["evaluation_sha256"],
+        "goal": asdict(goal),
+        "chip": run.chip,
+        "stopped": stopped,
+        "seconds": round(seconds, 1),
+        "met": ranking.best is not None,
+        "tried": [{**as_row(item), "misses": misses(item, goal)} for item in tried],
+        **ranking.as_table(),
         "closest": None if best is None else best.name,
     }
     write_atomic(path, (json.dumps(table, indent=1) + "\n").encode())

@@ -1,7 +1,9 @@
 """edgeflow sensitivity: what each layer of an int8 model costs, calibrated once, and what pruning each layer costs.
 
-The quantised program is made once. For each layer, all the others are put back in float, weights and all, and the outputs are
-compared with the float program's: no layer is calibrated again. For pruning, the weakest channels of one layer are put to zero,
+The quantised program is made once. For each layer, all the others are put back in float, weights and all, and the
+outputs are
+compared with the float program's: no layer is calibrated again. For pruning, the weakest channels of one layer are
+put to zero,
 with all that follows from them.
 """
 
@@ -23,7 +25,7 @@ from edgeflow.compress.stage import own_channels, prunable
 from edgeflow.core.errors import RecipeError
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import CompressSettings
-from edgeflow.core.targets import Target, load_target
+from edgeflow.core.targets import Precision, Target, load_target
 from edgeflow.core.versions import code_version, key_of
 from edgeflow.files.arrays import load_npz
 from edgeflow.files.atomic import sha256, write_atomic
@@ -68,8 +70,9 @@ class PruneCost:
 Say = Callable[[str, str, str], None]
 
 
-def sensitivity(recipe: Path | str, target: str, *, samples: int = SAMPLES, build_dir: Path | None = None,
-                say: Say | None = None) -> list[LayerCost]:
+def sensitivity(
+    recipe: Path | str, target: str, *, samples: int = SAMPLES, build_dir: Path | None = None, say: Say | None = None
+) -> list[LayerCost]:
     """Measure every quantised layer of a recipe's model for a target, the costliest first.
 
     Args:
@@ -82,8 +85,10 @@ def sensitivity(recipe: Path | str, target: str, *, samples: int = SAMPLES, buil
     loaded, profile = load_recipe(Path(recipe)), load_target(target)
     settings = loaded.compress_settings(profile)
     if profile.choose(settings.precision) != "int8":
-        raise RecipeError(f"target {profile.name!r} builds {profile.choose(settings.precision)}: no layer is quantised",
-                          try_="--target arm64-int8")
+        raise RecipeError(
+            f"target {profile.name!r} builds {profile.choose(settings.precision)}: no layer is quantised",
+            try_="--target arm64-int8",
+        )
     root = loaded.folder / "build" if build_dir is None else build_dir.resolve()
     with Flow(loaded, root, say or (lambda *_: None), quantisers=os.cpu_count() or 1) as flow:
         flow.begin(profile)
@@ -100,8 +105,15 @@ def layer_costs(flow: Flow, profile: Target, settings: CompressSettings, samples
     return sorted(costs, key=lambda item: (-or_inf(item.error), item.name))
 
 
-def prune_sensitivity(recipe: Path | str, target: str, *, ratios: Sequence[float] = RATIOS, samples: int = SAMPLES,
-                      build_dir: Path | None = None, say: Say | None = None) -> list[PruneCost]:
+def prune_sensitivity(
+    recipe: Path | str,
+    target: str,
+    *,
+    ratios: Sequence[float] = RATIOS,
+    samples: int = SAMPLES,
+    build_dir: Path | None = None,
+    say: Say | None = None,
+) -> list[PruneCost]:
     """Measure what each convolution's outputs lose without shares of its channels, before any fine-tuning.
 
     Raises:
@@ -117,33 +129,58 @@ def prune_sensitivity(recipe: Path | str, target: str, *, ratios: Sequence[float
         return prune_costs(flow, profile, loaded.compress_settings(profile), ratios, samples)
 
 
-def prune_costs(flow: Flow, profile: Target, settings: CompressSettings, ratios: Sequence[float] = RATIOS,
-                samples: int = SAMPLES) -> list[PruneCost]:
+def prune_costs(
+    flow: Flow, profile: Target, settings: CompressSettings, ratios: Sequence[float] = RATIOS, samples: int = SAMPLES
+) -> list[PruneCost]:
     """The same within a flow; see prune_sensitivity."""
     ingested = flow.ingest(profile, "float32")
-    precision = next((kind for kind in ("float32", "float16") if kind in profile.precision.allowed), "int8")
+    floats: tuple[Precision, ...] = ("float32", "float16")
+    precision: Precision = next((kind for kind in floats if kind in profile.precision.allowed), "int8")
     # For its source.pdmodel alone: the program in the ops that the target takes.
-    folder = flow.compress(profile, CompressSettings(precision=precision), precision, ingested).folder  # type: ignore[arg-type]
+    folder = flow.compress(profile, CompressSettings(precision=precision), precision, ingested).folder
     names = [name for name in prunable(folder / "source") if name not in own_channels(folder / "source")]
-    workers, parts = flow.workers_for("compress"), [names[k:k + CHUNK] for k in range(0, len(names), CHUNK)]
+    workers, parts = flow.workers_for("compress"), [names[k : k + CHUNK] for k in range(0, len(names), CHUNK)]
     with ThreadPoolExecutor(max_workers=flow.quantisers) as pool:
-        found = [cut for part in pool.map(lambda part: workers.run(
-            prune.cuts, folder / "source", part, tuple(ratios), criterion=settings.prune_criterion), parts) for cut in part]
+        found = [
+            cut
+            for part in pool.map(
+                lambda part: workers.run(
+                    prune.cuts, folder / "source", part, tuple(ratios), criterion=settings.prune_criterion
+                ),
+                parts,
+            )
+            for cut in part
+        ]
     reference = ingested.folder / "reference.npz"
     costs = _measured(flow, profile, PruneCost, measure_cuts, folder, reference, found, samples)
     order = {name: k for k, name in enumerate(names)}
     return sorted(costs, key=lambda item: (order[item.name], item.ratio))
 
 
-def _measured(flow: Flow, target: Target, kind: type[T], function: Callable[..., list[T]], folder: Path, reference: Path,
-              items: Sequence[Any], samples: int) -> list[T]:
+def _measured(
+    flow: Flow,
+    target: Target,
+    kind: type[T],
+    function: Callable[..., list[T]],
+    folder: Path,
+    reference: Path,
+    items: Sequence[Any],
+    samples: int,
+) -> list[T]:
     """Cut items among the workers, and write down what is measured as it comes in."""
-    key = key_of(kind.__name__, sha256(folder / "model.pdiparams"), sha256(folder / "model.pdmodel"), sha256(reference), samples,
-                 [repr(item) for item in items], code_version())
+    key = key_of(
+        kind.__name__,
+        sha256(folder / "model.pdiparams"),
+        sha256(folder / "model.pdmodel"),
+        sha256(reference),
+        samples,
+        [repr(item) for item in items],
+        code_version(),
+    )
     store = flow.root / ".cache" / f"sensitivity-{key}.json"
     done = _stored(store, kind)
     todo = [(k, item) for k, item in enumerate(items) if k not in done]
-    chunks = [todo[k:k + CHUNK] for k in range(0, len(todo), CHUNK)]
+    chunks = [todo[k : k + CHUNK] for k in range(0, len(todo), CHUNK)]
     if chunks:
         workers = flow.workers_for("compress")
 
@@ -187,7 +224,9 @@ def measure(folder: Path, reference: Path, part: Sequence[QuantisedLayer], sampl
         assert editor.parameters is not None
         first = next(k for k, op in enumerate(copy.blocks[0].ops) if op.type.startswith("fake_quantize"))
         tails.append((_tail(copy, first), editor.parameters))
-    for layer, error in zip(part, _errors(folder / "float", source, floats, tails, load_npz(reference), samples), strict=True):
+    for layer, error in zip(
+        part, _errors(folder / "float", source, floats, tails, load_npz(reference), samples), strict=True
+    ):
         found.append(LayerCost(layer.name, layer.op_type, layer.output, error, _sqnr_db(error)))
     return found
 
@@ -206,18 +245,35 @@ def measure_cuts(folder: Path, reference: Path, part: Sequence[prune.Cut], sampl
                 np.moveaxis(changed[name], axis, 0)[index] = 0
         copy = type(source).FromString(source.SerializeToString())
         touched = {name for name, _, _ in cut.parts}
-        first = next(k for k, op in enumerate(copy.blocks[0].ops) if any(touched & set(var.arguments) for var in op.inputs))
+        first = next(
+            k for k, op in enumerate(copy.blocks[0].ops) if any(touched & set(var.arguments) for var in op.inputs)
+        )
         tails.append((_tail(copy, first), changed))
     errors = _errors(folder / "source", source, floats, tails, load_npz(reference), samples)
-    return [PruneCost(cut.name, cut.ratio, next(len(index) for name, _, index in cut.parts if name == cut.name), error,
-                      _sqnr_db(error)) for cut, error in zip(part, errors, strict=True)]
+    return [
+        PruneCost(
+            cut.name,
+            cut.ratio,
+            next(len(index) for name, _, index in cut.parts if name == cut.name),
+            error,
+            _sqnr_db(error),
+        )
+        for cut, error in zip(part, errors, strict=True)
+    ]
 
 
-def _errors(prefix: Path, source: Any, floats: Mapping[str, Array], tails: Sequence[tuple[_Tail, Mapping[str, Array]]],
-            arrays: Mapping[str, Array], samples: int) -> list[float]:
+def _errors(
+    prefix: Path,
+    source: Any,
+    floats: Mapping[str, Array],
+    tails: Sequence[tuple[_Tail, Mapping[str, Array]]],
+    arrays: Mapping[str, Array],
+    samples: int,
+) -> list[float]:
     """Errors of the outputs of each tail.
 
-    Up to its first changed op a variant computes what the float program does: those values are computed once for all of them.
+    Up to its first changed op a variant computes what the float program does: those values are computed once for all
+    of them.
     """
     from edgeflow.paddle.session import Session, feeds_for
 
@@ -277,6 +333,9 @@ def _tail(program: Any, first: int) -> _Tail:
 
 def _error(pairs: Iterable[tuple[Array, Array]]) -> float:
     """Mean squared error over the variance, the mean of all outputs."""
-    found = [float(((a.astype(np.float64) - b) ** 2).mean() / max(float(b.var()), 1e-30))
-             for a, b in pairs if b.dtype.kind == "f"]
+    found = [
+        float(((a.astype(np.float64) - b) ** 2).mean() / max(float(b.var()), 1e-30))
+        for a, b in pairs
+        if b.dtype.kind == "f"
+    ]
     return float(np.mean(found)) if found else 0.0

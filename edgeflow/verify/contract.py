@@ -41,8 +41,14 @@ UNSAFE = re.compile(r"[^A-Za-z0-9_+@=.-]+")
 
 
 def write_contract(
-    recipe: Recipe, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact, inputs: Mapping[str, Array],
-    labels: bytes | None, folder: Path,
+    recipe: Recipe,
+    target: Target,
+    ingested: Artifact,
+    compressed: Artifact,
+    converted: Artifact,
+    inputs: Mapping[str, Array],
+    labels: bytes | None,
+    folder: Path,
 ) -> dict[str, Any]:
     """Write contract.json, golden/ and labels.txt into a folder.
 
@@ -74,14 +80,25 @@ def write_contract(
             (folder / LABELS).write_bytes(labels)
         steps = {name: table.preprocess for name, table in recipe.inputs.items()}
         contract = Contract(
-            _word(recipe.name), _word(target.name), recipe.model.task, ModelFile("model.nb", converted.facts["sha256"]),
-            tuple(InputContract(spec.name, spec.dtype, spec.shape, steps.get(spec.name)) for spec in specs), outputs, golden,
-            None if labels is None else LABELS, RuntimeContract(target.runtime.devices, "", target.runtime.libraries))
+            _word(recipe.name),
+            _word(target.name),
+            recipe.model.task,
+            ModelFile("model.nb", converted.facts["sha256"]),
+            tuple(InputContract(spec.name, spec.dtype, spec.shape, steps.get(spec.name)) for spec in specs),
+            outputs,
+            golden,
+            None if labels is None else LABELS,
+            RuntimeContract(target.runtime.devices, "", target.runtime.libraries),
+        )
         raw = dump_contract(contract)
         (folder / FILE).write_bytes(raw)
     hashes = [None] * len(specs) if golden is None else [sha256(folder / name) for name in golden.inputs]
-    return {"contract_sha256": hashlib.sha256(raw).hexdigest(),
-            "inputs": [{**asdict(spec), "golden_sha256": known} for spec, known in zip(contract.inputs, hashes, strict=True)]}
+    return {
+        "contract_sha256": hashlib.sha256(raw).hexdigest(),
+        "inputs": [
+            {**asdict(spec), "golden_sha256": known} for spec, known in zip(contract.inputs, hashes, strict=True)
+        ],
+    }
 
 
 def _word(name: str) -> str:
@@ -93,8 +110,10 @@ def _check_labels(recipe: Recipe, labels: bytes, scores: Array) -> None:
     lines = labels.decode().rstrip("\n").count("\n") + 1
     classes = scores.size // max(len(scores), 1) if scores.ndim else 1
     if lines != classes:
-        raise RecipeError(f"{recipe.model.labels}: has {lines} lines, and should have {classes}, one for each score of the model",
-                          try_="a line for each class, in the order of the model's scores")
+        raise RecipeError(
+            f"{recipe.model.labels}: has {lines} lines, and should have {classes}, one for each score of the model",
+            try_="a line for each class, in the order of the model's scores",
+        )
 
 
 def _write_golden(tensors: GoldenTensors, limit: float, folder: Path) -> Golden:
@@ -109,9 +128,12 @@ def _write_golden(tensors: GoldenTensors, limit: float, folder: Path) -> Golden:
     return Golden(write("in", tensors.inputs), write("out", tensors.outputs), limit)
 
 
-def _write_picture(golden: Golden, recipe: Recipe, names: list[str], ingested: Artifact, inputs: Mapping[str, Array],
-                   folder: Path) -> Golden:
-    """Add the raw picture that the device programs look for: of the first input, as the file counts, that is made of one."""
+def _write_picture(
+    golden: Golden, recipe: Recipe, names: list[str], ingested: Artifact, inputs: Mapping[str, Array], folder: Path
+) -> Golden:
+    """Add the raw picture that the device programs look for: of the first input, as the file counts, that is made of
+    one.
+    """
     name = next((name for name in names if recipe.inputs[name].preprocess is not None), None)
     found = None if name is None else ingested.facts["pictures"].get(name)
     if name is None or found is None:
@@ -147,7 +169,9 @@ def contract_entry(model: Path, inputs: Mapping[str, Array], table: Mapping[str,
     return _entry(known, _compared(model.parent, contract, contract.golden, inputs, table))
 
 
-def _compared(folder: Path, contract: Contract, golden: Golden, inputs: Mapping[str, Array], table: Mapping[str, Any]) -> Finding:
+def _compared(
+    folder: Path, contract: Contract, golden: Golden, inputs: Mapping[str, Array], table: Mapping[str, Any]
+) -> Finding:
     recorded = table.get("inputs", ())
     findings = []
     if golden.picture is not None and golden.picture_input is not None:
@@ -162,7 +186,9 @@ def _compared(folder: Path, contract: Contract, golden: Golden, inputs: Mapping[
             raise _foreign(folder / name)
         if spec.name not in inputs:
             return Finding(NOT_CHECKED, f"the reference has no input {spec.name!r}")
-        found = compare_inputs(load_npy(io.BytesIO(raw), str(folder / name)), np.asarray(inputs[spec.name]), spec.preprocess)
+        found = compare_inputs(
+            load_npy(io.BytesIO(raw), str(folder / name)), np.asarray(inputs[spec.name]), spec.preprocess
+        )
         findings.append(Finding(found.verdict, f"input {spec.name!r}: {found.why}"))
     # What differs counts before what is not known, and that before what is the same.
     verdict = min((found.verdict for found in findings), key=("pre-processing differs", NOT_CHECKED, "same").index)
@@ -170,8 +196,10 @@ def _compared(folder: Path, contract: Contract, golden: Golden, inputs: Mapping[
 
 
 def _foreign(path: Path) -> DataError:
-    return DataError(f"{path}: is not the file that manifest.json was written for (its hash differs)",
-                     try_="run edgeflow build again, or copy the .nb elsewhere and give --reference")
+    return DataError(
+        f"{path}: is not the file that manifest.json was written for (its hash differs)",
+        try_="run edgeflow build again, or copy the .nb elsewhere and give --reference",
+    )
 
 
 def _entry(known: str | None, found: Finding) -> dict[str, Any]:

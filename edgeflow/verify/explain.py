@@ -18,7 +18,16 @@ from edgeflow.graph import program as programs
 from edgeflow.nb.dataflow import nodes
 from edgeflow.nb.lint import lint
 from edgeflow.project.reference import load_reference
-from edgeflow.verify.hops import SAMPLES, Step, first, gpu_hop_missing, lite_step, missing_device, paddle_steps, waterfall
+from edgeflow.verify.hops import (
+    SAMPLES,
+    Step,
+    first,
+    gpu_hop_missing,
+    lite_step,
+    missing_device,
+    paddle_steps,
+    waterfall,
+)
 from edgeflow.verify.layers import layer_drift
 
 
@@ -30,17 +39,31 @@ def traced(compressed: Path, reference: Path, model: Path, npu: str, device: str
     source = programs.load(compressed / "source.pdmodel")
     weights = parameters.load(source, compressed / "source.pdiparams")
     with Session() as session:
-        layers = layer_drift(nb.read(model), source, loaded.inputs,
-                             lambda feed, names: session.run(source, weights, feed, names), npu=npu)
+        layers = layer_drift(
+            nb.read(model),
+            source,
+            loaded.inputs,
+            lambda feed, names: session.run(source, weights, feed, names),
+            npu=npu,
+        )
     return steady(layers), paddle_steps(compressed, loaded, device)
 
 
-def hops(steps: Sequence[Step], model: Path, reference: Path, emulated: Sequence[Array], runner: str, device: str,
-         metric: str | None, folder: Path | None, on_device: Step | None = None) -> list[dict[str, Any]]:
+def hops(
+    steps: Sequence[Step],
+    model: Path,
+    reference: Path,
+    emulated: Sequence[Array],
+    runner: str,
+    device: str,
+    metric: str | None,
+    folder: Path | None,
+    on_device: Step | None = None,
+) -> list[dict[str, Any]]:
     """The whole waterfall; `emulated` are the .nb's outputs on all samples."""
     whole = load_reference(reference)
     some = first(whole, SAMPLES)
-    cut = tuple(array[:some.samples] if array.ndim and len(array) == whole.samples else array for array in emulated)
+    cut = tuple(array[: some.samples] if array.ndim and len(array) == whole.samples else array for array in emulated)
     stops = [*steps, Step("nb_emulated", cut, runner), lite_step(model, some), on_device or missing_device()]
     return gpu_hop_missing(steady(waterfall(stops, some, metric, folder)), device)
 
@@ -54,16 +77,24 @@ def partition(model: nb.Model) -> dict[str, Any]:
         if node.op.type in ("feed", "fetch"):
             continue
         place = "npu" if node.block else (node.op.kernel.target if node.op.kernel else "unknown")
-        ops.append({"op": number, "op_type": node.op.type, "place": place,
-                    "subgraph": blocks.index(node.block) if node.block in blocks else None})
+        ops.append(
+            {
+                "op": number,
+                "op_type": node.op.type,
+                "place": place,
+                "subgraph": blocks.index(node.block) if node.block in blocks else None,
+            }
+        )
     inside = sum(op["place"] == "npu" for op in ops)
     return {"npu_ops": inside, "cpu_ops": len(ops) - inside, "subgraphs": len(blocks), "ops": ops}
 
 
 def findings(model: nb.Model, target: Target | None) -> list[dict[str, Any]]:
     """Lint, as it stands in a report."""
-    return [{**asdict(item), "severity": "info" if item.severity == "note" else item.severity}
-            for item in lint(model, target, None, covered(target) if target is not None else None)]
+    return [
+        {**asdict(item), "severity": "info" if item.severity == "note" else item.severity}
+        for item in lint(model, target, None, covered(target) if target is not None else None)
+    ]
 
 
 def plain(value: Any) -> Any:
@@ -72,8 +103,12 @@ def plain(value: Any) -> Any:
 
 
 def steady(value: Any) -> Any:
-    """The same with 12 digits: the order of long sums, which depends on where arrays lie in memory, shows in the last ones."""
-    return _leaves(value, lambda item: float(f"{item:.12g}") if isinstance(item, float) and math.isfinite(item) else item)
+    """The same with 12 digits: the order of long sums, which depends on where arrays lie in memory, shows in the last
+    ones.
+    """
+    return _leaves(
+        value, lambda item: float(f"{item:.12g}") if isinstance(item, float) and math.isfinite(item) else item
+    )
 
 
 def _leaves(value: Any, function: Callable[[Any], Any]) -> Any:
@@ -83,4 +118,3 @@ def _leaves(value: Any, function: Callable[[Any], Any]) -> Any:
     if isinstance(value, (list, tuple)):
         return [_leaves(item, function) for item in value]
     return function(value)
-

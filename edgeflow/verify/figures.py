@@ -27,7 +27,9 @@ class Figures:
     def in_report(self, report: Mapping[str, Any]) -> dict[str, Any]:
         """The keys of report.json that hold these figures; see docs/report.md."""
         found = self.latency
-        predicted = None if found is None else {"value": found.ms, "error": found.error, "chip": found.chip, "threads": 1}
+        predicted = (
+            None if found is None else {"value": found.ms, "error": found.error, "chip": found.chip, "threads": 1}
+        )
         return {"nb": {**(report.get("nb") or {}), "ops": self.ops}, "predicted_latency_ms": predicted}
 
 
@@ -44,7 +46,9 @@ def figures(model: Path, target: Target | str | None, inputs: Mapping[str, Any])
     split = summary.partition
     profile = _profile(target) if isinstance(target, str) else target
     latency = None if shapes is None or profile is None else predict(file, shapes, profile)
-    return Figures(summary.ops, None if split is None else split.subgraphs, None if split is None else split.cpu_ops, latency)
+    return Figures(
+        summary.ops, None if split is None else split.subgraphs, None if split is None else split.cpu_ops, latency
+    )
 
 
 def _profile(name: str) -> Target | None:

@@ -1,4 +1,6 @@
-"""Drift hop by hop: reference -> CPU fp32 -> compressed -> .nb emulated -> Paddle Lite -> device, on the same input bytes."""
+"""Drift hop by hop: reference -> CPU fp32 -> compressed -> .nb emulated -> Paddle Lite -> device, on the same input
+bytes.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,14 @@ from edgeflow.verify.judge import score
 SAMPLES = 512
 """Samples that the hops are compared on: Paddle has to compute them again."""
 
-NAMES = {"gpu_fp32": "GPU fp32", "cpu_fp32": "CPU fp32", "compressed": "compressed", "nb_emulated": ".nb emulated",
-         "nb_paddle_lite": ".nb in Paddle Lite x86", "device": "device"}
+NAMES = {
+    "gpu_fp32": "GPU fp32",
+    "cpu_fp32": "CPU fp32",
+    "compressed": "compressed",
+    "nb_emulated": ".nb emulated",
+    "nb_paddle_lite": ".nb in Paddle Lite x86",
+    "device": "device",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,9 @@ class Step:
     why_missing: str = ""
 
 
-def waterfall(steps: Sequence[Step], reference: Reference, metric: str | None, folder: Path | None) -> list[dict[str, Any]]:
+def waterfall(
+    steps: Sequence[Step], reference: Reference, metric: str | None, folder: Path | None
+) -> list[dict[str, Any]]:
     """Error and loss of each hop, from the last stop that is there; `share` is its part of all hops' noise.
 
     Args:
@@ -43,18 +53,32 @@ def waterfall(steps: Sequence[Step], reference: Reference, metric: str | None, f
     noises: list[float] = []
     before = steps[0]
     for step in steps[1:]:
-        row: dict[str, Any] = {"hop": f"{NAMES[before.key]} -> {NAMES[step.key]}", "from": before.key, "to": step.key,
-                               "available": step.outputs is not None, "why_missing": step.why_missing or None,
-                               "runner": step.runner or None, "sqnr_db": None, "max_abs": None, "cosine": None, "metric": None,
-                               "metric_loss": None, "share": None}
+        row: dict[str, Any] = {
+            "hop": f"{NAMES[before.key]} -> {NAMES[step.key]}",
+            "from": before.key,
+            "to": step.key,
+            "available": step.outputs is not None,
+            "why_missing": step.why_missing or None,
+            "runner": step.runner or None,
+            "sqnr_db": None,
+            "max_abs": None,
+            "cosine": None,
+            "metric": None,
+            "metric_loss": None,
+            "share": None,
+        }
         if step.outputs is not None and before.outputs is not None:
             drifts = [measure(a, b) for a, b in zip(before.outputs, step.outputs, strict=True)]
             worst = min(drifts, key=lambda item: item.sqnr_db)
             largest = max(item.max_abs for item in drifts)
             row.update(finite({"sqnr_db": worst.sqnr_db, "max_abs": largest, "cosine": worst.cosine}))
             row.update(_metric(before, step, reference, metric, folder))
-            noises.append(sum(float(((a.astype(np.float64) - b.reshape(a.shape)) ** 2).sum())
-                              for a, b in zip(before.outputs, step.outputs, strict=True)))
+            noises.append(
+                sum(
+                    float(((a.astype(np.float64) - b.reshape(a.shape)) ** 2).sum())
+                    for a, b in zip(before.outputs, step.outputs, strict=True)
+                )
+            )
             before = step
         else:
             noises.append(0.0)
@@ -66,12 +90,18 @@ def waterfall(steps: Sequence[Step], reference: Reference, metric: str | None, f
     return rows
 
 
-def _metric(before: Step, step: Step, reference: Reference, metric: str | None, folder: Path | None) -> dict[str, float]:
+def _metric(
+    before: Step, step: Step, reference: Reference, metric: str | None, folder: Path | None
+) -> dict[str, float]:
     if metric is None or reference.labels is None or before.outputs is None or step.outputs is None:
         return {}
     moved = Reference(reference.inputs, before.outputs, reference.labels)
     found, _ = score(metric, moved, list(step.outputs), folder, None)
-    return {} if found is None else {"metric": found.candidate, "metric_loss": loss(metric, found.reference, found.candidate)}
+    return (
+        {}
+        if found is None
+        else {"metric": found.candidate, "metric_loss": loss(metric, found.reference, found.candidate)}
+    )
 
 
 def first(reference: Reference, count: int) -> Reference:
@@ -79,16 +109,26 @@ def first(reference: Reference, count: int) -> Reference:
     whole = reference.samples
     if whole <= count or any(array.ndim == 0 or len(array) != whole for array in reference.outputs):
         return reference
-    return Reference({name: array[:count] for name, array in reference.inputs.items()},
-                     tuple(array[:count] for array in reference.outputs),
-                     None if reference.labels is None else reference.labels[:count])
+    return Reference(
+        {name: array[:count] for name, array in reference.inputs.items()},
+        tuple(array[:count] for array in reference.outputs),
+        None if reference.labels is None else reference.labels[:count],
+    )
 
 
 def paddle_steps(compressed: Path, reference: Reference, device: str) -> list[Step]:
-    """The stops that Paddle computes, inside a worker: the reference itself, the float program on the CPU, the compressed one."""
+    """The stops that Paddle computes, inside a worker: the reference itself, the float program on the CPU, the
+    compressed one.
+    """
     on_gpu = device.startswith("GPU")
-    steps = [Step("gpu_fp32", reference.outputs if on_gpu else None, device if on_gpu else "",
-                  "" if on_gpu else "no GPU computed the reference")]
+    steps = [
+        Step(
+            "gpu_fp32",
+            reference.outputs if on_gpu else None,
+            device if on_gpu else "",
+            "" if on_gpu else "no GPU computed the reference",
+        )
+    ]
     if on_gpu:
         steps.append(_run("cpu_fp32", compressed / "source", reference))
     else:
@@ -131,7 +171,17 @@ def gpu_hop_missing(rows: list[dict[str, Any]], device: str) -> list[dict[str, A
     if device.startswith("GPU"):
         return rows
     head: Mapping[str, Any] = {
-        "hop": "GPU fp32 -> CPU fp32", "from": "gpu_fp32", "to": "cpu_fp32", "available": False,
-        "why_missing": "the reference was computed on the CPU", "runner": None, "sqnr_db": None, "max_abs": None, "cosine": None,
-        "metric": None, "metric_loss": None, "share": None}
+        "hop": "GPU fp32 -> CPU fp32",
+        "from": "gpu_fp32",
+        "to": "cpu_fp32",
+        "available": False,
+        "why_missing": "the reference was computed on the CPU",
+        "runner": None,
+        "sqnr_db": None,
+        "max_abs": None,
+        "cosine": None,
+        "metric": None,
+        "metric_loss": None,
+        "share": None,
+    }
     return [dict(head), *rows]

@@ -29,12 +29,20 @@ class Inspection:
     shapes_unknown: str
 
     def as_table(self) -> dict[str, Any]:
-        return {"format": FORMAT, "file": self.path.name, "file_bytes": self.file_bytes, "target": self.target,
-                "shapes_unknown": self.shapes_unknown, **asdict(self.summary),
-                "findings": [asdict(finding) for finding in self.findings]}
+        return {
+            "format": FORMAT,
+            "file": self.path.name,
+            "file_bytes": self.file_bytes,
+            "target": self.target,
+            "shapes_unknown": self.shapes_unknown,
+            **asdict(self.summary),
+            "findings": [asdict(finding) for finding in self.findings],
+        }
 
 
-def inspect(path: Path, target: Target | None = None, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Inspection:
+def inspect(
+    path: Path, target: Target | None = None, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> Inspection:
     """Read, measure and lint a .nb.
 
     Args:

@@ -42,7 +42,8 @@ class OutputDrift:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one comparison showed. `broken` lists the limits that do not hold; `decision` judges the metric's drop by statistics.
+    """What one comparison showed. `broken` lists the limits that do not hold; `decision` judges the metric's drop by
+    statistics.
 
     `judged` is false where no limit was given at all. `arrays` are the candidate's outputs, all samples together.
     """
@@ -93,8 +94,15 @@ class Runner(Protocol):
 
 
 def verify(
-    model: Path, reference: Reference, settings: VerifySettings, *, on: str = "emulator", npu: str = "float32",
-    folder: Path | None = None, not_checked: Sequence[str] = (), runner: Runner | None = None,
+    model: Path,
+    reference: Reference,
+    settings: VerifySettings,
+    *,
+    on: str = "emulator",
+    npu: str = "float32",
+    folder: Path | None = None,
+    not_checked: Sequence[str] = (),
+    runner: Runner | None = None,
 ) -> Verdict:
     """Run the .nb on the reference's inputs and judge it.
 
@@ -121,7 +129,9 @@ def verify(
     with Emulator(model, npu=npu) as emulator:
         outputs = outputs_of(emulator, reference)
         if any(op.type == "subgraph" for op in emulator.model.blocks[0].operations):
-            notes.append(f"NPU subgraphs were computed in {npu} on the host, an approximation: vendors' rounding is not public")
+            notes.append(
+                f"NPU subgraphs were computed in {npu} on the host, an approximation: vendors' rounding is not public"
+            )
         return judge(reference, outputs, emulator.outputs, settings, emulator.name, folder=folder, not_checked=notes)
 
 
@@ -132,15 +142,21 @@ def outputs_of(runner: Runner, reference: Reference) -> list[Array]:
         DataError: the reference's inputs or outputs are not this model's.
     """
     if len(reference.outputs) != len(runner.outputs):
-        raise DataError(f"the model has {len(runner.outputs)} outputs, the reference {len(reference.outputs)}: "
-                        "it belongs to another model")
+        raise DataError(
+            f"the model has {len(runner.outputs)} outputs, the reference {len(reference.outputs)}: "
+            "it belongs to another model"
+        )
     wanted = {spec.name for spec in runner.inputs}
     if wanted != set(reference.inputs):
-        raise DataError(f"the model's inputs are {', '.join(sorted(wanted))}, the reference's "
-                        f"{', '.join(sorted(reference.inputs))}: it belongs to another model")
+        raise DataError(
+            f"the model's inputs are {', '.join(sorted(wanted))}, the reference's "
+            f"{', '.join(sorted(reference.inputs))}: it belongs to another model"
+        )
     per_sample = sum(int(np.prod(array.shape[1:])) for array in reference.inputs.values())
     most = max(ELEMENTS_A_CALL // max(per_sample, 1), 1)
-    free = getattr(runner, "takes_samples", False) or (isinstance(runner, Emulator) and takes_batches(runner, reference))
+    free = getattr(runner, "takes_samples", False) or (
+        isinstance(runner, Emulator) and takes_batches(runner, reference)
+    )
     return _joined(runner, batches(dict(reference.inputs), runner.inputs, most, free=free))
 
 
@@ -155,8 +171,10 @@ def takes_batches(runner: Runner, reference: Reference) -> bool:
         together = _joined(runner, [{name: array[:PROBES] for name, array in reference.inputs.items()}])
     except EdgeflowError:
         return False  # the graph has the batch written into it
-    return all(a.shape == b.shape and np.allclose(a, b, rtol=1e-5, atol=1e-6)
-               for a, b in zip(together, _joined(runner, one_by_one), strict=True))
+    return all(
+        a.shape == b.shape and np.allclose(a, b, rtol=1e-5, atol=1e-6)
+        for a, b in zip(together, _joined(runner, one_by_one), strict=True)
+    )
 
 
 def _joined(runner: Runner, feeds: Sequence[Mapping[str, Array]]) -> list[Array]:
@@ -165,12 +183,20 @@ def _joined(runner: Runner, feeds: Sequence[Mapping[str, Array]]) -> list[Array]
 
 
 def judge(
-    reference: Reference, outputs: Sequence[Array], names: Sequence[str], settings: VerifySettings, runner: str, *,
-    folder: Path | None = None, not_checked: Sequence[str] = (),
+    reference: Reference,
+    outputs: Sequence[Array],
+    names: Sequence[str],
+    settings: VerifySettings,
+    runner: str,
+    *,
+    folder: Path | None = None,
+    not_checked: Sequence[str] = (),
 ) -> Verdict:
     """Compare outputs with the reference's; what produced them does not matter here."""
-    drifts = tuple(OutputDrift(k, name, measure(a, b))
-                   for k, (name, a, b) in enumerate(zip(names, reference.outputs, outputs, strict=True)))
+    drifts = tuple(
+        OutputDrift(k, name, measure(a, b))
+        for k, (name, a, b) in enumerate(zip(names, reference.outputs, outputs, strict=True))
+    )
     notes = list(not_checked)
     limits = settings.limits
     found: list[str] = []
@@ -193,10 +219,22 @@ def judge(
     if decision is not None and decision.verdict == "FAIL":
         found.append(f"metric drop {decision.drop:.4g}, limit <= {decision.budget:.4g}")
     if decision is None and scores is not None:  # no interval can be had: the plain difference has to do
-        found += broken(drifts[0].drift, DriftLimits(metric_drop_max=limits.metric_drop_max), scores.reference - scores.candidate)
-    return Verdict(drifts, reference.samples, runner, tuple(dict.fromkeys(found)), settings.metric,
-                   None if scores is None else scores.reference, None if scores is None else scores.candidate,
-                   tuple(notes), decision, limits != DriftLimits(), tuple(outputs))
+        found += broken(
+            drifts[0].drift, DriftLimits(metric_drop_max=limits.metric_drop_max), scores.reference - scores.candidate
+        )
+    return Verdict(
+        drifts,
+        reference.samples,
+        runner,
+        tuple(dict.fromkeys(found)),
+        settings.metric,
+        None if scores is None else scores.reference,
+        None if scores is None else scores.candidate,
+        tuple(notes),
+        decision,
+        limits != DriftLimits(),
+        tuple(outputs),
+    )
 
 
 def _is_constant(array: Array) -> bool:
@@ -213,8 +251,9 @@ class Scores:
     decision: Decision | None
 
 
-def score(name: str, reference: Reference, outputs: Sequence[Array], folder: Path | None,
-          budget: float | None) -> tuple[Scores | None, str]:
+def score(
+    name: str, reference: Reference, outputs: Sequence[Array], folder: Path | None, budget: float | None
+) -> tuple[Scores | None, str]:
     """Measure a metric on both, and judge the difference.
 
     Returns:
@@ -243,11 +282,15 @@ def score(name: str, reference: Reference, outputs: Sequence[Array], folder: Pat
     except EdgeflowError:
         raise
     except (Exception, SystemExit) as err:
-        raise DataError(f"metric {name}: failed ({type(err).__name__}: {err}), and should return one number",
-                        try_="call it by hand with the reference's outputs and labels") from err
+        raise DataError(
+            f"metric {name}: failed ({type(err).__name__}: {err}), and should return one number",
+            try_="call it by hand with the reference's outputs and labels",
+        ) from err
 
 
-def _summed(metric: Metric, before: Sequence[Array], after: Sequence[Array], labels: Array, budget: float | None) -> Scores:
+def _summed(
+    metric: Metric, before: Sequence[Array], after: Sequence[Array], labels: Array, budget: float | None
+) -> Scores:
     a, b = metric.parts(before, labels), metric.parts(after, labels)
     count, values = len(a), (metric.total(a.sum(0), len(a)), metric.total(b.sum(0), len(b)))
     if budget is None:
@@ -262,8 +305,14 @@ def _summed(metric: Metric, before: Sequence[Array], after: Sequence[Array], lab
     return Scores(*values, decide_bootstrap(both, count, budget, higher_is_better=metric.higher_is_better))
 
 
-def _resampled(name: str, function: Callable[..., float], before: Sequence[Array], after: Sequence[Array], labels: Array,
-               budget: float | None) -> Decision | None:
+def _resampled(
+    name: str,
+    function: Callable[..., float],
+    before: Sequence[Array],
+    after: Sequence[Array],
+    labels: Array,
+    budget: float | None,
+) -> Decision | None:
     """A metric that only knows whole sets: called again for each draw of samples, fewer times than sums are."""
     count = len(labels)
     sliced = all(array.ndim and len(array) == count for array in (*before, *after))
@@ -273,6 +322,7 @@ def _resampled(name: str, function: Callable[..., float], before: Sequence[Array
     def both(chosen: Array) -> tuple[float, float]:
         if name == "map":
             return mean_average_precision(before, labels, chosen), mean_average_precision(after, labels, chosen)
-        return tuple(float(function([array[chosen] for array in arrays], labels[chosen])) for arrays in (before, after))  # type: ignore[return-value]
+        a, b = (float(function([array[chosen] for array in arrays], labels[chosen])) for arrays in (before, after))
+        return a, b
 
     return decide_bootstrap(both, count, budget, resamples=CALLS)

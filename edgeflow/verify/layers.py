@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,15 @@ class _Probe:
     feeds: tuple[str, ...] = ()
 
 
-def layer_drift(model: Model, program: Any, inputs: Mapping[str, Array], fetch: Fetch, *, npu: str = "float32",
-                samples: int = SAMPLES) -> dict[str, Any]:
+def layer_drift(
+    model: Model,
+    program: Any,
+    inputs: Mapping[str, Array],
+    fetch: Fetch,
+    *,
+    npu: str = "float32",
+    samples: int = SAMPLES,
+) -> dict[str, Any]:
     """Measure every op of a .nb that was traced to its source.
 
     Args:
@@ -66,17 +73,22 @@ def layer_drift(model: Model, program: Any, inputs: Mapping[str, Array], fetch: 
     graph = nodes(model, nested=True)
     held = _held(model, program, graph)
     scales = int8_scales(model)
-    probes = [_Probe(node, node.writes[0], held[node.writes[0]], Gathered()) for node in graph
-              if node.op.type not in ("feed", "fetch") and node.writes and node.writes[0] in held]
+    probes = [
+        _Probe(node, node.writes[0], held[node.writes[0]], Gathered())
+        for node in graph
+        if node.op.type not in ("feed", "fetch") and node.writes and node.writes[0] in held
+    ]
     by_value, written = {probe.value: probe for probe in probes}, _written(model, graph)
     wanted = list(dict.fromkeys(held.values()))
     count = min(samples, len(next(iter(inputs.values()))))
     batch = fixed = max(1, declared_batch(model.input_specs))
     count -= count % fixed
-    with Emulator(model, npu=npu, threads=1) as whole:  # the same sums in the same order, whatever else the machine does
+    with Emulator(
+        model, npu=npu, threads=1
+    ) as whole:  # the same sums in the same order, whatever else the machine does
         at = 0
         while at < count:
-            feed = {name: array[at:at + batch] for name, array in inputs.items()}
+            feed = {name: array[at : at + batch] for name, array in inputs.items()}
             known = {**feed, **fetch(feed, [name for name in wanted if name not in feed])}
             for value, array, steps in _values(whole, written, feed, scales):
                 at_value = by_value.get(value)
@@ -116,16 +128,27 @@ def _written(model: Model, graph: Sequence[Node]) -> dict[tuple[int, str], str]:
     """The value behind each variable that an op of block 0 writes, subgraphs included."""
     written: dict[tuple[int, str], str] = {}
     for node in graph:
-        block_0 = node.index if not node.block else next(
-            i for i, op in enumerate(model.blocks[0].operations) if op.type == "subgraph" and op.attr("sub_block") == node.block)
+        block_0 = (
+            node.index
+            if not node.block
+            else next(
+                i
+                for i, op in enumerate(model.blocks[0].operations)
+                if op.type == "subgraph" and op.attr("sub_block") == node.block
+            )
+        )
         for parameter, values in node.outputs.items():
             for value, name in zip(values, node.op.outputs[parameter], strict=True):
                 written[block_0, name] = value
     return written
 
 
-def _values(runner: Emulator, written: Mapping[tuple[int, str], str], feed: Mapping[str, Array], scales: Mapping[str, float],
-            ) -> Iterator[tuple[str, Array, Array | None]]:
+def _values(
+    runner: Emulator,
+    written: Mapping[tuple[int, str], str],
+    feed: Mapping[str, Array],
+    scales: Mapping[str, float],
+) -> Iterator[tuple[str, Array, Array | None]]:
     """What each op wrote, as float; int8 tensors as whole numbers beside it."""
     for item in runner.dump(feed):
         known = written.get((item.index, item.variable))
@@ -137,8 +160,14 @@ def _values(runner: Emulator, written: Mapping[tuple[int, str], str], feed: Mapp
             yield known, item.array, None
 
 
-def _prepare(probe: _Probe, model: Model, scales: Mapping[str, float], held: Mapping[str, str], known: Mapping[str, Array],
-             npu: str) -> None:
+def _prepare(
+    probe: _Probe,
+    model: Model,
+    scales: Mapping[str, float],
+    held: Mapping[str, str],
+    known: Mapping[str, Array],
+    npu: str,
+) -> None:
     arrays = {value: known[held[value]] for value in probe.node.reads if value in held}
     if probe.node.op.type in ("io_copy", "io_copy_once", "layout", "layout_once"):
         return
@@ -167,8 +196,13 @@ def _single(probe: _Probe, held: Mapping[str, str], known: Mapping[str, Array]) 
         probe.seen.single.add(reference, array)
 
 
-def _table(model: Model, probes: Sequence[_Probe], scales: Mapping[str, float], held: Mapping[str, str], graph: Sequence[Node],
-           ) -> dict[str, Any]:
+def _table(
+    model: Model,
+    probes: Sequence[_Probe],
+    scales: Mapping[str, float],
+    held: Mapping[str, str],
+    graph: Sequence[Node],
+) -> dict[str, Any]:
     position = {id(node): k for k, node in enumerate(graph)}
     subgraphs = [op.attr("sub_block") for op in model.blocks[0].operations if op.type == "subgraph"]
     entire = {probe.value: probe.seen.entire.sqnr_db for probe in probes if probe.seen.entire.seen}
@@ -181,19 +215,32 @@ def _table(model: Model, probes: Sequence[_Probe], scales: Mapping[str, float], 
         reason, why, fix = explain(seen, _clue(model, node, scales, clipped))
         loud = not min(seen.entire.sqnr_db, seen.single.sqnr_db if seen.single.seen else math.inf) >= QUIET_DB
         number = position[id(node)]
-        rows.append({
-            "op": number, "op_type": node.op.type, "name": _name(model, node), "output": probe.source,
-            "place": "npu" if node.block else (node.op.kernel.target if node.op.kernel else "unknown"),
-            "subgraph": subgraphs.index(node.block) if node.block in subgraphs else None,
-            "kernel": "" if node.op.kernel is None else
-            f"{node.op.kernel.op}/{node.op.kernel.alias}/{node.op.kernel.target}/{node.op.kernel.precision}/{node.op.kernel.layout}",
-            "sources": [probe.source], "shape": list(seen.shape), "entire": seen.entire.as_table(),
-            "single": seen.single.as_table() if seen.single.seen else None,
-            "saturation": seen.saturated / seen.entire.seen if probe.value in scales else None,
-            "range": [seen.low, seen.high], "scale": scales.get(probe.value),
-            "scale_range": [-127 * scales[probe.value], 127 * scales[probe.value]] if probe.value in scales else None,
-            "nan": seen.nan, "inf": seen.inf, "reason": reason if loud else "", "why": why if loud else "",
-            "fix": fix if loud and node.op.type not in CONVERSIONS else ""})
+        rows.append(
+            {
+                "op": number,
+                "op_type": node.op.type,
+                "name": _name(model, node),
+                "output": probe.source,
+                "place": "npu" if node.block else (node.op.kernel.target if node.op.kernel else "unknown"),
+                "subgraph": subgraphs.index(node.block) if node.block in subgraphs else None,
+                "kernel": "" if node.op.kernel is None else "/".join(astuple(node.op.kernel)),
+                "sources": [probe.source],
+                "shape": list(seen.shape),
+                "entire": seen.entire.as_table(),
+                "single": seen.single.as_table() if seen.single.seen else None,
+                "saturation": seen.saturated / seen.entire.seen if probe.value in scales else None,
+                "range": [seen.low, seen.high],
+                "scale": scales.get(probe.value),
+                "scale_range": [-127 * scales[probe.value], 127 * scales[probe.value]]
+                if probe.value in scales
+                else None,
+                "nan": seen.nan,
+                "inf": seen.inf,
+                "reason": reason if loud else "",
+                "why": why if loud else "",
+                "fix": fix if loud and node.op.type not in CONVERSIONS else "",
+            }
+        )
         reads = [entire[value] for value in node.reads if value in entire]
         causes.append((rows[-1], min(reads, default=math.inf)))
     ranked = sorted((row for row in rows if row["op_type"] not in CONVERSIONS), key=_badness)
@@ -206,15 +253,20 @@ def _badness(row: Mapping[str, Any]) -> tuple[float, int]:
 
 
 def _first(causes: Sequence[tuple[dict[str, Any], float]]) -> dict[str, Any] | None:
-    """The first op whose result falls well below what it reads, towards the final error; else the one that adds most."""
+    """The first op whose result falls well below what it reads, towards the final error; else the one that adds
+    most.
+    """
     if not causes:
         return None
     last = causes[-1][0]["entire"]["sqnr_db"]
     if last >= QUIET_DB:
         return None
+
     def fallen(row: Mapping[str, Any], reads: float) -> bool:
         got = row["entire"]["sqnr_db"]
-        return math.isnan(got) or (got <= reads - FALL_DB and got <= (last if math.isfinite(last) else 0.0) + 2 * FALL_DB)
+        return math.isnan(got) or (
+            got <= reads - FALL_DB and got <= (last if math.isfinite(last) else 0.0) + 2 * FALL_DB
+        )
 
     found = next((row for row, reads in causes if fallen(row, reads)), None)
     if found is None:
@@ -225,8 +277,12 @@ def _first(causes: Sequence[tuple[dict[str, Any], float]]) -> dict[str, Any] | N
 
 def _name(model: Model, node: Node) -> str:
     """The weight, as keep_float takes it, else the op type."""
-    weights = [name for parameter in ("Filter", "W", "Y", "X", "NonZeroWeights") for name in node.op.inputs.get(parameter, ())
-               if name in model.parameters]
+    weights = [
+        name
+        for parameter in ("Filter", "W", "Y", "X", "NonZeroWeights")
+        for name in node.op.inputs.get(parameter, ())
+        if name in model.parameters
+    ]
     return weights[0] if weights else node.op.type
 
 
@@ -237,11 +293,21 @@ def _clue(model: Model, node: Node, scales: Mapping[str, float], clipped: Mappin
     ranges = None
     if weight is not None and len(weight.dims) >= 2 and quantised:
         array = np.abs(weight.array().astype(np.float32))
-        ranges = array.reshape(weight.dims[0], -1).max(1) if "conv" in op.type else array.reshape(weight.dims[0], -1).max(0)
+        ranges = (
+            array.reshape(weight.dims[0], -1).max(1) if "conv" in op.type else array.reshape(weight.dims[0], -1).max(0)
+        )
     of_weights = [s for name in ("Filter0_scale", "W0_scale", "Y0_scale") if (s := scales_of(op, name))]
     weight_scales = np.asarray(of_weights[0]) if of_weights else None
     inputs = next((s[0] for name in ("Input0_scale", "X0_scale") if (s := scales_of(op, name))), None)
     passed = max([clipped.get(value, 0.0) for value in node.reads], default=0.0)
-    half = (op.kernel is not None and op.kernel.precision == "float16")
-    return Clue(_name(model, node) if not node.block else op.type, quantised, half, bool(node.block), passed, ranges,
-                weight_scales, bool(op.attr("enable_int8", False)) and inputs is None)
+    half = op.kernel is not None and op.kernel.precision == "float16"
+    return Clue(
+        _name(model, node) if not node.block else op.type,
+        quantised,
+        half,
+        bool(node.block),
+        passed,
+        ranges,
+        weight_scales,
+        bool(op.attr("enable_int8", False)) and inputs is None,
+    )

@@ -18,7 +18,9 @@ SAME_LIMIT = 1e-5
 EXACT = 1e-4
 """Distance over spread, below which one change explains the whole difference: rounding in float32."""
 LIKE = 0.35
-"""The same up to which pictures are taken for the same ones, decoded, resized or cropped otherwise: a correlation of 0.94."""
+"""The same up to which pictures are taken for the same ones, decoded, resized or cropped otherwise: a correlation of
+0.94.
+"""
 PIXELS_MAX = 1 << 14
 """Pixels a channel that are looked at; which change was made shows in far fewer."""
 VALUES_MIN = 16
@@ -55,7 +57,9 @@ def compare_picture(picture: Array, recorded: Array, preprocess: Preprocess) -> 
     found = compare_inputs(recorded[None], made[None], preprocess)
     if found.verdict == "same":
         return Finding("same", "the golden picture becomes the input that the build recorded")
-    return Finding("pre-processing differs", f"the golden picture now becomes another input than the build recorded: {found.why}")
+    return Finding(
+        "pre-processing differs", f"the golden picture now becomes another input than the build recorded: {found.why}"
+    )
 
 
 def compare_inputs(golden: Array, given: Array, preprocess: Preprocess | None) -> Finding:
@@ -84,7 +88,8 @@ def compare_inputs(golden: Array, given: Array, preprocess: Preprocess | None) -
             if found := search(views, preprocess):
                 return Finding("pre-processing differs", found)
     return _out_of_range(views[0].given, preprocess) or Finding(
-        NOT_CHECKED, "the reference's inputs are of other samples than the golden ones, or cropped otherwise")
+        NOT_CHECKED, "the reference's inputs are of other samples than the golden ones, or cropped otherwise"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +127,17 @@ def _layout(golden: Array, preprocess: Preprocess | None) -> str | None:
 def _plain(golden: Array, given: Array) -> Finding:
     """Inputs that are no pictures: equal, or equal up to one factor and one offset."""
     if golden.shape != given.shape:
-        return Finding(NOT_CHECKED, f"inputs have shape {list(given.shape[1:])}, and the golden ones {list(golden.shape[1:])}")
-    text = _rescaled([_View((), golden.reshape(1, -1).astype(np.float64), given.reshape(1, -1).astype(np.float64))], None)
-    return Finding("pre-processing differs", text) if text else Finding(
-        NOT_CHECKED, "the reference's inputs are of other samples than the golden ones")
+        return Finding(
+            NOT_CHECKED, f"inputs have shape {list(given.shape[1:])}, and the golden ones {list(golden.shape[1:])}"
+        )
+    text = _rescaled(
+        [_View((), golden.reshape(1, -1).astype(np.float64), given.reshape(1, -1).astype(np.float64))], None
+    )
+    return (
+        Finding("pre-processing differs", text)
+        if text
+        else Finding(NOT_CHECKED, "the reference's inputs are of other samples than the golden ones")
+    )
 
 
 def _views(golden: Array, given: Array, layout: str) -> Iterator[_View]:
@@ -134,8 +146,13 @@ def _views(golden: Array, given: Array, layout: str) -> Iterator[_View]:
     turned = _turn(golden, layout).shape
     arranged: list[tuple[tuple[str, ...], Array]] = []
     if given.shape == golden.shape:
-        arranged = [((), given), ((f"values lie in the order of {other}, though their shape is that of {layout}",),
-                                  _turn(given.reshape(turned), other))]
+        arranged = [
+            ((), given),
+            (
+                (f"values lie in the order of {other}, though their shape is that of {layout}",),
+                _turn(given.reshape(turned), other),
+            ),
+        ]
     elif given.shape == turned:
         arranged = [((f"the layout is {other}, and should be {layout}",), _turn(given, other))]
     wanted = _planes(golden, layout)
@@ -154,7 +171,7 @@ def _turn(array: Array, layout: str) -> Array:
 def _planes(array: Array, layout: str) -> Array:
     axis = 1 if layout == "NCHW" else 3
     planes = np.moveaxis(array, axis, 0).reshape(array.shape[axis], -1)
-    return planes[:, ::max(planes.shape[1] // PIXELS_MAX, 1)].astype(np.float64)
+    return planes[:, :: max(planes.shape[1] // PIXELS_MAX, 1)].astype(np.float64)
 
 
 def _formulas(steps: Preprocess) -> list[tuple[str, Callable[[Array], Array]]]:
@@ -179,7 +196,11 @@ def _formulas(steps: Preprocess) -> list[tuple[str, Callable[[Array], Array]]]:
         formulas += [
             ("mean and std are in the order of the other colours", lambda x: (x * scale - mean[::-1]) / std[::-1]),
             ("ImageNet's mean and std are used", lambda x: (x / 255 - their_mean) / their_std),
-            ("ImageNet's mean and std are used, in reverse order", lambda x: (x / 255 - their_mean[::-1]) / their_std[::-1])]
+            (
+                "ImageNet's mean and std are used, in reverse order",
+                lambda x: (x / 255 - their_mean[::-1]) / their_std[::-1],
+            ),
+        ]
     return formulas
 
 
@@ -223,9 +244,11 @@ def _rescaled(views: list[_View], preprocess: Preprocess | None) -> str:
             return "; ".join([*view.words, *([] if _near(factor, 1.0) and _near(offset, 0.0) else [text])])
         std = np.asarray(preprocess.std)[:, None] / factor
         mean = np.asarray(preprocess.mean)[:, None] - offset * std
-        return "; ".join(f"{name} is as if it were {_list(theirs)}, and should be {_list(np.asarray(ours))}"
-                         for name, theirs, ours in (("mean", mean, preprocess.mean), ("std", std, preprocess.std))
-                         if not _near(theirs.ravel(), np.asarray(ours)))
+        return "; ".join(
+            f"{name} is as if it were {_list(theirs)}, and should be {_list(np.asarray(ours))}"
+            for name, theirs, ours in (("mean", mean, preprocess.mean), ("std", std, preprocess.std))
+            if not _near(theirs.ravel(), np.asarray(ours))
+        )
     return ""
 
 
@@ -234,7 +257,9 @@ def _resembling(views: list[_View], preprocess: Preprocess | None) -> str:
     if preprocess is not None and preprocess.scale != 0:
         left, text = min(_explained(views, preprocess), key=lambda row: row[0])
         if left < LIKE:
-            return "; ".join([*([text] if text else []), f"pictures are resized, cropped or decoded otherwise {_share(left)}"])
+            return "; ".join(
+                [*([text] if text else []), f"pictures are resized, cropped or decoded otherwise {_share(left)}"]
+            )
     left, words = min(((_fit(view)[2], view.words) for view in views), key=lambda row: row[0])
     if left >= LIKE or views[0].golden.shape[1] < VALUES_MIN:
         return ""
@@ -251,8 +276,11 @@ def _out_of_range(given: Array, preprocess: Preprocess | None) -> Finding | None
     low, high, slack = float(ends.min()), float(ends.max()), 1e-3 * float(np.ptp(ends))
     if given.min() >= low - slack and given.max() <= high + slack:
         return None
-    return Finding("pre-processing differs", f"values lie in {given.min():.4g} .. {given.max():.4g}, and pixels become "
-                                             f"{low:.4g} .. {high:.4g}: scale, mean or std differ")
+    return Finding(
+        "pre-processing differs",
+        f"values lie in {given.min():.4g} .. {given.max():.4g}, and pixels become "
+        f"{low:.4g} .. {high:.4g}: scale, mean or std differ",
+    )
 
 
 def _share(left: float) -> str:

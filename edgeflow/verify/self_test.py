@@ -1,4 +1,6 @@
-"""edgeflow verify --self-test: would the verdict notice? Known faults are put into copies of the .nb and into its inputs."""
+"""edgeflow verify --self-test: would the verdict notice? Known faults are put into copies of the .nb and into its
+inputs.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,22 @@ BUDGET = 0.01
 """What counts as beyond the budget where no limit on the metric's drop is set: one point."""
 
 
-def self_test(model: Path, reference: Path | None, limits: DriftLimits | None, metric: str | None, *, copies: int = COPIES,
-              say: Callable[[str], None] | None = None) -> dict[str, Any]:
+def self_test(
+    model: Path,
+    reference: Path | None,
+    limits: DriftLimits | None,
+    metric: str | None,
+    *,
+    copies: int = COPIES,
+    say: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
     """Inject faults and ask for the verdict on each.
 
     Returns:
-        The report's `self_test`: each fault with the metric's drop and whether it was noticed (any verdict but PASS), faults
-        beyond the budget that were missed, and false alarms on unchanged copies, each judged on its own draw of half the samples.
+        The report's `self_test`: each fault with the metric's drop and whether it was noticed (any verdict but PASS),
+        faults
+        beyond the budget that were missed, and false alarms on unchanged copies, each judged on its own draw of half
+        the samples.
     """
     from edgeflow.verify.stage import prepared
 
@@ -56,10 +67,16 @@ def self_test(model: Path, reference: Path | None, limits: DriftLimits | None, m
     noticed = [row for row in rows if row["noticed"]]
     smallest = min(noticed, key=lambda row: abs(row["metric_drop"] or 0.0), default=None)
     return {
-        "budget": budget, "faults": rows, "injected": len(rows), "noticed": len(noticed),
-        "missed_beyond_budget": sum(row["beyond_budget"] and not row["noticed"] for row in rows), "false_alarms": alarms,
-        "unchanged_copies": copies, "smallest_noticed": None if smallest is None else
-        f"{smallest['fault']} ({smallest['size']}) in {smallest['where']}",
+        "budget": budget,
+        "faults": rows,
+        "injected": len(rows),
+        "noticed": len(noticed),
+        "missed_beyond_budget": sum(row["beyond_budget"] and not row["noticed"] for row in rows),
+        "false_alarms": alarms,
+        "unchanged_copies": copies,
+        "smallest_noticed": None
+        if smallest is None
+        else f"{smallest['fault']} ({smallest['size']}) in {smallest['where']}",
     }
 
 
@@ -83,17 +100,31 @@ def _inputs(array: Array) -> Iterator[tuple[str, str, Array]]:
 
 def _row(kind: str, where: str, size: str, found: Verdict | str, base: Verdict | str, budget: float) -> dict[str, Any]:
     if isinstance(found, str):  # it does not even run: nobody misses that
-        return {"fault": kind, "where": where, "size": size, "metric_drop": None, "beyond_budget": True, "noticed": True}
+        return {
+            "fault": kind,
+            "where": where,
+            "size": size,
+            "metric_drop": None,
+            "beyond_budget": True,
+            "noticed": True,
+        }
     drop = None
     if found.metric_candidate is not None and not isinstance(base, str) and base.metric_candidate is not None:
         drop = found.decision.drop if found.decision is not None else base.metric_candidate - found.metric_candidate
     beyond = drop is not None and not drop <= budget
-    return {"fault": kind, "where": where, "size": size, "metric_drop": drop, "beyond_budget": beyond,
-            "noticed": found.verdict != "PASS"}
+    return {
+        "fault": kind,
+        "where": where,
+        "size": size,
+        "metric_drop": drop,
+        "beyond_budget": beyond,
+        "noticed": found.verdict != "PASS",
+    }
 
 
-def _false_alarms(model: nb.Model, reference: Reference, settings: VerifySettings, npu: str, folder: Path | None,
-                  copies: int) -> int:
+def _false_alarms(
+    model: nb.Model, reference: Reference, settings: VerifySettings, npu: str, folder: Path | None, copies: int
+) -> int:
     """Copies written anew; the judgement is given other samples each time, as another test set would."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "copy.nb"
@@ -106,11 +137,14 @@ def _false_alarms(model: nb.Model, reference: Reference, settings: VerifySetting
     alarms = 0
     for k in range(copies):
         chosen = np.random.default_rng(k).choice(count, max(count // 2, 1), replace=False)
-        part = Reference({name: array[chosen] for name, array in reference.inputs.items()},
-                         tuple(array[chosen] for array in reference.outputs),
-                         None if reference.labels is None else reference.labels[chosen])
-        alarms += bool(judge(part, [array[chosen] for array in outputs], runner.outputs, settings, runner.name,
-                             folder=folder).broken)
+        part = Reference(
+            {name: array[chosen] for name, array in reference.inputs.items()},
+            tuple(array[chosen] for array in reference.outputs),
+            None if reference.labels is None else reference.labels[chosen],
+        )
+        alarms += bool(
+            judge(
+                part, [array[chosen] for array in outputs], runner.outputs, settings, runner.name, folder=folder
+            ).broken
+        )
     return alarms
-
-

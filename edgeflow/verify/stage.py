@@ -43,10 +43,17 @@ HOST_ONLY = "the device itself: nothing ran on it"
 
 
 def check_and_report(
-    recipe: Recipe, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact, folder: Path,
-    labels: bytes | None = None, worker: Callable[..., Any] | None = None,
+    recipe: Recipe,
+    target: Target,
+    ingested: Artifact,
+    compressed: Artifact,
+    converted: Artifact,
+    folder: Path,
+    labels: bytes | None = None,
+    worker: Callable[..., Any] | None = None,
 ) -> Artifact:
-    """Stage 4 within a build: verify, then write manifest.json, contract.json and what it names, report.json and report.html.
+    """Stage 4 within a build: verify, then write manifest.json, contract.json and what it names, report.json and
+    report.html.
 
     Args:
         labels: content of the recipe's labels file.
@@ -68,8 +75,9 @@ def check_and_report(
     if worker is not None:
         looked, steps = worker(traced, compressed.folder, reference, model, npu, device)
         report.update(looked)
-        report["waterfall"] = hops(steps, model, reference, verdict.arrays, verdict.runner, device, settings.metric,
-                                   recipe.folder)
+        report["waterfall"] = hops(
+            steps, model, reference, verdict.arrays, verdict.runner, device, settings.metric, recipe.folder
+        )
     report = plain(report)
     with storage(folder):
         (folder / MANIFEST).write_bytes(dump(table))
@@ -96,16 +104,25 @@ def report_table(verdict: Verdict, table: Mapping[str, Any]) -> dict[str, Any]:
     return report
 
 
-def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits | None = None,
-                metric: str | None = None, on: str = "emulator", runtime: Path | None = None,
-                control: Path | None = None, limit_s: float = 300.0, say: Callable[[str], None] | None = None,
-                layers: bool = False) -> tuple[Verdict, dict[str, Any]]:
+def verify_file(
+    model: Path,
+    reference: Path | None = None,
+    limits: DriftLimits | None = None,
+    metric: str | None = None,
+    on: str = "emulator",
+    runtime: Path | None = None,
+    control: Path | None = None,
+    limit_s: float = 300.0,
+    say: Callable[[str], None] | None = None,
+    layers: bool = False,
+) -> tuple[Verdict, dict[str, Any]]:
     """Verify a .nb from files alone: the manifest and reference beside it, or a reference given.
 
     Args:
         on, runtime, limit_s, say: see open_runner.
         control: a CPU-only file of the same model, timed beside an NPU file on a device.
-        layers: look at every op again, which needs PaddlePaddle and the build's cache; else the build's own look is shown.
+        layers: look at every op again, which needs PaddlePaddle and the build's cache; else the build's own look is
+            shown.
 
     Returns:
         The verdict and the table that report.json holds.
@@ -119,8 +136,11 @@ def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits 
     on_device: dict[str, Any] = {}
     if is_device(on):
         with ExitStack() as stack:
-            opened = [open_runner(on, file, runtime=runtime, limit_s=limit_s, batch=DEVICE_BATCH, say=say)
-                      for file in (model, control) if file is not None]
+            opened = [
+                open_runner(on, file, runtime=runtime, limit_s=limit_s, batch=DEVICE_BATCH, say=say)
+                for file in (model, control)
+                if file is not None
+            ]
             runner, *others = [stack.enter_context(one) for one in opened]
             verdict = verify(model, loaded, settings, folder=folder, runner=runner)
             on_device = device_report(runner, control_run(runner, others[0], loaded.inputs) if others else None)
@@ -134,13 +154,20 @@ def verify_file(model: Path, reference: Path | None = None, limits: DriftLimits 
     report["worst"] = worst(loaded, verdict.arrays)
     looked = recorded_looks(model, report, with_layers=layers)
     if is_device(on):
-        looked["waterfall"] = with_device(looked.get("waterfall", []), model, loaded, verdict, settings.metric, folder, npu)
+        looked["waterfall"] = with_device(
+            looked.get("waterfall", []), model, loaded, verdict, settings.metric, folder, npu
+        )
     return verdict, plain({**report, **looked})
 
 
-def prepared(model: Path, reference: Path | None, limits: DriftLimits | None, metric: str | None,
-             ) -> tuple[Reference, VerifySettings, str, Path | None]:
-    """The reference, the settings to judge by, the arithmetic of NPU subgraphs, and where a metric's file is looked for.
+def prepared(
+    model: Path,
+    reference: Path | None,
+    limits: DriftLimits | None,
+    metric: str | None,
+) -> tuple[Reference, VerifySettings, str, Path | None]:
+    """The reference, the settings to judge by, the arithmetic of NPU subgraphs, and where a metric's file is looked
+    for.
 
     Raises:
         DataError: no reference, a reference of another build, or a model that is not the manifest's.
@@ -149,8 +176,10 @@ def prepared(model: Path, reference: Path | None, limits: DriftLimits | None, me
     table = load_manifest(beside) if beside.exists() else {}
     source = reference or model.parent / REFERENCE
     if not source.exists():
-        raise DataError(f"{model}: there is no {REFERENCE} beside it to compare with",
-                        try_="--reference FILE.npz, holding input/<name> and output/0, output/1, …")
+        raise DataError(
+            f"{model}: there is no {REFERENCE} beside it to compare with",
+            try_="--reference FILE.npz, holding input/<name> and output/0, output/1, …",
+        )
     settings, npu = VerifySettings(metric), "float32"
     if table:
         settings, npu = _recorded(table, beside, model, None if reference is not None else source)
@@ -160,7 +189,9 @@ def prepared(model: Path, reference: Path | None, limits: DriftLimits | None, me
         settings = replace(settings, metric=metric)
     loaded = load_reference(source)
     if metric is not None and loaded.labels is None:
-        raise DataError(f"{source}: holds no label, which the metric {metric!r} needs", try_="add an array `label` to it")
+        raise DataError(
+            f"{source}: holds no label, which the metric {metric!r} needs", try_="add an array `label` to it"
+        )
     return loaded, settings, npu, _recipe_folder(model, settings.metric)
 
 
@@ -187,10 +218,14 @@ def recorded_looks(model: Path, report: Mapping[str, Any], *, with_layers: bool)
 def look_again(model: Path, report: Mapping[str, Any]) -> dict[str, Any]:
     """Measure every op and hop anew, with the programs that the build's cache still holds."""
     cache = model.resolve().parent.parent / ".cache" / "compress"
-    compressed = next((path.parent for path in sorted(cache.glob("*/model.pdmodel")) if _made(path.parent, model)), None)
+    compressed = next(
+        (path.parent for path in sorted(cache.glob("*/model.pdmodel")) if _made(path.parent, model)), None
+    )
     if compressed is None:
-        raise DataError(f"{model}: the programs it was made of are not in build/.cache, so its layers cannot be looked at again",
-                        try_="edgeflow build, which looks at them")
+        raise DataError(
+            f"{model}: the programs it was made of are not in build/.cache, so its layers cannot be looked at again",
+            try_="edgeflow build, which looks at them",
+        )
     npu = str((load_manifest(model.parent / MANIFEST)).get("npu_arithmetic") or "float32")
     looked, _ = traced(compressed, model.parent / REFERENCE, model, npu, str(report.get("reference_device") or "CPU"))
     return dict(looked)
@@ -207,8 +242,15 @@ def _made(compressed: Path, model: Path) -> bool:
         return False
 
 
-def with_device(rows: list[dict[str, Any]], model: Path, reference: Reference, verdict: Verdict, metric: str | None,
-                folder: Path | None, npu: str) -> list[dict[str, Any]]:
+def with_device(
+    rows: list[dict[str, Any]],
+    model: Path,
+    reference: Reference,
+    verdict: Verdict,
+    metric: str | None,
+    folder: Path | None,
+    npu: str,
+) -> list[dict[str, Any]]:
     """The hops with a last one from the emulator to the device, which is computed here."""
     with Emulator(model, npu=npu) as runner:
         emulated = tuple(outputs_of(runner, reference))
@@ -218,7 +260,9 @@ def with_device(rows: list[dict[str, Any]], model: Path, reference: Reference, v
     return [*(item for item in rows if item.get("to") != "device"), row]
 
 
-def _recorded(table: Mapping[str, Any], beside: Path, model: Path, reference: Path | None) -> tuple[VerifySettings, str]:
+def _recorded(
+    table: Mapping[str, Any], beside: Path, model: Path, reference: Path | None
+) -> tuple[VerifySettings, str]:
     """Settings of the build, after its files were held to their hashes; a reference given by hand has none."""
     try:
         expected = {model: table["nb"]["sha256"]}
@@ -232,8 +276,10 @@ def _recorded(table: Mapping[str, Any], beside: Path, model: Path, reference: Pa
         raise DataError(f"{beside}: metric or npu_arithmetic is of no known kind", try_="run edgeflow build again")
     for path, known in expected.items():
         if sha256(path) != known:
-            raise DataError(f"{path}: is not the file that {beside.name} was written for (its hash differs)",
-                            try_="run edgeflow build again, or copy the .nb elsewhere and give --reference")
+            raise DataError(
+                f"{path}: is not the file that {beside.name} was written for (its hash differs)",
+                try_="run edgeflow build again, or copy the .nb elsewhere and give --reference",
+            )
     return VerifySettings(metric, limits), npu
 
 

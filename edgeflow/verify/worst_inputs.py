@@ -27,10 +27,18 @@ def worst(reference: Reference, outputs: Sequence[Array]) -> list[dict[str, Any]
     scores = wanted.ndim == 2 and wanted.shape[1] > 1
     changed = a.argmax(1) != b.argmax(1) if scores else np.zeros(count, bool)
     order = np.lexsort((-np.nan_to_num(error, nan=np.inf), ~changed))[:SHOWN]
-    return [{"sample": int(k), "error": float(error[k]), "label": _label(reference, int(k)),
-             "reference": _answer(a[k], scores), "candidate": _answer(b[k], scores),
-             "picture": _picture(reference.inputs, int(k))}
-            for k in order if error[k] > 0 or np.isnan(error[k])]
+    return [
+        {
+            "sample": int(k),
+            "error": float(error[k]),
+            "label": _label(reference, int(k)),
+            "reference": _answer(a[k], scores),
+            "candidate": _answer(b[k], scores),
+            "picture": _picture(reference.inputs, int(k)),
+        }
+        for k in order
+        if error[k] > 0 or np.isnan(error[k])
+    ]
 
 
 def _label(reference: Reference, index: int) -> int | None:
@@ -53,5 +61,8 @@ def _picture(inputs: Mapping[str, Array], index: int) -> str | None:
             picture = picture[::step, ::step]
             low, high = float(picture.min()), float(picture.max())
             pixels = np.round((picture - low) / (high - low or 1.0) * 255).astype(np.uint8)
-            return "data:image/png;base64," + base64.b64encode(pack_png(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))).decode()
+            return (
+                "data:image/png;base64,"
+                + base64.b64encode(pack_png(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))).decode()
+            )
     return None

@@ -14,8 +14,9 @@ def split() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Training pictures, held-out pictures, training labels, held-out labels; float32[N, 1, 8, 8] in 0..1."""
     digits = load_digits()
     pictures = (digits.images[:, None] / 16.0).astype(np.float32)
-    return train_test_split(pictures, digits.target.astype(np.int64), test_size=HELD_OUT, random_state=0,
-                            stratify=digits.target)
+    return train_test_split(
+        pictures, digits.target.astype(np.int64), test_size=HELD_OUT, random_state=0, stratify=digits.target
+    )
 
 
 def calibration() -> dict[str, np.ndarray]:

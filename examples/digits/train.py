@@ -26,7 +26,7 @@ class Pictures(Dataset):
         if self.shift:
             padded = np.pad(picture, ((0, 0), (1, 1), (1, 1)))
             top, left = random.randrange(3), random.randrange(3)
-            picture = padded[:, top:top + 8, left:left + 8]
+            picture = padded[:, top : top + 8, left : left + 8]
         return picture, self.labels[index]
 
 
@@ -46,8 +46,14 @@ def train(epochs: int, batch: int, workers: int, seed: int = 0) -> float:
     gpu = paddle.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     paddle.set_device("gpu" if gpu else "cpu")
     train_x, test_x, train_y, test_y = split()
-    loader = DataLoader(Pictures(train_x, train_y, shift=True), batch_size=batch, shuffle=True, drop_last=True,
-                        num_workers=workers, persistent_workers=workers > 0)
+    loader = DataLoader(
+        Pictures(train_x, train_y, shift=True),
+        batch_size=batch,
+        shuffle=True,
+        drop_last=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
     held_out = DataLoader(Pictures(test_x, test_y, shift=False), batch_size=256)
     model = Digits()
     schedule = paddle.optimizer.lr.CosineAnnealingDecay(2e-3, epochs * len(loader))
@@ -66,8 +72,9 @@ def train(epochs: int, batch: int, workers: int, seed: int = 0) -> float:
     result = accuracy(model, held_out)
     paddle.save(model.state_dict(), str(WEIGHTS))
     model.eval()
-    paddle.jit.save(model, str(WEIGHTS.with_name("export") / "digits"),
-                    input_spec=[InputSpec([None, 1, 8, 8], "float32", "image")])
+    paddle.jit.save(
+        model, str(WEIGHTS.with_name("export") / "digits"), input_spec=[InputSpec([None, 1, 8, 8], "float32", "image")]
+    )
     return result
 
 

@@ -43,15 +43,19 @@ def main() -> None:
                 line(f"{label}, the script started for each", built, median_s(plain, RUNS, 0), goal)
         again = median_s(lambda: call([sys.executable, "-m", "edgeflow", "build", *flags], work), RUNS)
         print(f"{'rebuild with nothing changed':<44} {again:8.2f} s  goal <= 0.7 s")
-        verify = median_s(lambda: call([sys.executable, "-m", "edgeflow", "verify", "build/kirin/model.nb"], work), RUNS)
+        verify = median_s(
+            lambda: call([sys.executable, "-m", "edgeflow", "verify", "build/kirin/model.nb"], work), RUNS
+        )
         print(f"{'verify from the files alone':<44} {verify:8.2f} s  goal <= 3 s")
     import resource
 
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     call([sys.executable, "-m", "edgeflow", "--help"], ROOT)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(f"{'edgeflow --help, CPU time':<44} "
-          f"{after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:8.3f} s  goal <= 0.15 s")
+    print(
+        f"{'edgeflow --help, CPU time':<44} "
+        f"{after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:8.3f} s  goal <= 0.15 s"
+    )
 
 
 def call(command: list[str], folder: Path) -> None:

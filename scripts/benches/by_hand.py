@@ -1,4 +1,6 @@
-"""The plain way to the same files: export, PaddleSlim, paddle_lite_opt and a check with Paddle, for one target after another."""
+"""The plain way to the same files: export, PaddleSlim, paddle_lite_opt and a check with Paddle, for one target after
+another.
+"""
 
 import subprocess
 import sys
@@ -34,10 +36,21 @@ def quantise(prefix: Path, out: Path, x: np.ndarray) -> None:
         variables = [program.global_block().var(name) for name in names]
         data = [(sample,) for sample in x]
         loader = paddle.io.DataLoader(data, places=[place], feed_list=variables, batch_size=32, return_list=False)
-        quant_post_static(executor, str(prefix.parent), str(out.parent), data_loader=loader, scope=scope, algo="hist",
-                          model_filename=prefix.name + ".pdmodel", params_filename=prefix.name + ".pdiparams",
-                          save_model_filename=out.name + ".pdmodel", save_params_filename=out.name + ".pdiparams",
-                          weight_quantize_type="channel_wise_abs_max", batch_size=32, onnx_format=False)
+        quant_post_static(
+            executor,
+            str(prefix.parent),
+            str(out.parent),
+            data_loader=loader,
+            scope=scope,
+            algo="hist",
+            model_filename=prefix.name + ".pdmodel",
+            params_filename=prefix.name + ".pdiparams",
+            save_model_filename=out.name + ".pdmodel",
+            save_params_filename=out.name + ".pdiparams",
+            weight_quantize_type="channel_wise_abs_max",
+            batch_size=32,
+            onnx_format=False,
+        )
     paddle.disable_static()
 
 
@@ -71,9 +84,18 @@ def main(targets: list[str], out: Path) -> None:
             legal(source)
         got = run(source, samples["image"])
         print(target, np.abs(got - reference).max(), (got.argmax(-1) == samples["label"]).mean())
-        subprocess.run([OPT, f"--model_file={source}.pdmodel", f"--param_file={source}.pdiparams",
-                        f"--valid_targets={PLACES[target]}", f"--optimize_out={out / target}"], check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [
+                OPT,
+                f"--model_file={source}.pdmodel",
+                f"--param_file={source}.pdiparams",
+                f"--valid_targets={PLACES[target]}",
+                f"--optimize_out={out / target}",
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
 
 if __name__ == "__main__":

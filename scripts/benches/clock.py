@@ -20,4 +20,7 @@ def median_s(work: Callable[[], object], runs: int = 5, warm: int = 1) -> float:
 def line(what: str, ours: float, plain: float, goal: str, unit: str = "s") -> None:
     """One row: both figures, their ratio, and the goal."""
     factor = 1000 if unit == "ms" else 1
-    print(f"{what:<44} {ours * factor:8.2f} {unit}  plain {plain * factor:8.2f} {unit}  ratio {ours / plain:5.2f}  goal {goal}")
+    print(
+        f"{what:<44} {ours * factor:8.2f} {unit}  plain {plain * factor:8.2f} {unit}  ratio {ours / plain:5.2f}  "
+        f"goal {goal}"
+    )

@@ -1,4 +1,6 @@
-"""fp32, PaddleSlim's defaults by hand, and edgeflow, side by side: the digits example, and MobileNetV2 on the same data."""
+"""fp32, PaddleSlim's defaults by hand, and edgeflow, side by side: the digits example, and MobileNetV2 on the same
+data.
+"""
 
 import shutil
 import subprocess
@@ -72,7 +74,8 @@ def train(epochs):
     paddle.enable_static()
     paddle.seed(0)
     (pictures, _, labels, _), random = split(), np.random.default_rng(0)
-    pictures, steps, program, startup = large(pictures), len(pictures) // 64, paddle.static.Program(), paddle.static.Program()
+    pictures, steps = large(pictures), len(pictures) // 64
+    program, startup = paddle.static.Program(), paddle.static.Program()
     with paddle.static.program_guard(program, startup):
         image, label = paddle.static.data("image", [None, 3, 32, 32]), paddle.static.data("label", [None, 1], "int64")
         model = net()
@@ -87,7 +90,8 @@ def train(epochs):
             executor.run(program, feed={"image": moved(pictures[part], random), "label": labels[part, None]})
             schedule.step()
     scope = paddle.static.global_scope()
-    paddle.save({key: np.array(scope.find_var(var.name).get_tensor()) for key, var in model.state_dict().items()}, str(WEIGHTS))
+    state = {key: np.array(scope.find_var(var.name).get_tensor()) for key, var in model.state_dict().items()}
+    paddle.save(state, str(WEIGHTS))
 
 if __name__ == "__main__":
     train(int(sys.argv[1]))
@@ -126,29 +130,51 @@ def compare(title: str, folder: Path, tune: tuple[int, float]) -> None:
     rows = [ours("fp32", folder, plain, "arm64")]
     rows.append(by_hand(folder))
     since = time.perf_counter()
-    command = [sys.executable, "-m", "edgeflow", "search", "-t", "arm64-int8", "--budget", "90s", "--drop", "0.003", "--size",
-               str(int(rows[0].size_bytes * 0.3))]
+    command = [
+        sys.executable,
+        "-m",
+        "edgeflow",
+        "search",
+        "-t",
+        "arm64-int8",
+        "--budget",
+        "90s",
+        "--drop",
+        "0.003",
+        "--size",
+        str(int(rows[0].size_bytes * 0.3)),
+    ]
     subprocess.run(command, cwd=folder, check=False, capture_output=True)
     seconds, found = time.perf_counter() - since, folder / "build" / "search-arm64-int8"
     name, recipe = whole_int8(found.with_suffix(".json"))
     rows.append(ours(f"edgeflow int8 ({name})", folder, plain + recipe, "arm64-int8", seconds))
     best = found.with_suffix(".toml").read_text()
-    rows.append(ours(f"edgeflow search ({best.splitlines()[0].lstrip('# ')})", folder, plain + best, "arm64-int8", seconds))
-    pruned = (f"[targets.arm64-int8.compress]\nprune = 0.5\n[targets.arm64-int8.compress.fine_tune]\n"
-              f"epochs = {tune[0]}\nlearning_rate = {tune[1]}\n")
+    rows.append(
+        ours(f"edgeflow search ({best.splitlines()[0].lstrip('# ')})", folder, plain + best, "arm64-int8", seconds)
+    )
+    pruned = (
+        f"[targets.arm64-int8.compress]\nprune = 0.5\n[targets.arm64-int8.compress.fine_tune]\n"
+        f"epochs = {tune[0]}\nlearning_rate = {tune[1]}\n"
+    )
     rows.append(ours("edgeflow 50 % of channels + int8", folder, plain + pruned, "arm64-int8"))
     print(f"\n{title}: top-1 on 450 held-out digits with its 95 % interval; latency predicted for one thread of RK3399")
     for row in rows:
-        print(f"  {row.what:<44} {row.metric:7.2%} [{row.low:.2%}, {row.high:.2%}] {row.size_bytes / 1000:9.1f} kB "
-              f"{row.ops:>4} ops {row.latency_ms:8.3f} ms {row.seconds:6.1f} s")
+        print(
+            f"  {row.what:<44} {row.metric:7.2%} [{row.low:.2%}, {row.high:.2%}] {row.size_bytes / 1000:9.1f} kB "
+            f"{row.ops:>4} ops {row.latency_ms:8.3f} ms {row.seconds:6.1f} s"
+        )
     fp32, hand, int8, _, small = rows
-    print(f"  int8 loses {fp32.metric - int8.metric:+.2%} (goal 0.30 % where PaddleSlim's default loses more; it loses "
-          f"{fp32.metric - hand.metric:+.2%}), size {int8.size_bytes / fp32.size_bytes:.1%} of fp32 (goal 30 %); "
-          f"50 % pruned + int8 loses {fp32.metric - small.metric:+.2%} (goal 1 %)")
+    print(
+        f"  int8 loses {fp32.metric - int8.metric:+.2%} (goal 0.30 % where PaddleSlim's default loses more; it loses "
+        f"{fp32.metric - hand.metric:+.2%}), size {int8.size_bytes / fp32.size_bytes:.1%} of fp32 (goal 30 %); "
+        f"50 % pruned + int8 loses {fp32.metric - small.metric:+.2%} (goal 1 %)"
+    )
 
 
 def whole_int8(certificate: Path) -> tuple[str, str]:
-    """The int8 candidate with the least drift that meets the goal and lost no channels: its name, and lines for the recipe."""
+    """The int8 candidate with the least drift that meets the goal and lost no channels: its name, and lines for the
+    recipe.
+    """
     import json
 
     from edgeflow.tuning.ranking import Tried
@@ -165,12 +191,19 @@ def ours(what: str, folder: Path, recipe: str, target: str, seconds: float = 0.0
 
     (folder / "edgeflow.toml").write_text(recipe)
     since = time.perf_counter()
-    done = subprocess.run([sys.executable, "-m", "edgeflow", "build", "-t", target], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeflow", "build", "-t", target], cwd=folder, capture_output=True, text=True
+    )
     if done.returncode not in (0, 3):
         raise SystemExit(done.stderr)
     report = json.loads((folder / "build" / target / "report.json").read_text())
-    return judged(what, folder / "build" / target / "model.nb", report["metric_candidate"], report["samples"],
-                  seconds + time.perf_counter() - since)
+    return judged(
+        what,
+        folder / "build" / target / "model.nb",
+        report["metric_candidate"],
+        report["samples"],
+        seconds + time.perf_counter() - since,
+    )
 
 
 def by_hand(folder: Path) -> Row:
@@ -182,25 +215,31 @@ def by_hand(folder: Path) -> Row:
     out = folder / "by-hand"
     since = time.perf_counter()
     ingest = next((folder / "build" / ".cache" / "ingest").glob("*/reference.npz"))
-    entry = ("mod = __import__('net' if __import__('pathlib').Path('net.py').exists() else 'model'); "
-             "import data; calibration = getattr(mod, 'calibration', None) or data.calibration")
+    entry = (
+        "mod = __import__('net' if __import__('pathlib').Path('net.py').exists() else 'model'); "
+        "import data; calibration = getattr(mod, 'calibration', None) or data.calibration"
+    )
     shape = [None, *next(a.shape[1:] for n, a in load_npz(ingest).items() if n.startswith("input/"))]
-    code = (f"import zlib, sys; sys.path[:0] = ['.', {str(ROOT)!r}, {str(ROOT / 'scripts')!r}]\n{entry}\n"
-            "from benches import by_hand as hand\nfrom pathlib import Path\nimport paddle\n"
-            f"layer = mod.build(); layer.eval(); prefix = Path({str(out)!r}) / 'fp32' / 'model'\n"
-            f"paddle.jit.save(layer, str(prefix), input_spec=[paddle.static.InputSpec({shape!r}, 'float32', 'image')])\n"
-            "hand.legal(prefix)\n"
-            f"quantised = Path({str(out)!r}) / 'int8' / 'model'\nhand.quantise(prefix, quantised, calibration()['image'])\n"
-            "hand.legal(quantised)\nimport subprocess\n"
-            "subprocess.run([hand.OPT, f'--model_file={quantised}.pdmodel', f'--param_file={quantised}.pdiparams', "
-            f"'--valid_targets=arm', '--optimize_out={out / 'model'}'], check=True)\n")
+    code = (
+        f"import zlib, sys; sys.path[:0] = ['.', {str(ROOT)!r}, {str(ROOT / 'scripts')!r}]\n{entry}\n"
+        "from benches import by_hand as hand\nfrom pathlib import Path\nimport paddle\n"
+        f"layer = mod.build(); layer.eval(); prefix = Path({str(out)!r}) / 'fp32' / 'model'\n"
+        f"paddle.jit.save(layer, str(prefix), input_spec=[paddle.static.InputSpec({shape!r}, 'float32', 'image')])\n"
+        "hand.legal(prefix)\n"
+        f"quantised = Path({str(out)!r}) / 'int8' / 'model'\nhand.quantise(prefix, quantised, calibration()['image'])\n"
+        "hand.legal(quantised)\nimport subprocess\n"
+        "subprocess.run([hand.OPT, f'--model_file={quantised}.pdmodel', f'--param_file={quantised}.pdiparams', "
+        f"'--valid_targets=arm', '--optimize_out={out / 'model'}'], check=True)\n"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, capture_output=True)
     seconds = time.perf_counter() - since
     arrays = load_npz(ingest)
     with Emulator(out / "model.nb") as runner:
         got = list(runner.infer({"image": arrays["input/image"]}).values())
     labels = arrays["label"]
-    return judged("PaddleSlim's defaults and opt, by hand", out / "model.nb", METRICS["top1"](got, labels), len(labels), seconds)
+    return judged(
+        "PaddleSlim's defaults and opt, by hand", out / "model.nb", METRICS["top1"](got, labels), len(labels), seconds
+    )
 
 
 def judged(what: str, path: Path, metric: float, samples: int, seconds: float) -> Row:

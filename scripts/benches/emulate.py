@@ -42,8 +42,13 @@ def main() -> None:
             print(f"{'  drift against Paddle':<44} {drift:8.1e}")
         batch = np.repeat(x, 32, axis=0)
         runner = Emulator(folder / "fp32.nb")
-        line("32 pictures, one call against one by one", median_s(lambda: runner.infer({"x": batch}), 5),
-             median_s(lambda: [runner.infer({"x": x}) for _ in range(32)], 5), "<= 1", "ms")
+        line(
+            "32 pictures, one call against one by one",
+            median_s(lambda: runner.infer({"x": batch}), 5),
+            median_s(lambda: [runner.infer({"x": x}) for _ in range(32)], 5),
+            "<= 1",
+            "ms",
+        )
 
 
 def prepare(paddle: object, folder: Path) -> dict[str, Path]:

@@ -25,7 +25,9 @@ TARGETS = ("arm64", "kirin", "verisilicon-timvx", "rockchip", "mediatek", "amlog
 
 def main() -> None:
     ratios: list[float] = []
-    print("raw opt -> edgeflow; error: the larger of both files in the emulator, over the largest value that Paddle gives")
+    print(
+        "raw opt -> edgeflow; error: the larger of both files in the emulator, over the largest value that Paddle gives"
+    )
     print(f"{'net':<14} {'target':<18} {'ops':>9} {'subgraphs':>10} {'parameters, kB':>17} {'MMACs':>13} {'error':>8}")
     with tempfile.TemporaryDirectory() as name:
         for net, (build, shape) in nets().items():
@@ -42,19 +44,28 @@ def main() -> None:
             for target in TARGETS:
                 ours = Path(name) / net / target / "model"
                 rewritten(program, raw, ours, target)
-                facts = [measured(prefix, Path(name) / f"{k}.nb", target, x, wanted) for k, prefix in enumerate((legal, ours))]
+                facts = [
+                    measured(prefix, Path(name) / f"{k}.nb", target, x, wanted)
+                    for k, prefix in enumerate((legal, ours))
+                ]
                 (a, error_a), (b, error_b) = facts
                 if target == "arm64" and net in ("lenet", "mobilenet_v3", "resnet_bias"):
                     ratios.append(1 - b.ops / a.ops)
-                print(f"{net:<14} {target:<18} {a.ops:>3} -> {b.ops:>3} {pieces(a):>4} -> {pieces(b):>2} "
-                      f"{a.parameter_bytes / 1000:>7.0f} -> {b.parameter_bytes / 1000:>5.0f} "
-                      f"{millions(a):>5} -> {millions(b):>4} {max(error_a, error_b):>8.1e}")
+                print(
+                    f"{net:<14} {target:<18} {a.ops:>3} -> {b.ops:>3} {pieces(a):>4} -> {pieces(b):>2} "
+                    f"{a.parameter_bytes / 1000:>7.0f} -> {b.parameter_bytes / 1000:>5.0f} "
+                    f"{millions(a):>5} -> {millions(b):>4} {max(error_a, error_b):>8.1e}"
+                )
     print(f"fewer ops on ARM, mean of lenet, mobilenet_v3 and resnet_bias: {np.mean(ratios):.0%}  goal >= 25 %")
 
 
-def measured(prefix: Path, out: Path, target: str, x: np.ndarray, wanted: np.ndarray) -> tuple[nb.summary.Summary, float]:
+def measured(
+    prefix: Path, out: Path, target: str, x: np.ndarray, wanted: np.ndarray
+) -> tuple[nb.summary.Summary, float]:
     """The file's summary, and its error in the emulator over the largest value that Paddle gives."""
-    opt.convert(prefix, out, valid_targets=load_target(target).lite.valid_targets, fp16=False, log=out.with_suffix(".log"))
+    opt.convert(
+        prefix, out, valid_targets=load_target(target).lite.valid_targets, fp16=False, log=out.with_suffix(".log")
+    )
     model = nb.read(out)
     shapes, _ = trace_shapes(model, {"x": x.shape})
     with Emulator(out) as runner:

@@ -36,11 +36,14 @@ def main() -> None:
         data = np.random.default_rng(0).random(each, dtype=np.float32).tobytes()
         parameters = {f"w{i:03}": Parameter(f"w{i:03}", DType.FP32, (each,), memoryview(data)) for i in range(TENSORS)}
         nb.write(Model(Header(2, "v2.13-rc"), (Block((Op("feed", {}, {"Out": ("x",)}, {}),)),), parameters), path)
-        seconds, kilobytes, count = subprocess.run([sys.executable, "-c", CHILD, str(path)], capture_output=True, text=True,
-                                                   check=True).stdout.split()
-        print(f"open a file of {path.stat().st_size / 1e6:.0f} MB, {count} tensors: "
-              f"{float(seconds) * 1000:.1f} ms (goal < 50 ms), "
-              f"{int(kilobytes) / 1000:.1f} MB of memory at the peak (goal < 30 MB)")
+        seconds, kilobytes, count = subprocess.run(
+            [sys.executable, "-c", CHILD, str(path)], capture_output=True, text=True, check=True
+        ).stdout.split()
+        print(
+            f"open a file of {path.stat().st_size / 1e6:.0f} MB, {count} tensors: "
+            f"{float(seconds) * 1000:.1f} ms (goal < 50 ms), "
+            f"{int(kilobytes) / 1000:.1f} MB of memory at the peak (goal < 30 MB)"
+        )
 
         def read_all() -> float:
             return float(sum(float(p.array().sum()) for p in nb.read(path).parameters.values()))

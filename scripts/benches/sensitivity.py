@@ -54,7 +54,9 @@ def main() -> None:
         from edgeflow.tuning.sensitivity import prune_sensitivity, sensitivity
 
         # Both begin with the same exported program; ours is timed with its calibration, as PaddleSlim's is.
-        subprocess.run([sys.executable, "-m", "edgeflow", "build", "-t", "arm64"], cwd=folder, check=False, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "edgeflow", "build", "-t", "arm64"], cwd=folder, check=False, capture_output=True
+        )
         since = time.perf_counter()
         ours = {item.name: item.error for item in sensitivity(folder, "arm64-int8", samples=SAMPLES)}
         ours_s = time.perf_counter() - since
@@ -63,9 +65,13 @@ def main() -> None:
         theirs = paddleslim(prefix, folder)
         theirs_s = time.perf_counter() - since
         names = sorted(set(ours) & set(theirs))
-        print(f"MobileNetV2 x0.35, {len(names)} layers, {SAMPLES} samples: edgeflow {ours_s:.1f} s, PaddleSlim {theirs_s:.1f} s, "
-              f"{theirs_s / ours_s:.1f} times faster, goal >= 5; "
-              f"Spearman {spearman([ours[n] for n in names], [theirs[n] for n in names]):.3f}, goal >= 0.95", flush=True)
+        print(
+            f"MobileNetV2 x0.35, {len(names)} layers, {SAMPLES} samples: edgeflow {ours_s:.1f} s, PaddleSlim "
+            f"{theirs_s:.1f} s, "
+            f"{theirs_s / ours_s:.1f} times faster, goal >= 5; "
+            f"Spearman {spearman([ours[n] for n in names], [theirs[n] for n in names]):.3f}, goal >= 0.95",
+            flush=True,
+        )
         since = time.perf_counter()
         cut = prune_sensitivity(folder, "arm64", ratios=RATIOS, samples=SAMPLES)
         cut_s = time.perf_counter() - since
@@ -73,8 +79,10 @@ def main() -> None:
         theirs_cut = paddleslim_prune(prefix, sorted({item.name for item in cut}), folder)
         theirs_cut_s = time.perf_counter() - since
     ranks = spearman([item.error for item in cut], [theirs_cut[item.name][item.ratio] for item in cut])
-    print(f"pruning {len(RATIOS)} shares of {len(cut) // len(RATIOS)} layers: edgeflow {cut_s:.1f} s, PaddleSlim "
-          f"{theirs_cut_s:.1f} s, {theirs_cut_s / cut_s:.1f} times faster, goal >= 5; Spearman {ranks:.3f}, goal >= 0.95")
+    print(
+        f"pruning {len(RATIOS)} shares of {len(cut) // len(RATIOS)} layers: edgeflow {cut_s:.1f} s, PaddleSlim "
+        f"{theirs_cut_s:.1f} s, {theirs_cut_s / cut_s:.1f} times faster, goal >= 5; Spearman {ranks:.3f}, goal >= 0.95"
+    )
 
 
 def static() -> tuple[Any, Any, Any, np.ndarray]:
@@ -103,15 +111,24 @@ def paddleslim(prefix: Path, folder: Path) -> dict[str, float]:
         got = executor.run(program, feed={feeds[0]: x}, fetch_list=fetches)[0]  # type: ignore[attr-defined]
         return -float(((got - reference) ** 2).mean() / reference.var())
 
-    loader = paddle.io.DataLoader([(sample,) for sample in x], places=[place], feed_list=[variable], batch_size=32,
-                                  return_list=False)
+    loader = paddle.io.DataLoader(
+        [(sample,) for sample in x], places=[place], feed_list=[variable], batch_size=32, return_list=False
+    )
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        analysis = Analysis(float_model_dir=str(prefix.parent), model_filename=f"{prefix.name}.pdmodel",
-                            params_filename=f"{prefix.name}.pdiparams", data_loader=loader, eval_function=score,
-                            save_dir=str(folder), quant_config={
-                                "algo": "abs_max", "onnx_format": False, "weight_quantize_type": "channel_wise_abs_max",
-                                "quantizable_op_type": ["conv2d", "depthwise_conv2d", "conv2d_transpose", "mul", "matmul",
-                                                        "matmul_v2"]})
+        analysis = Analysis(
+            float_model_dir=str(prefix.parent),
+            model_filename=f"{prefix.name}.pdmodel",
+            params_filename=f"{prefix.name}.pdiparams",
+            data_loader=loader,
+            eval_function=score,
+            save_dir=str(folder),
+            quant_config={
+                "algo": "abs_max",
+                "onnx_format": False,
+                "weight_quantize_type": "channel_wise_abs_max",
+                "quantizable_op_type": ["conv2d", "depthwise_conv2d", "conv2d_transpose", "mul", "matmul", "matmul_v2"],
+            },
+        )
         analysis.metric_error_analyse()
     return {name: float(value) for name, value in analysis.layer_metrics.items()}
 
@@ -129,7 +146,9 @@ def paddleslim_prune(prefix: Path, names: list[str], folder: Path) -> dict[str, 
 
     def score(pruned: object) -> float:
         got = executor.run(pruned, feed={feeds[0]: x}, fetch_list=[output])[0]
-        return 1 - float(((got - reference) ** 2).mean() / reference.var())  # its loss is relative to the unpruned score, 1
+        return 1 - float(
+            ((got - reference) ** 2).mean() / reference.var()
+        )  # its loss is relative to the unpruned score, 1
 
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         found = analyse(program, place, names, score, str(folder / "sensitivities"), pruned_ratios=list(RATIOS))

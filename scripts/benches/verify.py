@@ -61,12 +61,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         work = trained_copy(Path(name) / "digits")
         data = work / "data.py"
-        data.write_text(data.read_text() + f"""
+        data.write_text(
+            data.read_text()
+            + f"""
 
 def thousand():
     pictures, held, labels, right = split()
-    return {{"image": np.concatenate([held, pictures])[:{SAMPLES}], "label": np.concatenate([right, labels])[:{SAMPLES}]}}
-""")
+    images, classes = np.concatenate([held, pictures]), np.concatenate([right, labels])
+    return {{"image": images[:{SAMPLES}], "label": classes[:{SAMPLES}]}}
+"""
+        )
         recipe = work / "edgeflow.toml"
         recipe.write_text(recipe.read_text().replace("data.py:evaluation", "data.py:thousand"))
         call([sys.executable, "-m", "edgeflow", "build", "-t", "arm64-int8"], work)
@@ -76,14 +80,22 @@ def thousand():
         alone = time.perf_counter() - since
         since = time.perf_counter()
         call([sys.executable, "-m", "edgeflow", "verify", str(model), "--layers"], work)
-        print(f"{SAMPLES} samples: verify {alone:.2f} s; with every layer looked at again, the compressed model included, "
-              f"{time.perf_counter() - since:.2f} s (goal < 20 s)")
+        print(
+            f"{SAMPLES} samples: verify {alone:.2f} s; with every layer looked at again, the compressed model "
+            "included, "
+            f"{time.perf_counter() - since:.2f} s (goal < 20 s)"
+        )
         folder = next(p.parent for p in (work / "build" / ".cache" / "compress").glob("*/model.pdmodel"))
         inputs = work / "x.npy"
         np.save(inputs, np.load(work / "build" / "arm64-int8" / "reference.npz")["input/image"])
         for label, code, arguments in (
-                ("edgeflow, layer by layer, streamed", OURS, [str(folder), str(model), str(inputs)]),
-                ("by hand: Paddle's variables, all held", BY_HAND, [str(folder / "source"), str(folder / "model"), str(inputs)])):
+            ("edgeflow, layer by layer, streamed", OURS, [str(folder), str(model), str(inputs)]),
+            (
+                "by hand: Paddle's variables, all held",
+                BY_HAND,
+                [str(folder / "source"), str(folder / "model"), str(inputs)],
+            ),
+        ):
             seconds, peak = measured([sys.executable, "-c", code, *arguments], work)
             print(f"  {label:<42} {seconds:6.2f} s  {peak / 1e6:7.0f} MB at the peak")
 
@@ -91,9 +103,13 @@ def thousand():
 def measured(command: list[str], folder: Path) -> tuple[float, float]:
     """Wall time, and the child's own peak memory in bytes."""
     since = time.perf_counter()
-    probe = ("import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, "
-             "stderr=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)")
-    done = subprocess.run([sys.executable, "-c", probe, *command], cwd=folder, capture_output=True, text=True, check=True)
+    probe = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, "
+        "stderr=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe, *command], cwd=folder, capture_output=True, text=True, check=True
+    )
     return time.perf_counter() - since, float(done.stdout) * 1024
 
 

@@ -67,7 +67,13 @@ def test_doctor() -> None:
 
 def test_inspect() -> None:
     text = call("inspect", LENET).output
-    for expected in ("meta version 2, opt v2.13-rc, int8", "MACs: ", "quantisation: 4 int8 ops", "conv2d", "findings: none"):
+    for expected in (
+        "meta version 2, opt v2.13-rc, int8",
+        "MACs: ",
+        "quantisation: 4 int8 ops",
+        "conv2d",
+        "findings: none",
+    ):
         assert expected in text
     table = json.loads(call("inspect", LENET, "--json").output)
     documented = (ROOT / "docs" / "inspect.md").read_text()
@@ -92,7 +98,9 @@ def test_diff() -> None:
 def test_run_and_dump(tmp_path: Path) -> None:
     image = np.random.default_rng(0).random((1, 1, 32, 32), np.float32)
     np.save(tmp_path / "in.npy", image)
-    found = call("run", LENET, "--input", f"x={tmp_path / 'in.npy'}", "--output-dir", str(tmp_path / "out"), "--dump", "--json")
+    found = call(
+        "run", LENET, "--input", f"x={tmp_path / 'in.npy'}", "--output-dir", str(tmp_path / "out"), "--dump", "--json"
+    )
     assert found.exit_code == 0, found.output
     table = json.loads(found.output)
     assert np.load(tmp_path / "out" / "out_0.npy").shape == (1, 10)
@@ -147,7 +155,11 @@ def test_files_that_are_no_nb(tmp_path: Path) -> None:
 def test_init_writes_a_project_that_builds(tmp_path: Path) -> None:
     assert call("init", str(tmp_path / "new")).exit_code == 0
     assert call("init", str(tmp_path / "new")).exit_code == 1
-    done = subprocess.run([sys.executable, "-m", "edgeflow", "build", "--target", "arm64", "--json"], cwd=tmp_path / "new",
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeflow", "build", "--target", "arm64", "--json"],
+        cwd=tmp_path / "new",
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["arm64"]["passed"]

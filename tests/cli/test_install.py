@@ -19,11 +19,17 @@ PYTHONS = ["python3.11", "python3.12", "python3.13"]
 
 def find_python() -> str:
     """A newer Python where there is one, for the claim is `>= 3.10`."""
-    folders = [*Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/*/bin"), *map(Path, os.get_exec_path())]
+    folders = [
+        *Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob("versions/*/bin"),
+        *map(Path, os.get_exec_path()),
+    ]
     for name in PYTHONS:
         for folder in folders:
             candidate = folder / name
-            if candidate.exists() and subprocess.run([candidate, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0:
+            if (
+                candidate.exists()
+                and subprocess.run([candidate, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0
+            ):
                 return str(candidate)
     return sys.executable
 
@@ -32,8 +38,11 @@ def find_python() -> str:
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("base") / "venv"
     subprocess.run([find_python(), "-m", "venv", str(folder)], check=True)
-    done = subprocess.run([folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(ROOT)],
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(ROOT)],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return folder / "bin"
 
@@ -45,7 +54,11 @@ def run(base: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[s
 @pytest.mark.slow
 @pytest.mark.build
 def test_base_install(base: Path, built: Path, tmp_path: Path) -> None:
-    listed = json.loads(subprocess.run([base / "python", "-m", "pip", "list", "--format", "json"], capture_output=True, text=True).stdout)
+    listed = json.loads(
+        subprocess.run(
+            [base / "python", "-m", "pip", "list", "--format", "json"], capture_output=True, text=True
+        ).stdout
+    )
     names = {item["name"].lower() for item in listed}
     assert not {name for name in names if "paddle" in name}
     assert "kirin" in run(base, "targets", cwd=tmp_path).stdout

@@ -34,7 +34,13 @@ def made(build: Callable[[], Any], batch: int, prefix: Path) -> None:
     rewritten(export(build, (batch, 3, 8, 8), raw), raw, prefix)
 
 
-ENDS = {"mean": (16, -1), "mean that keeps its axes": (16, -1), "flatten": (1024, -1), "reshape": (1024, -1), "fixed reshape": (1024, 4)}
+ENDS = {
+    "mean": (16, -1),
+    "mean that keeps its axes": (16, -1),
+    "flatten": (1024, -1),
+    "reshape": (1024, -1),
+    "fixed reshape": (1024, 4),
+}
 """Columns that each end makes of 16 channels, and the batch it is exported with."""
 
 
@@ -98,7 +104,9 @@ def test_a_fast_session_gives_what_a_slow_one_does_and_sees_new_weights(tmp_path
     def build() -> Any:
         from paddle import nn
 
-        return nn.Sequential(nn.Conv2D(3, 8, 3, groups=1), nn.ReLU(), nn.Conv2D(8, 8, 3, groups=8), nn.Conv2DTranspose(8, 4, 2, 2))
+        return nn.Sequential(
+            nn.Conv2D(3, 8, 3, groups=1), nn.ReLU(), nn.Conv2D(8, 8, 3, groups=8), nn.Conv2DTranspose(8, 4, 2, 2)
+        )
 
     program = export(build, (-1, 3, 8, 8), tmp_path / "net")
     weights = parameters.load(program, tmp_path / "net.pdiparams")
@@ -107,7 +115,9 @@ def test_a_fast_session_gives_what_a_slow_one_does_and_sees_new_weights(tmp_path
     found: list[list[np.ndarray]] = []
     for fast in (False, True):
         with Session(fast=fast) as session:
-            found.append([session.run(program, held, {"x": X}, [output])[output] for held in (weights, others, weights)])
+            found.append(
+                [session.run(program, held, {"x": X}, [output])[output] for held in (weights, others, weights)]
+            )
     for slow, quick in zip(*found, strict=True):
         assert np.allclose(slow, quick, rtol=1e-4, atol=1e-5)
     assert np.abs(found[1][0] - found[1][1]).max() > 1e-2

@@ -30,7 +30,9 @@ from tests.graph.programs import rewritten
 pytestmark = pytest.mark.build
 
 
-def build(project: Path, target: str, text: str, folder: str = "build") -> tuple[edgeflow.Built, nb.Model, dict[str, object]]:
+def build(
+    project: Path, target: str, text: str, folder: str = "build"
+) -> tuple[edgeflow.Built, nb.Model, dict[str, object]]:
     recipe = project / "edgeflow.toml"
     kept = recipe.read_text()
     try:
@@ -50,7 +52,12 @@ def test_same_data_give_the_same_bytes(project: Path) -> None:
     for folder in ("a", "b"):
         built, _, _ = build(project, "arm64-int8", "", folder)
         compressed = next((project / folder / ".cache" / "compress").glob("*/model.pdmodel"))
-        found.append([path.read_bytes() for path in (built.folder / "model.nb", compressed, compressed.with_suffix(".pdiparams"))])
+        found.append(
+            [
+                path.read_bytes()
+                for path in (built.folder / "model.nb", compressed, compressed.with_suffix(".pdiparams"))
+            ]
+        )
     assert found[0] == found[1]
 
 
@@ -89,7 +96,9 @@ def test_pruned_and_distilled(criterion: str, project: Path) -> None:
     built, tuned, manifest = build(project, "arm64", text + "[TARGET.fine_tune]\nepochs = 8\nlearning_rate = 0.003\n")
     assert {p.name: p.dims for p in model.parameters.values()} == {p.name: p.dims for p in tuned.parameters.values()}
     shapes = {p.name: p.dims for p in tuned.parameters.values()}
-    assert shapes["conv2d_0.w_0"][0] == 16 and shapes["conv2d_3.w_0"][0] == 24 and shapes["conv2d_4.w_0"][:2] == (48, 24)
+    assert (
+        shapes["conv2d_0.w_0"][0] == 16 and shapes["conv2d_3.w_0"][0] == 24 and shapes["conv2d_4.w_0"][:2] == (48, 24)
+    )
     assert shapes["linear_0.w_0"] == (48 * 4, 64), "the rows after flatten follow"
     assert built.report["outputs"][0]["sqnr_db"] > raw.report["outputs"][0]["sqnr_db"] + 3
     assert "distilled" in str(manifest["compression"])
@@ -110,25 +119,39 @@ def test_sparse_convolutions(project: Path) -> None:
 
 
 def test_quantisation_aware_training(project: Path) -> None:
-    built, model, manifest = build(project, "arm64-int8",
-                                   '[TARGET]\nqat = true\nkeep_float = ["linear_0.w_0"]\n'
-                                   "[TARGET.fine_tune]\nepochs = 2\nlearning_rate = 0.0001\n")
+    built, model, manifest = build(
+        project,
+        "arm64-int8",
+        '[TARGET]\nqat = true\nkeep_float = ["linear_0.w_0"]\n[TARGET.fine_tune]\nepochs = 2\nlearning_rate = 0.0001\n',
+    )
     assert sum(op.attr("enable_int8", False) for op in model.blocks[0].operations) == 6
     assert "quantisation-aware" in str(manifest["compression"])
     assert built.passed
     folder = next(path.parent for path in (project / "build" / ".cache" / "compress").glob("*/float.pdmodel"))
-    source, trained = (parameters.load(programs.load(folder / f"{name}.pdmodel"), folder / f"{name}.pdiparams")["linear_0.w_0"]
-                       for name in ("source", "float"))
+    source, trained = (
+        parameters.load(programs.load(folder / f"{name}.pdmodel"), folder / f"{name}.pdiparams")["linear_0.w_0"]
+        for name in ("source", "float")
+    )
     kept = next(p for p in model.parameters.values() if p.dims == source.shape)
-    assert np.array_equal(kept.array(), trained) and not np.array_equal(trained, source), "what stays float was trained too"
+    assert np.array_equal(kept.array(), trained) and not np.array_equal(trained, source), (
+        "what stays float was trained too"
+    )
 
 
 def test_sparse_weights_stay_sparse_under_quantisation(pruned: Job, tmp_path: Path) -> None:
     settings = FineTuneSettings(epochs=2, batch=16, learning_rate=0.002)
     float_job = replace(pruned, student=pruned.teacher, out=tmp_path / "sparse", settings=settings, sparsity=0.75)
     fine_tune(float_job)
-    fine_tune(replace(float_job, student=tmp_path / "sparse", out=tmp_path / "int8", checkpoint=tmp_path / "q.npz",
-                      trained=tmp_path / "trained", quantise=qat_settings("channel_wise_abs_max")))
+    fine_tune(
+        replace(
+            float_job,
+            student=tmp_path / "sparse",
+            out=tmp_path / "int8",
+            checkpoint=tmp_path / "q.npz",
+            trained=tmp_path / "trained",
+            quantise=qat_settings("channel_wise_abs_max"),
+        )
+    )
     for name in ("sparse", "trained", "int8"):
         program = programs.load(tmp_path / f"{name}.pdmodel")
         weights = parameters.load(program, tmp_path / f"{name}.pdiparams")
@@ -136,11 +159,18 @@ def test_sparse_weights_stay_sparse_under_quantisation(pruned: Job, tmp_path: Pa
         assert pointwise and all(np.mean(array == 0) >= 0.74 for array in pointwise), name
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("prune = 1.0", "at least 0 and below 1"), ("prune = 0.99", "would leave none of its"), ("sparsity = -0.1", "at least 0"),
-    ('keep_float = ["linear_9.w_0"]', "did you mean 'linear_1.w_0'|did you mean 'linear_0.w_0'"), ("qat = true", "needs epochs"),
-    ('prune = 0.1\nprune_skip = ["conv"]', "has no channels to lose"), ('weight_only = "int8"', "is for float32 on ARM"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("prune = 1.0", "at least 0 and below 1"),
+        ("prune = 0.99", "would leave none of its"),
+        ("sparsity = -0.1", "at least 0"),
+        ('keep_float = ["linear_9.w_0"]', "did you mean 'linear_1.w_0'|did you mean 'linear_0.w_0'"),
+        ("qat = true", "needs epochs"),
+        ('prune = 0.1\nprune_skip = ["conv"]', "has no channels to lose"),
+        ('weight_only = "int8"', "is for float32 on ARM"),
+    ],
+)
 def test_what_cannot_be(text: str, message: str, project: Path) -> None:
     with pytest.raises((RecipeError, CompressFailed), match=message):
         build(project, "arm64-int8", f"[TARGET]\n{text}")
@@ -150,7 +180,9 @@ def test_what_a_target_has_no_kernels_for(project: Path) -> None:
     with pytest.raises(RecipeError, match="no sparse kernels"):
         build(project, "kirin", "[TARGET]\nsparsity = 0.5")
     recipe = project / "edgeflow.toml"
-    recipe.write_text("\n".join(line for line in recipe.read_text().splitlines() if not line.startswith(("calibration", "training"))))
+    recipe.write_text(
+        "\n".join(line for line in recipe.read_text().splitlines() if not line.startswith(("calibration", "training")))
+    )
     with pytest.raises(DataError, match="needs calibration data"):
         build(project, "kirin", "[TARGET]\nprune = 0.5\n[TARGET.fine_tune]\nepochs = 1")
 
@@ -163,8 +195,14 @@ def pruned(digits: Path, tmp_path: Path) -> Job:
     prune(prefix, tmp_path / "pruned", {"conv2d_3.w_0": 0.5}, criterion="l1")
     samples = np.random.default_rng(0).uniform(0, 1, (64, 1, 8, 8)).astype(np.float32)
     save_npz(tmp_path / "samples.npz", {"image": samples})
-    return Job(tmp_path / "pruned", prefix, tmp_path / "out", tmp_path / "samples.npz", tmp_path / "c.npz",
-               FineTuneSettings(epochs=5, batch=16))
+    return Job(
+        tmp_path / "pruned",
+        prefix,
+        tmp_path / "out",
+        tmp_path / "samples.npz",
+        tmp_path / "c.npz",
+        FineTuneSettings(epochs=5, batch=16),
+    )
 
 
 def test_training_goes_on_after_a_kill_and_stops_at_nan(pruned: Job, tmp_path: Path) -> None:
@@ -184,7 +222,12 @@ def test_training_goes_on_after_a_kill_and_stops_at_nan(pruned: Job, tmp_path: P
     assert tuned == replace(whole, resumed_at=3), "as if nothing had happened"
     assert (tmp_path / "whole.pdiparams").read_bytes() == (tmp_path / "out.pdiparams").read_bytes()
     save_npz(tmp_path / "huge.npz", {"image": np.full((64, 1, 8, 8), 1e30, np.float32)})
-    wild = replace(pruned, checkpoint=tmp_path / "n.npz", samples=tmp_path / "huge.npz", settings=FineTuneSettings(epochs=3, batch=16, learning_rate=1e30))
+    wild = replace(
+        pruned,
+        checkpoint=tmp_path / "n.npz",
+        samples=tmp_path / "huge.npz",
+        settings=FineTuneSettings(epochs=3, batch=16, learning_rate=1e30),
+    )
     with pytest.raises(CompressFailed, match="the loss is"):
         fine_tune(wild)
     save_npz(tmp_path / "few.npz", {"image": np.zeros((4, 1, 8, 8), np.float32)})
@@ -193,17 +236,29 @@ def test_training_goes_on_after_a_kill_and_stops_at_nan(pruned: Job, tmp_path: P
 
 
 def test_two_processes_train_as_one(pruned: Job, tmp_path: Path) -> None:
-    """Over gloo on the CPU, through paddle.distributed.launch; batches prepared by worker processes give the same too."""
+    """Over gloo on the CPU, through paddle.distributed.launch; batches prepared by worker processes give the same
+    too.
+    """
     alone = fine_tune(pruned)
     said: list[str] = []
     settings = replace(pruned.settings, processes=2)
-    both = fine_tune(replace(pruned, out=tmp_path / "both", checkpoint=tmp_path / "b.npz", settings=settings), said.append)
+    both = fine_tune(
+        replace(pruned, out=tmp_path / "both", checkpoint=tmp_path / "b.npz", settings=settings), said.append
+    )
     assert len(said) == 5 and "s left" in said[0]
     assert both.epochs == alone.epochs and both.loss_before == alone.loss_before
-    assert both.loss_after == pytest.approx(alone.loss_after, rel=0.15), "statistics of batch norms see half a batch each"
+    assert both.loss_after == pytest.approx(alone.loss_after, rel=0.15), (
+        "statistics of batch norms see half a batch each"
+    )
     assert (tmp_path / "both.pdiparams").stat().st_size == (tmp_path / "out.pdiparams").stat().st_size
-    prepared = fine_tune(replace(pruned, out=tmp_path / "prepared", checkpoint=tmp_path / "p.npz",
-                                 settings=replace(pruned.settings, workers=1)))
+    prepared = fine_tune(
+        replace(
+            pruned,
+            out=tmp_path / "prepared",
+            checkpoint=tmp_path / "p.npz",
+            settings=replace(pruned.settings, workers=1),
+        )
+    )
     assert prepared == alone
     assert (tmp_path / "prepared.pdiparams").read_bytes() == (tmp_path / "out.pdiparams").read_bytes()
     save_npz(tmp_path / "few.npz", {"image": np.zeros((4, 1, 8, 8), np.float32)})
@@ -213,10 +268,19 @@ def test_two_processes_train_as_one(pruned: Job, tmp_path: Path) -> None:
 
 def test_a_killed_build_goes_on_training_where_it_stopped(project: Path) -> None:
     recipe = project / "edgeflow.toml"
-    recipe.write_text(recipe.read_text() + "[compress]\nprune = 0.25\n[compress.fine_tune]\nepochs = 40\n".replace(
-        "[compress]\n", "[targets.arm64.compress]\n").replace("[compress.fine_tune]", "[targets.arm64.compress.fine_tune]"))
-    child = subprocess.Popen([sys.executable, "-m", "edgeflow", "build", "-t", "arm64"], cwd=project, stdout=subprocess.DEVNULL,
-                             stderr=subprocess.DEVNULL, start_new_session=True)
+    recipe.write_text(
+        recipe.read_text()
+        + "[compress]\nprune = 0.25\n[compress.fine_tune]\nepochs = 40\n".replace(
+            "[compress]\n", "[targets.arm64.compress]\n"
+        ).replace("[compress.fine_tune]", "[targets.arm64.compress.fine_tune]")
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-m", "edgeflow", "build", "-t", "arm64"],
+        cwd=project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     stage = project / "build" / ".cache" / "compress"
     deadline = time.monotonic() + 120
     while not list(stage.glob("*.float.npz")) and time.monotonic() < deadline:
@@ -238,7 +302,9 @@ def test_pruning_costs_are_those_of_pruned_programs(project: Path) -> None:
     cost = next(item for item in found if item.name == "conv2d_4.w_0")
     built, model, _ = build(project, "arm64", '[TARGET.prune_layers]\n"conv2d_4.w_0" = 0.5')
     assert model.parameters["conv2d_4.w_0"].dims[0] == 32 == 64 - cost.channels
-    assert built.report["outputs"][0]["sqnr_db"] == pytest.approx(cost.sqnr_db, abs=1.5), "other samples, the same error"
+    assert built.report["outputs"][0]["sqnr_db"] == pytest.approx(cost.sqnr_db, abs=1.5), (
+        "other samples, the same error"
+    )
 
 
 def test_sensitivity_finds_the_layer_that_matters(project: Path) -> None:

@@ -30,7 +30,9 @@ def test_an_error_is_a_sentence_and_a_remedy() -> None:
     assert str(EdgeflowError("a")) == "a"
 
 
-@pytest.mark.parametrize("kind", [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, EdgeflowError)])
+@pytest.mark.parametrize(
+    "kind", [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, EdgeflowError)]
+)
 def test_errors_cross_processes(kind: type[EdgeflowError]) -> None:
     again = pickle.loads(pickle.dumps(kind("what", try_="this")))
     assert (type(again), again.what, again.try_, again.exit_code) == (kind, "what", "this", kind.exit_code)
@@ -51,20 +53,23 @@ class Outer:
     on: bool = False
 
 
-@pytest.mark.parametrize(("table", "message"), [
-    ({"nmae": "x"}, "unknown key 'nmae'; did you mean 'name'\\?"),
-    ({"zzz": 1}, "known: dims, inner, name, on, ratio"),
-    ({}, "key 'name' is missing"),
-    ({"name": 3}, "name is 3, and should be a string"),
-    ({"name": "x", "ratio": "y"}, "should be a number"),
-    ({"name": "x", "dims": [1, "2"]}, r"dims\[1\] is '2', and should be a whole number"),
-    ({"name": "x", "dims": 1}, "should be a list"),
-    ({"name": "x", "inner": {"sise": 1}}, "did you mean 'size'"),
-    ({"name": "x", "inner": 1}, "should be a table"),
-    ({"name": "x", "inner": {"size": True}}, "should be a whole number"),
-    ({"name": "x", "on": 1}, "should be true or false"),
-    ([], "should be a table"),
-])
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"nmae": "x"}, "unknown key 'nmae'; did you mean 'name'\\?"),
+        ({"zzz": 1}, "known: dims, inner, name, on, ratio"),
+        ({}, "key 'name' is missing"),
+        ({"name": 3}, "name is 3, and should be a string"),
+        ({"name": "x", "ratio": "y"}, "should be a number"),
+        ({"name": "x", "dims": [1, "2"]}, r"dims\[1\] is '2', and should be a whole number"),
+        ({"name": "x", "dims": 1}, "should be a list"),
+        ({"name": "x", "inner": {"sise": 1}}, "did you mean 'size'"),
+        ({"name": "x", "inner": 1}, "should be a table"),
+        ({"name": "x", "inner": {"size": True}}, "should be a whole number"),
+        ({"name": "x", "on": 1}, "should be true or false"),
+        ([], "should be a table"),
+    ],
+)
 def test_strict_tables(table: object, message: str) -> None:
     with pytest.raises(TargetError, match=message):
         strict(Outer, table, "here", TargetError)
@@ -72,7 +77,8 @@ def test_strict_tables(table: object, message: str) -> None:
 
 def test_strict_builds() -> None:
     assert strict(Outer, {"name": "x", "ratio": 1, "inner": {"size": 2}, "dims": [1, 2]}, "here", TargetError) == Outer(
-        "x", 1.0, Inner(2), (1, 2))
+        "x", 1.0, Inner(2), (1, 2)
+    )
 
 
 def test_files_appear_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -109,7 +115,7 @@ def test_disk_full_leaves_the_old_file(tmp_path: Path) -> None:
         from edgeflow.files.atomic import write_atomic
         from edgeflow.core.errors import StorageError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        path = Path({str(tmp_path / 'file')!r})
+        path = Path({str(tmp_path / "file")!r})
         write_atomic(path, b"old")
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         try:
@@ -153,7 +159,7 @@ def test_hostile_npz(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     save_npz(path, {"a": np.zeros(1000)})
     blob = path.read_bytes()
-    for name, content in {"cut": blob[:len(blob) // 2], "text": b"hello", "empty": b""}.items():
+    for name, content in {"cut": blob[: len(blob) // 2], "text": b"hello", "empty": b""}.items():
         path.write_bytes(content)
         with pytest.raises(DataError, match="is no readable"):
             load_npz(path)
@@ -182,17 +188,21 @@ def test_zip_bomb_is_refused_before_it_unpacks(tmp_path: Path, monkeypatch: pyte
 SPECS = (TensorSpec("x", (-1, 2)),)
 
 
-@pytest.mark.parametrize(("body", "message"), [
-    ("{'x': np.zeros((3, 2), 'float32')}", None),
-    ("np.zeros((3, 2), 'float32')", None),
-    ("{'y': np.zeros((3, 2), 'float32')}", "'x' missing and 'y' unknown"),
-    ("{'x': np.zeros((3, 2))}", "is float64, and should be float32"),
-    ("{'x': np.zeros((3, 5), 'float32')}", r"has shape \[3, 5\], and should have \[any, 2\]"),
-    ("{'x': np.full((3, 2), np.nan, 'float32')}", "6 values that are NaN"),
-    ("{'x': np.zeros((0, 2), 'float32')}", "holds no sample"),
-    ("{'x': np.zeros((3, 2), 'float32'), 'label': np.zeros(4)}", "should have one length"),
-    ("1 / 0", "the function failed \\(ZeroDivisionError"),
-], ids=["dict", "array", "names", "dtype", "shape", "nan", "empty", "labels", "raises"])
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("{'x': np.zeros((3, 2), 'float32')}", None),
+        ("np.zeros((3, 2), 'float32')", None),
+        ("{'y': np.zeros((3, 2), 'float32')}", "'x' missing and 'y' unknown"),
+        ("{'x': np.zeros((3, 2))}", "is float64, and should be float32"),
+        ("{'x': np.zeros((3, 5), 'float32')}", r"has shape \[3, 5\], and should have \[any, 2\]"),
+        ("{'x': np.full((3, 2), np.nan, 'float32')}", "6 values that are NaN"),
+        ("{'x': np.zeros((0, 2), 'float32')}", "holds no sample"),
+        ("{'x': np.zeros((3, 2), 'float32'), 'label': np.zeros(4)}", "should have one length"),
+        ("1 / 0", "the function failed \\(ZeroDivisionError"),
+    ],
+    ids=["dict", "array", "names", "dtype", "shape", "nan", "empty", "labels", "raises"],
+)
 def test_samples_from_a_callable(body: str, message: str | None, tmp_path: Path) -> None:
     (tmp_path / "data.py").write_text(f"import numpy as np\ndef samples():\n    return {body}\n")
     if message is None:
@@ -221,10 +231,15 @@ def test_batches() -> None:
         batches({"x": x}, (TensorSpec("x", (2, 2)),), 64)
 
 
-@pytest.mark.parametrize(("reference", "message"), [
-    ("missing.py:f", "does not exist"), ("file.py:buidl", "did you mean 'build'"), ("file.py", "should be written as file.py:function"),
-    ("broken.py:f", "cannot be imported \\(SyntaxError"),
-])
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("missing.py:f", "does not exist"),
+        ("file.py:buidl", "did you mean 'build'"),
+        ("file.py", "should be written as file.py:function"),
+        ("broken.py:f", "cannot be imported \\(SyntaxError"),
+    ],
+)
 def test_functions_that_are_not_there(reference: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "file.py").write_text("def build():\n    return 1\n")
     (tmp_path / "broken.py").write_text("def (\n")
@@ -236,7 +251,8 @@ def test_files_a_function_reads_are_known(tmp_path: Path) -> None:
     (tmp_path / "helper.py").write_text("VALUE = 1\n")
     (tmp_path / "weights.bin").write_bytes(b"123")
     (tmp_path / "model.py").write_text(
-        "import helper\nfrom pathlib import Path\ndef build():\n    return Path(__file__).with_name('weights.bin').read_bytes()\n")
+        "import helper\nfrom pathlib import Path\ndef build():\n    return Path(__file__).with_name('weights.bin').read_bytes()\n"
+    )
     with files_read(tmp_path) as trace:
         assert load_function("model.py:build", tmp_path)() == b"123"
     names = {Path(path).name for path in trace.read}

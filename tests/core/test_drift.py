@@ -55,10 +55,17 @@ def test_nan_never_passes() -> None:
     assert broken(found, DriftLimits(cosine_min=0.0, max_abs_max=1e9))
 
 
-@pytest.mark.parametrize(("limits", "count"), [
-    (DriftLimits(), 0), (DriftLimits(max_abs_max=0.5), 1), (DriftLimits(max_abs_max=2), 0), (DriftLimits(sqnr_db_min=20), 1),
-    (DriftLimits(cosine_min=0.9999, mean_abs_max=0.1), 2), (DriftLimits(metric_drop_max=0.01), 1),
-])
+@pytest.mark.parametrize(
+    ("limits", "count"),
+    [
+        (DriftLimits(), 0),
+        (DriftLimits(max_abs_max=0.5), 1),
+        (DriftLimits(max_abs_max=2), 0),
+        (DriftLimits(sqnr_db_min=20), 1),
+        (DriftLimits(cosine_min=0.9999, mean_abs_max=0.1), 2),
+        (DriftLimits(metric_drop_max=0.01), 1),
+    ],
+)
 def test_limits(limits: DriftLimits, count: int) -> None:
     found = measure(np.asarray([[3.0, 4.0]]), np.asarray([[3.0, 3.0]]))
     assert len(broken(found, limits, metric_drop=0.02)) == count

@@ -62,11 +62,14 @@ def test_two_equal_files_show_no_difference_and_a_slower_one_does() -> None:
     assert "faster" in compare(noisy(rng, 12), noisy(rng, 10)).conclusion
 
 
-@pytest.mark.parametrize(("states", "word"), [
-    ([State(limit_khz=1800000), State(limit_khz=1200000)], "1800 to 1200 MHz"),
-    ([State(temperature_c=60.0), State(temperature_c=84.5)], "84.5 degrees"),
-    ([State(throttled=0), State(throttled=0x50004)], "firmware"),
-])
+@pytest.mark.parametrize(
+    ("states", "word"),
+    [
+        ([State(limit_khz=1800000), State(limit_khz=1200000)], "1800 to 1200 MHz"),
+        ([State(temperature_c=60.0), State(temperature_c=84.5)], "84.5 degrees"),
+        ([State(throttled=0), State(throttled=0x50004)], "firmware"),
+    ],
+)
 def test_a_throttling_device_concludes_nothing(states: list[State], word: str) -> None:
     rng = np.random.default_rng(0)
     found = compare(noisy(rng, 10), noisy(rng, 12), states)

@@ -37,7 +37,10 @@ def test_stretch_is_bilinear_with_half_pixel_centres(size: tuple[int, int], new:
     np.testing.assert_allclose(got.transpose(1, 2, 0), bilinear(picture.astype(float), *new), atol=1e-4)
 
 
-@pytest.mark.parametrize(("size", "short", "new"), [((30, 40), 20, (20, 27)), ((40, 30), 20, (27, 20)), ((10, 10), 7, (7, 7)), ((3, 8), 4, (4, 11))])
+@pytest.mark.parametrize(
+    ("size", "short", "new"),
+    [((30, 40), 20, (20, 27)), ((40, 30), 20, (27, 20)), ((10, 10), 7, (7, 7)), ((3, 8), 4, (4, 11))],
+)
 def test_short_side(size: tuple[int, int], short: int, new: tuple[int, int]) -> None:
     picture = RANDOM.integers(0, 256, (*size, 3), dtype=np.uint8)
     assert Preprocess(resize="short_side", size=(short, short)).apply(picture).shape == (3, *new)
@@ -45,7 +48,9 @@ def test_short_side(size: tuple[int, int], short: int, new: tuple[int, int]) -> 
 
 def test_letterbox_centres_and_pads_before_scaling() -> None:
     picture = np.full((10, 40, 3), 200, np.uint8)
-    got = Preprocess(resize="letterbox", size=(21, 20), pad_value=100.0, scale=0.5, mean=(10.0, 20.0, 30.0), std=(2.0, 2.0, 2.0)).apply(picture)
+    got = Preprocess(
+        resize="letterbox", size=(21, 20), pad_value=100.0, scale=0.5, mean=(10.0, 20.0, 30.0), std=(2.0, 2.0, 2.0)
+    ).apply(picture)
     assert got.shape == (3, 21, 20)
     np.testing.assert_array_equal(got[:, 8:13], np.float32([45, 40, 35])[:, None, None] * np.ones((3, 5, 20)))
     np.testing.assert_array_equal(got[:, :8], np.float32([20, 15, 10])[:, None, None] * np.ones((3, 8, 20)))
@@ -67,20 +72,26 @@ def test_colours_and_layouts() -> None:
     assert gray.flags.c_contiguous
 
 
-@pytest.mark.parametrize(("rules", "text"), [
-    ({"resize": "stretch"}, "size is missing"),
-    ({"resize": "stretch", "size": (4,)}, "size is [4], and should be height and width"),
-    ({"resize": "stretch", "size": (0, 4)}, "size is [0, 4]"),
-    ({"resize": "stretch", "size": (4, 99999)}, "each from 1 to 16384"),
-    ({"crop": ()}, "crop is [], and should be height and width"),
-    ({"resize": "stretch", "size": (8, 8), "crop": (9, 4)}, "crop is [9, 4], and should fit into what resizing leaves, [8, 8]"),
-    ({"resize": "short_side", "size": (8, 20), "crop": (8, 12)}, "what resizing leaves, [8, 8]"),
-    ({"pad_value": 114.0}, "only resize = 'letterbox' has a border"),
-    ({"colour": "GRAY"}, "mean has 3 values, and should have one a channel: 1"),
-    ({"std": (1.0, 1.0)}, "std has 2 values"),
-    ({"std": (1.0, 0.0, 1.0)}, "std holds 0"),
-    ({"mean": (0.0, math.nan, 0.0)}, "should be finite"),
-])
+@pytest.mark.parametrize(
+    ("rules", "text"),
+    [
+        ({"resize": "stretch"}, "size is missing"),
+        ({"resize": "stretch", "size": (4,)}, "size is [4], and should be height and width"),
+        ({"resize": "stretch", "size": (0, 4)}, "size is [0, 4]"),
+        ({"resize": "stretch", "size": (4, 99999)}, "each from 1 to 16384"),
+        ({"crop": ()}, "crop is [], and should be height and width"),
+        (
+            {"resize": "stretch", "size": (8, 8), "crop": (9, 4)},
+            "crop is [9, 4], and should fit into what resizing leaves, [8, 8]",
+        ),
+        ({"resize": "short_side", "size": (8, 20), "crop": (8, 12)}, "what resizing leaves, [8, 8]"),
+        ({"pad_value": 114.0}, "only resize = 'letterbox' has a border"),
+        ({"colour": "GRAY"}, "mean has 3 values, and should have one a channel: 1"),
+        ({"std": (1.0, 1.0)}, "std has 2 values"),
+        ({"std": (1.0, 0.0, 1.0)}, "std holds 0"),
+        ({"mean": (0.0, math.nan, 0.0)}, "should be finite"),
+    ],
+)
 def test_rules_that_exclude_each_other(rules: dict[str, Any], text: str) -> None:
     with pytest.raises(RecipeError) as caught:
         Preprocess(**rules).check("edgeflow.toml [preprocess]")
@@ -88,10 +99,17 @@ def test_rules_that_exclude_each_other(rules: dict[str, Any], text: str) -> None
     assert text in caught.value.what
 
 
-@pytest.mark.parametrize(("steps", "shape"), [
-    (Preprocess(), (3, -1, -1)), (Preprocess(size=(4, 5)), (3, 4, 5)), (Preprocess(resize="short_side", size=(8, 8)), (3, -1, -1)),
-    (Preprocess(resize="short_side", size=(8, 8), crop=(6, 7)), (3, 6, 7)), (Preprocess(resize="letterbox", size=(8, 9), layout="NHWC"), (8, 9, 3)),
-    (Preprocess(crop=(3, 2), colour="GRAY", mean=(0.0,), std=(1.0,)), (1, 3, 2))])
+@pytest.mark.parametrize(
+    ("steps", "shape"),
+    [
+        (Preprocess(), (3, -1, -1)),
+        (Preprocess(size=(4, 5)), (3, 4, 5)),
+        (Preprocess(resize="short_side", size=(8, 8)), (3, -1, -1)),
+        (Preprocess(resize="short_side", size=(8, 8), crop=(6, 7)), (3, 6, 7)),
+        (Preprocess(resize="letterbox", size=(8, 9), layout="NHWC"), (8, 9, 3)),
+        (Preprocess(crop=(3, 2), colour="GRAY", mean=(0.0,), std=(1.0,)), (1, 3, 2)),
+    ],
+)
 def test_the_shape_is_known_beforehand(steps: Preprocess, shape: tuple[int, ...]) -> None:
     assert steps.shape == shape
     made = steps.apply(np.zeros((4, 5, 3), np.uint8)).shape

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from edgeflow.core.statistics import decide_bootstrap, decide_paired, mcnemar, tango
 
 
-@pytest.mark.parametrize(("worse", "better", "p"), [(0, 0, 1.0), (5, 0, 0.0625), (0, 5, 0.0625), (10, 2, 0.0385742), (6, 6, 1.0)])
+@pytest.mark.parametrize(
+    ("worse", "better", "p"), [(0, 0, 1.0), (5, 0, 0.0625), (0, 5, 0.0625), (10, 2, 0.0385742), (6, 6, 1.0)]
+)
 def test_mcnemar_is_the_exact_binomial(worse: int, better: int, p: float) -> None:
     assert mcnemar(worse, better) == pytest.approx(p, rel=1e-4)
 
@@ -38,14 +40,23 @@ def answers(count: int, worse: int, better: int) -> tuple[np.ndarray, np.ndarray
     reference = np.ones(count, bool)
     candidate = reference.copy()
     candidate[:worse] = False
-    reference[count - better:] = False
+    reference[count - better :] = False
     return reference, candidate
 
 
-@pytest.mark.parametrize(("count", "worse", "better", "budget", "verdict"), [
-    (450, 0, 0, 0.001, "PASS"), (450, 0, 1, 0.01, "PASS"), (450, 60, 0, 0.01, "FAIL"), (450, 1, 1, 0.01, "PASS"), (450, 4, 0, 0.01, "INCONCLUSIVE"),
-    (10_000, 40, 10, 0.01, "PASS"), (10_000, 200, 10, 0.01, "FAIL"), (20, 1, 0, 0.01, "INCONCLUSIVE"),
-])
+@pytest.mark.parametrize(
+    ("count", "worse", "better", "budget", "verdict"),
+    [
+        (450, 0, 0, 0.001, "PASS"),
+        (450, 0, 1, 0.01, "PASS"),
+        (450, 60, 0, 0.01, "FAIL"),
+        (450, 1, 1, 0.01, "PASS"),
+        (450, 4, 0, 0.01, "INCONCLUSIVE"),
+        (10_000, 40, 10, 0.01, "PASS"),
+        (10_000, 200, 10, 0.01, "FAIL"),
+        (20, 1, 0, 0.01, "INCONCLUSIVE"),
+    ],
+)
 def test_verdicts(count: int, worse: int, better: int, budget: float, verdict: str) -> None:
     found = decide_paired(*answers(count, worse, better), budget)
     assert found.verdict == verdict and found.drop == pytest.approx((worse - better) / count)
@@ -77,7 +88,9 @@ def test_bootstrap_agrees_and_nan_fails() -> None:
 
     assert decide_bootstrap(means, 500, 0.03).verdict == "PASS"
     assert decide_bootstrap(means, 500, 0.01).verdict == "FAIL"
-    assert decide_bootstrap(means, 500, -0.03, higher_is_better=False).verdict == "FAIL", "an error rate that fell by 0.02"
+    assert decide_bootstrap(means, 500, -0.03, higher_is_better=False).verdict == "FAIL", (
+        "an error rate that fell by 0.02"
+    )
     assert decide_bootstrap(means, 500, 0.02).verdict == "INCONCLUSIVE"
     nan = decide_bootstrap(lambda chosen: (1.0, math.nan), 10, 0.5)
     assert nan.verdict == "FAIL"

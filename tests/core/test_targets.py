@@ -37,15 +37,18 @@ def test_unknown_target_gets_the_near_match() -> None:
         load_target("kirn")
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ('base = "kirin"\nsummary = "mine"', None),
-    ('base = "kirn"', "did you mean 'kirin'"),
-    ('base = "kirin"\nchipz = []', "did you mean 'chips'"),
-    ('base = "kirin"\n[precision]\ndefault = "int9"', "one of|did you mean"),
-    ('base = "kirin"\n[precision]\ndefault = "int8"', "should be one of precision.allowed"),
-    ("summary = ", "is no TOML"),
-    ("\xff", "is no TOML"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('base = "kirin"\nsummary = "mine"', None),
+        ('base = "kirn"', "did you mean 'kirin'"),
+        ('base = "kirin"\nchipz = []', "did you mean 'chips'"),
+        ('base = "kirin"\n[precision]\ndefault = "int9"', "one of|did you mean"),
+        ('base = "kirin"\n[precision]\ndefault = "int8"', "should be one of precision.allowed"),
+        ("summary = ", "is no TOML"),
+        ("\xff", "is no TOML"),
+    ],
+)
 def test_own_profile_by_path(text: str, message: str | None, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_bytes(text.encode("latin-1"))
@@ -78,5 +81,7 @@ def test_coverage_is_what_the_installed_opt_says() -> None:
 
     from tests.conftest import ROOT
 
-    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "coverage"), "--check"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "coverage"), "--check"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr

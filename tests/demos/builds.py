@@ -15,10 +15,20 @@ import pytest
 from edgeflow.files.atomic import lock
 from tests.conftest import ROOT
 
-COMPILERS = {"host": ("g++", ""), "aarch64-linux-gnu": ("aarch64-linux-gnu-g++", "qemu-aarch64"),
-             "armhf-linux-gnueabihf": ("arm-linux-gnueabihf-g++", "qemu-arm")}
-PACKAGES = {"g++": "g++", "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu", "arm-linux-gnueabihf-g++": "g++-arm-linux-gnueabihf",
-            "qemu-aarch64": "qemu-user", "qemu-arm": "qemu-user", "cmake": "cmake", "ninja": "ninja-build"}
+COMPILERS = {
+    "host": ("g++", ""),
+    "aarch64-linux-gnu": ("aarch64-linux-gnu-g++", "qemu-aarch64"),
+    "armhf-linux-gnueabihf": ("arm-linux-gnueabihf-g++", "qemu-arm"),
+}
+PACKAGES = {
+    "g++": "g++",
+    "aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu",
+    "arm-linux-gnueabihf-g++": "g++-arm-linux-gnueabihf",
+    "qemu-aarch64": "qemu-user",
+    "qemu-arm": "qemu-user",
+    "cmake": "cmake",
+    "ninja": "ninja-build",
+}
 HEADERS = {"nlohmann/json.hpp": "nlohmann-json3-dev", "stb/stb_image.h": "libstb-dev"}
 
 
@@ -34,7 +44,9 @@ class Build:
         emulator = COMPILERS[self.preset][1]
         sysroot = "/usr/arm-linux-gnueabihf" if emulator == "qemu-arm" else "/usr/aarch64-linux-gnu"
         command = [emulator, "-L", sysroot] if emulator else []
-        return subprocess.run([*command, str(self.folder / "bin" / program), *map(str, words)], capture_output=True, text=True, cwd=cwd)
+        return subprocess.run(
+            [*command, str(self.folder / "bin" / program), *map(str, words)], capture_output=True, text=True, cwd=cwd
+        )
 
 
 def skip_without(*tools: str) -> None:
@@ -46,7 +58,11 @@ def skip_without(*tools: str) -> None:
 
 
 def cmake(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in ("PADDLE_LITE_DIR", "ANDROID_NDK", "CROSS_COMPILE")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PADDLE_LITE_DIR", "ANDROID_NDK", "CROSS_COMPILE")
+    }
     return subprocess.run(["cmake", *words], cwd=ROOT, capture_output=True, text=True, env={**environment, **variables})
 
 

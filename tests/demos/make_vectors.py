@@ -1,4 +1,6 @@
-"""Write vectors/: contracts, pictures, and the inputs that edgeflow.core.preprocess makes of them. The C++ twin is held to it."""
+"""Write vectors/: contracts, pictures, and the inputs that edgeflow.core.preprocess makes of them. The C++ twin is
+held to it.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,32 @@ CASES = (
     (9, 6, Preprocess(resize="short_side", size=(8, 8), crop=(7, 6), **IMAGENET)),
     (6, 13, Preprocess(resize="short_side", size=(5, 5), colour="GRAY", mean=(127.5,), std=(127.5,))),
     (6, 11, Preprocess(resize="letterbox", size=(10, 12), pad_value=114.0, **IMAGENET)),
-    (11, 4, Preprocess(resize="letterbox", size=(9, 8), colour="GRAY", pad_value=127.0, scale=1 / 255, mean=(0.5,), std=(0.5,), layout="NHWC")),
-    (12, 10, Preprocess(resize="none", size=(12, 10), crop=(5, 7), colour="BGR", mean=(103.94, 116.78, 123.68), std=(58.8, 58.8, 58.8))),
+    (
+        11,
+        4,
+        Preprocess(
+            resize="letterbox",
+            size=(9, 8),
+            colour="GRAY",
+            pad_value=127.0,
+            scale=1 / 255,
+            mean=(0.5,),
+            std=(0.5,),
+            layout="NHWC",
+        ),
+    ),
+    (
+        12,
+        10,
+        Preprocess(
+            resize="none",
+            size=(12, 10),
+            crop=(5, 7),
+            colour="BGR",
+            mean=(103.94, 116.78, 123.68),
+            std=(58.8, 58.8, 58.8),
+        ),
+    ),
     (1, 3, Preprocess(resize="letterbox", size=(6, 6), crop=(5, 4), pad_value=255.0)),
 )
 
@@ -32,8 +58,15 @@ def vectors() -> dict[str, bytes]:
     for k, (height, width, rules) in enumerate(CASES):
         rules.check(f"case {k}")
         picture = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        contract = {"format": 1, "name": str(k), "target": "x", "task": None, "model": {"file": "model.nb", "sha256": ""}, "outputs": [],
-                    "inputs": [{"name": "image", "dtype": "float32", "shape": [-1, -1, -1, -1], "preprocess": asdict(rules)}]}
+        contract = {
+            "format": 1,
+            "name": str(k),
+            "target": "x",
+            "task": None,
+            "model": {"file": "model.nb", "sha256": ""},
+            "outputs": [],
+            "inputs": [{"name": "image", "dtype": "float32", "shape": [-1, -1, -1, -1], "preprocess": asdict(rules)}],
+        }
         files[f"contract_{k}.json"] = json.dumps(contract).encode() + b"\n"
         files[f"picture_{k}.npy"] = _npy(picture)
         files[f"input_{k}.npy"] = _npy(rules.apply(picture)[None])

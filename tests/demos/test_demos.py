@@ -20,8 +20,11 @@ from tests.demos.builds import COMPILERS, Build, built, cmake, skip_without
 from tests.demos.make_vectors import FOLDER, vectors
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-ARCHIVES = {"host": "inference_lite_lib.x86.linux.tar.gz", "aarch64-linux-gnu": "inference_lite_lib.armlinux.armv8.gcc.with_extra.tar.gz",
-            "armhf-linux-gnueabihf": "inference_lite_lib.armlinux.armv7hf.gcc.with_extra.tar.gz"}
+ARCHIVES = {
+    "host": "inference_lite_lib.x86.linux.tar.gz",
+    "aarch64-linux-gnu": "inference_lite_lib.armlinux.armv8.gcc.with_extra.tar.gz",
+    "armhf-linux-gnueabihf": "inference_lite_lib.armlinux.armv7hf.gcc.with_extra.tar.gz",
+}
 PROGRAMS = ("classify", "detect", "ocr", "dump", "bench")
 
 
@@ -34,13 +37,30 @@ def save_png(path: Path, picture: np.ndarray) -> None:
     """Write uint8[H, W, 3] as the plainest of PNGs."""
     height, width, _ = picture.shape
     rows = b"".join(b"\0" + row.tobytes() for row in picture)
-    chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks))
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + b"".join(
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            for kind, data in chunks
+        )
+    )
 
 
-def make_case(folder: Path, inputs: list[np.ndarray], outputs: list[np.ndarray], *, rules: Preprocess | None = None,
-              shape: list[int] | None = None, labels: list[str] | None = None, picture: np.ndarray | None = None) -> Path:
+def make_case(
+    folder: Path,
+    inputs: list[np.ndarray],
+    outputs: list[np.ndarray],
+    *,
+    rules: Preprocess | None = None,
+    shape: list[int] | None = None,
+    labels: list[str] | None = None,
+    picture: np.ndarray | None = None,
+) -> Path:
     """A contract with golden tensors, and the same tensors recorded beside the model."""
     model = folder / "model.nb"
     recorded = folder / "model.nb.recorded"
@@ -55,18 +75,33 @@ def make_case(folder: Path, inputs: list[np.ndarray], outputs: list[np.ndarray],
     if picture is not None and rules is not None:
         save_png(folder / "golden" / "picture.png", picture)
         np.save(folder / "golden" / "picture_in.npy", rules.apply(picture)[None])
-    specs: list[dict[str, Any]] = [{"name": f"x{k}", "dtype": str(a.dtype), "shape": [-1, *a.shape[1:]], "preprocess": None}
-                                   for k, a in enumerate(inputs)]
+    specs: list[dict[str, Any]] = [
+        {"name": f"x{k}", "dtype": str(a.dtype), "shape": [-1, *a.shape[1:]], "preprocess": None}
+        for k, a in enumerate(inputs)
+    ]
     if rules is not None:
         specs[0] |= {"preprocess": asdict(rules)}
     if shape is not None:
         specs[0]["shape"] = shape
-    golden = {"inputs": [f"golden/in_{k}.npy" for k in range(len(inputs))], "outputs": [f"golden/out_{k}.npy" for k in range(len(outputs))],
-              "max_abs": 1e-3, "picture": "golden/picture.png" if picture is not None else None,
-              "picture_input": "golden/picture_in.npy" if picture is not None else None}
-    contract = {"format": 1, "name": folder.name, "target": "arm64", "task": None, "model": {"file": "model.nb", "sha256": sha256(model)},
-                "inputs": specs, "outputs": [f"y{k}" for k in range(len(outputs))], "golden": golden,
-                "labels": "labels.txt" if labels else None, "runtime": {"devices": [], "context": "", "libraries": []}}
+    golden = {
+        "inputs": [f"golden/in_{k}.npy" for k in range(len(inputs))],
+        "outputs": [f"golden/out_{k}.npy" for k in range(len(outputs))],
+        "max_abs": 1e-3,
+        "picture": "golden/picture.png" if picture is not None else None,
+        "picture_input": "golden/picture_in.npy" if picture is not None else None,
+    }
+    contract = {
+        "format": 1,
+        "name": folder.name,
+        "target": "arm64",
+        "task": None,
+        "model": {"file": "model.nb", "sha256": sha256(model)},
+        "inputs": specs,
+        "outputs": [f"y{k}" for k in range(len(outputs))],
+        "golden": golden,
+        "labels": "labels.txt" if labels else None,
+        "runtime": {"devices": [], "context": "", "libraries": []},
+    }
     (folder / "contract.json").write_text(json.dumps(contract))
     return folder / "contract.json"
 
@@ -74,7 +109,10 @@ def make_case(folder: Path, inputs: list[np.ndarray], outputs: list[np.ndarray],
 def golden(name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Inputs of a golden case, and what Paddle Lite's ARM runtime answered."""
     arrays = np.load(GOLDEN / name / "case.npz")
-    return ([arrays[k] for k in sorted(arrays) if k.startswith("in_")], [arrays[k] for k in sorted(arrays) if k.startswith("out_")])
+    return (
+        [arrays[k] for k in sorted(arrays) if k.startswith("in_")],
+        [arrays[k] for k in sorted(arrays) if k.startswith("out_")],
+    )
 
 
 def test_vectors_are_what_the_reference_computes() -> None:
@@ -83,7 +121,9 @@ def test_vectors_are_what_the_reference_computes() -> None:
 
 
 def test_unit_tests(build: Build) -> None:
-    done = subprocess.run(["ctest", "--test-dir", str(build.folder), "--output-on-failure", "-j2"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["ctest", "--test-dir", str(build.folder), "--output-on-failure", "-j2"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout[-4000:]
     assert "100% tests passed, 0 tests failed out of 9" in done.stdout
 
@@ -112,11 +152,24 @@ def test_check_of_recorded_outputs(build: Build, tmp_path: Path, case: str) -> N
 def test_dump_gives_every_output_back(build: Build, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     inputs = [random.normal(size=(5, 3)).astype(np.float32), random.integers(0, 9, (5, 2), dtype=np.int64)]
-    outputs = [random.normal(size=(5, 4)).astype(np.float32), random.integers(-9, 9, (5,), dtype=np.int32), inputs[1] > 4]
+    outputs = [
+        random.normal(size=(5, 4)).astype(np.float32),
+        random.integers(-9, 9, (5,), dtype=np.int32),
+        inputs[1] > 4,
+    ]
     make_case(tmp_path, inputs, outputs)
     for batch, runs in ((0, 1), (1, 5), (2, 3), (5, 1), (8, 1)):
-        done = build.run("recorded_dump", "--model", tmp_path / "model.nb", "--in", *sorted((tmp_path / "golden").glob("in_*")),
-                         "--out", tmp_path / f"got{batch}", "--batch", batch)
+        done = build.run(
+            "recorded_dump",
+            "--model",
+            tmp_path / "model.nb",
+            "--in",
+            *sorted((tmp_path / "golden").glob("in_*")),
+            "--out",
+            tmp_path / f"got{batch}",
+            "--batch",
+            batch,
+        )
         assert done.returncode == 0, done.stderr
         report = json.loads(done.stdout)
         assert report["runs"] == runs
@@ -130,12 +183,37 @@ def test_dump_gives_every_output_back(build: Build, tmp_path: Path) -> None:
 
 def test_bench_reports(build: Build, tmp_path: Path) -> None:
     make_case(tmp_path, [np.ones((1, 3), np.float32)], [np.ones((1, 2), np.float32)])
-    done = build.run("recorded_bench", "--model", tmp_path / "model.nb", "--in", tmp_path / "golden" / "in_0.npy", "--repeats", 7,
-                     "--warm-up", 2, "--threads", 3, "--power-mode", "high")
+    done = build.run(
+        "recorded_bench",
+        "--model",
+        tmp_path / "model.nb",
+        "--in",
+        tmp_path / "golden" / "in_0.npy",
+        "--repeats",
+        7,
+        "--warm-up",
+        2,
+        "--threads",
+        3,
+        "--power-mode",
+        "high",
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert set(report) == {"load_ms", "first_ms", "min_ms", "p50_ms", "p90_ms", "mean_ms", "times_ms", "warm_up", "repeats", "threads",
-                           "power_mode", "library"}
+    assert set(report) == {
+        "load_ms",
+        "first_ms",
+        "min_ms",
+        "p50_ms",
+        "p90_ms",
+        "mean_ms",
+        "times_ms",
+        "warm_up",
+        "repeats",
+        "threads",
+        "power_mode",
+        "library",
+    }
     assert len(report["times_ms"]) == report["repeats"] == 7
     assert (report["warm_up"], report["threads"], report["power_mode"]) == (2, 3, "high")
     times = report["times_ms"]
@@ -143,14 +221,21 @@ def test_bench_reports(build: Build, tmp_path: Path) -> None:
     np.testing.assert_allclose([report[k] for k in ("min_ms", "p50_ms", "p90_ms", "mean_ms")], wanted, rtol=1e-9)
 
 
-@pytest.mark.parametrize(("words", "code", "text"), [
-    (["--nope"], 2, "option --nope is unknown"),
-    ([], 2, "--in and --out should both be given"),
-    (["--in", "nowhere.npy", "--out", "x"], 1, "nowhere.npy: is missing"),
-    (["--model", "m.nb", "--in", "in.npy", "--out", "x"], 1, "m.nb: is missing or too short, and should be a .nb file"),
-    (["--in", "in.npy", "--out", "x"], 2, "no model is named"),
-    (["--check", "in.npy"], 1, "in.npy: is no JSON"),
-])
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (["--nope"], 2, "option --nope is unknown"),
+        ([], 2, "--in and --out should both be given"),
+        (["--in", "nowhere.npy", "--out", "x"], 1, "nowhere.npy: is missing"),
+        (
+            ["--model", "m.nb", "--in", "in.npy", "--out", "x"],
+            1,
+            "m.nb: is missing or too short, and should be a .nb file",
+        ),
+        (["--in", "in.npy", "--out", "x"], 2, "no model is named"),
+        (["--check", "in.npy"], 1, "in.npy: is no JSON"),
+    ],
+)
 def test_errors_are_sentences(tmp_path: Path, words: list[str], code: int, text: str) -> None:
     np.save(tmp_path / "in.npy", np.ones(3, np.float32))
     done = built("host").run("recorded_dump", *words, cwd=tmp_path)
@@ -160,17 +245,32 @@ def test_errors_are_sentences(tmp_path: Path, words: list[str], code: int, text:
     assert done.stdout == ""
 
 
-IMAGENET = Preprocess(resize="short_side", size=(20, 20), crop=(16, 16), scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+IMAGENET = Preprocess(
+    resize="short_side",
+    size=(20, 20),
+    crop=(16, 16),
+    scale=1 / 255,
+    mean=(0.485, 0.456, 0.406),
+    std=(0.229, 0.224, 0.225),
+)
 
 
 def test_classify_reads_a_picture_as_the_contract_says(build: Build, tmp_path: Path) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (37, 51, 3), dtype=np.uint8)
-    contract = make_case(tmp_path, [IMAGENET.apply(picture)[None]], [np.float32([[0.1, 0.7, 0.05, 0.15]])], rules=IMAGENET,
-                         labels=["cat", "dög", "cow"], picture=picture)
+    contract = make_case(
+        tmp_path,
+        [IMAGENET.apply(picture)[None]],
+        [np.float32([[0.1, 0.7, 0.05, 0.15]])],
+        rules=IMAGENET,
+        labels=["cat", "dög", "cow"],
+        picture=picture,
+    )
     done = build.run("recorded_classify", "--check", contract)
     assert (done.returncode, done.stdout) == (0, "PASS: 1 outputs within 0.001\n"), done.stderr
     # The recorded model knows the reference's bytes alone, so this answer means that both pre-process to the last bit.
-    done = build.run("recorded_classify", "--contract", contract, tmp_path / "golden" / "picture.png", "--top", 3, "--json")
+    done = build.run(
+        "recorded_classify", "--contract", contract, tmp_path / "golden" / "picture.png", "--top", 3, "--json"
+    )
     assert done.returncode == 0, done.stderr
     assert [(g["class"], g["label"]) for g in json.loads(done.stdout)] == [(1, "dög"), (3, "3"), (0, "cat")]
     done = build.run("recorded_classify", "--contract", contract, tmp_path / "golden" / "picture.png", "--top", 1)
@@ -184,9 +284,11 @@ def test_classify_reads_a_picture_as_the_contract_says(build: Build, tmp_path: P
 
 def test_detect_gives_boxes_in_pixels_of_the_picture(tmp_path: Path) -> None:
     rules = Preprocess(resize="letterbox", size=(32, 32), scale=1 / 255, pad_value=114.0)
-    picture = np.random.default_rng(2).integers(0, 256, (40, 80, 3), dtype=np.uint8)   # ratio 0.4, eight rows above
+    picture = np.random.default_rng(2).integers(0, 256, (40, 80, 3), dtype=np.uint8)  # ratio 0.4, eight rows above
     found = np.float32([[1, 0.9, 8, 12, 24, 20], [0, 0.3, 0, 0, 4, 4]])
-    contract = make_case(tmp_path, [rules.apply(picture)[None]], [found], rules=rules, labels=["cat", "dog"], picture=picture)
+    contract = make_case(
+        tmp_path, [rules.apply(picture)[None]], [found], rules=rules, labels=["cat", "dog"], picture=picture
+    )
     words = ("recorded_detect", "--contract", contract, tmp_path / "golden" / "picture.png")
     done = built("host").run(*words, "--json", "--save", tmp_path / "boxes.png")
     assert done.returncode == 0, done.stderr
@@ -207,25 +309,51 @@ def test_ocr_finds_and_reads_lines(tmp_path: Path, width: int) -> None:
     lines = ((4, 10, 12, 42), (24, 8, 32, 56))
     for top, left, bottom, right in lines:
         probability[0, 0, top:bottom, left:right] = 0.9
-    detector = make_case(tmp_path / "detector", [whole.apply(picture)[None]], [probability], rules=whole, picture=picture)
-    # Where the width is free, each line keeps its proportions: 16 high makes 64 and 96 wide. One recording holds one width.
-    line_rules = [Preprocess(resize="stretch", size=(16, 2 * (right - left) if width < 0 else width)) for _, left, _, right in lines]
-    inputs = [rules.apply(picture[top:bottom, left:right])[None] for rules, (top, left, bottom, right) in zip(line_rules, lines, strict=True)]
+    detector = make_case(
+        tmp_path / "detector", [whole.apply(picture)[None]], [probability], rules=whole, picture=picture
+    )
+    # Where the width is free, each line keeps its proportions: 16 high makes 64 and 96 wide. One recording holds one
+    # width.
+    line_rules = [
+        Preprocess(resize="stretch", size=(16, 2 * (right - left) if width < 0 else width))
+        for _, left, _, right in lines
+    ]
+    inputs = [
+        rules.apply(picture[top:bottom, left:right])[None]
+        for rules, (top, left, bottom, right) in zip(line_rules, lines, strict=True)
+    ]
     scores = np.zeros((2, 5, 4), np.float32)
     for k, text in enumerate(((1, 1, 0, 2, 0), (3, 0, 3, 2, 2))):
         scores[k, range(5), text] = 0.8
     if width < 0:
         inputs, scores, lines = inputs[:1], scores[:1], lines[:1]
         probability[0, 0, 20:] = 0
-        detector = make_case(tmp_path / "detector", [whole.apply(picture)[None]], [probability], rules=whole, picture=picture)
+        detector = make_case(
+            tmp_path / "detector", [whole.apply(picture)[None]], [probability], rules=whole, picture=picture
+        )
     rules = Preprocess(resize="stretch", size=(16, 24))
-    recogniser = make_case(tmp_path / "recogniser", [np.concatenate(inputs)], [scores], rules=rules, labels=["a", "b", "é"],
-                           shape=[-1, 3, 16, width])
-    done = built("host").run("recorded_ocr", "--detector", detector, "--recogniser", recogniser, "--unclip", "0", "--json",
-                             tmp_path / "detector" / "golden" / "picture.png")
+    recogniser = make_case(
+        tmp_path / "recogniser",
+        [np.concatenate(inputs)],
+        [scores],
+        rules=rules,
+        labels=["a", "b", "é"],
+        shape=[-1, 3, 16, width],
+    )
+    done = built("host").run(
+        "recorded_ocr",
+        "--detector",
+        detector,
+        "--recogniser",
+        recogniser,
+        "--unclip",
+        "0",
+        "--json",
+        tmp_path / "detector" / "golden" / "picture.png",
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert [line["text"] for line in found] == ["ab", "ééb"][:len(lines)]
+    assert [line["text"] for line in found] == ["ab", "ééb"][: len(lines)]
     np.testing.assert_allclose(found[0]["box"], [[10, 4], [42, 4], [42, 12], [10, 12]], atol=1e-9)
     assert found[0]["score"] == pytest.approx(0.8)
 
@@ -260,7 +388,17 @@ def test_inputs_without_a_sample_are_refused(tmp_path: Path) -> None:
     make_case(tmp_path, [np.ones((1, 3), np.float32)], [np.ones((1, 2), np.float32)])
     np.save(tmp_path / "none.npy", np.ones((0, 3), np.float32))
     for batch in ("0", "2"):
-        done = built("host").run("recorded_dump", "--model", tmp_path / "model.nb", "--in", tmp_path / "none.npy", "--out", tmp_path, "--batch", batch)
+        done = built("host").run(
+            "recorded_dump",
+            "--model",
+            tmp_path / "model.nb",
+            "--in",
+            tmp_path / "none.npy",
+            "--out",
+            tmp_path,
+            "--batch",
+            batch,
+        )
         assert done.returncode == 1
         assert "should hold" in done.stderr
 
@@ -269,7 +407,9 @@ def test_detect_feeds_what_paddledetection_asks_for(tmp_path: Path) -> None:
     rules = Preprocess(resize="stretch", size=(32, 64), scale=1 / 255)
     picture = np.random.default_rng(4).integers(0, 256, (40, 160, 3), dtype=np.uint8)
     inputs = [np.float32([[32, 64]]), rules.apply(picture)[None], np.float32([[0.8, 0.4]])]
-    contract = make_case(tmp_path, inputs, [np.float32([[0, 0.9, 0.5, 0.5, 1.25, 1.5]]), np.int32([1])], picture=picture)
+    contract = make_case(
+        tmp_path, inputs, [np.float32([[0, 0.9, 0.5, 0.5, 1.25, 1.5]]), np.int32([1])], picture=picture
+    )
     table = json.loads(contract.read_text())
     for spec, name in zip(table["inputs"], ("im_shape", "image", "scale_factor"), strict=True):
         spec |= {"name": name, "preprocess": asdict(rules) if name == "image" else None}

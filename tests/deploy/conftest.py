@@ -48,8 +48,12 @@ def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, s
     """Debian's adb server on a port of its own, with a home of its own; the variables by which clients find it."""
     if reason := missing("adb"):
         pytest.skip(reason)
-    own = {"ANDROID_ADB_SERVER_PORT": str(free_port()), "HOME": str(tmp_path_factory.mktemp("adb-home")),
-           "ADB_LOCAL_TRANSPORT_MAX_PORT": "5553", "ADB_MDNS": "0"}
+    own = {
+        "ANDROID_ADB_SERVER_PORT": str(free_port()),
+        "HOME": str(tmp_path_factory.mktemp("adb-home")),
+        "ADB_LOCAL_TRANSPORT_MAX_PORT": "5553",
+        "ADB_MDNS": "0",
+    }
     environment = {**os.environ, **own}
     done = subprocess.run(["adb", "start-server"], env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -58,7 +62,9 @@ def adb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, s
 
 
 @pytest.fixture
-def adb_device(adb_server: dict[str, str], machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Adbd]:
+def adb_device(
+    adb_server: dict[str, str], machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Adbd]:
     """A device over TCP, connected."""
     for name, value in adb_server.items():
         monkeypatch.setenv(name, value)

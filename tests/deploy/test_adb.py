@@ -94,11 +94,17 @@ def test_full_disk(device: Adbd, tmp_path: Path) -> None:
     big = tmp_path / "big.bin"
     big.write_bytes(os.urandom(1 << 20))
     device.disk_bytes = 500_000
-    with Device(connect(address(device))) as there, pytest.raises(TransportError, match=r"(?s)its disk is full: 0 of 1048576.*try: free"):
+    with (
+        Device(connect(address(device))) as there,
+        pytest.raises(TransportError, match=r"(?s)its disk is full: 0 of 1048576.*try: free"),
+    ):
         there.put([big])
     device.disk_bytes = 1 << 40
     device.faults["DEVICE_DISK_BYTES"] = "300000"
-    with Device(connect(address(device))) as there, pytest.raises(TransportError, match=r"(?s)its disk is full: 300000 of 1048576.*try: free"):
+    with (
+        Device(connect(address(device))) as there,
+        pytest.raises(TransportError, match=r"(?s)its disk is full: 300000 of 1048576.*try: free"),
+    ):
         there.put([big])
 
 
@@ -119,8 +125,10 @@ def test_programs_that_go_wrong(device: Adbd, android: Path, recorded: Path, tmp
 
 
 def test_wrong_architecture(device: Adbd, runtime: Path, tmp_path: Path) -> None:
-    with pytest.raises(TransportError, match=r"it is Android \(arm64-v8a, .*the programs are for aarch64-linux"), \
-            Remote(address(device), MODEL, load_runtime(runtime)):
+    with (
+        pytest.raises(TransportError, match=r"it is Android \(arm64-v8a, .*the programs are for aarch64-linux"),
+        Remote(address(device), MODEL, load_runtime(runtime)),
+    ):
         pass
 
 
@@ -132,7 +140,11 @@ def test_deploys(device: Adbd, android: Path, recorded: Path, tmp_path: Path) ->
         assert found.exit_code == 0, found.output
         assert json.loads(found.stdout)["changed"] is changed
         assert json.loads(found.stdout)["place"].endswith("/data/local/tmp/edgeflow/lenet-kirin")
-    done = subprocess.run(["adb", "-s", address(device)[4:], "shell", f"{there}/lenet-kirin/run.sh --check"], capture_output=True, text=True)
+    done = subprocess.run(
+        ["adb", "-s", address(device)[4:], "shell", f"{there}/lenet-kirin/run.sh --check"],
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, done.stdout) == (0, "PASS: 1 outputs within max_abs\n"), done.stderr
     shutil.rmtree(there)
 
@@ -142,5 +154,8 @@ def test_no_such_device(adb_server: dict[str, str], monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("edgeflow.deploy.adb.REVIVE_S", 0.2)
     monkeypatch.setattr("edgeflow.deploy.device.PAUSE_S", 0.01)
-    with pytest.raises(TransportError, match=r"(?s)adb does not see it.*try: adb devices"), Device(connect("adb:NOSUCH123")):
+    with (
+        pytest.raises(TransportError, match=r"(?s)adb does not see it.*try: adb devices"),
+        Device(connect("adb:NOSUCH123")),
+    ):
         pass

@@ -34,10 +34,17 @@ def build(tmp_path: Path) -> Path:
 
 
 def write(folder: Path, **changes: object) -> None:
-    facts = {"name": "net", "target": "arm64", "task": "classify",
-             "model": ModelFile("model.nb", hashlib.sha256(MODEL.read_bytes()).hexdigest()),
-             "inputs": (InputContract("x", "float32", (-1, 4)),), "outputs": ("y",),
-             "golden": Golden(("golden/in_0.npy",), ("golden/out_0.npy",), 1e-3), "labels": "labels.txt", **changes}
+    facts = {
+        "name": "net",
+        "target": "arm64",
+        "task": "classify",
+        "model": ModelFile("model.nb", hashlib.sha256(MODEL.read_bytes()).hexdigest()),
+        "inputs": (InputContract("x", "float32", (-1, 4)),),
+        "outputs": ("y",),
+        "golden": Golden(("golden/in_0.npy",), ("golden/out_0.npy",), 1e-3),
+        "labels": "labels.txt",
+        **changes,
+    }
     (folder / "contract.json").write_bytes(dump_contract(Contract(**facts)))  # type: ignore[arg-type]
 
 
@@ -49,10 +56,22 @@ def programs(tmp_path: Path) -> RuntimeFolder:
     # Says how it was called, as far as run.sh decides it.
     (folder / "bin" / "classify").write_text('#!/bin/sh\necho "classify $*"; echo "$LD_LIBRARY_PATH"; pwd\n')
     (folder / "lib" / "libpaddle_light_api_shared.so").write_bytes(b"library")
-    files = {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
-    (folder / "runtime.json").write_text(json.dumps({
-        "format": 1, "target": "arm64", "preset": "aarch64-linux-gnu", "abi": "aarch64-linux", "machine": "aarch64",
-        "library": None, "files": files}))
+    files = {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()
+    }
+    (folder / "runtime.json").write_text(
+        json.dumps(
+            {
+                "format": 1,
+                "target": "arm64",
+                "preset": "aarch64-linux-gnu",
+                "abi": "aarch64-linux",
+                "machine": "aarch64",
+                "library": None,
+                "files": files,
+            }
+        )
+    )
     return load_runtime(folder)
 
 
@@ -70,8 +89,16 @@ def test_the_same_bytes_each_time(build: Path, programs: RuntimeFolder, tmp_path
     assert {(m.mtime, m.uid, m.gid, m.uname) for m in members} == {(0, 0, 0, "")}
     assert {m.name.removeprefix("net-arm64/") for m in files if m.mode == 0o755} == {"run.sh", "bin/classify"}
     assert {m.name.removeprefix("net-arm64/") for m in files} == {
-        "bundle.json", "contract.json", "model.nb", "run.sh", "labels.txt", "golden/in_0.npy", "golden/out_0.npy", "bin/classify",
-        "lib/libpaddle_light_api_shared.so"}
+        "bundle.json",
+        "contract.json",
+        "model.nb",
+        "run.sh",
+        "labels.txt",
+        "golden/in_0.npy",
+        "golden/out_0.npy",
+        "bin/classify",
+        "lib/libpaddle_light_api_shared.so",
+    }
     assert len(tar(deploy(build, programs))) > 0
 
 
@@ -152,9 +179,20 @@ def test_a_bundle_that_names_the_outside(build: Path, programs: RuntimeFolder, t
         to_folder(deploy(build, programs), place)
 
 
-@pytest.mark.parametrize("change", [
-    {"files": {"bin/../../x": "0"}}, {"files": {"/bin/sh": "0"}}, {"files": {"share/x": "0"}}, {"abi": "mips"}, {"format": 2},
-    {"target": "a b"}, {"files": {f"bin/{k}": "0" for k in range(300)}}, {"files": {"bin/classify": "0" * 64}}, {"library": {"file": "lib/x"}}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": {"bin/../../x": "0"}},
+        {"files": {"/bin/sh": "0"}},
+        {"files": {"share/x": "0"}},
+        {"abi": "mips"},
+        {"format": 2},
+        {"target": "a b"},
+        {"files": {f"bin/{k}": "0" for k in range(300)}},
+        {"files": {"bin/classify": "0" * 64}},
+        {"library": {"file": "lib/x"}},
+    ],
+)
 def test_a_runtime_folder_is_not_believed(programs: RuntimeFolder, change: dict[str, object]) -> None:
     path = programs.folder / "runtime.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))

@@ -49,13 +49,25 @@ def make_build(root: Path, recorded: Path, runtime: Path, target: str) -> Path:
     np.save(folder / "golden" / "out_0.npy", outputs)
     shutil.copy(recorded, folder / "reference.npz")
     digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()
-    contract = Contract("lenet", target, None, ModelFile("model.nb", digest), (InputContract(name, "float32", (-1, *samples.shape[1:])),),
-                        ("out",), Golden(("golden/in_0.npy",), ("golden/out_0.npy",), 1e-3))
+    contract = Contract(
+        "lenet",
+        target,
+        None,
+        ModelFile("model.nb", digest),
+        (InputContract(name, "float32", (-1, *samples.shape[1:])),),
+        ("out",),
+        Golden(("golden/in_0.npy",), ("golden/out_0.npy",), 1e-3),
+    )
     (folder / "contract.json").write_bytes(dump_contract(contract))
     shutil.copytree(runtime, root / "build" / "device" / target)
-    manifest = {"format": 1, "target": target, "npu_arithmetic": None, "nb": {"sha256": digest},
-                "reference": {"sha256": hashlib.sha256((folder / "reference.npz").read_bytes()).hexdigest(), "device": "cpu"},
-                "settings": {"metric": None, "limits": {"cosine_min": 0.999}}}
+    manifest = {
+        "format": 1,
+        "target": target,
+        "npu_arithmetic": None,
+        "nb": {"sha256": digest},
+        "reference": {"sha256": hashlib.sha256((folder / "reference.npz").read_bytes()).hexdigest(), "device": "cpu"},
+        "settings": {"metric": None, "limits": {"cosine_min": 0.999}},
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
@@ -66,7 +78,9 @@ def call(*arguments: str | Path) -> Result:
 
 def test_verify_on_two_devices(device: SshDevice, build: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    found = call("verify", build / "model.nb", "--on", device.address, "--on", f"{device.address}{tmp_path / 'other'}", "--json")
+    found = call(
+        "verify", build / "model.nb", "--on", device.address, "--on", f"{device.address}{tmp_path / 'other'}", "--json"
+    )
     assert found.exit_code == 0, found.output
     one, two = json.loads(found.stdout)
     for report in (one, two):
@@ -80,7 +94,9 @@ def test_verify_on_two_devices(device: SshDevice, build: Path, tmp_path: Path) -
 
 
 def test_verify_says_what_one_device_lacks_and_reports_the_other(device: SshDevice, build: Path) -> None:
-    found = call("verify", build / "model.nb", "--on", device.address, "--on", "emulator", "--on", "ssh://x@127.0.0.1:1")
+    found = call(
+        "verify", build / "model.nb", "--on", device.address, "--on", "emulator", "--on", "ssh://x@127.0.0.1:1"
+    )
     assert found.exit_code == 1
     assert found.stdout.count("PASS") == 2
     assert "nothing listens there" in found.stderr
@@ -90,7 +106,9 @@ def test_verify_fails_on_a_device_that_computes_something_else(device: SshDevice
     arrays = dict(np.load(build / "reference.npz"))
     arrays["output/0"] = np.roll(arrays["output/0"], 1, axis=1)
     np.savez(build / "other.npz", **arrays)
-    found = call("verify", build / "model.nb", "--reference", build / "other.npz", "--cosine-min", "0.99", "--on", device.address)
+    found = call(
+        "verify", build / "model.nb", "--reference", build / "other.npz", "--cosine-min", "0.99", "--on", device.address
+    )
     assert found.exit_code == 3, found.output
     assert "FAIL" in found.output
     assert "library: the library's kernel keys are stripped" in found.output
@@ -103,7 +121,9 @@ def test_an_npu_file_tells_where_it_ran(device: SshDevice, build: Path, runtime:
     judged = json.loads(found.stdout)["residency"]
     assert judged["of"] == "ops"
     assert 0 < judged["share"] <= 1
-    assert judged["evidence"] == ["1 compiled programs appeared for 1 subgraphs, which NNAdapter writes after a first execution on the device"]
+    assert judged["evidence"] == [
+        "1 compiled programs appeared for 1 subgraphs, which NNAdapter writes after a first execution on the device"
+    ]
     wrong = call("verify", npu / "model.nb", "--control", build / "model.nb")
     assert wrong.exit_code == 1
     assert "--on is emulator" in wrong.output
@@ -122,31 +142,62 @@ def make_npu_build(root: Path, runtime: Path) -> Path:
     folder.mkdir()
     shutil.copy(model, folder / "model.nb")
     shutil.copy(reference, folder / "reference.npz")
-    manifest = {"format": 1, "target": "verisilicon-timvx", "npu_arithmetic": "uint8",
-                "nb": {"sha256": hashlib.sha256(model.read_bytes()).hexdigest()},
-                "reference": {"sha256": hashlib.sha256(reference.read_bytes()).hexdigest(), "device": "cpu"},
-                "settings": {"metric": None, "limits": {}}}
+    manifest = {
+        "format": 1,
+        "target": "verisilicon-timvx",
+        "npu_arithmetic": "uint8",
+        "nb": {"sha256": hashlib.sha256(model.read_bytes()).hexdigest()},
+        "reference": {"sha256": hashlib.sha256(reference.read_bytes()).hexdigest(), "device": "cpu"},
+        "settings": {"metric": None, "limits": {}},
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
 
 def test_run(device: SshDevice, build: Path, tmp_path: Path) -> None:
-    found = call("run", build / "model.nb", "-i", build / "golden" / "in_0.npy", "-o", tmp_path / "out", "--on", device.address)
+    found = call(
+        "run", build / "model.nb", "-i", build / "golden" / "in_0.npy", "-o", tmp_path / "out", "--on", device.address
+    )
     assert found.exit_code == 0, found.output
     np.testing.assert_array_equal(np.load(tmp_path / "out" / "out_0.npy"), np.load(build / "golden" / "out_0.npy"))
-    assert call("run", build / "model.nb", "-i", "x.npy", "-o", tmp_path, "--dump", "--on", device.address).exit_code == 2
+    assert (
+        call("run", build / "model.nb", "-i", "x.npy", "-o", tmp_path, "--dump", "--on", device.address).exit_code == 2
+    )
     assert call("run", build / "model.nb", "-i", "x.npy", "-o", tmp_path, "--on", "emulatr").exit_code == 2
 
 
 def test_bench(device: SshDevice, build: Path) -> None:
-    found = call("bench", build / "model.nb", "--on", device.address, "--threads", "1,2", "--warm-up", "1", "--repeats", "4", "--json")
+    found = call(
+        "bench",
+        build / "model.nb",
+        "--on",
+        device.address,
+        "--threads",
+        "1,2",
+        "--warm-up",
+        "1",
+        "--repeats",
+        "4",
+        "--json",
+    )
     assert found.exit_code == 0, found.output
     table = json.loads(found.stdout)
     assert [row["threads"] for row in table["sweep"]] == [1, 2]
     assert all(0 < row["min_ms"] <= row["p50_ms"] <= row["p90_ms"] for row in table["sweep"])
     assert table["notes"] == []
     shutil.copy(build / "model.nb", build / "again.nb")
-    text = call("bench", build / "model.nb", "--against", build / "again.nb", "--on", device.address, "--repeats", "8", "--rounds", "2")
+    text = call(
+        "bench",
+        build / "model.nb",
+        "--against",
+        build / "again.nb",
+        "--on",
+        device.address,
+        "--repeats",
+        "8",
+        "--rounds",
+        "2",
+    )
     assert text.exit_code == 0, text.output
     assert " at 95 %" in text.output
     assert any(word in text.output for word in ("nothing is concluded", "no difference shown", "slower", "faster"))
@@ -167,7 +218,12 @@ def test_no_programs(device: SshDevice, build: Path) -> None:
     assert found.exit_code == 1
     assert "try: scripts/cross_compile arm64-int8 --paddle-lite DIR" in found.output
     (build / "manifest.json").unlink()
-    assert "--runtime DIR" in call("run", build / "model.nb", "-i", build / "golden" / "in_0.npy", "-o", build, "--on", device.address).output
+    assert (
+        "--runtime DIR"
+        in call(
+            "run", build / "model.nb", "-i", build / "golden" / "in_0.npy", "-o", build, "--on", device.address
+        ).output
+    )
 
 
 def deployed(device: SshDevice) -> Path:
@@ -176,8 +232,12 @@ def deployed(device: SshDevice) -> Path:
 
 def check_there(device: SshDevice) -> subprocess.CompletedProcess[str]:
     port = device.address.rpartition(":")[2]
-    return subprocess.run(["ssh", "-F", str(device.config), "-p", port, "127.0.0.1", f"{deployed(device)}/run.sh --check"],
-                          capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        ["ssh", "-F", str(device.config), "-p", port, "127.0.0.1", f"{deployed(device)}/run.sh --check"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 def test_deploy_over_ssh(device: SshDevice, build: Path) -> None:

@@ -63,23 +63,41 @@ def test_a_target_without_toolchain_is_refused() -> None:
         platform_of(replace(load_target("arm64"), toolchain=None))
 
 
-@pytest.mark.parametrize(("preset", "machine", "flags", "needed", "text"), [
-    ("aarch64-linux-gnu", ARM, 0x400, b"libc.so.6", "is for arm with hard float, and should be for aarch64"),
-    ("aarch64-linux-gnu", X86_64, 0, b"libc.so.6", "is for x86_64, and should be for aarch64"),
-    ("aarch64-linux-gnu", AARCH64, 0, b"libc.so", "is for Android, and should be for aarch64-linux"),
-    ("armhf-linux-gnueabihf", ARM, 0x200, b"libc.so.6", "is for arm with soft float, and should be for arm with hard float"),
-    ("android-arm64", AARCH64, 0, b"libc.so.6", "is for Linux, and should be for arm64-v8a"),
-    ("android-armv7", ARM, 0x400, b"libc.so", "is for arm with hard float, and should be for arm with soft float"),
-    ("host", 243, 0, b"libc.so.6", "is for ELF machine 243"),
-])
-def test_libraries_for_something_else(tmp_path: Path, preset: str, machine: int, flags: int, needed: bytes, text: str) -> None:
+@pytest.mark.parametrize(
+    ("preset", "machine", "flags", "needed", "text"),
+    [
+        ("aarch64-linux-gnu", ARM, 0x400, b"libc.so.6", "is for arm with hard float, and should be for aarch64"),
+        ("aarch64-linux-gnu", X86_64, 0, b"libc.so.6", "is for x86_64, and should be for aarch64"),
+        ("aarch64-linux-gnu", AARCH64, 0, b"libc.so", "is for Android, and should be for aarch64-linux"),
+        (
+            "armhf-linux-gnueabihf",
+            ARM,
+            0x200,
+            b"libc.so.6",
+            "is for arm with soft float, and should be for arm with hard float",
+        ),
+        ("android-arm64", AARCH64, 0, b"libc.so.6", "is for Linux, and should be for arm64-v8a"),
+        ("android-armv7", ARM, 0x400, b"libc.so", "is for arm with hard float, and should be for arm with soft float"),
+        ("host", 243, 0, b"libc.so.6", "is for ELF machine 243"),
+    ],
+)
+def test_libraries_for_something_else(
+    tmp_path: Path, preset: str, machine: int, flags: int, needed: bytes, text: str
+) -> None:
     with pytest.raises(NbError, match=text):
         check_elf(elf(tmp_path / "x.so", machine, flags, needed), PLATFORMS[preset])
 
 
-@pytest.mark.parametrize(("preset", "machine", "flags", "needed"), [
-    ("aarch64-linux-gnu", AARCH64, 0, b"libc.so.6"), ("armhf-linux-gnueabihf", ARM, 0x400, b"libc.so.6"),
-    ("android-arm64", AARCH64, 0, b"libc.so"), ("android-armv7", ARM, 0x200, b"libc.so"), ("host", X86_64, 0, b"libc.so.6")])
+@pytest.mark.parametrize(
+    ("preset", "machine", "flags", "needed"),
+    [
+        ("aarch64-linux-gnu", AARCH64, 0, b"libc.so.6"),
+        ("armhf-linux-gnueabihf", ARM, 0x400, b"libc.so.6"),
+        ("android-arm64", AARCH64, 0, b"libc.so"),
+        ("android-armv7", ARM, 0x200, b"libc.so"),
+        ("host", X86_64, 0, b"libc.so.6"),
+    ],
+)
 def test_libraries_that_suit(tmp_path: Path, preset: str, machine: int, flags: int, needed: bytes) -> None:
     check_elf(elf(tmp_path / "x.so", machine, flags, needed), PLATFORMS[preset])
 
@@ -127,7 +145,9 @@ def test_a_model_that_the_library_cannot_run(tmp_path: Path) -> None:
 def test_a_missing_compiler_names_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CROSS_COMPILE", raising=False)
-    assert {"cmake", "ninja-build", "g++-arm-linux-gnueabihf"} <= set(missing_packages(PLATFORMS["armhf-linux-gnueabihf"]))
+    assert {"cmake", "ninja-build", "g++-arm-linux-gnueabihf"} <= set(
+        missing_packages(PLATFORMS["armhf-linux-gnueabihf"])
+    )
     folder = unpacked(tmp_path / "lite", AARCH64)
     with pytest.raises(BackendMissing) as caught:
         cross_compile(job("arm64", tmp_path, folder), QUIET)
@@ -140,7 +160,7 @@ def test_a_missing_compiler_names_its_package(tmp_path: Path, monkeypatch: pytes
 
 def test_install_calls_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     apt = tmp_path / "apt-get"
-    apt.write_text(f"#!/bin/sh\necho \"$@\" > {tmp_path}/asked\necho E: no network; exit 100\n")
+    apt.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\necho E: no network; exit 100\n')
     apt.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     monkeypatch.setattr("os.geteuid", lambda: 0)
@@ -165,11 +185,35 @@ def test_a_runtime_folder_for_aarch64(tmp_path: Path) -> None:
     lite = tmp_path / "lite"
     (lite / "cxx" / "lib").mkdir(parents=True)
     shutil.copytree(DOUBLE, lite / "cxx" / "include")
-    subprocess.run(["aarch64-linux-gnu-g++", "-shared", "-fPIC", "-fopenmp", "-Wl,--no-as-needed", f"-I{DOUBLE}", f"-Wl,-soname,{LIBRARY}",
-                    str(ROOT / "tests" / "deploy" / "linkable.cpp"), "-o", str(lite / "cxx" / "lib" / LIBRARY)], check=True)
+    subprocess.run(
+        [
+            "aarch64-linux-gnu-g++",
+            "-shared",
+            "-fPIC",
+            "-fopenmp",
+            "-Wl,--no-as-needed",
+            f"-I{DOUBLE}",
+            f"-Wl,-soname,{LIBRARY}",
+            str(ROOT / "tests" / "deploy" / "linkable.cpp"),
+            "-o",
+            str(lite / "cxx" / "lib" / LIBRARY),
+        ],
+        check=True,
+    )
     (lite / "libnnadapter.so").write_bytes(b"an NPU's library")
-    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "cross_compile"), "rockchip", "--paddle-lite", str(lite), "--out",
-                           str(tmp_path / "out")], capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "scripts" / "cross_compile"),
+            "rockchip",
+            "--paddle-lite",
+            str(lite),
+            "--out",
+            str(tmp_path / "out"),
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     out = tmp_path / "out"
     assert done.stdout == f"{out}\n"
@@ -177,9 +221,20 @@ def test_a_runtime_folder_for_aarch64(tmp_path: Path) -> None:
     assert "warn: librockchip_npu.so is not in" in done.stderr
     table = json.loads((out / "runtime.json").read_text())
     assert (table["format"], table["target"], table["preset"], table["abi"], table["machine"]) == (
-        1, "rockchip", "aarch64-linux-gnu", "aarch64-linux", "aarch64")
-    assert table["library"] == {"file": f"lib/{LIBRARY}", "sha256": sha256(out / "lib" / LIBRARY), "versions": ["v2.13-rc"]}
-    assert table["files"] == {p.relative_to(out).as_posix(): sha256(p) for p in out.rglob("*") if p.is_file() and p.name != "runtime.json"}
+        1,
+        "rockchip",
+        "aarch64-linux-gnu",
+        "aarch64-linux",
+        "aarch64",
+    )
+    assert table["library"] == {
+        "file": f"lib/{LIBRARY}",
+        "sha256": sha256(out / "lib" / LIBRARY),
+        "versions": ["v2.13-rc"],
+    }
+    assert table["files"] == {
+        p.relative_to(out).as_posix(): sha256(p) for p in out.rglob("*") if p.is_file() and p.name != "runtime.json"
+    }
     assert {f"bin/{name}" for name in PROGRAMS} | {"lib/libnnadapter.so", "lib/libgomp.so.1"} <= set(table["files"])
     assert "lib/libstdc++.so.6" not in table["files"]
     needed = newest_needed(out)
@@ -190,10 +245,19 @@ def test_a_runtime_folder_for_aarch64(tmp_path: Path) -> None:
         assert b".symtab" not in blob
         assert b"$ORIGIN/../lib" in blob
         run = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", str(out / "bin" / name)]
-        assert subprocess.run([*run, "--help"], capture_output=True, text=True, check=True).stdout.startswith(f"usage: {name} ")
+        assert subprocess.run([*run, "--help"], capture_output=True, text=True, check=True).stdout.startswith(
+            f"usage: {name} "
+        )
     # The library that runs nothing says at least that there is no such device, or gives up.
     np.save(tmp_path / "in.npy", np.ones((1, 2), np.float32))
-    words = ["--model", str(GOLDEN / "net_lenet__fp32" / "model.nb"), "--in", str(tmp_path / "in.npy"), "--out", str(tmp_path / "got")]
+    words = [
+        "--model",
+        str(GOLDEN / "net_lenet__fp32" / "model.nb"),
+        "--in",
+        str(tmp_path / "in.npy"),
+        "--out",
+        str(tmp_path / "got"),
+    ]
     run = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", str(out / "bin" / "dump")]
     done = subprocess.run([*run, *words, "--devices", "rockchip_npu"], capture_output=True, text=True)
     assert (done.returncode, done.stderr.startswith("dump: device 'rockchip_npu' is not there")) == (1, True)

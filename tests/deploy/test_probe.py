@@ -61,19 +61,33 @@ def test_a_phone() -> None:
     assert found.state.temperature_c == 41.0  # sensors that are off, broken or absent say 0, -274 or 4000 degrees
 
 
-@pytest.mark.parametrize(("text", "abi", "fits"), [
-    (PI, "aarch64-linux", True), (PI, "armhf-linux", False), (PI, "arm64-v8a", False), (PI, "x86_64-linux", False),
-    (PI + "armhf=yes\n", "armhf-linux", True),
-    (PI.replace("bits=64", "bits=32"), "armhf-linux", True), (PI.replace("bits=64", "bits=32"), "aarch64-linux", False),
-    (PI.replace("aarch64", "armv7l"), "armhf-linux", True), (PI.replace("aarch64", "armv6l"), "armhf-linux", False),
-    (PHONE, "arm64-v8a", True), (PHONE, "armeabi-v7a", True), (PHONE, "aarch64-linux", False),
-    (PI.replace("aarch64", "x86_64"), "x86_64-linux", True), (PI.replace("aarch64", "riscv64"), "aarch64-linux", False),
-])
+@pytest.mark.parametrize(
+    ("text", "abi", "fits"),
+    [
+        (PI, "aarch64-linux", True),
+        (PI, "armhf-linux", False),
+        (PI, "arm64-v8a", False),
+        (PI, "x86_64-linux", False),
+        (PI + "armhf=yes\n", "armhf-linux", True),
+        (PI.replace("bits=64", "bits=32"), "armhf-linux", True),
+        (PI.replace("bits=64", "bits=32"), "aarch64-linux", False),
+        (PI.replace("aarch64", "armv7l"), "armhf-linux", True),
+        (PI.replace("aarch64", "armv6l"), "armhf-linux", False),
+        (PHONE, "arm64-v8a", True),
+        (PHONE, "armeabi-v7a", True),
+        (PHONE, "aarch64-linux", False),
+        (PI.replace("aarch64", "x86_64"), "x86_64-linux", True),
+        (PI.replace("aarch64", "riscv64"), "aarch64-linux", False),
+    ],
+)
 def test_which_programs_fit(text: str, abi: str, fits: bool) -> None:
     assert (why_not(read_facts(text), abi) == "") is fits
 
 
-@given(st.text(max_size=400), st.lists(st.sampled_from(["machine", "df", "heat", "limit", "throttled", "cpus", "abis"]), max_size=8))
+@given(
+    st.text(max_size=400),
+    st.lists(st.sampled_from(["machine", "df", "heat", "limit", "throttled", "cpus", "abis"]), max_size=8),
+)
 def test_anything_else_is_unreadable_and_nothing_more(noise: str, keys: list[str]) -> None:
     found = read_facts("\n".join(f"{key}={noise}" for key in keys) + noise)
     assert len(found.machine) <= 200

@@ -59,8 +59,9 @@ def test_dump_and_bench(ssh_device: SshDevice, programs: Path, recorded: Path, m
         assert timing.first_ms > 0
 
 
-def test_a_bundle_checks_itself(ssh_device: SshDevice, programs: Path, recorded: Path, tmp_path: Path,
-                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bundle_checks_itself(
+    ssh_device: SshDevice, programs: Path, recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """contract.json as Python writes it is what the programs read."""
     monkeypatch.setenv(CONFIG, str(ssh_device.config))
     ((name, samples),), outputs = feed_of(recorded)[0].items(), feed_of(recorded)[1]
@@ -70,19 +71,46 @@ def test_a_bundle_checks_itself(ssh_device: SshDevice, programs: Path, recorded:
     np.save(build / "golden" / "in_0.npy", samples)
     np.save(build / "golden" / "out_0.npy", outputs)
     (build / "labels.txt").write_text("".join(f"{k}\n" for k in range(outputs.shape[1])))
-    steps = Preprocess(resize="letterbox", size=samples.shape[2:], colour="GRAY", scale=1 / 255, mean=(0.5,), std=(0.25,), pad_value=114.0)
-    contract = Contract("lenet", "arm64-int8", "classify", ModelFile("model.nb", hashlib.sha256(MODEL.read_bytes()).hexdigest()),
-                        (InputContract(name, "float32", (1, *samples.shape[1:]), steps),), ("out",),
-                        Golden(("golden/in_0.npy",), ("golden/out_0.npy",), 1e-3), "labels.txt",
-                        RuntimeContract(("verisilicon_timvx",), "A=1;B=2", ("libnnadapter.so",)))
+    steps = Preprocess(
+        resize="letterbox",
+        size=samples.shape[2:],
+        colour="GRAY",
+        scale=1 / 255,
+        mean=(0.5,),
+        std=(0.25,),
+        pad_value=114.0,
+    )
+    contract = Contract(
+        "lenet",
+        "arm64-int8",
+        "classify",
+        ModelFile("model.nb", hashlib.sha256(MODEL.read_bytes()).hexdigest()),
+        (InputContract(name, "float32", (1, *samples.shape[1:]), steps),),
+        ("out",),
+        Golden(("golden/in_0.npy",), ("golden/out_0.npy",), 1e-3),
+        "labels.txt",
+        RuntimeContract(("verisilicon_timvx",), "A=1;B=2", ("libnnadapter.so",)),
+    )
     (build / "contract.json").write_bytes(dump_contract(contract))
     place = Path(deploy_to(build, f"{ssh_device.address}{tmp_path}/there", runtime=programs)["place"])
     assert json.loads((place / "bundle.json").read_text())["program"] == "classify"
     save_recorded(place / "model.nb", samples, outputs)
 
     def check() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["ssh", "-F", str(ssh_device.config), "-p", ssh_device.address.rpartition(":")[2], "127.0.0.1",
-                               f"{place}/run.sh --check"], capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            [
+                "ssh",
+                "-F",
+                str(ssh_device.config),
+                "-p",
+                ssh_device.address.rpartition(":")[2],
+                "127.0.0.1",
+                f"{place}/run.sh --check",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
 
     done = check()
     assert (done.returncode, done.stdout) == (0, "PASS: 1 outputs within 0.001\n"), done.stderr

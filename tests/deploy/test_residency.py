@@ -13,8 +13,10 @@ from edgeflow.deploy.residency import Evidence, partition, residency
 from tests.conftest import GOLDEN
 
 # Texts as the sources of Paddle Lite v2.13-rc print them; no NPU was at hand to record real ones.
-DEVICE = ("[4  8/30 14:31:50.299 ...kernels/nnadapter/engine.cc:361 Engine] NNAdapter device verisilicon_timvx: "
-          "vendor=VeriSilicon type=2 version=1\n")
+DEVICE = (
+    "[4  8/30 14:31:50.299 ...kernels/nnadapter/engine.cc:361 Engine] NNAdapter device verisilicon_timvx: "
+    "vendor=VeriSilicon type=2 version=1\n"
+)
 RAN = "[3  8/30 14:31:50.401 ...kernels/nnadapter/engine.cc:262 Execute] Process cost 1834.000000 us\n"
 PROFILE = """Timing cycle = 10
 ===== Detailed Dispatch Profiler Summary: N/A, Exclude 1 warm-ups =====
@@ -29,12 +31,19 @@ VIV = Evidence(("verisilicon_timvx",), 1, 8, 10, DEVICE)
 
 
 def test_without_evidence_it_is_unknown() -> None:
-    for found in (KIRIN, VIV, replace(VIV, npu_ms=1.0, cpu_ms=20.0), replace(VIV, subgraphs=3, cache_files=("a.nnc", "b.nnc"))):
+    for found in (
+        KIRIN,
+        VIV,
+        replace(VIV, npu_ms=1.0, cpu_ms=20.0),
+        replace(VIV, subgraphs=3, cache_files=("a.nnc", "b.nnc")),
+    ):
         judged = residency(found)
         assert judged.share is None
         assert "on the NPU: unknown" in str(judged)
     assert "20 ms, this file 1 ms" in str(residency(replace(VIV, npu_ms=1.0, cpu_ms=20.0)))
-    assert "2 compiled programs appeared for 3 subgraphs" in str(residency(replace(VIV, subgraphs=3, cache_files=("a.nnc", "b.nnc"))))
+    assert "2 compiled programs appeared for 3 subgraphs" in str(
+        residency(replace(VIV, subgraphs=3, cache_files=("a.nnc", "b.nnc")))
+    )
 
 
 def test_compiled_programs_are_evidence() -> None:
@@ -54,11 +63,14 @@ def test_the_profile_gives_time() -> None:
     judged = residency(replace(VIV, log=DEVICE + PROFILE, cache_files=("a.nnc",)))
     assert judged.of == "time"
     assert judged.share == pytest.approx(0.9, abs=1e-3)
-    assert residency(replace(VIV, log=PROFILE.replace("90.00%", "40.00%"))).share is None, "a table that does not add up"
+    assert residency(replace(VIV, log=PROFILE.replace("90.00%", "40.00%"))).share is None, (
+        "a table that does not add up"
+    )
 
 
-@pytest.mark.parametrize("log", [
-    DEVICE.replace("type=2", "type=0") + RAN, DEVICE.replace("verisilicon_timvx", "builtin_device") + RAN])
+@pytest.mark.parametrize(
+    "log", [DEVICE.replace("type=2", "type=0") + RAN, DEVICE.replace("verisilicon_timvx", "builtin_device") + RAN]
+)
 def test_a_device_that_is_the_cpu(log: str) -> None:
     judged = residency(replace(VIV, log=log, cache_files=("a.nnc",)))
     assert judged.share == 0.0
@@ -80,7 +92,10 @@ def test_a_file_without_subgraphs() -> None:
     assert residency(Evidence((), 0, 0, 10)).share == 0.0
 
 
-@given(st.text(max_size=300), st.lists(st.sampled_from([DEVICE, RAN, PROFILE, "subgraph nnadapter/any/NCHW " * 50]), max_size=6))
+@given(
+    st.text(max_size=300),
+    st.lists(st.sampled_from([DEVICE, RAN, PROFILE, "subgraph nnadapter/any/NCHW " * 50]), max_size=6),
+)
 def test_no_log_breaks_it(noise: str, parts: list[str]) -> None:
     judged = residency(replace(VIV, log=noise.join(parts)))
     assert judged.share is None or 0.0 <= judged.share <= 1.0

@@ -34,7 +34,9 @@ def device(ssh_device: SshDevice, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
 
 def feed_of(recorded: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
     arrays = dict(np.load(recorded))
-    return {name.removeprefix("input/"): a for name, a in arrays.items() if name.startswith("input/")}, arrays["output/0"]
+    return {name.removeprefix("input/"): a for name, a in arrays.items() if name.startswith("input/")}, arrays[
+        "output/0"
+    ]
 
 
 def leftovers(machine: Machine) -> list[str]:
@@ -120,7 +122,10 @@ def test_full_disk(device: SshDevice, tmp_path: Path) -> None:
     big = tmp_path / "big.bin"
     big.write_bytes(os.urandom(100_000))
     fault(device, "export DEVICE_DISK_BYTES=65536")
-    with Device(connect(device.address)) as there, pytest.raises(TransportError, match=r"(?s)its disk is full: 65536 of 100000.*try: free"):
+    with (
+        Device(connect(device.address)) as there,
+        pytest.raises(TransportError, match=r"(?s)its disk is full: 65536 of 100000.*try: free"),
+    ):
         there.put([big])
 
 
@@ -128,9 +133,14 @@ def test_too_little_room_is_seen_before(device: SshDevice, runtime: Path) -> Non
     fault(device, "PATH=$HOME/fake:$PATH")
     fake = device.machine.home / "fake"
     fake.mkdir(exist_ok=True)
-    (fake / "df").write_text("#!/bin/sh\necho 'Filesystem 1024-blocks Used Available Capacity Mounted'\necho '/dev/root 9000 8000 1000 89% /'\n")
+    (fake / "df").write_text(
+        "#!/bin/sh\necho 'Filesystem 1024-blocks Used Available Capacity Mounted'\necho '/dev/root 9000 8000 1000 89% /'\n"
+    )
     (fake / "df").chmod(0o755)
-    with pytest.raises(TransportError, match=r"has 1024000 bytes free .* and should have \d+"), Remote(device.address, MODEL, load_runtime(runtime)):
+    with (
+        pytest.raises(TransportError, match=r"has 1024000 bytes free .* and should have \d+"),
+        Remote(device.address, MODEL, load_runtime(runtime)),
+    ):
         pass
 
 
@@ -138,17 +148,36 @@ PROGRAMS = [
     ("kill -9 $$", 30, r"dump: was killed by the device, as when its memory runs out.*try: "),
     ("kill -11 $$", 30, r"dump: crashed with signal 11.*try: "),
     ("sleep 30", 1, r"dump: was still running after 1 s, and was ended.*try: --limit-s"),
-    ("echo 'dump: model.nb: is what it is' >&2; exit 1", 30, r"dump: ended with status 1 \(dump: model.nb: is what it is\).*try: "),
-    ("echo 'x: error while loading shared libraries: libgomp.so.1: cannot open' >&2; exit 127", 30, r"libgomp.*try: apt-get install libgomp1"),
+    (
+        "echo 'dump: model.nb: is what it is' >&2; exit 1",
+        30,
+        r"dump: ended with status 1 \(dump: model.nb: is what it is\).*try: ",
+    ),
+    (
+        "echo 'x: error while loading shared libraries: libgomp.so.1: cannot open' >&2; exit 127",
+        30,
+        r"libgomp.*try: apt-get install libgomp1",
+    ),
     ("echo all is well", 30, r"printed 'all is well', and should print one line of JSON.*try: "),
     ("head -c 3000000 /dev/urandom", 30, r"should print one line of JSON.*try: "),
     ("""echo '{"outputs": []}'""", 30, r"tells of 0 outputs, and should tell of 1"),
     ("""echo '{"outputs": [{"shape": [1, -5], "dtype": "float32"}]}'""", 30, r"should give its shape and dtype"),
     ("""echo '{"outputs": [{"shape": [100000, 100000], "dtype": "float32"}]}'""", 30, r"the limit is"),
-    ("""echo '{"outputs": [{"shape": [1, 10], "dtype": "float32"}]}'""", 30, r"out_0.npy takes 0 bytes there, and should take 40"),
-    ("""echo 'no npy at all, but about as long as one is' > out/out_0.npy; echo '{"outputs": [{"shape": [1, 10], "dtype": "float32"}]}'""",
-     30, r"out_0.npy: is no readable .npy array.*try: "),
-    ("""ln -s /dev/zero out/out_0.npy; echo '{"outputs": [{"shape": [1, 10], "dtype": "float32"}]}'""", 30, r"out_0.npy takes 0 bytes"),
+    (
+        """echo '{"outputs": [{"shape": [1, 10], "dtype": "float32"}]}'""",
+        30,
+        r"out_0.npy takes 0 bytes there, and should take 40",
+    ),
+    (
+        """echo 'no npy at all, but about as long as one is' > out/out_0.npy; echo '{"outputs": [{"shape": [1, 10], "dtype": "float32"}]}'""",
+        30,
+        r"out_0.npy: is no readable .npy array.*try: ",
+    ),
+    (
+        """ln -s /dev/zero out/out_0.npy; echo '{"outputs": [{"shape": [1, 10], "dtype": "float32"}]}'""",
+        30,
+        r"out_0.npy takes 0 bytes",
+    ),
 ]
 
 
@@ -163,7 +192,12 @@ def test_programs_that_go_wrong(device: SshDevice, runtime: Path, recorded: Path
                 runner.infer(feed)
         runner.runtime = load_runtime(with_program(runtime, tmp_path / "echo", 'shift 6; echo "$*" >&2; exit 1'))
         (fixed,) = runner.inputs
-        for first, batch, words in ((1, 4, r"/out --batch 1\)"), (-1, 4, r"/out --batch 4\)"), (-1, None, r"/out\)"), (6, 4, r"/out\)")):
+        for first, batch, words in (
+            (1, 4, r"/out --batch 1\)"),
+            (-1, 4, r"/out --batch 4\)"),
+            (-1, None, r"/out\)"),
+            (6, 4, r"/out\)"),
+        ):
             runner.inputs, runner.options = (replace(fixed, shape=(first, *fixed.shape[1:])),), RunOptions(batch=batch)
             with pytest.raises(TransportError, match=words):
                 runner.infer(feed)
@@ -174,12 +208,21 @@ def test_programs_that_go_wrong(device: SshDevice, runtime: Path, recorded: Path
 
 def test_wrong_architecture(device: SshDevice, runtime: Path, tmp_path: Path) -> None:
     other = shutil.copytree(runtime, tmp_path / "armhf")
-    with pytest.raises(TransportError, match=r"(?s)wrong architecture: it is aarch64 with 64-bit programs, the programs are for armhf-linux.*try: scripts/cross_compile arm64"), \
-            Remote(device.address, MODEL, load_runtime(seal(other, "armhf-linux"))):
+    with (
+        pytest.raises(
+            TransportError,
+            match=r"(?s)wrong architecture: it is aarch64 with 64-bit programs, the programs are for armhf-linux.*try: scripts/cross_compile arm64",
+        ),
+        Remote(device.address, MODEL, load_runtime(seal(other, "armhf-linux"))),
+    ):
         pass
     shutil.copy("/bin/true", other / "bin" / "dump")
-    with pytest.raises(TransportError, match=r"bin/dump: wrong architecture: it is for x86_64, and should be for aarch64"), \
-            Remote(device.address, MODEL, load_runtime(seal(other))):
+    with (
+        pytest.raises(
+            TransportError, match=r"bin/dump: wrong architecture: it is for x86_64, and should be for aarch64"
+        ),
+        Remote(device.address, MODEL, load_runtime(seal(other))),
+    ):
         pass
 
 
@@ -196,21 +239,36 @@ def test_host_keys_are_never_skipped(device: SshDevice, tmp_path: Path, monkeypa
     config.write_text(device.config.read_text().replace("UserKnownHostsFile ", f"UserKnownHostsFile {known}\n#"))
     assert "StrictHostKeyChecking no" in config.read_text()
     monkeypatch.setenv(CONFIG, str(config))
-    with pytest.raises(TransportError, match=r"(?s)its host key is not known.*try: ssh "), Device(connect(device.address)):
+    with (
+        pytest.raises(TransportError, match=r"(?s)its host key is not known.*try: ssh "),
+        Device(connect(device.address)),
+    ):
         pass
     assert known.read_text() == ""
-    known.write_text(f"[127.0.0.1]:{device.wire.port} " + " ".join((device.config.parent / "user.pub").read_text().split()[:2]) + "\n")
+    known.write_text(
+        f"[127.0.0.1]:{device.wire.port} "
+        + " ".join((device.config.parent / "user.pub").read_text().split()[:2])
+        + "\n"
+    )
     with pytest.raises(TransportError, match="host key"), Device(connect(device.address)):
         pass
 
 
 def test_no_key_and_no_one_there(device: SshDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TransportError, match=r"(?s)nothing listens there.*try: start sshd"), Device(connect(f"ssh://x@127.0.0.1:{free_port()}")):
+    with (
+        pytest.raises(TransportError, match=r"(?s)nothing listens there.*try: start sshd"),
+        Device(connect(f"ssh://x@127.0.0.1:{free_port()}")),
+    ):
         pass
     config = tmp_path / "config"
-    config.write_text(device.config.read_text().replace("IdentityFile ", f"IdentityFile {device.config.parent / 'host'}\n#"))
+    config.write_text(
+        device.config.read_text().replace("IdentityFile ", f"IdentityFile {device.config.parent / 'host'}\n#")
+    )
     monkeypatch.setenv(CONFIG, str(config))
-    with pytest.raises(TransportError, match=r"(?s)it takes none of your keys.*try: ssh-copy-id"), Device(connect(device.address)):
+    with (
+        pytest.raises(TransportError, match=r"(?s)it takes none of your keys.*try: ssh-copy-id"),
+        Device(connect(device.address)),
+    ):
         pass
 
 
@@ -224,9 +282,26 @@ def test_a_shell_that_talks(device: SshDevice) -> None:
         pass
 
 
-@pytest.mark.parametrize("address", [
-    "ssh://", "ssh://-oProxyCommand=id", "ssh://a@-x", "ssh://a b", "ssh://h:99999", "ssh://h/../x", "ssh://h/$(id)", "ssh://u;id@h", "ftp://h",
-    "adb:", "adb:-s", "adb:a b", "adb:x/../y", "adb:$(id)", "ssh:h"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "ssh://",
+        "ssh://-oProxyCommand=id",
+        "ssh://a@-x",
+        "ssh://a b",
+        "ssh://h:99999",
+        "ssh://h/../x",
+        "ssh://h/$(id)",
+        "ssh://u;id@h",
+        "ftp://h",
+        "adb:",
+        "adb:-s",
+        "adb:a b",
+        "adb:x/../y",
+        "adb:$(id)",
+        "ssh:h",
+    ],
+)
 def test_no_addresses(address: str) -> None:
     with pytest.raises(TransportError, match="should be"):
         connect(address)

@@ -36,11 +36,33 @@ def half_away(value: np.float32) -> int:
     return magnitude if exact > 0 else -magnitude
 
 
-TIES = [0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 126.5, -126.5, 127.5, -127.5, 0.49999997, -0.49999997, 0.50000006, 1e9, -1e9, 0.0, -0.0]
+TIES = [
+    0.5,
+    1.5,
+    2.5,
+    -0.5,
+    -1.5,
+    -2.5,
+    126.5,
+    -126.5,
+    127.5,
+    -127.5,
+    0.49999997,
+    -0.49999997,
+    0.50000006,
+    1e9,
+    -1e9,
+    0.0,
+    -0.0,
+]
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False) | st.sampled_from(TIES), min_size=1, max_size=64))
+@given(
+    st.lists(
+        st.floats(width=32, allow_nan=False, allow_infinity=False) | st.sampled_from(TIES), min_size=1, max_size=64
+    )
+)
 def test_quantise_rounds_half_away_and_clamps(values: list[float]) -> None:
     v = np.asarray(values + TIES, np.float32)
     got = evaluate(lambda g, x: arm.quantise(g, x), v).astype(int) - 128
@@ -51,18 +73,27 @@ def test_quantise_rounds_half_away_and_clamps(values: list[float]) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.integers(-(2**24), 2**24), min_size=1, max_size=50), st.floats(2.0**-26, 1, width=32), st.floats(-100, 100, width=32))
+@given(
+    st.lists(st.integers(-(2**24), 2**24), min_size=1, max_size=50),
+    st.floats(2.0**-26, 1, width=32),
+    st.floats(-100, 100, width=32),
+)
 def test_fma_rounds_once(acc: list[int], scale: float, bias: float) -> None:
     a = np.asarray(acc, np.int32)
     s, b = np.float32(scale), np.float32(bias)
     got = evaluate(lambda g, x: arm.fma(g, x, np.asarray([s]), np.asarray([b])), a)
     for value, result in zip(a.tolist(), got, strict=True):
         exact = Fraction(value) * Fraction(float(s)) + Fraction(float(b))
-        # The nearest float32 to the exact value, up to the doubly rounded ties that float64 leaves: none in 2^-29 of cases.
-        assert abs(Fraction(float(result)) - exact) <= Fraction(float(np.spacing(np.float32(abs(result))))) * Fraction(500001, 1000000)
+        # The nearest float32 to the exact value, up to the doubly rounded ties that float64 leaves: none in 2^-29 of
+        # cases.
+        assert abs(Fraction(float(result)) - exact) <= Fraction(float(np.spacing(np.float32(abs(result))))) * Fraction(
+            500001, 1000000
+        )
 
 
-@pytest.mark.parametrize(("groups", "channels", "filters", "kernel"), [(1, 3, 4, 3), (1, 16, 8, 1), (4, 4, 4, 3), (2, 8, 6, 5), (1, 5, 2, 7)])
+@pytest.mark.parametrize(
+    ("groups", "channels", "filters", "kernel"), [(1, 3, 4, 3), (1, 16, 8, 1), (4, 4, 4, 3), (2, 8, 6, 5), (1, 5, 2, 7)]
+)
 def test_integer_convolution_is_exact(groups: int, channels: int, filters: int, kernel: int) -> None:
     source = np.random.default_rng(kernel * groups)
     x = source.integers(-127, 128, (2, channels, 9, 11))
@@ -82,7 +113,7 @@ def test_integer_convolution_is_exact(groups: int, channels: int, filters: int, 
         group = f // (filters // groups)
         for i in range(got.shape[2]):
             for j in range(got.shape[3]):
-                part = padded[:, group * per:(group + 1) * per, i:i + kernel, 2 * j:2 * j + kernel]
+                part = padded[:, group * per : (group + 1) * per, i : i + kernel, 2 * j : 2 * j + kernel]
                 wanted[:, f, i, j] = (part * w[f].astype(np.int64)).sum((1, 2, 3))
     assert np.array_equal(got, wanted)
 
@@ -93,7 +124,10 @@ def test_integer_convolution_at_the_edge_of_float() -> None:
     w = np.full((2, 1024, 1, 1), 127, np.int8)
 
     def build(g: Graph, biased: Value) -> Value:
-        return g.cast(integer_conv(g, g.relabel(g.add("Identity", biased), "int8"), w, Window((1, 1), (0,) * 4, (1, 1)), 2), "int32")
+        return g.cast(
+            integer_conv(g, g.relabel(g.add("Identity", biased), "int8"), w, Window((1, 1), (0,) * 4, (1, 1)), 2),
+            "int32",
+        )
 
     assert evaluate(build, (x + 128).astype(np.uint8)).ravel().tolist() == [1024 * 127 * 127] * 2
 
@@ -145,16 +179,30 @@ def sparse(dense: np.ndarray, pixels: int) -> dict[str, object]:
             diffs[end - 1] = total
         start = max(end, start)
         _ = row, last, started
-    return {"values": np.asarray(values, dense.dtype), "ends": np.asarray(ends, np.int32),
-            "diffs": np.asarray(diffs, np.int32) * pixels * size, "first": first}
+    return {
+        "values": np.asarray(values, dense.dtype),
+        "ends": np.asarray(ends, np.int32),
+        "diffs": np.asarray(diffs, np.int32) * pixels * size,
+        "first": first,
+    }
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.integers(1, 9), st.integers(1, 12), st.floats(0, 1), st.sampled_from(["float32", "int8"]), st.integers(0, 10**6))
+@given(
+    st.integers(1, 9), st.integers(1, 12), st.floats(0, 1), st.sampled_from(["float32", "int8"]), st.integers(0, 10**6)
+)
 def test_sparse_weights_decode(rows: int, columns: int, density: float, dtype: str, seed: int) -> None:
     source = np.random.default_rng(seed)
     dense = (source.integers(1, 100, (rows, columns)) * (source.random((rows, columns)) < density)).astype(dtype)
     packed = sparse(dense, 49)
-    got = dense_weight(packed["values"], packed["ends"], packed["diffs"], out_channels=rows, in_channels=columns, pixels=49,  # type: ignore[arg-type]
-                       first=int(packed["first"]), semi=False)  # type: ignore[call-overload]
+    got = dense_weight(
+        packed["values"],
+        packed["ends"],
+        packed["diffs"],
+        out_channels=rows,
+        in_channels=columns,
+        pixels=49,  # type: ignore[arg-type]
+        first=int(packed["first"]),
+        semi=False,
+    )  # type: ignore[call-overload]
     assert np.array_equal(got[:, :, 0, 0], dense)

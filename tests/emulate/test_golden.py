@@ -86,7 +86,8 @@ def test_suspect_cases_run_or_say_why() -> None:
     for case in (c for c in CASES if c.suspect):
         try:
             Emulator(case.model, threads=1).infer(
-                {s.name: a for s, a in zip(Emulator(case.model).inputs, case.inputs(), strict=True)})
+                {s.name: a for s, a in zip(Emulator(case.model).inputs, case.inputs(), strict=True)}
+            )
         except EdgeflowError as err:
             assert err.what
 

@@ -74,32 +74,45 @@ def test_paddle_lite_refuses_what_it_would_compute_wrongly(built: Path) -> None:
     with pytest.raises(NbError, match="kernels for nnadapter"):
         PaddleLite(built / "build" / "kirin" / "model.nb")
     made = nb.read(built / "build" / "x86" / "model.nb")
-    ops = tuple(op(o.type, dict(o.inputs), dict(o.outputs), "def/2/2/1") if o.type == "conv2d" else o for o in made.blocks[0].operations)
+    ops = tuple(
+        op(o.type, dict(o.inputs), dict(o.outputs), "def/2/2/1") if o.type == "conv2d" else o
+        for o in made.blocks[0].operations
+    )
     int8 = built / "int8-x86.nb"
     nb.write(replace(made, blocks=(replace(made.blocks[0], operations=ops),)), int8)
     with pytest.raises(NbError, match="int8 kernels"):
         PaddleLite(int8)
 
 
-@pytest.mark.parametrize(("feed", "message"), [
-    ({}, "'x' missing"),
-    ({"x": X, "z": X}, "'z' unknown"),
-    ({"y": X}, "'x' missing and 'y' unknown"),
-    ({"x": X.astype(np.float64)}, "is float64, and should be float32"),
-    ({"x": X[0]}, "should have"),
-    ({"x": X[:, :, :0]}, "holds no element"),
-    ({"x": np.full_like(X, np.nan)}, "192 values that are NaN"),
-    ({"x": X[:, :2]}, "has 2 channels"),
-], ids=["none", "more", "other", "dtype", "rank", "empty", "nan", "channels"])
+@pytest.mark.parametrize(
+    ("feed", "message"),
+    [
+        ({}, "'x' missing"),
+        ({"x": X, "z": X}, "'z' unknown"),
+        ({"y": X}, "'x' missing and 'y' unknown"),
+        ({"x": X.astype(np.float64)}, "is float64, and should be float32"),
+        ({"x": X[0]}, "should have"),
+        ({"x": X[:, :, :0]}, "holds no element"),
+        ({"x": np.full_like(X, np.nan)}, "192 values that are NaN"),
+        ({"x": X[:, :2]}, "has 2 channels"),
+    ],
+    ids=["none", "more", "other", "dtype", "rank", "empty", "nan", "channels"],
+)
 def test_bad_inputs_are_named(feed: dict[str, np.ndarray], message: str) -> None:
     with pytest.raises((DataError, NbError), match=message):
         Emulator(model([conv()], W)).infer(feed)
 
 
 def test_all_unsupported_ops_are_named_at_once() -> None:
-    ops = [op("relu", {"X": "x"}, {"Out": "a"}), op("magic", {"X": "a"}, {"Out": "b"}), op("magic", {"X": "b"}, {"Out": "c"}),
-           op("wand", {"X": "c"}, {"Out": "y"})]
-    with pytest.raises(UnsupportedOps, match=r"2 op types cannot be emulated: magic \(2\), wand \(1\); they block 3 of 4 ops"):
+    ops = [
+        op("relu", {"X": "x"}, {"Out": "a"}),
+        op("magic", {"X": "a"}, {"Out": "b"}),
+        op("magic", {"X": "b"}, {"Out": "c"}),
+        op("wand", {"X": "c"}, {"Out": "y"}),
+    ]
+    with pytest.raises(
+        UnsupportedOps, match=r"2 op types cannot be emulated: magic \(2\), wand \(1\); they block 3 of 4 ops"
+    ):
         Emulator(model(ops))
 
 
@@ -112,7 +125,9 @@ def test_read_before_write_and_cycles() -> None:
 
 @pytest.mark.parametrize("scale", [0.0, float("nan"), float("inf"), -1.0])
 def test_impossible_scales(scale: float) -> None:
-    made = model([conv(enable_int8=True, Input0_scale=(scale,), Filter0_scale=(0.1,) * 4)], {"w": np.ones((4, 3, 3, 3), np.int8)})
+    made = model(
+        [conv(enable_int8=True, Input0_scale=(scale,), Filter0_scale=(0.1,) * 4)], {"w": np.ones((4, 3, 3, 3), np.int8)}
+    )
     ops = [op("calib", {"Input": "x"}, {"Out": "q"}, "fp32_to_int8/4/2/1", scale=0.1), *made.blocks[0].operations[1:-1]]
     ops[1] = replace(ops[1], inputs={"Input": ("q",), "Filter": ("w",)})
     whole = model(ops, {"w": np.ones((4, 3, 3, 3), np.int8)})
@@ -124,13 +139,18 @@ def test_absurd_shapes_do_not_allocate() -> None:
     huge = model([op("fill_constant", {}, {"Out": "y"}, shape=(1 << 20, 1 << 20), dtype=5, value=0.0)])
     with pytest.raises(NbError, match="would fill the shape"):
         Emulator(huge).infer({"x": X})
-    wide = model([op("expand_v2", {"X": "x"}, {"Out": "y"}, shape=(1 << 16, 3, 1 << 10, 8))], inputs={"x": (1, 3, 1, 8)})
+    wide = model(
+        [op("expand_v2", {"X": "x"}, {"Out": "y"}, shape=(1 << 16, 3, 1 << 10, 8))], inputs={"x": (1, 3, 1, 8)}
+    )
     with pytest.raises(NbError, match="more than"):
         Emulator(wide).infer({"x": X[:, :, :1]})
 
 
-@pytest.mark.parametrize("attributes", [{"strides": (0, 0)}, {"groups": 3}, {"paddings": (1,)}, {"act_type": "magic", "with_act": True}],
-                         ids=["stride", "groups", "paddings", "activation"])
+@pytest.mark.parametrize(
+    "attributes",
+    [{"strides": (0, 0)}, {"groups": 3}, {"paddings": (1,)}, {"act_type": "magic", "with_act": True}],
+    ids=["stride", "groups", "paddings", "activation"],
+)
 def test_attributes_that_make_no_sense(attributes: dict[str, object]) -> None:
     with pytest.raises(NbError):
         Emulator(model([conv(**attributes)], W)).infer({"x": X})
@@ -149,8 +169,11 @@ def test_subgraph_that_points_nowhere_or_at_itself() -> None:
 
 def test_reused_slots_are_told_apart() -> None:
     """A name written three times stands for three tensors, one after another."""
-    ops = [op("relu", {"X": "x"}, {"Out": "s"}), op("scale", {"X": "s"}, {"Out": "s"}, scale=2.0, bias=1.0),
-           op("elementwise_add", {"X": "s", "Y": "x"}, {"Out": "s"}, axis=-1)]
+    ops = [
+        op("relu", {"X": "x"}, {"Out": "s"}),
+        op("scale", {"X": "s"}, {"Out": "s"}, scale=2.0, bias=1.0),
+        op("elementwise_add", {"X": "s", "Y": "x"}, {"Out": "s"}, axis=-1),
+    ]
     found = Emulator(model(ops, outputs=("s",))).infer({"x": X})["s"]
     assert np.allclose(found, np.maximum(X, 0) * 2 + 1 + X)
 
@@ -170,10 +193,12 @@ def test_looking_does_not_change_the_answer() -> None:
 
 def test_shapes_that_only_running_can_tell() -> None:
     """range to a computed end, and detections by the thousand or none at all: the graph is cut where it must wait."""
-    ops = [op("reduce_max", {"X": "x"}, {"Out": "m"}, dim=(), keep_dim=False, reduce_all=True),
-           op("cast", {"X": "m"}, {"Out": "e"}, "def/1/4/2", in_dtype=5, out_dtype=3),
-           op("range", {"Start": "s", "End": "e", "Step": "one"}, {"Out": "r"}, "int64/1/1/1"),
-           op("cast", {"X": "r"}, {"Out": "y"}, "def/1/4/2", in_dtype=3, out_dtype=5)]
+    ops = [
+        op("reduce_max", {"X": "x"}, {"Out": "m"}, dim=(), keep_dim=False, reduce_all=True),
+        op("cast", {"X": "m"}, {"Out": "e"}, "def/1/4/2", in_dtype=5, out_dtype=3),
+        op("range", {"Start": "s", "End": "e", "Step": "one"}, {"Out": "r"}, "int64/1/1/1"),
+        op("cast", {"X": "r"}, {"Out": "y"}, "def/1/4/2", in_dtype=3, out_dtype=5),
+    ]
     made = model(ops, {"s": np.asarray([0]), "one": np.asarray([1])})
     found = Emulator(made)
     for top in (3, 7):
@@ -184,8 +209,19 @@ def test_shapes_that_only_running_can_tell() -> None:
 def test_multiclass_nms_then_more_ops() -> None:
     boxes = np.asarray([[[0, 0, 10, 10], [1, 1, 10, 10], [20, 20, 30, 30]]], np.float32)
     scores = np.asarray([[[0.9, 0.8, 0.7], [0.1, 0.2, 0.6]]], np.float32)
-    nms = op("multiclass_nms3", {"BBoxes": "x", "Scores": "sc"}, {"Out": "d", "Index": "i", "NmsRoisNum": "n"}, "def/1/1/1",
-             score_threshold=0.05, nms_threshold=0.5, nms_top_k=10, keep_top_k=10, background_label=-1, normalized=True, nms_eta=1.0)
+    nms = op(
+        "multiclass_nms3",
+        {"BBoxes": "x", "Scores": "sc"},
+        {"Out": "d", "Index": "i", "NmsRoisNum": "n"},
+        "def/1/1/1",
+        score_threshold=0.05,
+        nms_threshold=0.5,
+        nms_top_k=10,
+        keep_top_k=10,
+        background_label=-1,
+        normalized=True,
+        nms_eta=1.0,
+    )
     after = op("scale", {"X": "d"}, {"Out": "y"}, scale=2.0, bias=0.0)
     found = Emulator(model([nms, after], inputs={"x": (1, 3, 4), "sc": (1, 2, 3)}, outputs=("y", "n")))
     got = found.infer({"x": boxes, "sc": scores})

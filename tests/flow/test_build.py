@@ -32,7 +32,11 @@ RESULTS = {"model.nb", "manifest.json", "reference.npz", "report.json", "report.
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file()
+    }
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -131,9 +135,17 @@ def test_the_users_files_are_never_written(project: Path) -> None:
 def test_from_a_program_and_files(project: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pair"
     folder.mkdir()
-    reference = subprocess.run([sys.executable, "-c", (
-        "import numpy as np, data\nnp.savez('cal.npz', **data.calibration())\ne = data.evaluation()\n"
-        "import os\nos.mkdir('eval')\n[np.save(f'eval/{k}.npy', v) for k, v in e.items()]")], cwd=project)
+    reference = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            (
+                "import numpy as np, data\nnp.savez('cal.npz', **data.calibration())\ne = data.evaluation()\n"
+                "import os\nos.mkdir('eval')\n[np.save(f'eval/{k}.npy', v) for k, v in e.items()]"
+            ),
+        ],
+        cwd=project,
+    )
     assert reference.returncode == 0
     shutil.move(project / "cal.npz", folder)
     shutil.move(project / "eval", folder)
@@ -160,8 +172,13 @@ name = "top1"
 def test_killed_at_random_moments_it_resumes(project: Path, built: Path) -> None:
     source = random.Random(0)
     for attempt in range(5):
-        child = subprocess.Popen([sys.executable, "-m", "edgeflow", "build", "-t", "arm64-int8", "-t", "kirin"], cwd=project,
-                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        child = subprocess.Popen(
+            [sys.executable, "-m", "edgeflow", "build", "-t", "arm64-int8", "-t", "kirin"],
+            cwd=project,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         time.sleep(source.uniform(0.5, 1.5 + 1.2 * attempt))
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
@@ -179,7 +196,10 @@ def test_killed_at_random_moments_it_resumes(project: Path, built: Path) -> None
 
 def test_two_builds_at_once_do_not_corrupt_each_other(project: Path, built: Path) -> None:
     command = [sys.executable, "-m", "edgeflow", "build", "-t", "arm64-int8", "-t", "kirin"]
-    children = [subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    children = [
+        subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
     for child in children:
         _, err = child.communicate()
         assert child.returncode == 0, err
@@ -215,16 +235,38 @@ def edit(project: Path, name: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-@pytest.mark.parametrize(("name", "old", "new", "error", "message"), [
-    ("edgeflow.toml", "shape = [-1, 1, 8, 8]", "shape = [-1, 1, 9, 9]", DataError, "should have \\[any, 1, 9, 9\\]"),
-    ("data.py", "astype(np.float32)", "astype(np.float64)", DataError, "is float64, and should be float32"),
-    ("data.py", 'return {"image": pictures[:256]}', 'return {"image": pictures[:0]}', DataError, "holds no sample"),
-    ("data.py", 'return {"image": pictures, "label": labels}', 'return {"image": pictures * np.nan, "label": labels}', DataError, "NaN"),
-    ("model.py", "return model\n", "return 3\n", ModelError, "returned int, and should return a paddle.nn.Layer"),
-    ("model.py", "model = Digits()\n    model.set", "raise RuntimeError('oh')\n    model.set", ModelError, "RuntimeError: oh"),
-    ("edgeflow.toml", "model.py:build", "model.py:biuld", RecipeError, "did you mean 'build'"),
-    ("edgeflow.toml", 'calibration = "data.py:calibration"\n', "", DataError, "int8 needs calibration data"),
-], ids=["shape", "dtype", "empty", "nan", "no layer", "raises", "function", "no calibration"])
+@pytest.mark.parametrize(
+    ("name", "old", "new", "error", "message"),
+    [
+        (
+            "edgeflow.toml",
+            "shape = [-1, 1, 8, 8]",
+            "shape = [-1, 1, 9, 9]",
+            DataError,
+            "should have \\[any, 1, 9, 9\\]",
+        ),
+        ("data.py", "astype(np.float32)", "astype(np.float64)", DataError, "is float64, and should be float32"),
+        ("data.py", 'return {"image": pictures[:256]}', 'return {"image": pictures[:0]}', DataError, "holds no sample"),
+        (
+            "data.py",
+            'return {"image": pictures, "label": labels}',
+            'return {"image": pictures * np.nan, "label": labels}',
+            DataError,
+            "NaN",
+        ),
+        ("model.py", "return model\n", "return 3\n", ModelError, "returned int, and should return a paddle.nn.Layer"),
+        (
+            "model.py",
+            "model = Digits()\n    model.set",
+            "raise RuntimeError('oh')\n    model.set",
+            ModelError,
+            "RuntimeError: oh",
+        ),
+        ("edgeflow.toml", "model.py:build", "model.py:biuld", RecipeError, "did you mean 'build'"),
+        ("edgeflow.toml", 'calibration = "data.py:calibration"\n', "", DataError, "int8 needs calibration data"),
+    ],
+    ids=["shape", "dtype", "empty", "nan", "no layer", "raises", "function", "no calibration"],
+)
 def test_bad_input_is_named_from_inside_the_workers(
     name: str, old: str, new: str, error: type[EdgeflowError], message: str, project: Path
 ) -> None:
@@ -278,10 +320,16 @@ def test_paddleslim_that_cannot_calibrate(project: Path) -> None:
         assert not built[0].passed
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ("model", "is not the file that manifest.json was written for"), ("manifest", "is no manifest"),
-    ("format", "format is 99"), ("reference", "its hash differs"), ("none", "there is no reference.npz beside it"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("model", "is not the file that manifest.json was written for"),
+        ("manifest", "is no manifest"),
+        ("format", "format is 99"),
+        ("reference", "its hash differs"),
+        ("none", "there is no reference.npz beside it"),
+    ],
+)
 def test_verify_of_tampered_builds(change: str, message: str, built: Path, tmp_path: Path) -> None:
     folder = tmp_path / "kirin"
     shutil.copytree(built / "build" / "kirin", folder)

@@ -76,10 +76,18 @@ def test_lock_then_worse_then_accepted(project: Path) -> None:
     assert accepted.returncode == 0 and json.loads(accepted.stdout)[0]["is_worse"]
     assert read_lock(lock)["kirin"] == entries["kirin"], "another target's entry is left alone"
     assert read_lock(lock)["arm64-int8"] != int8
-    lock.write_text(lock.read_text().replace(f"size_bytes = {int8.size_bytes}", f"size_bytes = {int8.size_bytes + 1000}"))
+    lock.write_text(
+        lock.read_text().replace(f"size_bytes = {int8.size_bytes}", f"size_bytes = {int8.size_bytes + 1000}")
+    )
     better = run(project, "build", "-t", "arm64-int8", "--locked")
-    assert better.returncode == 0 and re.search(r"better: size \(bytes\) is .*: 1,000 bytes, 1.\d+ % less", better.stdout)
+    assert better.returncode == 0 and re.search(
+        r"better: size \(bytes\) is .*: 1,000 bytes, 1.\d+ % less", better.stdout
+    )
     assert "try: edgeflow lock --target arm64-int8" in better.stdout
     lock.write_text("format = 1\nx = [")
     broken = run(project, "lock", "-t", "arm64-int8")
-    assert broken.returncode == 1 and "edgeflow.lock: is no TOML" in broken.stderr and lock.read_text() == "format = 1\nx = ["
+    assert (
+        broken.returncode == 1
+        and "edgeflow.lock: is no TOML" in broken.stderr
+        and lock.read_text() == "format = 1\nx = ["
+    )

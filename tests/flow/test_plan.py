@@ -36,8 +36,14 @@ def test_every_profile_is_planned_built_and_verified(digits: Path, tmp_path: Pat
         if split is not None:
             written = {frozenset(name.removesuffix(".dequantized") for name in piece) for piece in pieces(model)}
             assert {frozenset(piece.ops) for piece in split.pieces} == written, built.target
-        scales = [value for block in model.blocks for op in block.operations for key, attr in op.attributes.items()
-                  if key.endswith("_scale") and isinstance(attr.value, tuple) for value in attr.value]
+        scales = [
+            value
+            for block in model.blocks
+            for op in block.operations
+            for key, attr in op.attributes.items()
+            if key.endswith("_scale") and isinstance(attr.value, tuple)
+            for value in attr.value
+        ]
         if load_target(built.target).precision.scales == "power_of_two":
             assert scales and all(math.log2(scale).is_integer() for scale in scales)
         if load_target(built.target).precision.full_integer:
@@ -60,17 +66,23 @@ def test_findings(project: Path) -> None:
     assert not (project / "build").exists(), "a plan writes nothing"
 
 
-@pytest.mark.parametrize(("layer", "code", "text"), [
-    ("nn.Fold([4, 4], 2)", "P101", "fold"), ("Fn(lambda x: paddle.cast(x, 'float16'))", "P102", "float16"),
-    ("Fn(lambda x: paddle.linalg.inv(x))", "P103", "inverse"),
-])
+@pytest.mark.parametrize(
+    ("layer", "code", "text"),
+    [
+        ("nn.Fold([4, 4], 2)", "P101", "fold"),
+        ("Fn(lambda x: paddle.cast(x, 'float16'))", "P102", "float16"),
+        ("Fn(lambda x: paddle.linalg.inv(x))", "P103", "inverse"),
+    ],
+)
 def test_ops_are_named_with_the_reason(layer: str, code: str, text: str, tmp_path: Path) -> None:
     shape = "[1, 8, 9]" if "Fold" in layer else "[1, 4, 4]"
     (tmp_path / "model.py").write_text(
         "import paddle\nfrom paddle import nn\n\nclass Fn(nn.Layer):\n    def __init__(self, f):\n        super().__init__()\n"
-        f"        self.f = f\n\n    def forward(self, x):\n        return self.f(x)\n\ndef build():\n    return {layer}\n")
+        f"        self.f = f\n\n    def forward(self, x):\n        return self.f(x)\n\ndef build():\n    return {layer}\n"
+    )
     (tmp_path / "edgeflow.toml").write_text(
-        f'[model]\nfactory = "model.py:build"\n[inputs.x]\nshape = {shape}\n[data]\nevaluation = "x.npz"\n')
+        f'[model]\nfactory = "model.py:build"\n[inputs.x]\nshape = {shape}\n[data]\nevaluation = "x.npz"\n'
+    )
     (found,) = plan(tmp_path, ["arm64"])
     assert [(f.code, text in f.op or text in f.why) for f in found.findings if f.severity == "error"] == [(code, True)]
 
@@ -79,9 +91,11 @@ def test_restrictions_of_a_driver(tmp_path: Path) -> None:
     """Kirin takes hard_sigmoid with slope 0.2 only: others are respelled. A softplus with another beta cannot be."""
     (tmp_path / "model.py").write_text(
         "from paddle import nn\n\ndef build():\n    return nn.Sequential(nn.Conv2D(3, 4, 3), nn.Hardsigmoid(), nn.Conv2D(4, 4, 3), "
-        "nn.Softplus(beta=2))\n")
+        "nn.Softplus(beta=2))\n"
+    )
     (tmp_path / "edgeflow.toml").write_text(
-        '[model]\nfactory = "model.py:build"\n[inputs.x]\nshape = [1, 3, 8, 8]\n[data]\nevaluation = "x.npz"\n')
+        '[model]\nfactory = "model.py:build"\n[inputs.x]\nshape = [1, 3, 8, 8]\n[data]\nevaluation = "x.npz"\n'
+    )
     (found,) = plan(tmp_path, ["kirin"])
     assert found.respelled == {"hard_sigmoid -> scale+relu6": 1}
     assert [f.code for f in found.findings if f.severity != "note"] == ["P401"]
@@ -121,7 +135,9 @@ def test_bad_input(tmp_path: Path, project: Path) -> None:
 
 def test_command(project: Path) -> None:
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "edgeflow", "plan", *arguments], cwd=project, capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, "-m", "edgeflow", "plan", *arguments], cwd=project, capture_output=True, text=True
+        )
 
     done = call("-t", "kirin", "-t", "rockchip")
     assert done.returncode == 0, done.stderr

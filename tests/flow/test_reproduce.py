@@ -1,4 +1,6 @@
-"""edgeflow reproduce on real builds: identical, or what differs and whose doing it is; never in the way of what is there."""
+"""edgeflow reproduce on real builds: identical, or what differs and whose doing it is; never in the way of what is
+there.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,12 @@ def test_identical_and_nothing_is_touched(manifest: Path, tmp_path: Path) -> Non
 
 def test_changed_weights_data_and_settings_are_told_apart(manifest: Path) -> None:
     project = manifest.parents[2]
-    edit(project, "model.py", "    return model\n", "    model.stem[0].bias.set_value(model.stem[0].bias + 1)\n    return model\n")
+    edit(
+        project,
+        "model.py",
+        "    return model\n",
+        "    model.stem[0].bias.set_value(model.stem[0].bias + 1)\n    return model\n",
+    )
     found = reproduce(manifest)
     assert not found.identical and not found.same_bytes
     assert {item.field for item in found.differences if item.cause == "model"} == {"model.weights_sha256"}
@@ -50,7 +57,12 @@ def test_changed_weights_data_and_settings_are_told_apart(manifest: Path) -> Non
     assert text.startswith("your model changed\n  the weights are other ones\n" + FOLLOWS)
     edit(project, "model.py", "    model.stem[0].bias.set_value(model.stem[0].bias + 1)\n", "")
 
-    edit(project, "data.py", 'return {"image": pictures, "label": labels}', 'return {"image": pictures[:99], "label": labels[:99]}')
+    edit(
+        project,
+        "data.py",
+        'return {"image": pictures, "label": labels}',
+        'return {"image": pictures[:99], "label": labels[:99]}',
+    )
     edit(project, "edgeflow.toml", "[compress]", "[drift]\nsqnr_db_min = 20.0\n[compress]")
     done = run(project, "reproduce", "build/arm64/manifest.json", "--json")
     assert done.returncode == 3
@@ -93,11 +105,19 @@ def test_ops_kept_on_the_cpu_by_the_command_line(project: Path) -> None:
     assert reproduce(project / "build" / "kirin" / "manifest.json").identical
 
 
-@pytest.mark.parametrize(("key", "value", "error", "message"), [
-    ("target", "../../evil.toml", TargetError, "and should be a name"), ("target", "kirim", TargetError, "did you mean 'kirin'"),
-    ("target", None, DataError, "target is nothing"), ("nb", {}, DataError, "nb.sha256 is nothing"), ("format", 7, DataError, "format is 7"),
-])
-def test_manifests_that_cannot_be_rebuilt(key: str, value: object, error: type[Exception], message: str, manifest: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "value", "error", "message"),
+    [
+        ("target", "../../evil.toml", TargetError, "and should be a name"),
+        ("target", "kirim", TargetError, "did you mean 'kirin'"),
+        ("target", None, DataError, "target is nothing"),
+        ("nb", {}, DataError, "nb.sha256 is nothing"),
+        ("format", 7, DataError, "format is 7"),
+    ],
+)
+def test_manifests_that_cannot_be_rebuilt(
+    key: str, value: object, error: type[Exception], message: str, manifest: Path
+) -> None:
     table = json.loads(manifest.read_text())
     manifest.write_text(json.dumps({**table, key: value}))
     with pytest.raises(error, match=message):

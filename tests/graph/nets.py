@@ -58,8 +58,16 @@ class Crnn(nn.Layer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2D(1, 8, 3, 1, 1), nn.BatchNorm2D(8), nn.ReLU(), nn.MaxPool2D(2, 2),
-                                  nn.Conv2D(8, 16, 3, 1, 1), nn.BatchNorm2D(16), nn.Hardswish(), nn.MaxPool2D((4, 1), (4, 1)))
+        self.body = nn.Sequential(
+            nn.Conv2D(1, 8, 3, 1, 1),
+            nn.BatchNorm2D(8),
+            nn.ReLU(),
+            nn.MaxPool2D(2, 2),
+            nn.Conv2D(8, 16, 3, 1, 1),
+            nn.BatchNorm2D(16),
+            nn.Hardswish(),
+            nn.MaxPool2D((4, 1), (4, 1)),
+        )
         self.rnn = nn.LSTM(32, 16, direction="bidirectional")
         self.head = nn.Linear(32, 20)
 
@@ -77,8 +85,16 @@ class Db(nn.Layer):
         self.down1 = nn.Sequential(nn.Conv2D(3, 8, 3, 2, 1, bias_attr=False), nn.BatchNorm2D(8), nn.Hardswish())
         self.down2 = nn.Sequential(nn.Conv2D(8, 16, 3, 2, 1, bias_attr=False), nn.BatchNorm2D(16), nn.Hardswish())
         self.side = nn.Conv2D(8, 16, 1)
-        self.head = nn.Sequential(nn.Conv2D(16, 8, 3, 1, 1), nn.BatchNorm2D(8), nn.ReLU(), nn.Conv2DTranspose(8, 8, 2, 2),
-                                  nn.BatchNorm2D(8), nn.ReLU(), nn.Conv2DTranspose(8, 1, 2, 2), nn.Sigmoid())
+        self.head = nn.Sequential(
+            nn.Conv2D(16, 8, 3, 1, 1),
+            nn.BatchNorm2D(8),
+            nn.ReLU(),
+            nn.Conv2DTranspose(8, 8, 2, 2),
+            nn.BatchNorm2D(8),
+            nn.ReLU(),
+            nn.Conv2DTranspose(8, 1, 2, 2),
+            nn.Sigmoid(),
+        )
 
     def forward(self, x: Any) -> Any:
         a = self.down1(x)
@@ -107,6 +123,7 @@ class Primitive(nn.Layer):
 
 def settled(build: Callable[[], Any]) -> Callable[[], Any]:
     """Batch norms with statistics that are not the identity's."""
+
     def make() -> Any:
         layer, random = build(), np.random.default_rng(3)
         for name, tensor in layer.named_buffers():
@@ -123,17 +140,34 @@ def nets() -> dict[str, Net]:
     from paddle.vision import models
 
     image = (1, 3, 64, 64)
-    return {name: (settled(build), shape) for name, (build, shape) in {
-        "lenet": (lambda: models.LeNet(), (1, 1, 28, 28)),
-        "mobilenet_v1": (lambda: models.mobilenet_v1(scale=0.25, num_classes=10), image),
-        "mobilenet_v2": (lambda: models.mobilenet_v2(scale=0.35, num_classes=10), image),
-        "mobilenet_v3": (lambda: models.mobilenet_v3_small(scale=0.5, num_classes=10), image),
-        "shufflenet_v2": (lambda: models.shufflenet_v2_x0_25(num_classes=10), image),
-        "resnet_bias": (lambda: nn.Sequential(nn.Conv2D(3, 8, 3, 2, 1), nn.BatchNorm2D(8), nn.ReLU(), Block(8, 8, 1),
-                                              Block(8, 16, 2), Block(16, 32, 2), nn.AdaptiveAvgPool2D(1), nn.Flatten(),
-                                              nn.Linear(32, 10)), image),
-        "encoder": (lambda: nn.Sequential(nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0), nn.Linear(16, 4)), (1, 8, 16)),
-        "crnn": (Crnn, (1, 1, 16, 32)),
-        "db": (Db, image),
-        "primitive": (Primitive, image),
-    }.items()}
+    return {
+        name: (settled(build), shape)
+        for name, (build, shape) in {
+            "lenet": (lambda: models.LeNet(), (1, 1, 28, 28)),
+            "mobilenet_v1": (lambda: models.mobilenet_v1(scale=0.25, num_classes=10), image),
+            "mobilenet_v2": (lambda: models.mobilenet_v2(scale=0.35, num_classes=10), image),
+            "mobilenet_v3": (lambda: models.mobilenet_v3_small(scale=0.5, num_classes=10), image),
+            "shufflenet_v2": (lambda: models.shufflenet_v2_x0_25(num_classes=10), image),
+            "resnet_bias": (
+                lambda: nn.Sequential(
+                    nn.Conv2D(3, 8, 3, 2, 1),
+                    nn.BatchNorm2D(8),
+                    nn.ReLU(),
+                    Block(8, 8, 1),
+                    Block(8, 16, 2),
+                    Block(16, 32, 2),
+                    nn.AdaptiveAvgPool2D(1),
+                    nn.Flatten(),
+                    nn.Linear(32, 10),
+                ),
+                image,
+            ),
+            "encoder": (
+                lambda: nn.Sequential(nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0), nn.Linear(16, 4)),
+                (1, 8, 16),
+            ),
+            "crnn": (Crnn, (1, 1, 16, 32)),
+            "db": (Db, image),
+            "primitive": (Primitive, image),
+        }.items()
+    }

@@ -1,4 +1,6 @@
-"""Whole networks: rewriting keeps their numbers, leaves fewer ops, and the predicted partition is the one opt writes."""
+"""Whole networks: rewriting keeps their numbers, leaves fewer ops, and the predicted partition is the one opt
+writes.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,23 @@ from edgeflow.graph.placement import off_npu
 
 pytestmark = pytest.mark.build
 
-NETS = ("lenet", "mobilenet_v1", "mobilenet_v2", "mobilenet_v3", "shufflenet_v2", "resnet_bias", "encoder", "crnn", "db", "primitive")
+NETS = (
+    "lenet",
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "mobilenet_v3",
+    "shufflenet_v2",
+    "resnet_bias",
+    "encoder",
+    "crnn",
+    "db",
+    "primitive",
+)
 NPUS = ("kirin", "verisilicon-timvx", "rockchip", "mediatek", "amlogic", "imagination", "nnapi", "eeasytech")
 PATTERNS = {"lenet", "mobilenet_v2", "mobilenet_v3", "resnet_bias", "crnn", "db", "primitive"}
-"""Networks that have a conv bias, a dropout, primitive activations or consecutive transposes: each must shrink on ARM."""
+"""Networks that have a conv bias, a dropout, primitive activations or consecutive transposes: each must shrink on
+ARM.
+"""
 
 TWO_PIECES = {("crnn", npu) for npu in NPUS}
 """The LSTM stays on the CPU and parts the network in two."""
@@ -33,8 +48,12 @@ def pieces(model: nb.Model) -> set[frozenset[str]]:
     for op in model.blocks[0].operations:
         if op.type == "subgraph":
             block = model.blocks[op.attr("sub_block")]
-            found.add(frozenset(next(o.outputs[key][0] for key in ("Out", "Output", "Y") if key in o.outputs)
-                                for o in block.operations))
+            found.add(
+                frozenset(
+                    next(o.outputs[key][0] for key in ("Out", "Output", "Y") if key in o.outputs)
+                    for o in block.operations
+                )
+            )
     return found
 
 
@@ -64,12 +83,15 @@ def test_net(name: str, tmp_path: Path) -> None:
         profile = load_target(target)
         prefix = tmp_path / target / "model"
         rewritten(program, raw, prefix, target)
-        # Folded weights change the order of sums; how much that shows in deep nets depends on the CPU's vectors (2e-6 seen).
+        # Folded weights change the order of sums; how much that shows in deep nets depends on the CPU's vectors (2e-6
+        # seen).
         assert np.abs(run(prefix, x) - wanted).max() <= 4e-6 * np.abs(wanted).max(), target
         editor = Editor(programs.load(prefix.with_suffix(".pdmodel")))
         kept = off_npu(editor, profile, ())
         file = tmp_path / f"{target}.nb"
-        opt.convert(prefix, file, valid_targets=profile.lite.valid_targets, fp16=False, log=tmp_path / "log", off_npu=kept)
+        opt.convert(
+            prefix, file, valid_targets=profile.lite.valid_targets, fp16=False, log=tmp_path / "log", off_npu=kept
+        )
         model = nb.read(file)
         if target == "arm64":
             opt.convert(legal, tmp_path / "raw.nb", valid_targets="arm", fp16=False, log=tmp_path / "log")
@@ -101,16 +123,26 @@ def test_ops_are_kept_off_the_npu(tmp_path: Path) -> None:
     for asked, count in (("pool2d", 3), (f"pool2d::{name}", 2)):
         lines = off_npu(editor, target, (asked,))
         assert lines == (asked,)
-        opt.convert(prefix, tmp_path / "out.nb", valid_targets=target.lite.valid_targets, fp16=False, log=tmp_path / "log",
-                    off_npu=lines)
+        opt.convert(
+            prefix,
+            tmp_path / "out.nb",
+            valid_targets=target.lite.valid_targets,
+            fp16=False,
+            log=tmp_path / "log",
+            off_npu=lines,
+        )
         model = nb.read(tmp_path / "out.nb")
         assert len(pieces(model)) == count
         from edgeflow.graph.placement import matching
 
         kept = {id(op) for op in matching(editor, asked)}
         assert {frozenset(p.ops) for p in partition_of(editor, target, kept).pieces} == pieces(model)
-    for bad, message in (("pool3d", "did you mean 'pool2d'"), ("pool2d:nothing", "no op of that type"), ("a:b:c:d", "should be OP"),
-                         ("pool2d::x\nconv2d", "should be OP")):
+    for bad, message in (
+        ("pool3d", "did you mean 'pool2d'"),
+        ("pool2d:nothing", "no op of that type"),
+        ("a:b:c:d", "should be OP"),
+        ("pool2d::x\nconv2d", "should be OP"),
+    ):
         with pytest.raises(RecipeError, match=message):
             off_npu(editor, target, (bad,))
 

@@ -53,7 +53,7 @@ def test_longer_than_the_program_says(exported: tuple[object, Path], tmp_path: P
 def test_damaged_headers_never_crash(exported: tuple[object, Path], tmp_path: Path, at: int, change: bytes) -> None:
     program, path = exported
     raw = bytearray(path.read_bytes())
-    raw[at:at + len(change)] = change
+    raw[at : at + len(change)] = change
     (tmp_path / "w").write_bytes(bytes(raw))
     try:
         parameters.load(program, tmp_path / "w")

@@ -26,8 +26,15 @@ def layers() -> dict[str, tuple[Callable[[], Any], tuple[int, ...], str]]:
     from paddle import nn
 
     def conv_net() -> Any:
-        return nn.Sequential(nn.Conv2D(3, 8, 3, padding=1), nn.BatchNorm2D(8), nn.ReLU6(), nn.Conv2D(8, 4, 1), nn.Swish(),
-                             nn.Flatten(), nn.Linear(4 * 64, 5))
+        return nn.Sequential(
+            nn.Conv2D(3, 8, 3, padding=1),
+            nn.BatchNorm2D(8),
+            nn.ReLU6(),
+            nn.Conv2D(8, 4, 1),
+            nn.Swish(),
+            nn.Flatten(),
+            nn.Linear(4 * 64, 5),
+        )
 
     return {
         "conv_relu6_swish_flatten": (conv_net, (2, 3, 8, 8), "relu6.threshold"),
@@ -137,7 +144,9 @@ def test_layer_map_is_true_in_numbers(built: Path) -> None:
         for entry in mapped:
             if results[entry.op].dtype != np.int8:
                 wanted = values[entry.sources[-1]]
-                assert np.abs(results[entry.op].ravel() - wanted.ravel()).max() <= tolerance * np.abs(wanted).max(), entry
+                assert np.abs(results[entry.op].ravel() - wanted.ravel()).max() <= tolerance * np.abs(wanted).max(), (
+                    entry
+                )
 
 
 @pytest.mark.skipif(not WHOLE.exists(), reason=f"no golden programs at {WHOLE}")
@@ -156,8 +165,14 @@ def test_layer_map_of_golden_nets(net: str) -> None:
 def test_what_is_no_program_is_named(damage: str, digits: Path, tmp_path: Path) -> None:
     path = tmp_path / ("model.json" if damage == "json" else "model.pdmodel")
     blob = (digits / "export" / "digits.pdmodel").read_bytes()
-    content = {"truncated": blob[:len(blob) // 2], "garbage": b"\xff" * 100, "json": b"{}", "json by content": b'{"base": 1}',
-               "empty": b"", "missing": None}[damage]
+    content = {
+        "truncated": blob[: len(blob) // 2],
+        "garbage": b"\xff" * 100,
+        "json": b"{}",
+        "json by content": b'{"base": 1}',
+        "empty": b"",
+        "missing": None,
+    }[damage]
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ModelError) as caught:

@@ -1,4 +1,6 @@
-"""The op zoo again, in parts: what docs/ops.md says works is right, and what it says is refused is refused with that reason."""
+"""The op zoo again, in parts: what docs/ops.md says works is right, and what it says is refused is refused with that
+reason.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def test_page_counts_every_program() -> None:
     from tests.graph.zoo import CASES
 
     text = (ROOT / "docs" / "ops.md").read_text(encoding="utf-8")
-    counts = [int(n) for n in re.findall(r"^\| (?:works as exported|works after repair|refused) \| (\d+) \|$", text, re.M)]
+    counts = [
+        int(n) for n in re.findall(r"^\| (?:works as exported|works after repair|refused) \| (\d+) \|$", text, re.M)
+    ]
     assert len(counts) == 3 and sum(counts) == len(CASES) >= 150
 
 

@@ -46,8 +46,10 @@ class Case:
 
     def specs(self) -> list[paddle.static.InputSpec]:
         """The inputs x0, x1, ... for paddle.jit.save."""
-        return [paddle.static.InputSpec(list(shape), dtype, f"x{k}")
-                for k, (shape, dtype) in enumerate(zip(self.shapes, self.dtypes, strict=True))]
+        return [
+            paddle.static.InputSpec(list(shape), dtype, f"x{k}")
+            for k, (shape, dtype) in enumerate(zip(self.shapes, self.dtypes, strict=True))
+        ]
 
     def feed(self, seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
         """Random inputs by name."""
@@ -79,8 +81,14 @@ class Fn(nn.Layer):
 CASES: dict[str, Case] = {}
 
 
-def layer(name: str, build: Callable[[], nn.Layer], *shapes: Shape, dtypes: str | tuple[str, ...] = "float32",
-          low: float = -2.0, high: float = 2.0) -> None:
+def layer(
+    name: str,
+    build: Callable[[], nn.Layer],
+    *shapes: Shape,
+    dtypes: str | tuple[str, ...] = "float32",
+    low: float = -2.0,
+    high: float = 2.0,
+) -> None:
     """Enter a layer; one dtype stands for all inputs."""
     if name in CASES:
         raise ValueError(f"{name}: is there already")
@@ -107,10 +115,36 @@ def const(*values: Any, dtype: str | None = None) -> paddle.Tensor:
 
 # --- activations ---------------------------------------------------------------------------------------------------
 
-for _make in (nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LeakyReLU, nn.LogSigmoid,
-              nn.LogSoftmax, nn.Mish, nn.PReLU, nn.ReLU, nn.ReLU6, nn.SELU, nn.Sigmoid, nn.Silu, nn.Softmax,
-              nn.Softplus, nn.Softshrink, nn.Softsign, nn.Swish, nn.Tanh, nn.Tanhshrink, nn.ThresholdedReLU, nn.GLU,
-              nn.Softmax2D, nn.Identity):
+for _make in (
+    nn.CELU,
+    nn.ELU,
+    nn.GELU,
+    nn.Hardshrink,
+    nn.Hardsigmoid,
+    nn.Hardswish,
+    nn.Hardtanh,
+    nn.LeakyReLU,
+    nn.LogSigmoid,
+    nn.LogSoftmax,
+    nn.Mish,
+    nn.PReLU,
+    nn.ReLU,
+    nn.ReLU6,
+    nn.SELU,
+    nn.Sigmoid,
+    nn.Silu,
+    nn.Softmax,
+    nn.Softplus,
+    nn.Softshrink,
+    nn.Softsign,
+    nn.Swish,
+    nn.Tanh,
+    nn.Tanhshrink,
+    nn.ThresholdedReLU,
+    nn.GLU,
+    nn.Softmax2D,
+    nn.Identity,
+):
     layer(f"nn.{_make.__name__}", _make, low=-8.0, high=8.0)
 layer("nn.CELU alpha", lambda: nn.CELU(0.3))
 layer("nn.ELU alpha", lambda: nn.ELU(0.3))
@@ -128,8 +162,12 @@ layer("nn.Softplus beta", lambda: nn.Softplus(2.0, 5.0), low=-8.0, high=8.0)
 layer("nn.Softshrink threshold", lambda: nn.Softshrink(1.0))
 layer("nn.ThresholdedReLU threshold", lambda: nn.ThresholdedReLU(0.4))
 layer("nn.GLU axis", lambda: nn.GLU(1))
-each("F", "relu relu6 sigmoid tanh gelu silu swish mish hardswish hardsigmoid leaky_relu elu selu softmax log_softmax softplus "
-     "softsign glu", ROWS)
+each(
+    "F",
+    "relu relu6 sigmoid tanh gelu silu swish mish hardswish hardsigmoid leaky_relu elu selu softmax log_softmax softplus "
+    "softsign glu",
+    ROWS,
+)
 op("F.softmax vector", F.softmax, VECTOR)
 op("F.prelu", lambda x: F.prelu(x, paddle.full([1], 0.2)))
 op("F.maxout axis", lambda x: F.maxout(x, 2, axis=-1))
@@ -140,16 +178,28 @@ op("paddle.stanh", paddle.stanh)
 # --- convolutions --------------------------------------------------------------------------------------------------
 
 _CONVOLUTIONS: dict[str, dict[str, Any]] = {
-    "": {}, "no bias": {"bias_attr": False}, "stride padding": {"stride": 2, "padding": 1}, "dilation": {"dilation": 2},
-    "groups": {"groups": 2}, "depthwise": {"groups": 4, "padding": 1}, "SAME": {"padding": "SAME", "stride": 2},
+    "": {},
+    "no bias": {"bias_attr": False},
+    "stride padding": {"stride": 2, "padding": 1},
+    "dilation": {"dilation": 2},
+    "groups": {"groups": 2},
+    "depthwise": {"groups": 4, "padding": 1},
+    "SAME": {"padding": "SAME", "stride": 2},
     "VALID": {"padding": "VALID"},
 }
 for _name, _options in _CONVOLUTIONS.items():
     for _kind, _make, _shape in (("1D", nn.Conv1D, SEQUENCE), ("2D", nn.Conv2D, IMAGE), ("3D", nn.Conv3D, VOLUME)):
-        layer(f"nn.Conv{_kind} {_name}".strip(), lambda m=_make, o=_options: m(4, 8, 2 if m is nn.Conv3D else 3, **o), _shape)
+        layer(
+            f"nn.Conv{_kind} {_name}".strip(),
+            lambda m=_make, o=_options: m(4, 8, 2 if m is nn.Conv3D else 3, **o),
+            _shape,
+        )
     if "dilation" not in _options or _name == "dilation":
-        for _kind, _make, _shape in (("1D", nn.Conv1DTranspose, SEQUENCE), ("2D", nn.Conv2DTranspose, IMAGE),
-                                     ("3D", nn.Conv3DTranspose, VOLUME)):
+        for _kind, _make, _shape in (
+            ("1D", nn.Conv1DTranspose, SEQUENCE),
+            ("2D", nn.Conv2DTranspose, IMAGE),
+            ("3D", nn.Conv3DTranspose, VOLUME),
+        ):
             layer(f"nn.Conv{_kind}Transpose {_name}".strip(), lambda m=_make, o=_options: m(4, 8, 3, **o), _shape)
 layer("nn.Conv1D circular", lambda: nn.Conv1D(4, 8, 3, padding=1, padding_mode="circular"), SEQUENCE)
 layer("nn.Conv1D NLC", lambda: nn.Conv1D(12, 8, 3, data_format="NLC"), SEQUENCE)
@@ -169,24 +219,34 @@ layer("nn.Conv2DTranspose 4x4", lambda: nn.Conv2DTranspose(4, 8, 4, stride=2, pa
 layer("nn.Conv2DTranspose asymmetric", lambda: nn.Conv2DTranspose(4, 8, 3, stride=2, padding=[1, 0, 0, 1]))
 op("F.conv2d weight as input", F.conv2d, IMAGE, (8, 4, 3, 3))
 op("F.conv2d constant weight", lambda x: F.conv2d(x, paddle.full([4, 1, 3, 3], 0.1), padding=1, groups=4))
-op("F.conv2d_transpose output size", lambda x, w: F.conv2d_transpose(x, w, stride=2, output_size=[18, 18]), IMAGE, (4, 8, 3, 3))
+op(
+    "F.conv2d_transpose output size",
+    lambda x, w: F.conv2d_transpose(x, w, stride=2, output_size=[18, 18]),
+    IMAGE,
+    (4, 8, 3, 3),
+)
 layer("nn.utils.weight_norm", lambda: nn.utils.weight_norm(nn.Conv2D(4, 8, 3)))
 layer("nn.utils.weight_norm Linear", lambda: nn.utils.weight_norm(nn.Linear(6, 3), dim=None), ROWS)
 layer("nn.utils.spectral_norm", lambda: nn.utils.spectral_norm(nn.Conv2D(4, 8, 3)))
 
 # --- pooling -------------------------------------------------------------------------------------------------------
 
-for _kind, _avg, _max, _shape in (("1D", nn.AvgPool1D, nn.MaxPool1D, SEQUENCE), ("2D", nn.AvgPool2D, nn.MaxPool2D, IMAGE),
-                                  ("3D", nn.AvgPool3D, nn.MaxPool3D, VOLUME)):
+for _kind, _avg, _max, _shape in (
+    ("1D", nn.AvgPool1D, nn.MaxPool1D, SEQUENCE),
+    ("2D", nn.AvgPool2D, nn.MaxPool2D, IMAGE),
+    ("3D", nn.AvgPool3D, nn.MaxPool3D, VOLUME),
+):
     for _name, _make in (("Avg", _avg), ("Max", _max)):
         layer(f"nn.{_name}Pool{_kind}", lambda m=_make: m(2), _shape)
         layer(f"nn.{_name}Pool{_kind} stride padding", lambda m=_make: m(3, stride=2, padding=1), _shape)
         layer(f"nn.{_name}Pool{_kind} ceil", lambda m=_make: m(3, stride=2, ceil_mode=True), _shape)
     layer(f"nn.AvgPool{_kind} inclusive", lambda m=_avg: m(3, stride=2, padding=1, exclusive=False), _shape)
     layer(f"nn.MaxPool{_kind} mask", lambda m=_max: m(2, return_mask=True), _shape)
-for _kind, _avg, _max, _shape in (("1D", nn.AdaptiveAvgPool1D, nn.AdaptiveMaxPool1D, SEQUENCE),
-                                  ("2D", nn.AdaptiveAvgPool2D, nn.AdaptiveMaxPool2D, IMAGE),
-                                  ("3D", nn.AdaptiveAvgPool3D, nn.AdaptiveMaxPool3D, VOLUME)):
+for _kind, _avg, _max, _shape in (
+    ("1D", nn.AdaptiveAvgPool1D, nn.AdaptiveMaxPool1D, SEQUENCE),
+    ("2D", nn.AdaptiveAvgPool2D, nn.AdaptiveMaxPool2D, IMAGE),
+    ("3D", nn.AdaptiveAvgPool3D, nn.AdaptiveMaxPool3D, VOLUME),
+):
     for _name, _make in (("Avg", _avg), ("Max", _max)):
         layer(f"nn.Adaptive{_name}Pool{_kind}", lambda m=_make: m(2), _shape)
         layer(f"nn.Adaptive{_name}Pool{_kind} one", lambda m=_make: m(1), _shape)
@@ -245,22 +305,45 @@ op("F.pad all axes", lambda x: F.pad(x, [0, 0, 1, 1, 2, 0, 0, 2], value=0.5))
 op("F.pad rows", lambda x: F.pad(x, [0, 1, 2, 0]), ROWS)
 op("F.zeropad2d", lambda x: F.zeropad2d(x, [1, 2, 3, 0]))
 
-for _mode, _shape in (("nearest", IMAGE), ("linear", SEQUENCE), ("bilinear", IMAGE), ("bicubic", IMAGE), ("trilinear", VOLUME),
-                      ("area", IMAGE)):
+for _mode, _shape in (
+    ("nearest", IMAGE),
+    ("linear", SEQUENCE),
+    ("bilinear", IMAGE),
+    ("bicubic", IMAGE),
+    ("trilinear", VOLUME),
+    ("area", IMAGE),
+):
     _size, _format = {3: ([20], "NCW"), 4: ([12, 10], "NCHW"), 5: ([8, 9, 7], "NCDHW")}[len(_shape)]
     _options = {"mode": _mode, "data_format": _format}
     op(f"F.interpolate {_mode} size", lambda x, s=_size, o=_options: F.interpolate(x, s, **o), _shape)
-    op(f"F.interpolate {_mode} smaller", lambda x, s=_size, o=_options: F.interpolate(x, [d // 3 for d in s], **o), _shape)
+    op(
+        f"F.interpolate {_mode} smaller",
+        lambda x, s=_size, o=_options: F.interpolate(x, [d // 3 for d in s], **o),
+        _shape,
+    )
     if _mode != "area":
         layer(f"nn.Upsample {_mode}", lambda s=_size, o=_options: nn.Upsample(scale_factor=[2] * len(s), **o), _shape)
     if _mode not in ("nearest", "area"):
-        op(f"F.interpolate {_mode} corners", lambda x, s=_size, o=_options: F.interpolate(x, s, align_corners=True, **o), _shape)
+        op(
+            f"F.interpolate {_mode} corners",
+            lambda x, s=_size, o=_options: F.interpolate(x, s, align_corners=True, **o),
+            _shape,
+        )
     if "linear" in _mode:
-        op(f"F.interpolate {_mode} align mode 1", lambda x, s=_size, o=_options: F.interpolate(x, s, align_mode=1, **o), _shape)
+        op(
+            f"F.interpolate {_mode} align mode 1",
+            lambda x, s=_size, o=_options: F.interpolate(x, s, align_mode=1, **o),
+            _shape,
+        )
 op("F.interpolate fraction", lambda x: F.interpolate(x, scale_factor=1.5, mode="bilinear"))
 op("F.interpolate nearest 3D", lambda x: F.interpolate(x, [6, 8, 9], mode="nearest", data_format="NCDHW"), VOLUME)
 op("F.interpolate NHWC", lambda x: F.interpolate(x, [12, 10], mode="bilinear", data_format="NHWC"))
-op("F.interpolate size of tensor", lambda x, y: F.interpolate(x, paddle.shape(y)[2:], mode="bilinear"), IMAGE, (2, 3, 11, 13))
+op(
+    "F.interpolate size of tensor",
+    lambda x, y: F.interpolate(x, paddle.shape(y)[2:], mode="bilinear"),
+    IMAGE,
+    (2, 3, 11, 13),
+)
 layer("nn.UpsamplingNearest2D", lambda: nn.UpsamplingNearest2D(scale_factor=2))
 layer("nn.UpsamplingNearest2D size", lambda: nn.UpsamplingNearest2D([12, 10]))
 layer("nn.UpsamplingBilinear2D", lambda: nn.UpsamplingBilinear2D(scale_factor=2))
@@ -276,8 +359,14 @@ layer("nn.Flatten", nn.Flatten)
 layer("nn.Flatten middle", lambda: nn.Flatten(1, 2))
 layer("nn.Unflatten", lambda: nn.Unflatten(1, [2, 2]))
 op("F.grid_sample", F.grid_sample, IMAGE, (2, 5, 6, 2), low=-1.2, high=1.2)
-op("F.grid_sample nearest border", lambda x, g: F.grid_sample(x, g, mode="nearest", padding_mode="border", align_corners=False),
-   IMAGE, (2, 5, 6, 2), low=-1.2, high=1.2)
+op(
+    "F.grid_sample nearest border",
+    lambda x, g: F.grid_sample(x, g, mode="nearest", padding_mode="border", align_corners=False),
+    IMAGE,
+    (2, 5, 6, 2),
+    low=-1.2,
+    high=1.2,
+)
 op("F.grid_sample reflection", lambda x, g: F.grid_sample(x, g, padding_mode="reflection"), IMAGE, (2, 5, 6, 2))
 op("F.affine_grid", lambda x: F.affine_grid(x, [2, 3, 5, 6]), (2, 2, 3))
 op("F.affine_grid corners false", lambda x: F.affine_grid(x, [2, 3, 5, 6], align_corners=False), (2, 2, 3))
@@ -308,13 +397,27 @@ layer("nn.AlphaDropout", nn.AlphaDropout)
 op("F.dropout inference", lambda x: F.dropout(x, 0.4, training=False))
 op("F.linear", lambda x, w: F.linear(x, w), ROWS, (6, 3))
 op("F.bilinear", F.bilinear, ROWS, (2, 5), (3, 6, 5))
-op("F.embedding", lambda x: F.embedding(x, paddle.reshape(paddle.arange(12, dtype="float32"), [4, 3])), (5,), dtypes="int64",
-   low=0, high=4)
+op(
+    "F.embedding",
+    lambda x: F.embedding(x, paddle.reshape(paddle.arange(12, dtype="float32"), [4, 3])),
+    (5,),
+    dtypes="int64",
+    low=0,
+    high=4,
+)
 op("F.one_hot", lambda x: F.one_hot(x, 5), (7,), dtypes="int64", low=0, high=5)
 op("F.one_hot int32", lambda x: F.one_hot(x, 5), (2, 3), dtypes="int32", low=0, high=5)
 op("F.label_smooth", F.label_smooth, ROWS)
 op("F.sequence_mask", lambda x: F.sequence_mask(x, 6), (4,), dtypes="int64", low=0, high=6)
-op("F.softmax_with_cross_entropy", F.softmax_with_cross_entropy, ROWS, (2, 1), dtypes=("float32", "int64"), low=0, high=6)
+op(
+    "F.softmax_with_cross_entropy",
+    F.softmax_with_cross_entropy,
+    ROWS,
+    (2, 1),
+    dtypes=("float32", "int64"),
+    low=0,
+    high=6,
+)
 each("F", "mse_loss l1_loss smooth_l1_loss square_error_cost", ROWS, ROWS)
 op("F.cross_entropy", F.cross_entropy, ROWS, (2, 1), dtypes=("float32", "int64"), low=0, high=6)
 
@@ -336,8 +439,11 @@ layer("nn.MultiHeadAttention", lambda: nn.MultiHeadAttention(12, 3), SEQUENCE)
 layer("nn.MultiHeadAttention cross", lambda: nn.MultiHeadAttention(12, 3), SEQUENCE, (2, 5, 12), (2, 5, 12))
 layer("nn.MultiHeadAttention weights", lambda: nn.MultiHeadAttention(12, 3, need_weights=True), SEQUENCE)
 layer("nn.TransformerEncoderLayer", lambda: nn.TransformerEncoderLayer(12, 3, 16), SEQUENCE)
-layer("nn.TransformerEncoderLayer norm first", lambda: nn.TransformerEncoderLayer(
-    12, 3, 16, activation="gelu", normalize_before=True), SEQUENCE)
+layer(
+    "nn.TransformerEncoderLayer norm first",
+    lambda: nn.TransformerEncoderLayer(12, 3, 16, activation="gelu", normalize_before=True),
+    SEQUENCE,
+)
 layer("nn.TransformerEncoder", lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(12, 3, 16), 2), SEQUENCE)
 layer("nn.TransformerDecoderLayer", lambda: nn.TransformerDecoderLayer(12, 3, 16), SEQUENCE, (2, 5, 12))
 layer("nn.Transformer", lambda: nn.Transformer(12, 3, 1, 1, 16), SEQUENCE, (2, 5, 12))
@@ -368,8 +474,11 @@ class _States(nn.Layer):
 
 # --- one tensor, element by element --------------------------------------------------------------------------------
 
-each("paddle", "exp expm1 square abs sign ceil floor round trunc frac sin cos tan atan sinh cosh asinh tanh erf neg sgn "
-     "rad2deg deg2rad nan_to_num i0 i0e i1 i1e digamma lgamma")
+each(
+    "paddle",
+    "exp expm1 square abs sign ceil floor round trunc frac sin cos tan atan sinh cosh asinh tanh erf neg sgn "
+    "rad2deg deg2rad nan_to_num i0 i0e i1 i1e digamma lgamma",
+)
 op("paddle.logit", paddle.logit, low=0.1, high=0.9)
 each("paddle", "asin acos atanh erfinv", low=-0.9, high=0.9)
 each("paddle", "log log2 log10 log1p sqrt rsqrt reciprocal", low=0.1, high=4.0)
@@ -383,8 +492,8 @@ op("paddle.scale bias first", lambda x: paddle.scale(x, 2.0, 0.5, bias_after_sca
 op("paddle.scale act", lambda x: paddle.scale(x, 2.0, act="relu"))
 op("paddle.scale int64", lambda x: x * 3 + 1, ROWS, dtypes="int64", low=-9, high=9)
 op("paddle.pow scalar", lambda x: paddle.pow(x, 2.5), low=0.1)
-op("paddle.pow square", lambda x: x ** 2)
-op("paddle.pow base scalar", lambda x: 2.0 ** x)
+op("paddle.pow square", lambda x: x**2)
+op("paddle.pow base scalar", lambda x: 2.0**x)
 op("paddle.abs int32", paddle.abs, ROWS, dtypes="int32", low=-9, high=9)
 op("paddle.floor float64", paddle.floor, ROWS, dtypes="float64")
 op("paddle.isnan", lambda x: paddle.isnan(paddle.sqrt(x)), ROWS)
@@ -400,8 +509,13 @@ op("paddle.cast round trip", lambda x: paddle.cast(paddle.cast(x, "int32"), "flo
 
 # --- two tensors, element by element -------------------------------------------------------------------------------
 
-each("paddle", "add subtract multiply divide maximum minimum fmax fmin equal not_equal greater_than greater_equal less_than "
-     "less_equal atan2 logaddexp hypot heaviside", IMAGE, IMAGE)
+each(
+    "paddle",
+    "add subtract multiply divide maximum minimum fmax fmin equal not_equal greater_than greater_equal less_than "
+    "less_equal atan2 logaddexp hypot heaviside",
+    IMAGE,
+    IMAGE,
+)
 each("paddle", "floor_divide mod remainder pow", ROWS, ROWS, low=0.5, high=4.0)
 for _name in ["add", "subtract", "multiply", "divide", "maximum", "minimum"]:
     _function = getattr(paddle, _name)
@@ -411,8 +525,19 @@ for _name in ["add", "subtract", "multiply", "divide", "maximum", "minimum"]:
     op(f"paddle.{_name} small first", _function, (6,), (2, 6), low=0.5)
     op(f"paddle.{_name} constant", lambda x, f=_function: f(x, const(0.5, 1.0, 1.5, 2.0, 2.5, 3.0)), ROWS)
 for _dtype in ("int32", "int64"):
-    for _name in ("add", "subtract", "multiply", "floor_divide", "mod", "maximum", "minimum", "equal", "less_than",
-                  "greater_than", "pow"):
+    for _name in (
+        "add",
+        "subtract",
+        "multiply",
+        "floor_divide",
+        "mod",
+        "maximum",
+        "minimum",
+        "equal",
+        "less_than",
+        "greater_than",
+        "pow",
+    ):
         op(f"paddle.{_name} {_dtype}", getattr(paddle, _name), ROWS, ROWS, dtypes=_dtype, low=1, high=9)
 op("paddle.add float64", paddle.add, ROWS, ROWS, dtypes="float64")
 op("paddle.divide int64", paddle.divide, ROWS, ROWS, dtypes="int64", low=1, high=9)
@@ -428,8 +553,16 @@ op("paddle.isclose", paddle.isclose, ROWS, ROWS)
 op("paddle.lerp", lambda x, y: paddle.lerp(x, y, 0.3), ROWS, ROWS)
 op("paddle.lerp tensor", paddle.lerp, ROWS, ROWS, ROWS)
 op("paddle.add_n", lambda x, y, z: paddle.add_n([x, y, z]), ROWS, ROWS, ROWS)
-op("paddle.multiplex", lambda x, y, i: paddle.multiplex([x, y], i), ROWS, ROWS, (2, 1), dtypes=("float32", "float32", "int32"),
-   low=0, high=2)
+op(
+    "paddle.multiplex",
+    lambda x, y, i: paddle.multiplex([x, y], i),
+    ROWS,
+    ROWS,
+    (2, 1),
+    dtypes=("float32", "float32", "int32"),
+    low=0,
+    high=2,
+)
 op("paddle.outer", paddle.outer, (4,), (6,))
 for _name in ["logical_and", "logical_or", "logical_xor"]:
     _function = getattr(paddle, _name)
@@ -546,10 +679,18 @@ op("paddle.crop", lambda x: paddle.crop(x, [1, 3], [0, 2]), ROWS)
 # --- indexing ------------------------------------------------------------------------------------------------------
 
 _GETITEM: dict[str, Callable[[Any], Any]] = {
-    "row": lambda x: x[0], "range": lambda x: x[:, 1:3], "last": lambda x: x[..., -1], "new axis": lambda x: x[:, None],
-    "step": lambda x: x[:, :, ::2], "backwards": lambda x: x[:, ::-1], "inner": lambda x: x[:, 1:-1, 2],
-    "list": lambda x: x[[1, 0]], "mixed": lambda x: x[0, ..., 1:], "mask": lambda x: x[x > 0],
-    "all numbers": lambda x: x[0, 1, 2, 3], "range keeps axis": lambda x: x[:, 2:3],
+    "row": lambda x: x[0],
+    "range": lambda x: x[:, 1:3],
+    "last": lambda x: x[..., -1],
+    "new axis": lambda x: x[:, None],
+    "step": lambda x: x[:, :, ::2],
+    "backwards": lambda x: x[:, ::-1],
+    "inner": lambda x: x[:, 1:-1, 2],
+    "list": lambda x: x[[1, 0]],
+    "mixed": lambda x: x[0, ..., 1:],
+    "mask": lambda x: x[x > 0],
+    "all numbers": lambda x: x[0, 1, 2, 3],
+    "range keeps axis": lambda x: x[:, 2:3],
     "tensor": lambda x: x[:, paddle.argmax(x.sum([0, 2, 3]))],
 }
 for _name, _function in _GETITEM.items():
@@ -587,8 +728,14 @@ op("paddle.masked_select", lambda x: paddle.masked_select(x, x > 0), ROWS)
 op("paddle.nonzero", lambda x: paddle.nonzero(x > 0), ROWS)
 op("Tensor.__setitem__", lambda x: _assigned(x), ROWS)
 op("paddle.unique", paddle.unique, (12,), dtypes="int64", low=0, high=6)
-op("paddle.unique inverse", lambda x: paddle.unique(x, return_inverse=True, return_counts=True), (12,), dtypes="int64",
-   low=0, high=6)
+op(
+    "paddle.unique inverse",
+    lambda x: paddle.unique(x, return_inverse=True, return_counts=True),
+    (12,),
+    dtypes="int64",
+    low=0,
+    high=6,
+)
 op("paddle.unique_consecutive", paddle.unique_consecutive, (12,), dtypes="int64", low=0, high=3)
 op("paddle.searchsorted", lambda x: paddle.searchsorted(const(-1.0, 0.0, 1.0), x), ROWS)
 op("paddle.bucketize", lambda x: paddle.bucketize(x, const(-1.0, 0.0, 1.0)), ROWS)
@@ -676,8 +823,13 @@ op("paddle.to_tensor int64", lambda x: x + const(1, 2, 3, 4, 5, 6), ROWS, dtypes
 op("paddle.to_tensor bool", lambda x: paddle.where(const(True, False, True, True, False, False), x, -x), (6,))
 op("constant subgraph", lambda x: x + paddle.sin(paddle.arange(6, dtype="float32") * 0.5), ROWS)
 op("constant mask", lambda x: x + (1.0 - paddle.tril(paddle.ones([5, 5]))) * -1e4, SQUARE)
-op("constant positions", lambda x: paddle.concat([paddle.sin(p := paddle.reshape(paddle.arange(6, dtype="float32"), [1, 6])),
-                                                  paddle.cos(p), x]), ROWS)
+op(
+    "constant positions",
+    lambda x: paddle.concat(
+        [paddle.sin(p := paddle.reshape(paddle.arange(6, dtype="float32"), [1, 6])), paddle.cos(p), x]
+    ),
+    ROWS,
+)
 op("constant output", lambda x: (x, paddle.arange(4)), ROWS)
 op("input as output", lambda x: (x, paddle.exp(x)), ROWS)
 op("output twice", lambda x: [y := paddle.exp(x), y], ROWS)
@@ -694,20 +846,50 @@ op("vision.roi_align unaligned", lambda x: vision.roi_align(x, *_boxes(), (3, 2)
 op("vision.roi_pool", lambda x: vision.roi_pool(x, *_boxes(), 2))
 op("vision.nms", lambda x: vision.nms(paddle.concat([x, x + 2.0], 1), 0.5), (8, 2), low=0.0)
 op("vision.nms scores", lambda x, s: vision.nms(paddle.concat([x, x + 2.0], 1), 0.5, s), (8, 2), (8,), low=0.0)
-op("vision.yolo_box", lambda x, s: vision.yolo_box(x, s, [10, 13, 16, 30], 3, 0.01, 32), (2, 16, 4, 4), (2, 2),
-   dtypes=("float32", "int32"), low=1, high=4)
-op("vision.prior_box", lambda x, y: vision.prior_box(x, y, [4.0], [8.0], [1.0, 2.0], flip=True, clip=True), IMAGE, (2, 3, 32, 32))
-op("vision.box_coder", lambda x, y: vision.box_coder(x, [0.1, 0.1, 0.2, 0.2], y, "decode_center_size"), (6, 4), (3, 6, 4))
+op(
+    "vision.yolo_box",
+    lambda x, s: vision.yolo_box(x, s, [10, 13, 16, 30], 3, 0.01, 32),
+    (2, 16, 4, 4),
+    (2, 2),
+    dtypes=("float32", "int32"),
+    low=1,
+    high=4,
+)
+op(
+    "vision.prior_box",
+    lambda x, y: vision.prior_box(x, y, [4.0], [8.0], [1.0, 2.0], flip=True, clip=True),
+    IMAGE,
+    (2, 3, 32, 32),
+)
+op(
+    "vision.box_coder",
+    lambda x, y: vision.box_coder(x, [0.1, 0.1, 0.2, 0.2], y, "decode_center_size"),
+    (6, 4),
+    (3, 6, 4),
+)
 op("vision.deform_conv2d", lambda x, o, w: vision.deform_conv2d(x, o, w, padding=1), IMAGE, (2, 18, 8, 8), (6, 4, 3, 3))
 layer("vision.DeformConv2D", lambda: vision.DeformConv2D(4, 6, 3, padding=1), IMAGE, (2, 18, 8, 8))
 layer("vision.DeformConv2D mask", lambda: vision.DeformConv2D(4, 6, 3, padding=1), IMAGE, (2, 18, 8, 8), (2, 9, 8, 8))
 op("vision.matrix_nms", lambda b, s: vision.matrix_nms(b, s, 0.01, 0.01, 8, 6), (1, 8, 4), (1, 3, 8), low=0.0, high=1.0)
-op("vision.generate_proposals", lambda s, d, x: vision.generate_proposals(
-    s, d, const([32.0, 32.0]), x * 8.0, paddle.ones_like(x), 12, 5, 0.5, 0.1, return_rois_num=True),
-   (1, 3, 4, 4), (1, 12, 4, 4), (4, 4, 3, 4), low=0.0, high=1.0)
+op(
+    "vision.generate_proposals",
+    lambda s, d, x: vision.generate_proposals(
+        s, d, const([32.0, 32.0]), x * 8.0, paddle.ones_like(x), 12, 5, 0.5, 0.1, return_rois_num=True
+    ),
+    (1, 3, 4, 4),
+    (1, 12, 4, 4),
+    (4, 4, 3, 4),
+    low=0.0,
+    high=1.0,
+)
 
 # --- control flow --------------------------------------------------------------------------------------------------
 
 op("static.nn.cond", lambda x: paddle.static.nn.cond(x.sum() > 0, lambda: x + 1.0, lambda: x * 2.0), ROWS)
-op("static.nn.while_loop", lambda x: paddle.static.nn.while_loop(
-    lambda i, y: i < 3, lambda i, y: [i + 1, y * 0.5], [paddle.zeros([1], "int64"), x])[1], ROWS)
+op(
+    "static.nn.while_loop",
+    lambda x: paddle.static.nn.while_loop(
+        lambda i, y: i < 3, lambda i, y: [i + 1, y * 0.5], [paddle.zeros([1], "int64"), x]
+    )[1],
+    ROWS,
+)

@@ -68,7 +68,9 @@ def run(name: str, folder: Path, *, raw: bool = True) -> Outcome:
     plain.with_suffix(".pdiparams").touch()
     program = programs.load(plain.with_suffix(".pdmodel"))
     types = tuple(sorted({op.type for op in program.blocks[0].ops} - {"feed", "fetch", "scale"})) or ("scale",)
-    feed = {key: array for key, array in case.feed().items() if key in {found for found, _, _ in programs.feeds(program)}}
+    feed = {
+        key: array for key, array in case.feed().items() if key in {found for found, _, _ in programs.feeds(program)}
+    }
     with backend.Program(plain, gpu=False) as reference:
         wanted = list(reference.infer(feed).values())
     outcome = Outcome(name, types)
@@ -102,7 +104,9 @@ def _judged(prefix: Path, out: Path, feed: dict[str, Any], wanted: list[Any]) ->
             return wrong[0].why
         with Emulator(out) as emulator:
             names = dict(zip((spec.name for spec in emulator.inputs), feed.values(), strict=False))
-            given = feed if set(feed) == {spec.name for spec in emulator.inputs} else names  # opt renames an input that is fetched
+            given = (
+                feed if set(feed) == {spec.name for spec in emulator.inputs} else names
+            )  # opt renames an input that is fetched
             got = list(emulator.infer(given).values())
     except EdgeflowError as err:
         return reason(err.what)
@@ -146,17 +150,34 @@ def largest_error(wanted: Iterable[Any], got: Iterable[Any]) -> float:
 def page(outcomes: list[Outcome]) -> str:
     """docs/ops.md."""
     counts = Counter(outcome.verdict for outcome in outcomes)
-    lines = ["# Which layers work", "",
-             "Written by `scripts/zoo`; a test runs part of it again. Each line is a program of one layer or function, exported by",
-             "PaddlePaddle 2.6.2, repaired and rewritten, converted by opt 2.13rc0 for ARM, executed by the emulator and compared with",
-             "Paddle: right means within 1e-5 of the largest value. Networks that use a refused layer are refused by `edgeflow plan`.", "",
-             "| | programs |", "| --- | --- |",
-             *[f"| {verdict} | {counts[verdict]} |" for verdict in ("works as exported", "works after repair", "refused")],
-             "", "## Refused", "", "| program | why |", "| --- | --- |",
-             *[f"| {o.name} | {o.ours} |" for o in outcomes if o.ours],
-             "", "## Works after repair", "", "| program | opt on the raw export |", "| --- | --- |",
-             *[f"| {o.name} | {o.raw} |" for o in outcomes if o.raw and not o.ours],
-             "", "## Works as exported", "", ", ".join(o.name for o in outcomes if not o.raw and not o.ours), ""]
+    lines = [
+        "# Which layers work",
+        "",
+        "Written by `scripts/zoo`; a test runs part of it again. Each line is a program of one layer or function, exported by",
+        "PaddlePaddle 2.6.2, repaired and rewritten, converted by opt 2.13rc0 for ARM, executed by the emulator and compared with",
+        "Paddle: right means within 1e-5 of the largest value. Networks that use a refused layer are refused by `edgeflow plan`.",
+        "",
+        "| | programs |",
+        "| --- | --- |",
+        *[f"| {verdict} | {counts[verdict]} |" for verdict in ("works as exported", "works after repair", "refused")],
+        "",
+        "## Refused",
+        "",
+        "| program | why |",
+        "| --- | --- |",
+        *[f"| {o.name} | {o.ours} |" for o in outcomes if o.ours],
+        "",
+        "## Works after repair",
+        "",
+        "| program | opt on the raw export |",
+        "| --- | --- |",
+        *[f"| {o.name} | {o.raw} |" for o in outcomes if o.raw and not o.ours],
+        "",
+        "## Works as exported",
+        "",
+        ", ".join(o.name for o in outcomes if not o.raw and not o.ours),
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -174,5 +195,3 @@ def main(arguments: list[str], place: Path) -> int:
         return 0 if text == place.read_text(encoding="utf-8") else 1
     place.write_text(text, encoding="utf-8")
     return 0
-
-

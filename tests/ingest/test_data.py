@@ -43,9 +43,14 @@ def test_batches_are_put_together(tmp_path: Path) -> None:
     assert load("whole", tmp_path) == 12
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("early", r"ended early, after 2 batches \(RuntimeError: the disk went away\)"), ("used_up", "gave no batch at all"),
-    ("other_names", "batches should all hold x")])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("early", r"ended early, after 2 batches \(RuntimeError: the disk went away\)"),
+        ("used_up", "gave no batch at all"),
+        ("other_names", "batches should all hold x"),
+    ],
+)
 def test_what_ends_early_is_an_error(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
         load(name, tmp_path)

@@ -22,7 +22,9 @@ from edgeflow.ingest.data import load_samples
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed (pip install 'edgeflow[build]')")
 RANDOM = np.random.default_rng(3)
-STEPS = Preprocess(resize="stretch", size=(6, 5), colour="BGR", scale=1 / 255, mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3))
+STEPS = Preprocess(
+    resize="stretch", size=(6, 5), colour="BGR", scale=1 / 255, mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3)
+)
 SPECS = (TensorSpec("image", (-1, 3, 6, 5)),)
 
 
@@ -32,7 +34,9 @@ def picture(height: int = 9, width: int = 7) -> np.ndarray:
 
 def load(folder: Path, body: str, steps: Preprocess | None = STEPS) -> np.ndarray:
     (folder / "data.py").write_text(f"import numpy as np\nfrom pathlib import Path\ndef samples():\n    {body}\n")
-    return load_samples("data.py:samples", folder, SPECS, "evaluation", {"image": steps} if steps else {}).arrays["image"]
+    return load_samples("data.py:samples", folder, SPECS, "evaluation", {"image": steps} if steps else {}).arrays[
+        "image"
+    ]
 
 
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 2**32 - 1))
@@ -45,14 +49,33 @@ def test_png_round_trip(height: int, width: int, seed: int) -> None:
 
 
 def _promise(width: int, height: int, raw: bytes) -> bytes:
-    return SIGNATURE + _chunk(b"IHDR", HEADER.pack(width, height, 8, 2, 0, 0, 0)) + _chunk(b"IDAT", zlib.compress(raw)) + _chunk(b"IEND", b"")
+    return (
+        SIGNATURE
+        + _chunk(b"IHDR", HEADER.pack(width, height, 8, 2, 0, 0, 0))
+        + _chunk(b"IDAT", zlib.compress(raw))
+        + _chunk(b"IEND", b"")
+    )
 
 
-@pytest.mark.parametrize("data", [
-    b"", b"x" * 100, SIGNATURE, pack_png(picture())[:-5], pack_png(picture()) + b"x", _promise(60000, 60000, b""), _promise(0, 4, b""),
-    _promise(2, 2, bytes(13)), _promise(2, 2, bytes(15)), _promise(2, 2, bytes(1 << 22)), _promise(2, 2, bytes(14)), SIGNATURE + struct.pack(">I", 1 << 31) + b"IHDR",
-    pack_png(picture()).replace(b"IDAT", b"IDAX"),
-], ids=range(13))
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"x" * 100,
+        SIGNATURE,
+        pack_png(picture())[:-5],
+        pack_png(picture()) + b"x",
+        _promise(60000, 60000, b""),
+        _promise(0, 4, b""),
+        _promise(2, 2, bytes(13)),
+        _promise(2, 2, bytes(15)),
+        _promise(2, 2, bytes(1 << 22)),
+        _promise(2, 2, bytes(14)),
+        SIGNATURE + struct.pack(">I", 1 << 31) + b"IHDR",
+        pack_png(picture()).replace(b"IDAT", b"IDAX"),
+    ],
+    ids=range(13),
+)
 def test_damaged_golden_pictures(data: bytes) -> None:
     with pytest.raises(DataError, match="p: "):
         unpack_png(data, "p")
@@ -68,8 +91,17 @@ def _saved(mode: str, **options: object) -> Callable[[Path], np.ndarray]:
     return save
 
 
-@pytest.mark.parametrize(("name", "save"), [("a.png", _saved("RGB")), ("a.BMP", _saved("RGB")), ("a.png", _saved("L")), ("a.png", _saved("P")), ("a.png", _saved("RGBA"))],
-                         ids=["png", "bmp", "grey", "palette", "alpha"])
+@pytest.mark.parametrize(
+    ("name", "save"),
+    [
+        ("a.png", _saved("RGB")),
+        ("a.BMP", _saved("RGB")),
+        ("a.png", _saved("L")),
+        ("a.png", _saved("P")),
+        ("a.png", _saved("RGBA")),
+    ],
+    ids=["png", "bmp", "grey", "palette", "alpha"],
+)
 def test_files_give_their_stored_pixels(name: str, save: Callable[[Path], np.ndarray], tmp_path: Path) -> None:
     wanted = save(tmp_path / name)
     got = pictures.load_picture(tmp_path / name)
@@ -83,7 +115,9 @@ def test_alpha_and_sixteen_bits_as_on_the_device(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pictures.load_picture(tmp_path / "clear.png"), pixels[:, :, :3])
     deep = RANDOM.integers(0, 65536, (4, 5), dtype=np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
-    np.testing.assert_array_equal(pictures.load_picture(tmp_path / "deep.png"), np.repeat((deep >> 8).astype(np.uint8)[:, :, None], 3, 2))
+    np.testing.assert_array_equal(
+        pictures.load_picture(tmp_path / "deep.png"), np.repeat((deep >> 8).astype(np.uint8)[:, :, None], 3, 2)
+    )
 
 
 def test_exif_rotation_is_left_out(tmp_path: Path) -> None:
@@ -114,17 +148,26 @@ def test_every_way_to_give_pictures_makes_the_same_inputs(tmp_path: Path) -> Non
     np.save(tmp_path / "raw.npy", raw)
     np.savez(tmp_path / "raw.npz", image=raw)
     wanted = np.stack([STEPS.apply(pixels) for pixels in raw])
-    for body in ("return {'image': np.load(Path(__file__).with_name('raw.npy'))}", "return np.load(Path(__file__).with_name('raw.npy'))",
-                 "return list(np.load(Path(__file__).with_name('raw.npy')))", "return {'image': ['0.png', '1.png', '2.png']}",
-                 "return {'image': np.array(['0.png', '1.png', '2.png'])}", "return [Path(__file__).with_name(f'{k}.png') for k in range(3)]",
-                 "return iter([{'image': ['0.png', '1.png']}, {'image': np.load(Path(__file__).with_name('raw.npy'))[2:]}])",
-                 "a = np.empty(3, object); a[:] = list(np.load(Path(__file__).with_name('raw.npy'))); return a"):
+    for body in (
+        "return {'image': np.load(Path(__file__).with_name('raw.npy'))}",
+        "return np.load(Path(__file__).with_name('raw.npy'))",
+        "return list(np.load(Path(__file__).with_name('raw.npy')))",
+        "return {'image': ['0.png', '1.png', '2.png']}",
+        "return {'image': np.array(['0.png', '1.png', '2.png'])}",
+        "return [Path(__file__).with_name(f'{k}.png') for k in range(3)]",
+        "return iter([{'image': ['0.png', '1.png']}, {'image': np.load(Path(__file__).with_name('raw.npy'))[2:]}])",
+        "a = np.empty(3, object); a[:] = list(np.load(Path(__file__).with_name('raw.npy'))); return a",
+    ):
         np.testing.assert_array_equal(load(tmp_path, body), wanted)
-    np.testing.assert_array_equal(load_samples("raw.npz", tmp_path, SPECS, "evaluation", {"image": STEPS}).arrays["image"], wanted)
+    np.testing.assert_array_equal(
+        load_samples("raw.npz", tmp_path, SPECS, "evaluation", {"image": STEPS}).arrays["image"], wanted
+    )
 
 
 def test_float_arrays_are_made_already(tmp_path: Path) -> None:
-    np.testing.assert_array_equal(load(tmp_path, "return np.full((2, 3, 6, 5), 0.5, 'float32')"), np.full((2, 3, 6, 5), 0.5, np.float32))
+    np.testing.assert_array_equal(
+        load(tmp_path, "return np.full((2, 3, 6, 5), 0.5, 'float32')"), np.full((2, 3, 6, 5), 0.5, np.float32)
+    )
 
 
 def test_the_smallest_of_the_first_pictures_is_kept(tmp_path: Path) -> None:
@@ -135,16 +178,36 @@ def test_the_smallest_of_the_first_pictures_is_kept(tmp_path: Path) -> None:
     np.testing.assert_array_equal(STEPS.apply(found.pictures["image"].pixels), found.arrays["image"][1])
 
 
-@pytest.mark.parametrize(("body", "steps", "message"), [
-    ("return [np.zeros((4, 4, 3), 'uint8'), np.zeros((4, 4), 'uint8')]", STEPS, r"'image': picture 1: is uint8\[4, 4\], and should be uint8\[H, W, 3\]"),
-    ("return np.zeros((4, 4, 4), 'uint8')", STEPS, r"picture 0: is uint8\[4, 4\]"),
-    ("return {'image': ['no.png']}", STEPS, r"no.png: cannot be read as a picture \(No such file"),
-    ("return np.zeros((0, 4, 4, 3), 'uint8')", STEPS, "holds no picture"),
-    ("return [np.zeros((4, 4, 3), 'uint8'), np.zeros((5, 4, 3), 'uint8')]", Preprocess(), r"picture 1: becomes \[3, 5, 4\], and should become \[3, 4, 4\]"),
-    ("return [np.zeros((4, 4, 3), 'float32'), np.zeros((5, 4, 3), 'float32')]", STEPS, "arrays of several shapes, and should be one array"),
-    ("return np.zeros((2, 4, 4, 3), 'uint8')", None, "is uint8, and should be float32"),
-    ("return [np.zeros((4, 4, 3), 'uint8')]", Preprocess(), r"has shape \[1, 3, 4, 4\], and should have \[any, 3, 6, 5\]"),
-], ids=range(8))
+@pytest.mark.parametrize(
+    ("body", "steps", "message"),
+    [
+        (
+            "return [np.zeros((4, 4, 3), 'uint8'), np.zeros((4, 4), 'uint8')]",
+            STEPS,
+            r"'image': picture 1: is uint8\[4, 4\], and should be uint8\[H, W, 3\]",
+        ),
+        ("return np.zeros((4, 4, 4), 'uint8')", STEPS, r"picture 0: is uint8\[4, 4\]"),
+        ("return {'image': ['no.png']}", STEPS, r"no.png: cannot be read as a picture \(No such file"),
+        ("return np.zeros((0, 4, 4, 3), 'uint8')", STEPS, "holds no picture"),
+        (
+            "return [np.zeros((4, 4, 3), 'uint8'), np.zeros((5, 4, 3), 'uint8')]",
+            Preprocess(),
+            r"picture 1: becomes \[3, 5, 4\], and should become \[3, 4, 4\]",
+        ),
+        (
+            "return [np.zeros((4, 4, 3), 'float32'), np.zeros((5, 4, 3), 'float32')]",
+            STEPS,
+            "arrays of several shapes, and should be one array",
+        ),
+        ("return np.zeros((2, 4, 4, 3), 'uint8')", None, "is uint8, and should be float32"),
+        (
+            "return [np.zeros((4, 4, 3), 'uint8')]",
+            Preprocess(),
+            r"has shape \[1, 3, 4, 4\], and should have \[any, 3, 6, 5\]",
+        ),
+    ],
+    ids=range(8),
+)
 def test_pictures_that_do_not_suit_are_named(body: str, steps: Preprocess | None, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
         load(tmp_path, body, steps)

@@ -18,11 +18,15 @@ def attribute(value: Any) -> Attribute:
         return value
     if isinstance(value, tuple):
         inner = type(value[0]) if value else int
-        return Attribute({int: AttrType.INTS, float: AttrType.FLOATS, str: AttrType.STRINGS, bool: AttrType.BOOLEANS}[inner], value)
+        return Attribute(
+            {int: AttrType.INTS, float: AttrType.FLOATS, str: AttrType.STRINGS, bool: AttrType.BOOLEANS}[inner], value
+        )
     return Attribute(KINDS[type(value)], value)
 
 
-def op(kind: str, inputs: dict[str, Any], outputs: dict[str, Any], kernel: str | None = "def/4/1/1", **attributes: Any) -> Op:
+def op(
+    kind: str, inputs: dict[str, Any], outputs: dict[str, Any], kernel: str | None = "def/4/1/1", **attributes: Any
+) -> Op:
     """An op; names may be given without tuples, kernel as alias/target/precision/layout."""
 
     def lists(table: dict[str, Any]) -> dict[str, tuple[str, ...]]:
@@ -47,8 +51,12 @@ def _named(dtype: DType) -> str | None:
 
 
 def model(
-    ops: list[Op], weights: dict[str, np.ndarray] | None = None, inputs: dict[str, tuple[int, ...]] | None = None,
-    outputs: tuple[str, ...] = ("y",), blocks: tuple[Block, ...] = (), dtype: DType = DType.FP32,
+    ops: list[Op],
+    weights: dict[str, np.ndarray] | None = None,
+    inputs: dict[str, tuple[int, ...]] | None = None,
+    outputs: tuple[str, ...] = ("y",),
+    blocks: tuple[Block, ...] = (),
+    dtype: DType = DType.FP32,
 ) -> Model:
     """A whole model around some ops: feeds, fetches and declarations are added."""
     inputs = {"x": (1, 3, 8, 8)} if inputs is None else inputs

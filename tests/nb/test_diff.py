@@ -24,10 +24,20 @@ def renamed(found: Model) -> Model:
     names: dict[str, str] = {}
 
     def new(name: str) -> str:
-        return name if name in found.parameters or name in ("feed", "fetch", *found.inputs) else names.setdefault(name, f"v{len(names)}")
+        return (
+            name
+            if name in found.parameters or name in ("feed", "fetch", *found.inputs)
+            else names.setdefault(name, f"v{len(names)}")
+        )
 
-    ops = tuple(replace(o, inputs={p: tuple(map(new, n)) for p, n in o.inputs.items()},
-                        outputs={p: tuple(map(new, n)) for p, n in o.outputs.items()}) for o in found.blocks[0].operations)
+    ops = tuple(
+        replace(
+            o,
+            inputs={p: tuple(map(new, n)) for p, n in o.inputs.items()},
+            outputs={p: tuple(map(new, n)) for p, n in o.outputs.items()},
+        )
+        for o in found.blocks[0].operations
+    )
     return replace(found, blocks=(replace(found.blocks[0], operations=ops), *found.blocks[1:]))
 
 
@@ -67,8 +77,16 @@ def test_weight_sqnr_is_of_the_dequantised_weight() -> None:
     steps = np.round(weight / scale[:, None, None, None]).astype(np.int8)
     common = {"strides": (1, 1), "paddings": (1, 1), "groups": 1, "dilations": (1, 1)}
     conv = op("conv2d", {"Input": "x", "Filter": "w"}, {"Output": "y"}, **common)
-    conv8 = op("conv2d", {"Input": "x", "Filter": "w"}, {"Output": "y"}, "fp32_out/4/2/1", enable_int8=True,
-               Input0_scale=(0.1,), Filter0_scale=tuple(float(s) for s in scale), **common)
+    conv8 = op(
+        "conv2d",
+        {"Input": "x", "Filter": "w"},
+        {"Output": "y"},
+        "fp32_out/4/2/1",
+        enable_int8=True,
+        Input0_scale=(0.1,),
+        Filter0_scale=tuple(float(s) for s in scale),
+        **common,
+    )
     found = diff(model([conv], {"w": weight}), model([conv8], {"w": steps}))
     noise = weight - steps * scale[:, None, None, None]
     expected = 10 * np.log10(np.square(weight).sum() / np.square(noise).sum())
@@ -97,7 +115,9 @@ def test_one_flipped_bit_in_a_weight_is_seen() -> None:
 
 def test_header_and_inputs() -> None:
     one = model([op("relu", {"X": "x"}, {"Out": "y"})])
-    other = replace(model([op("relu", {"X": "x"}, {"Out": "y"})], inputs={"x": (1, 3, 16, 16)}), header=nb.Header(2, "v2.12"))
+    other = replace(
+        model([op("relu", {"X": "x"}, {"Out": "y"})], inputs={"x": (1, 3, 16, 16)}), header=nb.Header(2, "v2.12")
+    )
     found = diff(one, other)
     assert found.header == ("opt version: v2.13-rc -> v2.12",)
     assert found.interface == ("inputs: x [1, 3, 8, 8] -> x [1, 3, 16, 16]",)

@@ -33,7 +33,12 @@ def test_seeds_are_files_or_refused() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not installed")
 def test_no_input_crashes_the_reader() -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "fuzz"), f"-max_total_time={SECONDS}"], capture_output=True,
-                          text=True, cwd=ROOT, timeout=SECONDS + 120)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "fuzz"), f"-max_total_time={SECONDS}"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=SECONDS + 120,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Done" in done.stderr

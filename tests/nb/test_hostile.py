@@ -24,7 +24,7 @@ PARAMS_AT = HEADER.size + TOPOLOGY
 
 
 def changed(at: int, value: bytes) -> bytes:
-    return LENET[:at] + value + LENET[at + len(value):]
+    return LENET[:at] + value + LENET[at + len(value) :]
 
 
 def topology(build: object) -> bytes:
@@ -47,7 +47,7 @@ BROKEN = {
     "params meta": (changed(PARAMS_AT + 2, b"\xff\xff"), "header size is|header ends outside|promises|file ends"),
     "params header": (changed(PARAMS_AT + 4, b"\x09\x00"), "header size is 9"),
     "params count": (changed(PARAMS_AT + 6, b"\xff\xff"), "file ends before parameter"),
-    "params cut": (LENET[:PARAMS_AT + 5], "ends inside their header"),
+    "params cut": (LENET[: PARAMS_AT + 5], "ends inside their header"),
     "param size": (changed(PARAMS_AT + 12, struct.pack("<I", 0x7FFFFFFF)), "promises 2147483647 bytes"),
     "param offset": (changed(PARAMS_AT + 16, struct.pack("<I", 1)), "promises"),
     "param tail": (LENET[:-40], "promises"),
@@ -101,6 +101,7 @@ def test_unknown_attribute_type() -> None:
         b.PrependUOffsetTRelativeSlot(0, name, 0)
         b.PrependInt32Slot(1, 99, 0)
         return table(b, 5, s0=kind, s3=vector(b, b.EndObject()))
+
     with pytest.raises(NbError, match="attribute 'a' has type 99"):
         nb.read_bytes(file_with_op(build))
 
@@ -128,6 +129,7 @@ def one_parameter(dims: tuple[int, ...], dtype: int, data: bytes, tag: int = 1, 
         b.PrependUOffsetTRelativeSlot(3, desc, 0)
         b.Finish(b.EndObject())
         return bytes(b.Output())
+
     plain = nb.to_bytes(model([op("relu", {"X": "x"}, {"Out": "y"})]))
     end = HEADER.size + struct.unpack_from("<Q", plain, 18)[0]
     body = build(flatbuffers.Builder(256))
@@ -135,16 +137,20 @@ def one_parameter(dims: tuple[int, ...], dtype: int, data: bytes, tag: int = 1, 
     return plain[:end] + struct.pack("<HHHHI", 0, 0, 6, count, len(data)) + one * count
 
 
-@pytest.mark.parametrize(("blob", "message"), [
-    (one_parameter((2, 2), 5, b"\0" * 15), "takes 16 bytes but holds 15"),
-    (one_parameter((1 << 40, 1 << 40), 5, b""), "takes .* bytes but holds 0"),
-    (one_parameter((-1,), 5, b""), "has the shape"),
-    (one_parameter((1,) * 40, 5, b"\0" * 4), "has the shape"),
-    (one_parameter((1,), 7, b"\0" * 4), "holds no numbers"),
-    (one_parameter((1,), 99, b"\0" * 4), "variable type 99 is unknown"),
-    (one_parameter((1,), 5, b"\0" * 4, tag=3), "holds variant 3"),
-    (one_parameter((1,), 5, b"\0" * 4, count=2), "stands twice"),
-], ids=["size", "product", "negative", "rank", "kind", "dtype", "variant", "twice"])
+@pytest.mark.parametrize(
+    ("blob", "message"),
+    [
+        (one_parameter((2, 2), 5, b"\0" * 15), "takes 16 bytes but holds 15"),
+        (one_parameter((1 << 40, 1 << 40), 5, b""), "takes .* bytes but holds 0"),
+        (one_parameter((-1,), 5, b""), "has the shape"),
+        (one_parameter((1,) * 40, 5, b"\0" * 4), "has the shape"),
+        (one_parameter((1,), 7, b"\0" * 4), "holds no numbers"),
+        (one_parameter((1,), 99, b"\0" * 4), "variable type 99 is unknown"),
+        (one_parameter((1,), 5, b"\0" * 4, tag=3), "holds variant 3"),
+        (one_parameter((1,), 5, b"\0" * 4, count=2), "stands twice"),
+    ],
+    ids=["size", "product", "negative", "rank", "kind", "dtype", "variant", "twice"],
+)
 def test_lying_parameters(blob: bytes, message: str) -> None:
     with pytest.raises(NbError, match=message):
         nb.read_bytes(blob)
@@ -175,7 +181,7 @@ def test_random_damage_gives_a_value_or_an_nb_error(seed: int) -> None:
     for _ in range(source.randrange(1, 30)):
         blob[source.randrange(len(blob))] = source.randrange(256)
     if source.random() < 0.3:
-        del blob[source.randrange(len(blob)):]
+        del blob[source.randrange(len(blob)) :]
     try:
         nb.to_bytes(nb.read_bytes(bytes(blob)))
     except NbError as err:
@@ -200,10 +206,35 @@ def naive_program(ops: list[str]) -> bytes:
     def empty(n: int) -> bytes:
         return struct.pack("<Q", 0) * n
 
-    attr = text("axis") + struct.pack("<iif", 0, 1, 0.0) + text("") + empty(3) + b"\0" + empty(1) + struct.pack("<iq", 0, 0) + empty(2)
+    attr = (
+        text("axis")
+        + struct.pack("<iif", 0, 1, 0.0)
+        + text("")
+        + empty(3)
+        + b"\0"
+        + empty(1)
+        + struct.pack("<iq", 0, 0)
+        + empty(2)
+    )
     body = b"".join(text(kind) + empty(2) + struct.pack("<Q", 1) + attr + b"\0" for kind in ops)
     tensor = struct.pack("<i", 5) + struct.pack("<Qq", 1, 4)
-    var = (text("x") + struct.pack("<i", 10) + tensor + tensor + struct.pack("<i", 0) + tensor + struct.pack("<i", 0)
-           + empty(2) + b"\0")
-    block = struct.pack("<ii", 0, -1) + struct.pack("<Q", 1) + var + struct.pack("<Q", len(ops)) + body + struct.pack("<i", -1)
+    var = (
+        text("x")
+        + struct.pack("<i", 10)
+        + tensor
+        + tensor
+        + struct.pack("<i", 0)
+        + tensor
+        + struct.pack("<i", 0)
+        + empty(2)
+        + b"\0"
+    )
+    block = (
+        struct.pack("<ii", 0, -1)
+        + struct.pack("<Q", 1)
+        + var
+        + struct.pack("<Q", len(ops))
+        + body
+        + struct.pack("<i", -1)
+    )
     return struct.pack("<Q", 1) + block + struct.pack("<q", 0)

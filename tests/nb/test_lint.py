@@ -39,9 +39,17 @@ def bad(value: float) -> Model:
 
 
 FILES: dict[str, tuple[Callable[[], Model], str | None]] = {
-    "NB101": (lambda: model([conv("fp32_out/4/2/1", **INT8, Filter0_scale=(0.1,) * 4),
-                             op("fc", {"Input": "y", "W": "f"}, {"Out": "z"}, in_num_col_dims=1)],
-                            {**W8, "f": np.ones((256, 2), np.float32) * np.arange(2, dtype=np.float32)}, outputs=("z",)), None),
+    "NB101": (
+        lambda: model(
+            [
+                conv("fp32_out/4/2/1", **INT8, Filter0_scale=(0.1,) * 4),
+                op("fc", {"Input": "y", "W": "f"}, {"Out": "z"}, in_num_col_dims=1),
+            ],
+            {**W8, "f": np.ones((256, 2), np.float32) * np.arange(2, dtype=np.float32)},
+            outputs=("z",),
+        ),
+        None,
+    ),
     "NB102": (lambda: npu([op("conv2d", {"Input": "x", "Filter": "w"}, {"Output": "y"}, None, **INT8)]), "kirin"),
     "NB103": (lambda: npu([op("conv2d", {"Input": "x", "Filter": "w"}, {"Output": "y"}, None, **INT8)]), None),
     "NB105": (lambda: model([conv(), op("relu", {"X": "y"}, {"Out": "z"})], W, outputs=("z",)), "arm64"),
@@ -53,12 +61,34 @@ FILES: dict[str, tuple[Callable[[], Model], str | None]] = {
     "NB111": (lambda: nb.read(GOLDEN / "net_mobilenet_v1_sp__sparse_fp32" / "model.nb"), "arm64"),
     "NB112": (lambda: model([conv(z=Attribute(AttrType.FLOAT64, 0.5))], W), None),
     "NB113": (lambda: model([conv("fp32_out/4/2/1", **INT8, Filter0_scale=(0.1,))], W8), None),
-    "NB114": (lambda: model([conv("fp32_out/4/2/1", **{**INT8, "Input0_scale": (0.0,)}, Filter0_scale=(0.1,) * 4)], W8), None),
-    "NB115": (lambda: model([op("conv2d_transpose", {"Input": "x", "Filter": "w", "Bias": "batch_norm2d_0.b_0"}, {"Output": "y"},
-                                "fp32_out/4/2/1", **INT8, Filter0_scale=(0.1,) * 3)],
-                            {**W8, "batch_norm2d_0.b_0": np.zeros(3, np.float32)}, inputs={"x": (1, 4, 8, 8)}), None),
-    "NB116": (lambda: model([op("scatter", {"X": "x", "Ids": "i", "Updates": "u"}, {"Out": "y"})],
-                            {"i": np.zeros(1, np.int64), "u": np.zeros((1, 3, 8, 8), np.float32)}), None),
+    "NB114": (
+        lambda: model([conv("fp32_out/4/2/1", **{**INT8, "Input0_scale": (0.0,)}, Filter0_scale=(0.1,) * 4)], W8),
+        None,
+    ),
+    "NB115": (
+        lambda: model(
+            [
+                op(
+                    "conv2d_transpose",
+                    {"Input": "x", "Filter": "w", "Bias": "batch_norm2d_0.b_0"},
+                    {"Output": "y"},
+                    "fp32_out/4/2/1",
+                    **INT8,
+                    Filter0_scale=(0.1,) * 3,
+                )
+            ],
+            {**W8, "batch_norm2d_0.b_0": np.zeros(3, np.float32)},
+            inputs={"x": (1, 4, 8, 8)},
+        ),
+        None,
+    ),
+    "NB116": (
+        lambda: model(
+            [op("scatter", {"X": "x", "Ids": "i", "Updates": "u"}, {"Out": "y"})],
+            {"i": np.zeros(1, np.int64), "u": np.zeros((1, 3, 8, 8), np.float32)},
+        ),
+        None,
+    ),
 }
 
 
@@ -90,7 +120,16 @@ def test_every_rule_has_a_code_in_its_docstring_and_a_test() -> None:
 
 def test_fp16_pool_defect_depends_on_the_width() -> None:
     for width, expected in ((16, False), (20, True)):
-        pool = op("pool2d", {"X": "x"}, {"Out": "y"}, "def/4/5/1", pooling_type="max", ksize=(2, 2), strides=(2, 2), paddings=(0, 0))
+        pool = op(
+            "pool2d",
+            {"X": "x"},
+            {"Out": "y"},
+            "def/4/5/1",
+            pooling_type="max",
+            ksize=(2, 2),
+            strides=(2, 2),
+            paddings=(0, 0),
+        )
         made = model([pool], inputs={"x": (1, 1, 4, width)})
         shapes, _ = trace_shapes(made)
         assert ("NB116" in {f.code for f in lint(made, None, shapes)}) is expected

@@ -17,14 +17,25 @@ from edgeflow.nb.match import Library, match, read_library
 from tests.conftest import GOLDEN
 from tests.nb.make import model, op
 
-KEYS = {("conv2d", "ARM", "Float", "def"), ("pool2d", "ARM", "Float", "def"), ("fc", "ARM", "Float", "def"),
-        ("softmax", "ARM", "Float", "def"), ("feed", "Host", "Any", "def"), ("fetch", "Host", "Any", "def"),
-        ("scale", "ARM", "Float", "def")}
+KEYS = {
+    ("conv2d", "ARM", "Float", "def"),
+    ("pool2d", "ARM", "Float", "def"),
+    ("fc", "ARM", "Float", "def"),
+    ("softmax", "ARM", "Float", "def"),
+    ("feed", "Host", "Any", "def"),
+    ("fetch", "Host", "Any", "def"),
+    ("scale", "ARM", "Float", "def"),
+}
 
 
 def library(**changes: object) -> Library:
-    facts: dict[str, object] = {"machine": "aarch64", "bits": "64-bit", "versions": ("v2.13-rc",), "kernels": frozenset(KEYS),
-                                "marks": frozenset({"paddle_lite"})}
+    facts: dict[str, object] = {
+        "machine": "aarch64",
+        "bits": "64-bit",
+        "versions": ("v2.13-rc",),
+        "kernels": frozenset(KEYS),
+        "marks": frozenset({"paddle_lite"}),
+    }
     return Library(**{**facts, **changes})  # type: ignore[arg-type]
 
 
@@ -35,17 +46,25 @@ def test_a_fitting_pair_passes() -> None:
     assert match(LENET, library()).verdict == "pass"
 
 
-@pytest.mark.parametrize(("changes", "verdict", "text"), [
-    ({"machine": "x86_64"}, "refuse", "want arm kernels, the library is for x86_64"),
-    ({"versions": ("v2.12",)}, "warn", "only equal versions are supported"),
-    ({"versions": ("v2.7",)}, "refuse", "need 2.8 or newer"),
-    ({"versions": ()}, "warn", "names no version"),
-    ({"kernels": frozenset(KEYS - {("fc", "ARM", "Float", "def")})}, "refuse", "lacks 1 kernels: fc/def"),
-    ({"kernels": frozenset()}, "warn", "keys are stripped"),
-    ({"kernels": frozenset({("feed", "Host", "Any", "def"), ("conv2d", "ARM", "Float", "def")})}, "warn", "or compiled in"),
-    ({"kernels": frozenset(), "marks": frozenset()}, "refuse", "nothing in the library speaks of Paddle Lite"),
-    ({"marks": frozenset({"paddle_lite", "not_shared"})}, "refuse", "should be a shared library"),
-], ids=["machine", "older", "too old", "unnamed", "kernel", "stripped", "compiled in", "other", "executable"])
+@pytest.mark.parametrize(
+    ("changes", "verdict", "text"),
+    [
+        ({"machine": "x86_64"}, "refuse", "want arm kernels, the library is for x86_64"),
+        ({"versions": ("v2.12",)}, "warn", "only equal versions are supported"),
+        ({"versions": ("v2.7",)}, "refuse", "need 2.8 or newer"),
+        ({"versions": ()}, "warn", "names no version"),
+        ({"kernels": frozenset(KEYS - {("fc", "ARM", "Float", "def")})}, "refuse", "lacks 1 kernels: fc/def"),
+        ({"kernels": frozenset()}, "warn", "keys are stripped"),
+        (
+            {"kernels": frozenset({("feed", "Host", "Any", "def"), ("conv2d", "ARM", "Float", "def")})},
+            "warn",
+            "or compiled in",
+        ),
+        ({"kernels": frozenset(), "marks": frozenset()}, "refuse", "nothing in the library speaks of Paddle Lite"),
+        ({"marks": frozenset({"paddle_lite", "not_shared"})}, "refuse", "should be a shared library"),
+    ],
+    ids=["machine", "older", "too old", "unnamed", "kernel", "stripped", "compiled in", "other", "executable"],
+)
 def test_reasons(changes: dict[str, object], verdict: str, text: str) -> None:
     found = match(LENET, library(**changes))
     assert found.verdict == verdict
@@ -82,13 +101,17 @@ def test_the_wheels_own_library(built: Path) -> None:
     assert match(LENET, found).verdict == "refuse"
 
 
-@pytest.mark.parametrize(("compiler", "machine"), [("aarch64-linux-gnu-gcc", "aarch64"), ("arm-linux-gnueabihf-gcc", "armv7"),
-                                                   ("gcc", "x86_64")])
+@pytest.mark.parametrize(
+    ("compiler", "machine"),
+    [("aarch64-linux-gnu-gcc", "aarch64"), ("arm-linux-gnueabihf-gcc", "armv7"), ("gcc", "x86_64")],
+)
 def test_real_elf_files(compiler: str, machine: str, tmp_path: Path) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"{compiler} is not installed")
     source, out = tmp_path / "lib.c", tmp_path / "lib.so"
-    source.write_text('const char *v = "v2.13-rc"; const char *k = "conv2d,kARM,kFloat,kNCHW,def"; const char *n = "Paddle-Lite";')
+    source.write_text(
+        'const char *v = "v2.13-rc"; const char *k = "conv2d,kARM,kFloat,kNCHW,def"; const char *n = "Paddle-Lite";'
+    )
     subprocess.run([compiler, "-shared", "-fPIC", "-o", str(out), str(source)], check=True)
     found = read_library(out)
     assert found.machine == machine
@@ -96,7 +119,9 @@ def test_real_elf_files(compiler: str, machine: str, tmp_path: Path) -> None:
     assert ("conv2d", "ARM", "Float", "def") in found.kernels
 
 
-@pytest.mark.parametrize(("machine", "name"), [(183, "aarch64"), (40, "armv7"), (3, "x86"), (243, "riscv"), (8, "machine 8")])
+@pytest.mark.parametrize(
+    ("machine", "name"), [(183, "aarch64"), (40, "armv7"), (3, "x86"), (243, "riscv"), (8, "machine 8")]
+)
 def test_machines_by_their_elf_number(machine: int, name: str, tmp_path: Path) -> None:
     path = tmp_path / "lib.so"
     path.write_bytes(struct.pack("<4sBB10xHH", b"\x7fELF", 2, 1, 3, machine) + b"\0v2.13-rc\0Paddle-Lite")

@@ -1,4 +1,6 @@
-"""Predicted latency against what was published: the order of fp32, fp16, int8 and sparse, the cases where int8 or sparse loses included."""
+"""Predicted latency against what was published: the order of fp32, fp16, int8 and sparse, the cases where int8 or
+sparse loses included.
+"""
 
 from __future__ import annotations
 
@@ -49,16 +51,19 @@ def test_published_order_of_precisions() -> None:
     assert all(max(real) / min(real) < 1.4 for *_, real, _ in wrong), "only close calls are called wrongly"
 
 
-@pytest.mark.parametrize(("chip", "network", "faster", "slower"), [
-    ("Snapdragon 865", "MobileNetV2", "float16", "int8"),
-    ("Snapdragon 865", "MobileNetV3_large_x1_0", "float16", "int8"),
-    ("Snapdragon 865", "MobileNetV3_small_x1_0", "float16", "int8"),
-    ("Kirin 990", "MobileNetV2", "float16", "int8"),
-    ("Snapdragon 625", "MobileNetV1", "float32", "sparse"),
-    ("Snapdragon 625", "MobileNetV2", "float32", "sparse"),
-    ("Snapdragon 865", "MobileNetV1", "sparse", "float32"),
-    ("RK3399", "MobileNetV1", "int8", "float32"),
-])
+@pytest.mark.parametrize(
+    ("chip", "network", "faster", "slower"),
+    [
+        ("Snapdragon 865", "MobileNetV2", "float16", "int8"),
+        ("Snapdragon 865", "MobileNetV3_large_x1_0", "float16", "int8"),
+        ("Snapdragon 865", "MobileNetV3_small_x1_0", "float16", "int8"),
+        ("Kirin 990", "MobileNetV2", "float16", "int8"),
+        ("Snapdragon 625", "MobileNetV1", "float32", "sparse"),
+        ("Snapdragon 625", "MobileNetV2", "float32", "sparse"),
+        ("Snapdragon 865", "MobileNetV1", "sparse", "float32"),
+        ("RK3399", "MobileNetV1", "int8", "float32"),
+    ],
+)
 def test_smaller_is_not_always_faster(chip: str, network: str, faster: str, slower: str) -> None:
     cpu = TABLES["cpu"]["armv8"]
     assert cpu[faster][chip][network] < cpu[slower][chip][network], "as published"
@@ -73,7 +78,9 @@ def test_npu_against_cpu() -> None:
             assert guess < TABLES["npu"][chip]["cpu_ms"][network] and 0.3 < guess / ms < 3
 
 
-@pytest.mark.parametrize("case", ["net_mobilenet_v2__int8_ptq_hist", "net_lenet__fp32", "net_mobilenet_v1_sp__sparse_fp32"])
+@pytest.mark.parametrize(
+    "case", ["net_mobilenet_v2__int8_ptq_hist", "net_lenet__fp32", "net_mobilenet_v1_sp__sparse_fp32"]
+)
 def test_a_file_is_predicted_from_its_own_ops(case: str) -> None:
     model = nb.read(GOLDEN / case / "model.nb")
     shapes, why = trace_shapes(model)

@@ -60,17 +60,28 @@ def test_meta_version_1_reads_the_same() -> None:
 
 def test_every_attribute_type_and_dtype_round_trips() -> None:
     attributes = {
-        "i": nb.Attribute(AttrType.INT, -5), "f": nb.Attribute(AttrType.FLOAT, 0.5), "z": nb.Attribute(AttrType.FLOAT, -0.0),
-        "s": nb.Attribute(AttrType.STRING, "ü"), "is": nb.Attribute(AttrType.INTS, (1, -2)),
-        "fs": nb.Attribute(AttrType.FLOATS, (0.25,)), "ss": nb.Attribute(AttrType.STRINGS, ("a", "")),
-        "b": nb.Attribute(AttrType.BOOLEAN, True), "bs": nb.Attribute(AttrType.BOOLEANS, (True, False)),
-        "k": nb.Attribute(AttrType.BLOCK, 3), "l": nb.Attribute(AttrType.LONG, -(2**40)),
-        "ks": nb.Attribute(AttrType.BLOCKS, (1, 2)), "ls": nb.Attribute(AttrType.LONGS, (2**40,)),
-        "d": nb.Attribute(AttrType.FLOAT64, 0.1), "ds": nb.Attribute(AttrType.FLOAT64S, (0.1, 0.2)),
-        "v": nb.Attribute(AttrType.VAR, "x"), "vs": nb.Attribute(AttrType.VARS, ("x", "y")),
+        "i": nb.Attribute(AttrType.INT, -5),
+        "f": nb.Attribute(AttrType.FLOAT, 0.5),
+        "z": nb.Attribute(AttrType.FLOAT, -0.0),
+        "s": nb.Attribute(AttrType.STRING, "ü"),
+        "is": nb.Attribute(AttrType.INTS, (1, -2)),
+        "fs": nb.Attribute(AttrType.FLOATS, (0.25,)),
+        "ss": nb.Attribute(AttrType.STRINGS, ("a", "")),
+        "b": nb.Attribute(AttrType.BOOLEAN, True),
+        "bs": nb.Attribute(AttrType.BOOLEANS, (True, False)),
+        "k": nb.Attribute(AttrType.BLOCK, 3),
+        "l": nb.Attribute(AttrType.LONG, -(2**40)),
+        "ks": nb.Attribute(AttrType.BLOCKS, (1, 2)),
+        "ls": nb.Attribute(AttrType.LONGS, (2**40,)),
+        "d": nb.Attribute(AttrType.FLOAT64, 0.1),
+        "ds": nb.Attribute(AttrType.FLOAT64S, (0.1, 0.2)),
+        "v": nb.Attribute(AttrType.VAR, "x"),
+        "vs": nb.Attribute(AttrType.VARS, ("x", "y")),
     }
-    weights = {name: np.arange(6).reshape(2, 3).astype(name)
-               for name in ("bool", "int16", "int32", "int64", "float16", "float32", "float64", "uint8", "int8")}
+    weights = {
+        name: np.arange(6).reshape(2, 3).astype(name)
+        for name in ("bool", "int16", "int32", "int64", "float16", "float32", "float64", "uint8", "int8")
+    }
     made = model([op("relu", {"X": "x"}, {"Out": "y"}, **attributes)], weights)
     again = nb.read_bytes(nb.to_bytes(made))
     assert again == made
@@ -81,7 +92,10 @@ def test_every_attribute_type_and_dtype_round_trips() -> None:
 
 def test_opening_a_large_file_is_instant_and_small(tmp_path: Path) -> None:
     path = tmp_path / "large.nb"
-    nb.write(model([op("relu", {"X": "x"}, {"Out": "y"})], {f"w{i}": np.ones((1 << 20,), np.float32) for i in range(8)}), path)
+    nb.write(
+        model([op("relu", {"X": "x"}, {"Out": "y"})], {f"w{i}": np.ones((1 << 20,), np.float32) for i in range(8)}),
+        path,
+    )
     nb.read(path)
     tracemalloc.start()
     since = time.process_time()

@@ -31,7 +31,10 @@ def test_lenet_float() -> None:
 
 
 def test_macs_do_not_depend_on_precision_or_partition() -> None:
-    counts = {summary(f"net_lenet__{kind}").macs for kind in ("fp32", "int8_ptq_hist", "fp32_rockchip", "int8_timvx", "dyn_int8")}
+    counts = {
+        summary(f"net_lenet__{kind}").macs
+        for kind in ("fp32", "int8_ptq_hist", "fp32_rockchip", "int8_timvx", "dyn_int8")
+    }
     assert len(counts) == 1
     assert counts.pop()
 

@@ -27,8 +27,10 @@ def test_the_same_model_in_fewer_bytes(case: str) -> None:
 
 
 def test_equal_attributes_of_different_sign_stay_apart() -> None:
-    ops = tuple(nb.Op("scale", {"X": ("x",)}, {"Out": (f"y{k}",)}, {"bias": nb.Attribute(nb.AttrType.FLOAT, value)})
-                for k, value in enumerate((0.0, -0.0)))
+    ops = tuple(
+        nb.Op("scale", {"X": ("x",)}, {"Out": (f"y{k}",)}, {"bias": nb.Attribute(nb.AttrType.FLOAT, value)})
+        for k, value in enumerate((0.0, -0.0))
+    )
     model = nb.Model(nb.Header(2, "v2.13-rc"), (nb.Block(ops),), {})
     first, second = nb.read_bytes(nb.to_bytes(model)).blocks[0].operations
     assert str(first.attr("bias")) == "0.0" and str(second.attr("bias")) == "-0.0"

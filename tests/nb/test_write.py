@@ -21,15 +21,29 @@ INT32, INT64 = st.integers(-(2**31), 2**31 - 1), st.integers(-(2**63), 2**63 - 1
 FLOAT32 = st.floats(width=32, allow_nan=False)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 VALUES = {
-    AttrType.INT: INT32, AttrType.FLOAT: FLOAT32, AttrType.STRING: TEXT, AttrType.INTS: st.lists(INT32, max_size=4),
-    AttrType.FLOATS: st.lists(FLOAT32, max_size=4), AttrType.STRINGS: st.lists(TEXT, max_size=3),
-    AttrType.BOOLEAN: st.booleans(), AttrType.BOOLEANS: st.lists(st.booleans(), max_size=3), AttrType.BLOCK: INT32,
-    AttrType.LONG: INT64, AttrType.BLOCKS: st.lists(INT32, max_size=2), AttrType.LONGS: st.lists(INT64, max_size=3),
-    AttrType.FLOAT64S: st.lists(st.floats(allow_nan=False), max_size=3), AttrType.VAR: TEXT,
-    AttrType.VARS: st.lists(TEXT, max_size=2), AttrType.FLOAT64: st.floats(allow_nan=False),
+    AttrType.INT: INT32,
+    AttrType.FLOAT: FLOAT32,
+    AttrType.STRING: TEXT,
+    AttrType.INTS: st.lists(INT32, max_size=4),
+    AttrType.FLOATS: st.lists(FLOAT32, max_size=4),
+    AttrType.STRINGS: st.lists(TEXT, max_size=3),
+    AttrType.BOOLEAN: st.booleans(),
+    AttrType.BOOLEANS: st.lists(st.booleans(), max_size=3),
+    AttrType.BLOCK: INT32,
+    AttrType.LONG: INT64,
+    AttrType.BLOCKS: st.lists(INT32, max_size=2),
+    AttrType.LONGS: st.lists(INT64, max_size=3),
+    AttrType.FLOAT64S: st.lists(st.floats(allow_nan=False), max_size=3),
+    AttrType.VAR: TEXT,
+    AttrType.VARS: st.lists(TEXT, max_size=2),
+    AttrType.FLOAT64: st.floats(allow_nan=False),
 }
-ATTRIBUTES = st.one_of(*[st.builds(Attribute, st.just(k), v.map(lambda x: tuple(x) if isinstance(x, list) else x))
-                         for k, v in VALUES.items()])
+ATTRIBUTES = st.one_of(
+    *[
+        st.builds(Attribute, st.just(k), v.map(lambda x: tuple(x) if isinstance(x, list) else x))
+        for k, v in VALUES.items()
+    ]
+)
 ARGUMENTS = st.dictionaries(TEXT, st.lists(TEXT, max_size=3).map(tuple), max_size=3)
 OPS = st.builds(Op, TEXT, ARGUMENTS, ARGUMENTS, st.dictionaries(TEXT, ATTRIBUTES, max_size=4), st.booleans())
 
@@ -63,8 +77,15 @@ def npu_file(order: list[str], garbage: int) -> nb.Model:
     attributes = {f"Outputs{i}_scale": Attribute(AttrType.FLOATS, (scales[name],)) for i, name in enumerate(order)}
     inputs = tuple(["x", "v", "w"] if garbage % 2 else ["w", "x", "v"])
     attributes[f"Inputs{inputs.index('w')}_scale"] = Attribute(AttrType.FLOATS, (0.5,))
-    sub = op("subgraph", {"Inputs": inputs}, {"Outputs": tuple(order)}, "def/18/4/1", sub_block=1,
-             output_data_names=("y",), **attributes)
+    sub = op(
+        "subgraph",
+        {"Inputs": inputs},
+        {"Outputs": tuple(order)},
+        "def/18/4/1",
+        sub_block=1,
+        output_data_names=("y",),
+        **attributes,
+    )
     inner = Block((op("relu", {"X": "x"}, {"Out": "y"}, None),), (), garbage, 0, garbage * 3)
     return model([sub], blocks=(inner,))
 

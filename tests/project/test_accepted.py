@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from edgeflow.project.accepted import Budget, OutputBudget, compare, is_comparable, is_worse, rounded, settled
 
-INT8 = Budget(51046, 13, 450, (OutputBudget("y", 33.17, 0.999765, 0.8),), "top1", 0.002222, None, None, 0.06482, "RK3399")
+INT8 = Budget(
+    51046, 13, 450, (OutputBudget("y", 33.17, 0.999765, 0.8),), "top1", 0.002222, None, None, 0.06482, "RK3399"
+)
 FLOAT = replace(INT8, outputs=(OutputBudget("y", 126.94, 1.0, 9.5e-6),))
 NPU = replace(INT8, subgraphs=2, cpu_ops=3)
 
@@ -20,29 +22,38 @@ def drifted(budget: Budget = INT8, **values: float) -> Budget:
     return replace(budget, outputs=(replace(budget.outputs[0], **values),))
 
 
-@pytest.mark.parametrize(("accepted", "found", "what", "says"), [
-    (INT8, replace(INT8, size_bytes=51047), "size_bytes", "1 bytes, 0.00196 % more"),
-    (INT8, replace(INT8, ops=14), "ops", "1 ops more"),
-    (INT8, replace(INT8, predicted_latency_ms=0.0656), "predicted_latency_ms", "1.2 % more"),
-    (INT8, replace(INT8, metric_drop=0.0067), "metric_drop", "2.02 of 450 samples) more"),
-    (INT8, drifted(sqnr_db=33.0), "outputs[0].sqnr_db", "0.17 dB less"),
-    (INT8, drifted(cosine=0.9997), "outputs[0].cosine", "less"),
-    (INT8, drifted(max_abs=0.9), "outputs[0].max_abs", "12.5 % more"),
-    (INT8, drifted(sqnr_db=math.nan), "outputs[0].sqnr_db", "not a number"),
-    (INT8, drifted(cosine=math.nan), "outputs[0].cosine", "not a number"),
-    (INT8, drifted(max_abs=math.nan), "outputs[0].max_abs", "not a number"),
-    (INT8, replace(INT8, metric_drop=math.nan), "metric_drop", "not a number"),
-    (INT8, drifted(sqnr_db=-math.inf), "outputs[0].sqnr_db", "inf dB less"),
-    (FLOAT, drifted(FLOAT, sqnr_db=60.0, max_abs=1e-3), "outputs[0].sqnr_db", "66.9 dB less"),
-    (INT8, replace(INT8, metric=None, metric_drop=None), "metric_drop", "no longer measured"),
-    (INT8, replace(INT8, metric="top5"), "metric", "top5 is measured instead"),
-    (INT8, replace(INT8, predicted_latency_ms=None, chip=None), "predicted_latency_ms", "can no longer be predicted"),
-    (INT8, replace(INT8, chip="RK3588"), "chip", "RK3588 is predicted instead"),
-    (INT8, replace(INT8, outputs=()), "outputs", "are 0, were 1"),
-    (NPU, replace(NPU, subgraphs=3), "subgraphs", "1 subgraphs more"),
-    (NPU, replace(NPU, subgraphs=None, cpu_ops=None), "subgraphs", "there is none"),
-    (NPU, replace(NPU, cpu_ops=5), "cpu_ops", "2 ops more"),
-], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("accepted", "found", "what", "says"),
+    [
+        (INT8, replace(INT8, size_bytes=51047), "size_bytes", "1 bytes, 0.00196 % more"),
+        (INT8, replace(INT8, ops=14), "ops", "1 ops more"),
+        (INT8, replace(INT8, predicted_latency_ms=0.0656), "predicted_latency_ms", "1.2 % more"),
+        (INT8, replace(INT8, metric_drop=0.0067), "metric_drop", "2.02 of 450 samples) more"),
+        (INT8, drifted(sqnr_db=33.0), "outputs[0].sqnr_db", "0.17 dB less"),
+        (INT8, drifted(cosine=0.9997), "outputs[0].cosine", "less"),
+        (INT8, drifted(max_abs=0.9), "outputs[0].max_abs", "12.5 % more"),
+        (INT8, drifted(sqnr_db=math.nan), "outputs[0].sqnr_db", "not a number"),
+        (INT8, drifted(cosine=math.nan), "outputs[0].cosine", "not a number"),
+        (INT8, drifted(max_abs=math.nan), "outputs[0].max_abs", "not a number"),
+        (INT8, replace(INT8, metric_drop=math.nan), "metric_drop", "not a number"),
+        (INT8, drifted(sqnr_db=-math.inf), "outputs[0].sqnr_db", "inf dB less"),
+        (FLOAT, drifted(FLOAT, sqnr_db=60.0, max_abs=1e-3), "outputs[0].sqnr_db", "66.9 dB less"),
+        (INT8, replace(INT8, metric=None, metric_drop=None), "metric_drop", "no longer measured"),
+        (INT8, replace(INT8, metric="top5"), "metric", "top5 is measured instead"),
+        (
+            INT8,
+            replace(INT8, predicted_latency_ms=None, chip=None),
+            "predicted_latency_ms",
+            "can no longer be predicted",
+        ),
+        (INT8, replace(INT8, chip="RK3588"), "chip", "RK3588 is predicted instead"),
+        (INT8, replace(INT8, outputs=()), "outputs", "are 0, were 1"),
+        (NPU, replace(NPU, subgraphs=3), "subgraphs", "1 subgraphs more"),
+        (NPU, replace(NPU, subgraphs=None, cpu_ops=None), "subgraphs", "there is none"),
+        (NPU, replace(NPU, cpu_ops=5), "cpu_ops", "2 ops more"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_worse_says_by_how_much(accepted: Budget, found: Budget, what: str, says: str) -> None:
     changes = compare(accepted, found)
     first = next(change for change in changes if change.what == what)
@@ -51,25 +62,35 @@ def test_worse_says_by_how_much(accepted: Budget, found: Budget, what: str, says
     assert is_worse(changes)
 
 
-@pytest.mark.parametrize(("accepted", "found"), [
-    (INT8, drifted(sqnr_db=33.08, cosine=0.9997605, max_abs=0.835)),
-    (INT8, replace(INT8, metric_drop=0.002222 + 1 / 450)),
-    (INT8, replace(INT8, predicted_latency_ms=0.0652)),
-    (FLOAT, drifted(FLOAT, sqnr_db=118.0, max_abs=4e-5)),
-    (FLOAT, drifted(FLOAT, sqnr_db=math.inf, max_abs=0.0)),
-    (drifted(sqnr_db=-math.inf), drifted(sqnr_db=-math.inf)),
-], ids=["drift", "one sample", "latency", "float32's rounding", "no rounding at all", "both infinite"])
+@pytest.mark.parametrize(
+    ("accepted", "found"),
+    [
+        (INT8, drifted(sqnr_db=33.08, cosine=0.9997605, max_abs=0.835)),
+        (INT8, replace(INT8, metric_drop=0.002222 + 1 / 450)),
+        (INT8, replace(INT8, predicted_latency_ms=0.0652)),
+        (FLOAT, drifted(FLOAT, sqnr_db=118.0, max_abs=4e-5)),
+        (FLOAT, drifted(FLOAT, sqnr_db=math.inf, max_abs=0.0)),
+        (drifted(sqnr_db=-math.inf), drifted(sqnr_db=-math.inf)),
+    ],
+    ids=["drift", "one sample", "latency", "float32's rounding", "no rounding at all", "both infinite"],
+)
 def test_rounding_is_no_change(accepted: Budget, found: Budget) -> None:
     assert compare(accepted, found) == ()
     assert compare(found, accepted) == ()
     assert settled(accepted, found) == accepted
 
 
-@pytest.mark.parametrize(("found", "what"), [
-    (replace(INT8, size_bytes=50000), "size_bytes"), (replace(INT8, ops=10), "ops"), (drifted(sqnr_db=40.0), "outputs[0].sqnr_db"),
-    (drifted(max_abs=0.5), "outputs[0].max_abs"), (replace(INT8, metric_drop=-0.01), "metric_drop"),
-    (replace(INT8, predicted_latency_ms=0.05), "predicted_latency_ms"),
-])
+@pytest.mark.parametrize(
+    ("found", "what"),
+    [
+        (replace(INT8, size_bytes=50000), "size_bytes"),
+        (replace(INT8, ops=10), "ops"),
+        (drifted(sqnr_db=40.0), "outputs[0].sqnr_db"),
+        (drifted(max_abs=0.5), "outputs[0].max_abs"),
+        (replace(INT8, metric_drop=-0.01), "metric_drop"),
+        (replace(INT8, predicted_latency_ms=0.05), "predicted_latency_ms"),
+    ],
+)
 def test_better_is_named_and_no_failure(found: Budget, what: str) -> None:
     (change,) = compare(INT8, found)
     assert (change.what, change.judgement) == (what, "better")
@@ -80,8 +101,13 @@ def test_neither_better_nor_worse() -> None:
     bare = replace(INT8, metric=None, metric_drop=None, predicted_latency_ms=None, chip=None)
     two = replace(INT8, outputs=(*INT8.outputs, OutputBudget("z", 20.0, 0.99, 1.0)))
     named = replace(INT8, outputs=(replace(INT8.outputs[0], name="x"),))
-    for accepted, found, count in ((bare, INT8, 2), (INT8, two, 1), (INT8, named, 1), (INT8, replace(INT8, samples=100), 1),
-                                   (INT8, NPU, 1)):
+    for accepted, found, count in (
+        (bare, INT8, 2),
+        (INT8, two, 1),
+        (INT8, named, 1),
+        (INT8, replace(INT8, samples=100), 1),
+        (INT8, NPU, 1),
+    ):
         changes = compare(accepted, found)
         assert len(changes) == count
         assert {change.judgement for change in changes} == {"other"}
@@ -90,15 +116,31 @@ def test_neither_better_nor_worse() -> None:
 
 def test_only_comparable_figures() -> None:
     assert is_comparable(drifted(sqnr_db=math.inf))
-    for found in (drifted(sqnr_db=math.nan), drifted(cosine=math.nan), drifted(max_abs=math.inf), replace(INT8, metric_drop=math.nan)):
+    for found in (
+        drifted(sqnr_db=math.nan),
+        drifted(cosine=math.nan),
+        drifted(max_abs=math.inf),
+        replace(INT8, metric_drop=math.nan),
+    ):
         assert not is_comparable(found)
 
 
-outputs = st.builds(OutputBudget, st.text(max_size=8), st.floats(-20, 200) | st.just(math.inf), st.floats(-1, 1), st.floats(0, 1e6))
+outputs = st.builds(
+    OutputBudget, st.text(max_size=8), st.floats(-20, 200) | st.just(math.inf), st.floats(-1, 1), st.floats(0, 1e6)
+)
 budgets = st.builds(
-    Budget, st.integers(0, 10**9), st.integers(0, 5000), st.integers(1, 10**6), st.lists(outputs, min_size=1, max_size=3).map(tuple),
-    st.just("top1"), st.none() | st.floats(-1, 1), st.none() | st.integers(1, 9), st.none() | st.integers(0, 99),
-    st.none() | st.floats(0, 1e5), st.just("chip"))
+    Budget,
+    st.integers(0, 10**9),
+    st.integers(0, 5000),
+    st.integers(1, 10**6),
+    st.lists(outputs, min_size=1, max_size=3).map(tuple),
+    st.just("top1"),
+    st.none() | st.floats(-1, 1),
+    st.none() | st.integers(1, 9),
+    st.none() | st.integers(0, 99),
+    st.none() | st.floats(0, 1e5),
+    st.just("chip"),
+)
 
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 

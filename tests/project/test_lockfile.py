@@ -66,28 +66,31 @@ def test_a_lock_lies_beside_its_recipe(tmp_path: Path) -> None:
 GOOD = dump({"arm64": INT8}).decode()
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("format = 1", "format = 2", "format is 2, and should be 1"),
-    ("format = 1", "", "key 'format' is missing"),
-    ("size_bytes", "size_byte", "did you mean 'size_bytes'"),
-    ("size_bytes = 51046", "size_bytes = -1", "size_bytes should lie between 0"),
-    ("size_bytes = 51046", "size_bytes = 5.5", "should be a whole number"),
-    ("size_bytes = 51046", "size_bytes = true", "should be a whole number"),
-    ("size_bytes = 51046", f"size_bytes = {'9' * 5000}", "is no TOML"),
-    ("size_bytes = 51046", f"size_bytes = 0x{'f' * 5000}", "size_bytes should lie between 0"),
-    ('chip = "RK3399"', f"chip = 0x{'f' * 5000}", "too many digits"),
-    ("sqnr_db = 33.17", "sqnr_db = nan", "sqnr_db is nan"),
-    ("cosine = 0.999765", "cosine = nan", "cosine is nan"),
-    ("cosine = 0.999765", "cosine = 2.0", "should lie between -1 and 1"),
-    ("max_abs = 0.8", "max_abs = inf", "max_abs is inf"),
-    ("max_abs = 0.8", "max_abs = -1.0", "max_abs is -1"),
-    ("metric_drop = 0.002222", "metric_drop = nan", "metric_drop is nan"),
-    ("predicted_latency_ms = 0.06482", "predicted_latency_ms = -1.0", "should not be below 0"),
-    ("[[targets.arm64.outputs]]", "[targets.arm64.outputs]", "should be a list"),
-    ("[targets.arm64]", "[targets.arm64", "is no TOML"),
-    ("format = 1", "format = 1\nx = " + "[" * 100_000, "is no TOML"),
-    ("format = 1", "format = 1\n#" + "x" * (1 << 20), "larger than"),
-])
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("format = 1", "format = 2", "format is 2, and should be 1"),
+        ("format = 1", "", "key 'format' is missing"),
+        ("size_bytes", "size_byte", "did you mean 'size_bytes'"),
+        ("size_bytes = 51046", "size_bytes = -1", "size_bytes should lie between 0"),
+        ("size_bytes = 51046", "size_bytes = 5.5", "should be a whole number"),
+        ("size_bytes = 51046", "size_bytes = true", "should be a whole number"),
+        ("size_bytes = 51046", f"size_bytes = {'9' * 5000}", "is no TOML"),
+        ("size_bytes = 51046", f"size_bytes = 0x{'f' * 5000}", "size_bytes should lie between 0"),
+        ('chip = "RK3399"', f"chip = 0x{'f' * 5000}", "too many digits"),
+        ("sqnr_db = 33.17", "sqnr_db = nan", "sqnr_db is nan"),
+        ("cosine = 0.999765", "cosine = nan", "cosine is nan"),
+        ("cosine = 0.999765", "cosine = 2.0", "should lie between -1 and 1"),
+        ("max_abs = 0.8", "max_abs = inf", "max_abs is inf"),
+        ("max_abs = 0.8", "max_abs = -1.0", "max_abs is -1"),
+        ("metric_drop = 0.002222", "metric_drop = nan", "metric_drop is nan"),
+        ("predicted_latency_ms = 0.06482", "predicted_latency_ms = -1.0", "should not be below 0"),
+        ("[[targets.arm64.outputs]]", "[targets.arm64.outputs]", "should be a list"),
+        ("[targets.arm64]", "[targets.arm64", "is no TOML"),
+        ("format = 1", "format = 1\nx = " + "[" * 100_000, "is no TOML"),
+        ("format = 1", "format = 1\n#" + "x" * (1 << 20), "larger than"),
+    ],
+)
 def test_a_lock_that_cannot_be_one(old: str, new: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "edgeflow.lock"
     assert old in GOOD

@@ -30,7 +30,9 @@ def test_the_template_is_a_recipe(tmp_path: Path) -> None:
 
 
 def test_overrides_by_target(tmp_path: Path) -> None:
-    (tmp_path / "edgeflow.toml").write_text(GOOD + """
+    (tmp_path / "edgeflow.toml").write_text(
+        GOOD
+        + """
 [compress]
 algo = "KL"
 bias_correction = true
@@ -40,7 +42,8 @@ cosine_min = 0.5
 algo = "mse"
 [targets.arm64-int8.drift]
 cosine_min = 0.25
-""")
+"""
+    )
     recipe = load_recipe(tmp_path)
     special, plain = load_target("arm64-int8"), load_target("armv7-int8")
     assert recipe.compress_settings(special).algo == "mse"
@@ -51,23 +54,27 @@ cosine_min = 0.25
     assert recipe.verify_settings(plain).limits.sqnr_db_min == plain.drift.sqnr_db_min
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    (None, "there is no recipe here"),
-    ("[model", "is no TOML"),
-    (GOOD.replace("factory", "factroy"), "unknown key 'factroy'; did you mean 'factory'"),
-    (GOOD + "[compres]\nalgo = 'hist'", "unknown key 'compres'; did you mean 'compress'"),
-    (GOOD + "[compress]\nalgo = 'hits'", "did you mean 'hist'"),
-    (GOOD + "[metric]\nname = 'top2'", "did you mean 'top"),
-    (GOOD + "[targets.kirin.compress]\nprecison = 'int8'", "did you mean 'precision'"),
-    (GOOD.replace("factory = \"model.py:build\"", ""), "either 'factory' or 'program'"),
-    (GOOD.replace("factory = \"model.py:build\"", "program = 'model.json'"), "is a Paddle 3 program"),
-    (GOOD.replace("[-1, 3, 8, 8]", "[0, 3]"), "should be above 0, or -1"),
-    (GOOD.replace("[-1, 3, 8, 8]", "'x'"), "should be a list"),
-    (GOOD.replace("shape = [-1, 3, 8, 8]", "shape = [1]\ndtype = 'float23'"), "did you mean 'float32'"),
-    (GOOD.replace("[inputs.x]\nshape = [-1, 3, 8, 8]", ""), "declares no inputs"),
-    (GOOD.replace("evaluation", "evaluate"), "did you mean 'evaluation'"),
-    ("folder = 'x'\n" + GOOD, "unknown key 'folder'"),
-], ids=range(15))
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "there is no recipe here"),
+        ("[model", "is no TOML"),
+        (GOOD.replace("factory", "factroy"), "unknown key 'factroy'; did you mean 'factory'"),
+        (GOOD + "[compres]\nalgo = 'hist'", "unknown key 'compres'; did you mean 'compress'"),
+        (GOOD + "[compress]\nalgo = 'hits'", "did you mean 'hist'"),
+        (GOOD + "[metric]\nname = 'top2'", "did you mean 'top"),
+        (GOOD + "[targets.kirin.compress]\nprecison = 'int8'", "did you mean 'precision'"),
+        (GOOD.replace('factory = "model.py:build"', ""), "either 'factory' or 'program'"),
+        (GOOD.replace('factory = "model.py:build"', "program = 'model.json'"), "is a Paddle 3 program"),
+        (GOOD.replace("[-1, 3, 8, 8]", "[0, 3]"), "should be above 0, or -1"),
+        (GOOD.replace("[-1, 3, 8, 8]", "'x'"), "should be a list"),
+        (GOOD.replace("shape = [-1, 3, 8, 8]", "shape = [1]\ndtype = 'float23'"), "did you mean 'float32'"),
+        (GOOD.replace("[inputs.x]\nshape = [-1, 3, 8, 8]", ""), "declares no inputs"),
+        (GOOD.replace("evaluation", "evaluate"), "did you mean 'evaluation'"),
+        ("folder = 'x'\n" + GOOD, "unknown key 'folder'"),
+    ],
+    ids=range(15),
+)
 def test_bad_recipes(text: str | None, message: str, tmp_path: Path) -> None:
     if text is not None:
         (tmp_path / "edgeflow.toml").write_text(text)
@@ -75,14 +82,19 @@ def test_bad_recipes(text: str | None, message: str, tmp_path: Path) -> None:
         load_recipe(tmp_path)
 
 
-PICTURES = GOOD.replace("[data]", """[inputs.x.preprocess]
+PICTURES = GOOD.replace(
+    "[data]",
+    """[inputs.x.preprocess]
 resize = "stretch"
 size = [8, 8]
-[data]""")
+[data]""",
+)
 
 
 def test_preprocessing_of_an_input(tmp_path: Path) -> None:
-    (tmp_path / "edgeflow.toml").write_text(PICTURES.replace("[model]", '[model]\ntask = "classify"\nlabels = "names.txt"'))
+    (tmp_path / "edgeflow.toml").write_text(
+        PICTURES.replace("[model]", '[model]\ntask = "classify"\nlabels = "names.txt"')
+    )
     recipe = load_recipe(tmp_path)
     settings = recipe.ingest_settings()
     assert settings.preprocess["x"].size == (8, 8)
@@ -94,18 +106,22 @@ def test_preprocessing_of_an_input(tmp_path: Path) -> None:
     assert read_labels(load_recipe(tmp_path)) is None
 
 
-@pytest.mark.parametrize(("old", "new", "message"), [
-    ("resize", "resise", "unknown key 'resise'; did you mean 'resize'"),
-    ('"stretch"', '"strech"', "did you mean 'stretch'"),
-    ("size = [8, 8]", "", "size is missing"),
-    ("size = [8, 8]", "size = [8, 9]", r"shape is \[-1, 3, 8, 8\], and its pre-processing makes \[any, 3, 8, 9\]"),
-    ("size = [8, 8]", 'size = [8, 8]\nlayout = "NHWC"', r"makes \[any, 8, 8, 3\]"),
-    ("size = [8, 8]", 'size = [8, 8]\ncolour = "GRAY"', "mean has 3 values"),
-    ("size = [8, 8]", 'size = [9, 9]\ncrop = [8, 7]', r"makes \[any, 3, 8, 7\]"),
-    ("[-1, 3, 8, 8]", "[-1, 192]", r"shape is \[-1, 192\]"),
-    ("shape = ", 'dtype = "uint8"\nshape = ', "dtype is 'uint8', and should be 'float32'"),
-    ("[inputs.x.preprocess]", "[inputs.x.preproces]", "did you mean 'preprocess'"),
-], ids=range(10))
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("resize", "resise", "unknown key 'resise'; did you mean 'resize'"),
+        ('"stretch"', '"strech"', "did you mean 'stretch'"),
+        ("size = [8, 8]", "", "size is missing"),
+        ("size = [8, 8]", "size = [8, 9]", r"shape is \[-1, 3, 8, 8\], and its pre-processing makes \[any, 3, 8, 9\]"),
+        ("size = [8, 8]", 'size = [8, 8]\nlayout = "NHWC"', r"makes \[any, 8, 8, 3\]"),
+        ("size = [8, 8]", 'size = [8, 8]\ncolour = "GRAY"', "mean has 3 values"),
+        ("size = [8, 8]", "size = [9, 9]\ncrop = [8, 7]", r"makes \[any, 3, 8, 7\]"),
+        ("[-1, 3, 8, 8]", "[-1, 192]", r"shape is \[-1, 192\]"),
+        ("shape = ", 'dtype = "uint8"\nshape = ', "dtype is 'uint8', and should be 'float32'"),
+        ("[inputs.x.preprocess]", "[inputs.x.preproces]", "did you mean 'preprocess'"),
+    ],
+    ids=range(10),
+)
 def test_bad_preprocessing(old: str, new: str, message: str, tmp_path: Path) -> None:
     assert old in PICTURES
     (tmp_path / "edgeflow.toml").write_text(PICTURES.replace(old, new))

@@ -1,4 +1,6 @@
-"""A real Chromium without a window, driven over WebDriver's JSON on the loopback; the standard library is enough for that."""
+"""A real Chromium without a window, driven over WebDriver's JSON on the loopback; the standard library is enough for
+that.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,21 @@ from pathlib import Path
 from typing import Any
 
 START_S = 20.0
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps",
-         "--disable-extensions", "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--hide-scrollbars",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)
 
 
 def missing() -> str:
@@ -37,13 +51,24 @@ class Browser:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.driver = subprocess.Popen([shutil.which("chromedriver") or "", f"--port={self.port}"],
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.driver = subprocess.Popen(
+            [shutil.which("chromedriver") or "", f"--port={self.port}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         try:
             self._wait()
             binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
-            options = {"args": [*FLAGS, f"--user-data-dir={self.profile}"], "binary": binary, "perfLoggingPrefs": {"enableNetwork": True}}
-            wanted = {"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"}}
+            options = {
+                "args": [*FLAGS, f"--user-data-dir={self.profile}"],
+                "binary": binary,
+                "perfLoggingPrefs": {"enableNetwork": True},
+            }
+            wanted = {
+                "browserName": "chrome",
+                "goog:chromeOptions": options,
+                "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+            }
             self.session = self._send("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
         except BaseException:
             self.driver.kill()
@@ -72,7 +97,9 @@ class Browser:
     def _send(self, method: str, path: str, body: Any = None) -> Any:
         link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            link.request(method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"})
+            link.request(
+                method, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json"}
+            )
             answer = link.getresponse()
             value = json.loads(answer.read())["value"]
         finally:
@@ -98,9 +125,16 @@ class Browser:
 
     def shape(self, width: int, height: int, scheme: str) -> None:
         """Give the page the size of a device, and say that its user likes `light` or `dark`."""
-        self.devtools("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
-        self.devtools("Emulation.setEmulatedMedia", features=[
-            {"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": "reduce"}])
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
+        self.devtools(
+            "Emulation.setEmulatedMedia",
+            features=[
+                {"name": "prefers-color-scheme", "value": scheme},
+                {"name": "prefers-reduced-motion", "value": "reduce"},
+            ],
+        )
 
     def element(self, css: str) -> str:
         """The id by which WebDriver knows the first element that fits."""
@@ -118,7 +152,9 @@ class Browser:
         """Save the whole page, also what lies below the window, as a PNG."""
         size = self.devtools("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 12000), "scale": 1}
-        path.write_bytes(base64.b64decode(self.devtools("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)["data"]))
+        path.write_bytes(
+            base64.b64decode(self.devtools("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)["data"])
+        )
 
     def console(self) -> list[str]:
         """Everything the console has said since the last call, warnings and refusals among it."""

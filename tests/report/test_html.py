@@ -12,10 +12,61 @@ from edgeflow.report.judgement import VERDICTS, checks, reason, verdict_of
 from edgeflow.report.values import figure, percent, plain, real, signed
 from tests.report.reports import ALL, EXAMPLE, HOSTILE, changed, failing, first_format
 
-ALLOWED = {"html", "head", "meta", "link", "title", "style", "body", "a", "header", "p", "h1", "h2", "h3", "span", "small", "dl", "div", "dt",
-           "dd", "b", "nav", "ul", "ol", "li", "main", "section", "figure", "figcaption", "svg", "rect", "line", "circle", "polyline", "text",
-           "i", "table", "caption", "thead", "tbody", "tfoot", "tr", "th", "td", "button", "form", "label", "input", "select", "option",
-           "output", "code", "img", "script"}
+ALLOWED = {
+    "html",
+    "head",
+    "meta",
+    "link",
+    "title",
+    "style",
+    "body",
+    "a",
+    "header",
+    "p",
+    "h1",
+    "h2",
+    "h3",
+    "span",
+    "small",
+    "dl",
+    "div",
+    "dt",
+    "dd",
+    "b",
+    "nav",
+    "ul",
+    "ol",
+    "li",
+    "main",
+    "section",
+    "figure",
+    "figcaption",
+    "svg",
+    "rect",
+    "line",
+    "circle",
+    "polyline",
+    "text",
+    "i",
+    "table",
+    "caption",
+    "thead",
+    "tbody",
+    "tfoot",
+    "tr",
+    "th",
+    "td",
+    "button",
+    "form",
+    "label",
+    "input",
+    "select",
+    "option",
+    "output",
+    "code",
+    "img",
+    "script",
+}
 
 
 class Tags(HTMLParser):
@@ -68,7 +119,13 @@ def test_hostile_names_stay_text() -> None:
 
 
 def test_pictures_are_pictures() -> None:
-    bad = ["data:image/svg+xml;base64,AAAA", "javascript:alert(1)", "data:image/png;base64,AA'onerror='x", "https:" + "//example.com/x.png", 3]
+    bad = [
+        "data:image/svg+xml;base64,AAAA",
+        "javascript:alert(1)",
+        "data:image/png;base64,AA'onerror='x",
+        "https:" + "//example.com/x.png",
+        3,
+    ]
     text = page(changed(worst=[{"sample": i, "picture": picture} for i, picture in enumerate(bad)]))
     assert "<img" not in text
     assert text.count("no picture") == len(bad)
@@ -76,26 +133,60 @@ def test_pictures_are_pictures() -> None:
 
 def test_the_full_page_holds_every_part() -> None:
     words = " ".join(parsed(page(EXAMPLE)).text)
-    for text in ("PASS", "the loss is within the budget", "0.9933 → 0.9911", "GPU fp32 → CPU fp32", "no device was given", "exact McNemar", "85.1 %",
-                 "Drift starts at op 6", "range clipped", 'keep_float = ["conv2d_3.w_0"] under [compress]', "9.84", "op 12 (relu)",
-                 "remove canonicalise = false", "100 unchanged copies", "bit flipped in an exponent", "layout, mean and scale are those",
-                 "5d1c6a0f4c8b7a2e", "59,600 bytes", "paddleslim 2.6.0", "Snapdragon 865", "the device itself: nothing ran on it", "4 (0.61)"):
+    for text in (
+        "PASS",
+        "the loss is within the budget",
+        "0.9933 → 0.9911",
+        "GPU fp32 → CPU fp32",
+        "no device was given",
+        "exact McNemar",
+        "85.1 %",
+        "Drift starts at op 6",
+        "range clipped",
+        'keep_float = ["conv2d_3.w_0"] under [compress]',
+        "9.84",
+        "op 12 (relu)",
+        "remove canonicalise = false",
+        "100 unchanged copies",
+        "bit flipped in an exponent",
+        "layout, mean and scale are those",
+        "5d1c6a0f4c8b7a2e",
+        "59,600 bytes",
+        "paddleslim 2.6.0",
+        "Snapdragon 865",
+        "the device itself: nothing ran on it",
+        "4 (0.61)",
+    ):
         assert text in words, text
 
 
 def test_first_format() -> None:
     text = page(first_format())
-    for figure_ in ("FAIL", "SQNR (dB) 3, limit &gt;= 30", "0.5000", "0.2500", "1,234 bytes", "CPU (test)", "the device &amp; more", "only the outputs"):
+    for figure_ in (
+        "FAIL",
+        "SQNR (dB) 3, limit &gt;= 30",
+        "0.5000",
+        "0.2500",
+        "1,234 bytes",
+        "CPU (test)",
+        "the device &amp; more",
+        "only the outputs",
+    ):
         assert figure_ in text
     passing = page({**first_format(), "passed": True, "broken": []})
     assert "PASS" in passing
     assert "NOT JUDGED" in page({**first_format(), "passed": True, "broken": [], "limits": {}})
 
 
-@pytest.mark.parametrize("claim", [
-    {"verdict": "PASS", "passed": False, "broken": []}, {"verdict": "PASS", "passed": True, "broken": ["cosine 0.1, limit >= 0.9"]},
-    {"verdict": "NOT JUDGED", "passed": True, "broken": ["x"]}, {"verdict": "fine", "passed": None, "broken": []},
-])
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"verdict": "PASS", "passed": False, "broken": []},
+        {"verdict": "PASS", "passed": True, "broken": ["cosine 0.1, limit >= 0.9"]},
+        {"verdict": "NOT JUDGED", "passed": True, "broken": ["x"]},
+        {"verdict": "fine", "passed": None, "broken": []},
+    ],
+)
 def test_a_contradiction_never_passes(claim: dict[str, Any]) -> None:
     assert verdict_of(changed(**claim)) == "FAIL"
     assert "PASS</span>" not in page(changed(**claim, decision=None)).partition("<main")[0]
@@ -119,7 +210,17 @@ def test_checks() -> None:
 
 def test_values() -> None:
     assert [figure(v) for v in (None, 1, 0.00001, -2.5, "inf", "-inf", "nan", True, "7", 12345678)] == [
-        "–", "1", "1e−5", "−2.5", "inf", "−inf", "NaN", "–", "–", "1.235e7"]
+        "–",
+        "1",
+        "1e−5",
+        "−2.5",
+        "inf",
+        "−inf",
+        "NaN",
+        "–",
+        "–",
+        "1.235e7",
+    ]
     assert [signed(v) for v in (0.5, 0, -0.5)] == ["+0.5", "0", "−0.5"]
     assert percent(0.5) == "50 %"
     assert real(10**400) == float("inf")

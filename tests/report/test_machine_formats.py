@@ -24,7 +24,10 @@ def cases(report: dict[str, Any]) -> dict[str, str | None]:
     """How each test case ended."""
     suite = ElementTree.fromstring(junit(report)).find("testsuite")
     assert suite is not None
-    return {f"{case.get('classname', '').split('.')[-1]}/{case.get('name')}": case[0].tag if len(case) else None for case in suite.iter("testcase")}
+    return {
+        f"{case.get('classname', '').split('.')[-1]}/{case.get('name')}": case[0].tag if len(case) else None
+        for case in suite.iter("testcase")
+    }
 
 
 @pytest.mark.parametrize("key", ALL)
@@ -38,8 +41,12 @@ def test_junit_is_what_dashboards_read(key: str) -> None:
     order = [child.tag for child in suite]
     assert order == ["properties", *["testcase"] * (len(order) - 2), "system-out"]
     found = [case[0].tag if len(case) else None for case in suite.iter("testcase")]
-    assert {"failures": found.count("failure"), "errors": found.count("error"), "skipped": found.count("skipped"), "tests": len(found)} == {
-        key: int(suite.get(key, "")) for key in ("failures", "errors", "skipped", "tests")}
+    assert {
+        "failures": found.count("failure"),
+        "errors": found.count("error"),
+        "skipped": found.count("skipped"),
+        "tests": len(found),
+    } == {key: int(suite.get(key, "")) for key in ("failures", "errors", "skipped", "tests")}
     for case in suite.iter("testcase"):
         assert case.get("name")
         assert re.fullmatch(r"edgeflow\.[^.]+\.[a-z_]+", case.get("classname", "")), case.get("classname")
@@ -54,7 +61,11 @@ def test_junit_cases() -> None:
     assert "self_test/no false alarm on 100 unchanged copies" in good
     bad = cases(failing())
     assert {key for key, end in bad.items() if end} == {
-        "limits/softmax_0.tmp_0: SQNR (dB)", "limits/metric drop", "decision/top1 within the budget of 0.02", "verdict/verdict"}
+        "limits/softmax_0.tmp_0: SQNR (dB)",
+        "limits/metric drop",
+        "decision/top1 within the budget of 0.02",
+        "verdict/verdict",
+    }
     assert [end for end in cases(undecided()).values() if end] == ["error", "error"]
     fault = changed()
     fault["self_test"]["faults"][1]["noticed"] = False
@@ -64,7 +75,10 @@ def test_junit_cases() -> None:
     nan = changed()
     nan["outputs"][0] |= {"max_abs": "nan", "cosine": "nan", "sqnr_db": "nan"}
     assert [key for key, end in cases(nan).items() if end == "failure"] == [
-        "limits/softmax_0.tmp_0: cosine", "limits/softmax_0.tmp_0: SQNR (dB)", "outputs/softmax_0.tmp_0: no NaN"]
+        "limits/softmax_0.tmp_0: cosine",
+        "limits/softmax_0.tmp_0: SQNR (dB)",
+        "outputs/softmax_0.tmp_0: no NaN",
+    ]
 
 
 @pytest.mark.parametrize("key", ALL)
@@ -75,7 +89,14 @@ def test_markdown(key: str) -> None:
     assert said.count("<details>") == said.count("</details>")
     for line in said.split("\n"):
         outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", line)
-        assert set(re.findall(r"<[^>]*>", outside)) <= {"<details>", "<summary>", "</summary>", "</details>", "<sub>", "</sub>"}
+        assert set(re.findall(r"<[^>]*>", outside)) <= {
+            "<details>",
+            "<summary>",
+            "</summary>",
+            "</details>",
+            "<sub>",
+            "</sub>",
+        }
         assert not re.search(r"@\w", outside)
         if line.startswith("|"):
             assert len(re.findall(r"(?<!\\)\|", line)) in (4, 5, 6)
@@ -83,8 +104,17 @@ def test_markdown(key: str) -> None:
 
 def test_markdown_holds_what_a_reviewer_asks() -> None:
     said = markdown(failing())
-    for part in ("FAIL: digits", "0.9933 → 0.9633", "op 6 `conv2d_3.w_0`: range clipped", "- broken: SQNR (dB) 12.1", "85.1 %", "no device was given",
-                 "| 6 `conv2d_3.w_0` | 24.2 |", "NB105 `op 12 (relu)`", "nothing ran on it"):
+    for part in (
+        "FAIL: digits",
+        "0.9933 → 0.9633",
+        "op 6 `conv2d_3.w_0`: range clipped",
+        "- broken: SQNR (dB) 12.1",
+        "85.1 %",
+        "no device was given",
+        "| 6 `conv2d_3.w_0` | 24.2 |",
+        "NB105 `op 12 (relu)`",
+        "nothing ran on it",
+    ):
         assert part in said, part
     assert len(said.split("<details>")[0].split("\n")) < 20
 
@@ -94,7 +124,11 @@ def test_markdown_escapes() -> None:
     assert "://" not in text("see https:" + "//example.com")
     assert name("a") == "`a`"
     assert name("`a``b") == "``` `a``b ```"
-    many = changed(broken=[HOSTILE] * 500, findings=[{"why": HOSTILE * 100, "fix": HOSTILE * 100, "op": "x" * 10**6}] * 500, passed=False)
+    many = changed(
+        broken=[HOSTILE] * 500,
+        findings=[{"why": HOSTILE * 100, "fix": HOSTILE * 100, "op": "x" * 10**6}] * 500,
+        passed=False,
+    )
     assert len(markdown(many)) < 65_536
     assert "and 490 more" in markdown(many)
 
@@ -119,8 +153,10 @@ def test_sarif_says_what_and_how() -> None:
     (run,) = json.loads(sarif(EXAMPLE))["runs"]
     first = run["results"][0]
     assert (first["ruleId"], first["level"]) == ("NB105", "warning")
-    assert first["message"]["text"] == ("op 12 (relu): could have been fused into op 11 (fc). "
-                                        "Fix: build with edgeflow's own rewrites: remove canonicalise = false.")
+    assert first["message"]["text"] == (
+        "op 12 (relu): could have been fused into op 11 (fc). "
+        "Fix: build with edgeflow's own rewrites: remove canonicalise = false."
+    )
     titles = {rule["id"]: rule["shortDescription"]["text"] for rule in run["tool"]["driver"]["rules"]}
     assert titles["NB105"] == "conv + bias, batch_norm or activation that opt could have fused on ARM."
 
@@ -141,8 +177,14 @@ def test_terminal(key: str) -> None:
 
 def test_terminal_says_where_drift_comes_from() -> None:
     said = verdict(EXAMPLE)
-    for part in ("the loss is within the budget of 0.02", "CPU fp32 -> compressed", "85.1 %", ".nb -> device: missing, no device was given",
-                 "op 6 conv2d_3.w_0            24.2       24.9    range clipped", "drift starts at op 6 conv2d_3.w_0, range clipped: 3.1 %",
-                 '  try: keep_float = ["conv2d_3.w_0"] under [compress]'):
+    for part in (
+        "the loss is within the budget of 0.02",
+        "CPU fp32 -> compressed",
+        "85.1 %",
+        ".nb -> device: missing, no device was given",
+        "op 6 conv2d_3.w_0            24.2       24.9    range clipped",
+        "drift starts at op 6 conv2d_3.w_0, range clipped: 3.1 %",
+        '  try: keep_float = ["conv2d_3.w_0"] under [compress]',
+    ):
         assert part in said, part
     assert said.count("\nop ") == 5

@@ -13,8 +13,10 @@ from tests.report.reports import ALL, EXAMPLE
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "runs")
 SHOWN = "return Array.from(document.querySelectorAll('#layers-table tbody tr:not([hidden])'), (row) => row.cells[arguments[0]].textContent)"
-SORTED = ("return Array.from(document.querySelectorAll('#layers-table thead th'), (th) => th.getAttribute('aria-sort'))"
-          ".map((sort, i) => sort && `${i} ${sort}`).filter(Boolean)")
+SORTED = (
+    "return Array.from(document.querySelectorAll('#layers-table thead th'), (th) => th.getAttribute('aria-sort'))"
+    ".map((sort, i) => sort && `${i} ${sort}`).filter(Boolean)"
+)
 SIZES = {"phone": (360, 740), "desktop": (1280, 900)}
 
 
@@ -31,7 +33,9 @@ def opened(browser: Browser, tmp_path: Path) -> Browser:
     return shown(browser, tmp_path, "full")
 
 
-def shown(browser: Browser, folder: Path, name: str, width: int = 1280, height: int = 900, scheme: str = "light") -> Browser:
+def shown(
+    browser: Browser, folder: Path, name: str, width: int = 1280, height: int = 900, scheme: str = "light"
+) -> Browser:
     file = folder / "report.html"
     file.write_text(page(ALL[name]), encoding="utf-8")
     browser.shape(width, height, scheme)
@@ -64,8 +68,10 @@ def test_silent_offline_and_within_a_phone(browser: Browser, tmp_path: Path, nam
 def test_the_tests_would_notice(browser: Browser, tmp_path: Path) -> None:
     """An error, a refused script and a fetch are seen by the same eyes that find none on our pages."""
     shown(browser, tmp_path, "minimal")
-    browser.run("const s = document.createElement('script'); s.textContent = 'document.title = 1'; document.body.append(s);"
-                "const i = new Image(); i.src = 'http:' + '//127.0.0.1:9/x.png'; document.body.append(i); console.error('seen')")
+    browser.run(
+        "const s = document.createElement('script'); s.textContent = 'document.title = 1'; document.body.append(s);"
+        "const i = new Image(); i.src = 'http:' + '//127.0.0.1:9/x.png'; document.body.append(i); console.error('seen')"
+    )
     said = " ".join(browser.console())
     assert "seen" in said
     assert said.count("Content Security Policy") >= 2
@@ -162,7 +168,12 @@ def test_structure_for_screen_readers(opened: Browser) -> None:
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
-    assert opened.run("return document.querySelectorAll('table:not(:has(caption)), svg:not([role=img], [aria-hidden], svg svg)').length") == 0
+    assert (
+        opened.run(
+            "return document.querySelectorAll('table:not(:has(caption)), svg:not([role=img], [aria-hidden], svg svg)').length"
+        )
+        == 0
+    )
     assert opened.run("return Array.from(document.querySelectorAll('input, select')).every((e) => e.labels.length)")
     assert opened.run("return Array.from(document.images).every((i) => i.alt && i.naturalWidth > 0)")
 

@@ -6,11 +6,25 @@ from edgeflow.cli.tables import number, size, table, verdict
 from edgeflow.report.html import page
 
 REPORT = {
-    "name": "<script>alert(1)</script>", "target": "kirin", "precision": "float32", "compression": "none", "samples": 7,
-    "passed": False, "broken": ["SQNR (dB) 3, limit >= 30"], "metric": "top1", "metric_reference": 0.5, "metric_candidate": 0.25,
-    "outputs": [{"name": "y<b>", "max_abs": 0.5, "mean_abs": 0.25, "cosine": 0.9, "sqnr_db": "inf", "top1_agreement": None}],
-    "reference_device": "CPU (test)", "runner": "emulator", "nb": {"bytes": 1234, "sha256": "ab", "opt_version": "v2"},
-    "manifest_sha256": "cd", "limits": {"sqnr_db_min": 30.0}, "not_checked": ["the device & more"],
+    "name": "<script>alert(1)</script>",
+    "target": "kirin",
+    "precision": "float32",
+    "compression": "none",
+    "samples": 7,
+    "passed": False,
+    "broken": ["SQNR (dB) 3, limit >= 30"],
+    "metric": "top1",
+    "metric_reference": 0.5,
+    "metric_candidate": 0.25,
+    "outputs": [
+        {"name": "y<b>", "max_abs": 0.5, "mean_abs": 0.25, "cosine": 0.9, "sqnr_db": "inf", "top1_agreement": None}
+    ],
+    "reference_device": "CPU (test)",
+    "runner": "emulator",
+    "nb": {"bytes": 1234, "sha256": "ab", "opt_version": "v2"},
+    "manifest_sha256": "cd",
+    "limits": {"sqnr_db_min": 30.0},
+    "not_checked": ["the device & more"],
 }
 
 

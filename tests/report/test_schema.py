@@ -46,18 +46,30 @@ def test_the_page_names_every_key() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("report", [EXAMPLE, failing(), undecided(), large(), {"format": 2}, dict.fromkeys(EXAMPLE) | {"format": 2}],
-                         ids=["full", "fail", "undecided", "large", "minimal", "all null"])
+@pytest.mark.parametrize(
+    "report",
+    [EXAMPLE, failing(), undecided(), large(), {"format": 2}, dict.fromkeys(EXAMPLE) | {"format": 2}],
+    ids=["full", "fail", "undecided", "large", "minimal", "all null"],
+)
 def test_reports_keep_to_the_schema(report: dict[str, Any]) -> None:
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed (pip install 'edgeflow[dev]')")
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     jsonschema.Draft202012Validator(SCHEMA).validate(report)
 
 
-@pytest.mark.parametrize("wrong", [
-    {"format": 1}, {"format": 2, "extra": 1}, {"format": 2, "verdict": "FINE"}, {"format": 2, "metric_reference": "0.9"},
-    {"format": 2, "layers": [{"name": "x"}]}, {"format": 2, "worst": [{"picture": "javascript:1"}]}, {"format": 2, "decision": {"interval": [1]}}, {},
-])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"format": 1},
+        {"format": 2, "extra": 1},
+        {"format": 2, "verdict": "FINE"},
+        {"format": 2, "metric_reference": "0.9"},
+        {"format": 2, "layers": [{"name": "x"}]},
+        {"format": 2, "worst": [{"picture": "javascript:1"}]},
+        {"format": 2, "decision": {"interval": [1]}},
+        {},
+    ],
+)
 def test_the_schema_refuses(wrong: dict[str, Any]) -> None:
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed (pip install 'edgeflow[dev]')")
     assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(wrong)

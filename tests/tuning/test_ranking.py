@@ -50,9 +50,17 @@ def test_what_misses_the_goal_drops_nothing_that_meets_it() -> None:
     assert misses(strict, Goal(as_build=True)) == ["cosine 0.9, limit >= 0.98"]
 
 
-candidates = st.lists(st.builds(
-    tried, st.uuids().map(str), st.integers(0, 4), st.floats(-0.1, 0.5), st.none() | st.floats(0.1, 100), st.integers(1, 10**6)),
-    max_size=12)
+candidates = st.lists(
+    st.builds(
+        tried,
+        st.uuids().map(str),
+        st.integers(0, 4),
+        st.floats(-0.1, 0.5),
+        st.none() | st.floats(0.1, 100),
+        st.integers(1, 10**6),
+    ),
+    max_size=12,
+)
 
 
 @given(candidates)
@@ -63,7 +71,9 @@ def test_the_front_holds_exactly_what_nothing_beats(items: list[Tried]) -> None:
         return item.drift, math.inf if item.latency_ms is None else item.latency_ms, float(item.size_bytes or 0)
 
     for item in items:
-        beaten = any(all(a <= b for a, b in zip(axes(o), axes(item), strict=True)) and axes(o) != axes(item) for o in items)
+        beaten = any(
+            all(a <= b for a, b in zip(axes(o), axes(item), strict=True)) and axes(o) != axes(item) for o in items
+        )
         assert (item in front) == (not beaten)
 
 

@@ -23,9 +23,18 @@ pytestmark = pytest.mark.build
 
 def test_time_limit_best_so_far_and_the_recipe_it_writes(project: Path) -> None:
     told: list[str] = []
-    found = search(project, "arm64-int8", Goal(metric_drop_max=0.01, budget_s=12), chip="Snapdragon 865",
-                   told=lambda item, _: told.append(item.name))
-    assert found.met and found.stopped == "time" and told == [item.name for item in found.tried if item.steps or not item.error]
+    found = search(
+        project,
+        "arm64-int8",
+        Goal(metric_drop_max=0.01, budget_s=12),
+        chip="Snapdragon 865",
+        told=lambda item, _: told.append(item.name),
+    )
+    assert (
+        found.met
+        and found.stopped == "time"
+        and told == [item.name for item in found.tried if item.steps or not item.error]
+    )
     assert told[:3] == ["float", "fp16", "int8 hist"], "simple before costly; this chip has half precision"
     certificate = json.loads(found.certificate.read_text())
     assert certificate["met"] and certificate["best"] == found.ranking.best.name  # type: ignore[union-attr]
@@ -85,8 +94,11 @@ def test_ctrl_c_gives_the_best_so_far_and_the_next_goes_on(project: Path) -> Non
 
 
 def test_shares_take_from_the_layers_that_lose_least() -> None:
-    costs = [PruneCost(name, ratio, round(ratio * 16), ratio * weight, 0.0)
-             for name, weight in (("cheap", 0.1), ("dear", 10.0)) for ratio in (0.25, 0.5, 0.75)]
+    costs = [
+        PruneCost(name, ratio, round(ratio * 16), ratio * weight, 0.0)
+        for name, weight in (("cheap", 0.1), ("dear", 10.0))
+        for ratio in (0.25, 0.5, 0.75)
+    ]
     assert shares(costs, 0.25) == {"cheap": 0.5}
     assert shares(costs, 0.9)["cheap"] == 0.75 and shares(costs, 0.9)["dear"] == 0.75
 
@@ -98,7 +110,9 @@ def test_a_layer_with_a_range_of_its_own(project: Path) -> None:
     recipe.write_text(plain + '[targets.arm64-int8.compress.layer_algo]\n"conv2d_4.w_0" = "abs_max"\n')
     (second,) = edgeflow.build(project, targets=["arm64-int8"])
     assert first.report["outputs"] != second.report["outputs"]
-    assert "1 layers with a range of their own" in json.loads((second.folder / "manifest.json").read_text())["compression"]
+    assert (
+        "1 layers with a range of their own" in json.loads((second.folder / "manifest.json").read_text())["compression"]
+    )
     recipe.write_text(plain + '[targets.arm64-int8.compress.layer_algo]\n"conv2d_9.w_0" = "abs_max"\n')
     with pytest.raises(RecipeError, match="no quantised layer; did you mean"):
         edgeflow.build(project, targets=["arm64-int8"])
@@ -106,7 +120,9 @@ def test_a_layer_with_a_range_of_its_own(project: Path) -> None:
 
 def test_reconstruction_rounds_weights_for_the_outputs(project: Path) -> None:
     recipe, data = project / "edgeflow.toml", project / "data.py"
-    data.write_text(data.read_text().replace("pictures[:256]", "pictures[:48]"))  # an epoch a layer goes over all of them
+    data.write_text(
+        data.read_text().replace("pictures[:256]", "pictures[:48]")
+    )  # an epoch a layer goes over all of them
     recipe.write_text(recipe.read_text() + '[targets.arm64-int8.compress]\nrounding = "reconstruction"\n')
     (built,) = edgeflow.build(project, targets=["arm64-int8"])
     assert built.report["outputs"][0]["sqnr_db"] > 20 and built.report["metric_candidate"] > 0.95

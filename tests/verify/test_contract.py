@@ -32,7 +32,7 @@ scale = 0.00392156862745098
 mean = [0.5, 0.4, 0.3]
 std = [0.2, 0.25, 0.3]
 """
-DATA = '''
+DATA = """
 def pictures(count, seed):
     source = np.random.default_rng(seed)
     return [source.integers(0, 256, (*source.integers(20, 60, 2), 3), dtype=np.uint8) for _ in range(count)]
@@ -44,7 +44,7 @@ def calibration():
 
 def evaluation():
     return {"image": pictures(24, 2), "label": np.arange(24) % 4}
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     write_project(folder)
     recipe = (folder / "edgeflow.toml").read_text().replace('dtype = "float32"\n', f'dtype = "float32"\n{PREPROCESS}')
-    (folder / "edgeflow.toml").write_text(recipe.replace("[model]\n", '[model]\ntask = "classify"\nlabels = "names.txt"\n').replace('"mymodel"', '"my model"'))
+    (folder / "edgeflow.toml").write_text(
+        recipe.replace("[model]\n", '[model]\ntask = "classify"\nlabels = "names.txt"\n').replace(
+            '"mymodel"', '"my model"'
+        )
+    )
     (folder / "names.txt").write_text("a\nb\nc\nd\n")
     (folder / "model.py").write_text((folder / "model.py").read_text().partition("def _pictures")[0] + DATA)
     edgeflow.build(folder, ["arm64-int8", "kirin"])
@@ -64,7 +68,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def own(made: Path, tmp_path: Path) -> Path:
-    """A copy of the finished project to change, its cache included (keys hold the folder, so a build here starts anew)."""
+    """A copy of the finished project to change, its cache included (keys hold the folder, so a build here starts
+    anew).
+    """
     shutil.copytree(made, tmp_path / "own", ignore=shutil.ignore_patterns(".cache"))
     return tmp_path / "own"
 
@@ -77,9 +83,18 @@ def test_what_a_build_writes(made: Path, target: str, samples: int) -> None:
     golden = contract.golden
     assert golden is not None
     assert (contract.name, contract.target, contract.task) == ("my-model", target, "classify")
-    assert contract.files() == ("model.nb", "golden/in_0.npy", "golden/out_0.npy", "golden/picture.png", "golden/picture_in.npy", "labels.txt")
+    assert contract.files() == (
+        "model.nb",
+        "golden/in_0.npy",
+        "golden/out_0.npy",
+        "golden/picture.png",
+        "golden/picture_in.npy",
+        "labels.txt",
+    )
     assert (folder / "labels.txt").read_bytes() == (made / "names.txt").read_bytes()
-    assert contract.runtime == RuntimeContract(load_target(target).runtime.devices, "", load_target(target).runtime.libraries)
+    assert contract.runtime == RuntimeContract(
+        load_target(target).runtime.devices, "", load_target(target).runtime.libraries
+    )
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["contract_sha256"] == hashes(folder)["contract.json"]
     assert manifest["inputs"][0]["preprocess"]["mean"] == [0.5, 0.4, 0.3]
@@ -119,18 +134,24 @@ def test_another_preprocessing_is_another_build(own: Path) -> None:
     edit(own, "edgeflow.toml", "mean = [0.5, 0.4, 0.3]", "mean = [0.5, 0.4, 0.4]")
     built = edgeflow.build(own, ["kirin"])[0]
     after = hashes(built.folder)
-    assert all(after[name] != before[name] for name in ("contract.json", "manifest.json", "reference.npz", "golden/in_0.npy"))
+    assert all(
+        after[name] != before[name] for name in ("contract.json", "manifest.json", "reference.npz", "golden/in_0.npy")
+    )
     assert after["golden/picture.png"] == before["golden/picture.png"]
     edit(own, "edgeflow.toml", "[0.5, 0.4, 0.4]", "[0.5, 0.4, 0.3]")
     edit(own, "model.py", '{"image": pictures(24, 2),', '{"image": np.zeros((24, 3, 32, 32), "float32"),')
     edit(own, "edgeflow.toml", 'labels = "names.txt"\n', "")
     edgeflow.build(own, ["kirin"])
-    assert not {"golden/picture.png", "golden/picture_in.npy", "labels.txt"} & set(hashes(built.folder)), "what is no longer named goes"
+    assert not {"golden/picture.png", "golden/picture_in.npy", "labels.txt"} & set(hashes(built.folder)), (
+        "what is no longer named goes"
+    )
     assert load_contract(built.folder / "contract.json").golden is not None
 
 
 def swapped(folder: Path, path: Path) -> Path:
-    """The build's own samples, made by somebody who has blue and red in the wrong order; what the model makes of them is right."""
+    """The build's own samples, made by somebody who has blue and red in the wrong order; what the model makes of them
+    is right.
+    """
     arrays = dict(np.load(folder / "reference.npz"))
     mean, std = (np.float32(v)[:, None, None] for v in ((0.5, 0.4, 0.3), (0.2, 0.25, 0.3)))
     arrays["input/image"] = (((arrays["input/image"] * std + mean)[:, ::-1] - mean) / std).astype(np.float32)
@@ -144,8 +165,13 @@ def swapped(folder: Path, path: Path) -> Path:
 def test_verify_tells_another_preprocessing_from_another_model(own: Path) -> None:
     folder = own / "build" / "arm64-int8"
     _, report = verify_file(folder / "model.nb")
-    assert report["contract"] == {"sha256": hashes(folder)["contract.json"], "verdict": "same", "why": (
-        "the golden picture becomes the input that the build recorded; input 'image': they are the golden ones")}
+    assert report["contract"] == {
+        "sha256": hashes(folder)["contract.json"],
+        "verdict": "same",
+        "why": (
+            "the golden picture becomes the input that the build recorded; input 'image': they are the golden ones"
+        ),
+    }
     verdict, report = verify_file(folder / "model.nb", swapped(folder, own / "bgr.npz"))
     assert verdict.passed, "the model is the same"
     assert report["contract"]["verdict"] == "pre-processing differs"
@@ -158,17 +184,23 @@ def test_foreign_files_beside_the_model(own: Path) -> None:
     inputs = {"image": np.load(folder / "golden" / "in_0.npy")}
     table = json.loads((folder / "manifest.json").read_text())
     assert contract_entry(folder / "model.nb", inputs, table)["verdict"] == "same"
-    assert contract_entry(folder / "model.nb", {"photo": inputs["image"]}, table)["why"] == "the reference has no input 'image'"
+    assert (
+        contract_entry(folder / "model.nb", {"photo": inputs["image"]}, table)["why"]
+        == "the reference has no input 'image'"
+    )
     text = (folder / "contract.json").read_text()
     old = {key: value for key, value in table.items() if key not in ("contract_sha256", "inputs")}
     assert "names no contract" in contract_entry(folder / "model.nb", inputs, old)["why"]
     np.save(folder / "golden" / "in_0.npy", inputs["image"] * 2)
-    with pytest.raises(DataError, match=r"(?s)in_0.npy: is not the file that manifest.json was written for.*try: run edgeflow build"):
+    with pytest.raises(
+        DataError, match=r"(?s)in_0.npy: is not the file that manifest.json was written for.*try: run edgeflow build"
+    ):
         verify_file(folder / "model.nb")
     (folder / "contract.json").write_text(text.replace('"scale": 0.00392156862745098', '"scale": 1.0'))
     with pytest.raises(DataError, match=r"contract.json: is not the file that manifest.json was written for"):
         verify_file(folder / "model.nb")
-    # Without a manifest nothing holds the contract to the build: it still says when its own picture does not become its own input.
+    # Without a manifest nothing holds the contract to the build: it still says when its own picture does not become
+    # its own input.
     (folder / "manifest.json").unlink()
     assert "the golden picture now becomes another input" in contract_entry(folder / "model.nb", inputs, {})["why"]
     (folder / "golden" / "picture.png").unlink()
@@ -179,7 +211,10 @@ def test_foreign_files_beside_the_model(own: Path) -> None:
     assert contract_entry(folder / "model.nb", inputs, {})["why"] == "contract.json beside the model is another model's"
     (folder / "contract.json").unlink()
     assert contract_entry(folder / "model.nb", inputs, table) == {
-        "sha256": None, "verdict": "not checked", "why": "there is no contract.json beside the model"}
+        "sha256": None,
+        "verdict": "not checked",
+        "why": "there is no contract.json beside the model",
+    }
 
 
 @pytest.mark.build
@@ -221,13 +256,31 @@ def test_a_fresh_build_can_be_deployed(built: Path, tmp_path: Path) -> None:
     runtime = tmp_path / "device"
     (runtime / "bin").mkdir(parents=True)
     (runtime / "bin" / "dump").write_text("#!/bin/sh\n")
-    (runtime / "runtime.json").write_text(json.dumps({
-        "format": 1, "target": "arm64-int8", "preset": "aarch64-linux-gnu", "abi": "aarch64-linux", "machine": "aarch64", "library": None,
-        "files": {"bin/dump": hashlib.sha256(b"#!/bin/sh\n").hexdigest()}}))
+    (runtime / "runtime.json").write_text(
+        json.dumps(
+            {
+                "format": 1,
+                "target": "arm64-int8",
+                "preset": "aarch64-linux-gnu",
+                "abi": "aarch64-linux",
+                "machine": "aarch64",
+                "library": None,
+                "files": {"bin/dump": hashlib.sha256(b"#!/bin/sh\n").hexdigest()},
+            }
+        )
+    )
     place = tmp_path / "out"
     table = deploy_to(built / "build" / "arm64-int8", str(place), runtime=runtime)
     assert table["name"] == "digits-arm64-int8"
-    assert {"model.nb", "contract.json", "manifest.json", "golden/in_0.npy", "golden/out_0.npy", "bin/dump", "run.sh"} < set(hashes(place))
+    assert {
+        "model.nb",
+        "contract.json",
+        "manifest.json",
+        "golden/in_0.npy",
+        "golden/out_0.npy",
+        "bin/dump",
+        "run.sh",
+    } < set(hashes(place))
     assert hashes(place)["golden/in_0.npy"] == hashes(built / "build" / "arm64-int8")["golden/in_0.npy"]
     assert np.load(place / "golden" / "in_0.npy").shape == (4, 1, 8, 8)
 
@@ -235,13 +288,24 @@ def test_a_fresh_build_can_be_deployed(built: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", names())
 def test_every_target_gives_a_contract(name: str) -> None:
     runtime = load_target(name).runtime
-    dump_contract(Contract("net", name, None, ModelFile("model.nb", "0" * 64), (InputContract("x", "float32", (-1, 3)),), ("y",), runtime=RuntimeContract(
-        runtime.devices, "", runtime.libraries)))
+    dump_contract(
+        Contract(
+            "net",
+            name,
+            None,
+            ModelFile("model.nb", "0" * 64),
+            (InputContract("x", "float32", (-1, 3)),),
+            ("y",),
+            runtime=RuntimeContract(runtime.devices, "", runtime.libraries),
+        )
+    )
 
 
 @pytest.mark.build
 def test_a_device_program_reads_it_and_makes_the_same_input_of_the_picture(made: Path, tmp_path: Path) -> None:
-    """The runtime is a stand-in that gives recorded outputs; contract, PNG and pre-processing are the device's own code."""
+    """The runtime is a stand-in that gives recorded outputs; contract, PNG and pre-processing are the device's own
+    code.
+    """
     folder = tmp_path / "build"
     shutil.copytree(made / "build" / "arm64-int8", folder)
     shutil.copytree(folder / "golden", folder / "model.nb.recorded")

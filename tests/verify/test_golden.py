@@ -27,18 +27,32 @@ def test_a_fixed_batch_sets_the_number_of_samples() -> None:
 def test_outputs_that_are_not_finite_are_no_golden_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     with Emulator(MODEL) as emulator:
         plain = emulator.infer
-        monkeypatch.setattr(emulator, "infer", lambda feed: {name: array * np.nan for name, array in plain(feed).items()})
-        assert golden_tensors(emulator, {emulator.inputs[0].name: np.ones((1, *emulator.inputs[0].shape[1:]), np.float32)}) is None
+        monkeypatch.setattr(
+            emulator, "infer", lambda feed: {name: array * np.nan for name, array in plain(feed).items()}
+        )
+        assert (
+            golden_tensors(emulator, {emulator.inputs[0].name: np.ones((1, *emulator.inputs[0].shape[1:]), np.float32)})
+            is None
+        )
 
 
 SCORES = np.array([[3.0, -5.0], [1.0, 1.0]], np.float32)  # root mean square 3
 
 
-@pytest.mark.parametrize(("precision", "npu", "wanted"), [
-    ("float32", None, 5e-4), ("float16", None, 0.1), ("int8", None, 0.1),
-    ("float32", DriftLimits(sqnr_db_min=40.0), 4 * 3 * 0.01), ("float32", DriftLimits(max_abs_max=0.25, sqnr_db_min=40.0), 0.25),
-    ("float32", DriftLimits(cosine_min=0.995), 4 * 3 * 0.1), ("float32", DriftLimits(), 5e-4), ("int8", DriftLimits(sqnr_db_min=100.0), 0.1),
-], ids=range(8))
+@pytest.mark.parametrize(
+    ("precision", "npu", "wanted"),
+    [
+        ("float32", None, 5e-4),
+        ("float16", None, 0.1),
+        ("int8", None, 0.1),
+        ("float32", DriftLimits(sqnr_db_min=40.0), 4 * 3 * 0.01),
+        ("float32", DriftLimits(max_abs_max=0.25, sqnr_db_min=40.0), 0.25),
+        ("float32", DriftLimits(cosine_min=0.995), 4 * 3 * 0.1),
+        ("float32", DriftLimits(), 5e-4),
+        ("int8", DriftLimits(sqnr_db_min=100.0), 0.1),
+    ],
+    ids=range(8),
+)
 def test_how_far_a_device_may_be_off(precision: str, npu: DriftLimits | None, wanted: float) -> None:
     assert max_abs([SCORES], precision, npu) == pytest.approx(wanted, rel=0.01)
 

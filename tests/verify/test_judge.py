@@ -32,7 +32,7 @@ class Counting(Emulator):
 def reference(count: int) -> Reference:
     x = np.random.default_rng(0).random((count, 1, 32, 32), np.float32)
     runner = Emulator(LENET)
-    outputs = np.concatenate([runner.infer({"x": x[i:i + 1]})[runner.outputs[0]] for i in range(count)])
+    outputs = np.concatenate([runner.infer({"x": x[i : i + 1]})[runner.outputs[0]] for i in range(count)])
     return Reference({"x": x}, (outputs,), None)
 
 
@@ -59,18 +59,23 @@ def test_a_graph_with_the_batch_written_into_it_is_run_one_by_one() -> None:
 def test_constant_outputs_do_not_pass(tmp_path: Path) -> None:
     x = np.random.default_rng(0).random((5, 3, 8, 8), np.float32)
     write(model([op("scale", {"X": "x"}, {"Out": "y"}, scale=0.0, bias=0.0)]), tmp_path / "zero.nb")
-    verdict = verify(tmp_path / "zero.nb", Reference({"x": x}, (x,), None), VerifySettings(None, DriftLimits(cosine_min=0.5)))
+    verdict = verify(
+        tmp_path / "zero.nb", Reference({"x": x}, (x,), None), VerifySettings(None, DriftLimits(cosine_min=0.5))
+    )
     assert not verdict.passed
     assert verdict.outputs[0].drift.cosine == 0
 
 
 def test_references_that_cannot_be_used(tmp_path: Path) -> None:
     path = tmp_path / "r.npz"
-    for arrays, message in (({}, "should hold input"), ({"input/x": np.zeros(3)}, "should hold input"),
-                            ({"input/x": np.zeros(3), "output/1": np.zeros(3)}, "should hold input"),
-                            ({"input/x": np.zeros((0, 3)), "output/0": np.zeros(3)}, "samples"),
-                            ({"input/x": np.zeros(3), "input/z": np.zeros(4), "output/0": np.zeros(3)}, "samples"),
-                            ({"input/x": np.zeros(3), "output/0": np.full(3, np.inf)}, "NaN or infinity")):
+    for arrays, message in (
+        ({}, "should hold input"),
+        ({"input/x": np.zeros(3)}, "should hold input"),
+        ({"input/x": np.zeros(3), "output/1": np.zeros(3)}, "should hold input"),
+        ({"input/x": np.zeros((0, 3)), "output/0": np.zeros(3)}, "samples"),
+        ({"input/x": np.zeros(3), "input/z": np.zeros(4), "output/0": np.zeros(3)}, "samples"),
+        ({"input/x": np.zeros(3), "output/0": np.full(3, np.inf)}, "NaN or infinity"),
+    ):
         np.savez(path, **arrays)
         with pytest.raises(DataError, match=message):
             load_reference(path)

@@ -23,8 +23,16 @@ from edgeflow.verify.self_test import self_test
 from edgeflow.verify.stage import verify_file
 from tests.conftest import GOLDEN, ROOT
 
-KINDS = {"one channel's scale doubled", "two channels swapped", "a layer zeroed", "a bit flipped in a weight's exponent",
-         "a transposed weight", "an activation dropped", "a wrong rounding mode", "another opt version's attribute default"}
+KINDS = {
+    "one channel's scale doubled",
+    "two channels swapped",
+    "a layer zeroed",
+    "a bit flipped in a weight's exponent",
+    "a transposed weight",
+    "an activation dropped",
+    "a wrong rounding mode",
+    "another opt version's attribute default",
+}
 
 
 def report(built: Path, target: str) -> dict[str, object]:
@@ -44,7 +52,11 @@ def test_a_build_looks_at_every_op_and_hop(built: Path) -> None:
             assert row["entire"]["cosine"] > 0.99 and row["nan"] == row["inf"] == 0
             assert row["single"] is not None and (row["single"]["sqnr_db"] == "inf" or row["single"]["sqnr_db"] > 25)
         hops = {hop["to"]: hop for hop in found["waterfall"]}  # type: ignore[attr-defined]
-        assert hops["nb_emulated"]["available"] and not hops["device"]["available"] and "no device was asked" in hops["device"]["why_missing"]
+        assert (
+            hops["nb_emulated"]["available"]
+            and not hops["device"]["available"]
+            and "no device was asked" in hops["device"]["why_missing"]
+        )
         assert hops["nb_paddle_lite"]["available"] == (target == "x86")
         shares = [hop["share"] for hop in hops.values() if hop["available"]]
         assert sum(shares) == pytest.approx(1.0)
@@ -61,7 +73,9 @@ def test_reports_keep_to_their_schema(built: Path) -> None:
     for target in ("arm64-int8", "kirin", "x86"):
         jsonschema.validate(report(built, target), schema)
     _, found = verify_file(built / "build" / "kirin" / "model.nb")
-    jsonschema.validate({**found, "self_test": self_test(built / "build" / "kirin" / "model.nb", None, None, None, copies=3)}, schema)
+    jsonschema.validate(
+        {**found, "self_test": self_test(built / "build" / "kirin" / "model.nb", None, None, None, copies=3)}, schema
+    )
 
 
 def look(built: Path, change: object) -> dict[str, object]:
@@ -74,14 +88,21 @@ def look(built: Path, change: object) -> dict[str, object]:
     cache = built / "build" / ".cache" / "compress"
     from edgeflow.files.atomic import sha256
 
-    folder = next(path.parent for path in cache.glob("*/model.pdmodel") if sha256(path) == table["model"]["compressed_sha256"])
+    folder = next(
+        path.parent for path in cache.glob("*/model.pdmodel") if sha256(path) == table["model"]["compressed_sha256"]
+    )
     source = programs.load(folder / "source.pdmodel")
     weights = parameters.load(source, folder / "source.pdiparams")
     arrays = load_npz(built / "build" / "arm64-int8" / "reference.npz")
     model = nb.read(built / "build" / "arm64-int8" / "model.nb")
     with Session() as session:
-        return layer_drift(change(model), source, {"image": arrays["input/image"]},  # type: ignore[operator]
-                           lambda feed, names: session.run(source, weights, feed, names), samples=16)
+        return layer_drift(
+            change(model),
+            source,
+            {"image": arrays["input/image"]},  # type: ignore[operator]
+            lambda feed, names: session.run(source, weights, feed, names),
+            samples=16,
+        )
 
 
 @pytest.mark.build
@@ -95,10 +116,15 @@ def test_the_guilty_layer_is_named(built: Path) -> None:
 
     def clipped(model: nb.Model) -> nb.Model:
         """Calibration that saw a quarter of the range: the scale of one layer's input."""
-        index, op = next((k, op) for k, op in enumerate(model.blocks[0].operations) if op.input("Filter") == "conv2d_2.w_0")
+        index, op = next(
+            (k, op) for k, op in enumerate(model.blocks[0].operations) if op.input("Filter") == "conv2d_2.w_0"
+        )
         small = tuple(v / 4 for v in op.attr("Input0_scale"))
-        calib, before = next((k, o) for k, o in enumerate(model.blocks[0].operations)
-                             if k < index and o.type == "calib" and o.output("Out") == op.input("Input"))
+        calib, before = next(
+            (k, o)
+            for k, o in enumerate(model.blocks[0].operations)
+            if k < index and o.type == "calib" and o.output("Out") == op.input("Input")
+        )
         attribute = nb.Attribute(nb.AttrType.FLOATS, small)
         model = with_op(model, (0, index), replace(op, attributes={**op.attributes, "Input0_scale": attribute}))
         scale = nb.Attribute(nb.AttrType.FLOAT, float(before.attr("scale")) / 4)
@@ -114,8 +140,17 @@ def test_the_guilty_layer_is_named(built: Path) -> None:
         assert max(saturated) > 0.05
 
 
-@pytest.mark.parametrize("case", ["net_lenet__int8_ptq_hist", "net_mobilenet_v2__int8_ptq_hist", "net_encoder__int8_ptq_hist",
-                                  "net_lenet__fp32", "net_lenet__int8_timvx", "net_ssd__fp16"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "net_lenet__int8_ptq_hist",
+        "net_mobilenet_v2__int8_ptq_hist",
+        "net_encoder__int8_ptq_hist",
+        "net_lenet__fp32",
+        "net_lenet__int8_timvx",
+        "net_ssd__fp16",
+    ],
+)
 def test_looking_does_not_change_the_answer(case: str) -> None:
     path = GOLDEN / case / "model.nb"
     packed = np.load(GOLDEN / case / "case.npz")
@@ -147,7 +182,10 @@ def test_the_verdict_notices_faults_of_golden_nets(case: str, tmp_path: Path) ->
     shape = packed["in_0"].shape[1:]
     noise = np.random.default_rng(0).uniform(-1, 1, (48, *shape)).astype(np.float32)
     with Emulator(model) as runner:
-        name, outputs = runner.inputs[0].name, [runner.infer({runner.inputs[0].name: noise[k:k + 1]}) for k in range(48)]
+        name, outputs = (
+            runner.inputs[0].name,
+            [runner.infer({runner.inputs[0].name: noise[k : k + 1]}) for k in range(48)],
+        )
     whole = np.concatenate([next(iter(item.values())) for item in outputs])
     reference = tmp_path / "reference.npz"
     save_npz(reference, {f"input/{name}": noise, "output/0": whole, "label": whole.reshape(48, -1).argmax(1)})
@@ -164,8 +202,12 @@ def test_three_exit_codes_and_every_form(built: Path, tmp_path: Path) -> None:
     shutil.copytree(built / "build" / "arm64-int8", folder)
 
     def run(*options: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-m", "edgeflow", "verify", str(folder / "model.nb"), *options], cwd=tmp_path,
-                              capture_output=True, text=True)
+        return subprocess.run(
+            [sys.executable, "-m", "edgeflow", "verify", str(folder / "model.nb"), *options],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
 
     forms = [f"--{form}={tmp_path / form}" for form in ("html", "markdown", "junit", "sarif")]
     passed = run(*forms)
@@ -180,7 +222,18 @@ def test_three_exit_codes_and_every_form(built: Path, tmp_path: Path) -> None:
     few["output/0"][:2] = few["output/0"][2:4][::-1]  # two answers that the candidate does not give
     few["label"][:2] = few["output/0"][:2].argmax(1)
     save_npz(tmp_path / "few.npz", few)
-    unsure = run("--reference", str(tmp_path / "few.npz"), "--metric", "top1", "--drop", "0.03", "--cosine-min", "0", "--sqnr-min", "0")
+    unsure = run(
+        "--reference",
+        str(tmp_path / "few.npz"),
+        "--metric",
+        "top1",
+        "--drop",
+        "0.03",
+        "--cosine-min",
+        "0",
+        "--sqnr-min",
+        "0",
+    )
     assert unsure.returncode in (3, 4)
     again = run("--layers")
     assert again.returncode == 1 and "build/.cache" in again.stderr, "the programs are not beside a copy"

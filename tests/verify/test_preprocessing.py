@@ -22,7 +22,10 @@ def pictures(count: int = 3) -> list[np.ndarray]:
     for _ in range(count):
         y, x = np.mgrid[0:40, 0:48]
         at = RANDOM.uniform(5, 35, (3, 2))
-        waves = [200 * np.exp(-((y - a) ** 2 + (x - b) ** 2) / RANDOM.uniform(50, 200)) + x * RANDOM.uniform(0, 1) for a, b in at]
+        waves = [
+            200 * np.exp(-((y - a) ** 2 + (x - b) ** 2) / RANDOM.uniform(50, 200)) + x * RANDOM.uniform(0, 1)
+            for a, b in at
+        ]
         found.append(np.clip(np.stack(waves, -1) + RANDOM.integers(0, 8, (40, 48, 3)), 0, 255).astype(np.uint8))
     return found
 
@@ -37,21 +40,51 @@ def made(steps: Preprocess, raw: list[np.ndarray] | None = None) -> np.ndarray:
 GOLDEN = made(STEPS)
 CHANGES: dict[str, tuple[Callable[[], np.ndarray], str]] = {
     "BGR": (lambda: made(replace(STEPS, colour="BGR")), "channels are swapped, BGR for RGB or the other way round"),
-    "flipped after": (lambda: GOLDEN[:, ::-1], "channels are swapped, BGR for RGB or the other way round; mean and std are in the order of the other colours"),
-    "mean order": (lambda: made(replace(STEPS, mean=MEAN[::-1], std=STD[::-1])), "mean and std are in the order of the other colours"),
+    "flipped after": (
+        lambda: GOLDEN[:, ::-1],
+        "channels are swapped, BGR for RGB or the other way round; mean and std are in the order of the other colours",
+    ),
+    "mean order": (
+        lambda: made(replace(STEPS, mean=MEAN[::-1], std=STD[::-1])),
+        "mean and std are in the order of the other colours",
+    ),
     "no mean": (lambda: made(replace(STEPS, mean=(0, 0, 0))), "mean is not subtracted"),
     "no std": (lambda: made(replace(STEPS, std=(1, 1, 1))), "std is not divided by"),
-    "no mean, no std": (lambda: made(replace(STEPS, mean=(0, 0, 0), std=(1, 1, 1))), f"mean {list(MEAN)} and std {list(STD)} are missing"),
+    "no mean, no std": (
+        lambda: made(replace(STEPS, mean=(0, 0, 0), std=(1, 1, 1))),
+        f"mean {list(MEAN)} and std {list(STD)} are missing",
+    ),
     "no scale": (lambda: made(replace(STEPS, scale=1.0)), "scale 0.00392157 is missing"),
-    "pixels": (lambda: made(Preprocess(resize="stretch", size=(20, 24))), "scale, mean and std are missing: these are pixels"),
+    "pixels": (
+        lambda: made(Preprocess(resize="stretch", size=(20, 24))),
+        "scale, mean and std are missing: these are pixels",
+    ),
     "twice": (lambda: made(replace(STEPS, scale=1 / 255 / 255)), "scale 0.00392157 is applied twice"),
-    "-1..1": (lambda: made(replace(STEPS, scale=1 / 127.5, mean=(1, 1, 1), std=(1, 1, 1))), "values are brought to -1..1"),
+    "-1..1": (
+        lambda: made(replace(STEPS, scale=1 / 127.5, mean=(1, 1, 1), std=(1, 1, 1))),
+        "values are brought to -1..1",
+    ),
     "NHWC": (lambda: made(replace(STEPS, layout="NHWC")), "the layout is NHWC, and should be NCHW"),
-    "NHWC, BGR": (lambda: made(replace(STEPS, layout="NHWC", colour="BGR")), "the layout is NHWC, and should be NCHW; channels are swapped, BGR for RGB or the other way round"),
-    "reshaped": (lambda: made(replace(STEPS, layout="NHWC")).reshape(GOLDEN.shape), "values lie in the order of NHWC, though their shape is that of NCHW"),
-    "mean off": (lambda: made(replace(STEPS, mean=(0.5, 0.456, 0.406))), "mean is as if it were [0.5, 0.456, 0.406], and should be [0.485, 0.456, 0.406]"),
-    "std off": (lambda: made(replace(STEPS, std=(0.229, 0.3, 0.225))), "std is as if it were [0.229, 0.3, 0.225], and should be [0.229, 0.224, 0.225]"),
-    "another size": (lambda: made(replace(STEPS, size=(20, 20))), "inputs have shape [3, 20, 20], and should have [3, 20, 24]"),
+    "NHWC, BGR": (
+        lambda: made(replace(STEPS, layout="NHWC", colour="BGR")),
+        "the layout is NHWC, and should be NCHW; channels are swapped, BGR for RGB or the other way round",
+    ),
+    "reshaped": (
+        lambda: made(replace(STEPS, layout="NHWC")).reshape(GOLDEN.shape),
+        "values lie in the order of NHWC, though their shape is that of NCHW",
+    ),
+    "mean off": (
+        lambda: made(replace(STEPS, mean=(0.5, 0.456, 0.406))),
+        "mean is as if it were [0.5, 0.456, 0.406], and should be [0.485, 0.456, 0.406]",
+    ),
+    "std off": (
+        lambda: made(replace(STEPS, std=(0.229, 0.3, 0.225))),
+        "std is as if it were [0.229, 0.3, 0.225], and should be [0.229, 0.224, 0.225]",
+    ),
+    "another size": (
+        lambda: made(replace(STEPS, size=(20, 20))),
+        "inputs have shape [3, 20, 20], and should have [3, 20, 24]",
+    ),
 }
 
 
@@ -81,7 +114,9 @@ def test_other_pictures_out_of_range_are_proof() -> None:
     assert "pixels become -2.118 .. 2.64" in found.why
 
 
-@pytest.mark.parametrize(("steps", "words"), [(STEPS, "pictures are"), (replace(STEPS, colour="BGR"), "channels are swapped")])
+@pytest.mark.parametrize(
+    ("steps", "words"), [(STEPS, "pictures are"), (replace(STEPS, colour="BGR"), "channels are swapped")]
+)
 def test_resized_otherwise(steps: Preprocess, words: str) -> None:
     """Nearest neighbour instead of bilinear: alike, but no formula fits exactly."""
     near = [pixels[::2, ::2] for pixels in RAW]
@@ -97,14 +132,22 @@ def test_without_declared_preprocessing() -> None:
     assert "are [2] times the golden ones plus [1], a channel each" in diagnose_inputs(plain, plain * 2 + 1, None)
     assert compare_inputs(plain, plain[::-1].copy(), None).verdict == "not checked"
     assert compare_inputs(plain, plain[:, :20], None).verdict == "not checked"
-    assert compare_inputs(plain[:2, :1], plain[2:, :1], None).verdict == "not checked", "two values always lie on a line"
+    assert compare_inputs(plain[:2, :1], plain[2:, :1], None).verdict == "not checked", (
+        "two values always lie on a line"
+    )
 
 
 def test_grey_and_constant_inputs() -> None:
     grey = replace(STEPS, colour="GRAY", mean=(0.5,), std=(0.5,))
-    assert diagnose_inputs(made(grey), made(replace(grey, mean=(0.0,), std=(1.0,))), grey) == "mean [0.5] and std [0.5] are missing"
+    assert (
+        diagnose_inputs(made(grey), made(replace(grey, mean=(0.0,), std=(1.0,))), grey)
+        == "mean [0.5] and std [0.5] are missing"
+    )
     flat = [np.full((20, 24, 3), 128, np.uint8)]
-    assert diagnose_inputs(made(STEPS, flat), made(replace(STEPS, scale=1.0), flat), STEPS) == "scale 0.00392157 is missing"
+    assert (
+        diagnose_inputs(made(STEPS, flat), made(replace(STEPS, scale=1.0), flat), STEPS)
+        == "scale 0.00392157 is missing"
+    )
     assert compare_inputs(np.zeros((0, 3)), np.zeros((0, 3)), None).verdict == "not checked"
 
 
@@ -112,9 +155,13 @@ def test_nonsense_is_not_checked_and_never_raises() -> None:
     five = RANDOM.random((2, 5, 4, 4), np.float32)
     assert compare_inputs(five, RANDOM.random((2, 5, 4, 4), np.float32), STEPS).verdict == "not checked"
     assert compare_inputs(five, five.astype(str), STEPS).verdict == "not checked"
-    assert compare_inputs(GOLDEN, GOLDEN * np.float32("nan"), STEPS).verdict == "pre-processing differs", "no pixel becomes NaN"
+    assert compare_inputs(GOLDEN, GOLDEN * np.float32("nan"), STEPS).verdict == "pre-processing differs", (
+        "no pixel becomes NaN"
+    )
     tiny = replace(STEPS, scale=1e-320)
-    assert compare_inputs(GOLDEN, made(STEPS, pictures()), tiny).verdict == "pre-processing differs", "no pixel becomes these"
+    assert compare_inputs(GOLDEN, made(STEPS, pictures()), tiny).verdict == "pre-processing differs", (
+        "no pixel becomes these"
+    )
     assert compare_inputs(GOLDEN, GOLDEN[0], STEPS).verdict == "pre-processing differs"
 
 

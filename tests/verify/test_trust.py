@@ -22,8 +22,12 @@ def test_a_copied_project_is_a_project_of_its_own(project: Path, tmp_path: Path)
     first = edgeflow.build(project, ["arm64"])[0]
     copy = tmp_path / "copy"
     shutil.copytree(project, copy)
-    edit(copy, "model.py", "model.eval()" if "model.eval()" in (copy / "model.py").read_text() else "    return model\n",
-         "    model.stem[0].bias.set_value(model.stem[0].bias + 1)\n    return model\n")
+    edit(
+        copy,
+        "model.py",
+        "model.eval()" if "model.eval()" in (copy / "model.py").read_text() else "    return model\n",
+        "    model.stem[0].bias.set_value(model.stem[0].bias + 1)\n    return model\n",
+    )
     second = edgeflow.build(copy, ["arm64"])[0]
     assert "ingest" not in second.kept
     assert (first.folder / "model.nb").read_bytes() != (second.folder / "model.nb").read_bytes()
@@ -68,7 +72,9 @@ def test_a_metric_and_what_it_imports(project: Path) -> None:
 def test_a_manifest_cannot_name_code_to_run(built: Path, tmp_path: Path) -> None:
     folder = tmp_path / "p" / "build" / "arm64"
     shutil.copytree(built / "build" / "arm64", folder)
-    (tmp_path / "evil.py").write_text(f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\ndef f(o, l):\n    return 1.0\n")
+    (tmp_path / "evil.py").write_text(
+        f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\ndef f(o, l):\n    return 1.0\n"
+    )
     shutil.copyfile(built / "edgeflow.toml", tmp_path / "p" / "edgeflow.toml")
     table = json.loads((folder / "manifest.json").read_text())
     for metric in ("../evil.py:f", str(tmp_path / "evil.py:f")):
@@ -82,7 +88,9 @@ def test_a_manifest_cannot_name_code_to_run(built: Path, tmp_path: Path) -> None
 
 def test_a_factory_that_exits(project: Path) -> None:
     edit(project, "model.py", "    model = Digits()\n    model.set", "    raise SystemExit(0)\n    model.set")
-    done = subprocess.run([sys.executable, "-m", "edgeflow", "build", "-t", "arm64"], cwd=project, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeflow", "build", "-t", "arm64"], cwd=project, capture_output=True, text=True
+    )
     assert done.returncode == 1
     assert "SystemExit" in done.stderr
 
@@ -102,8 +110,19 @@ def test_names_of_targets(project: Path, tmp_path: Path) -> None:
 def test_no_limits_is_no_pass(built: Path, tmp_path: Path) -> None:
     shutil.copyfile(built / "build" / "arm64" / "model.nb", tmp_path / "alone.nb")
     x = np.load(built / "build" / "arm64" / "reference.npz")["input/image"]
-    np.savez(tmp_path / "noise.npz", **{"input/image": x, "output/0": np.random.default_rng(0).normal(size=(len(x), 10)).astype(np.float32)})
-    command = [sys.executable, "-m", "edgeflow", "verify", str(tmp_path / "alone.nb"), "--reference", str(tmp_path / "noise.npz")]
+    np.savez(
+        tmp_path / "noise.npz",
+        **{"input/image": x, "output/0": np.random.default_rng(0).normal(size=(len(x), 10)).astype(np.float32)},
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "edgeflow",
+        "verify",
+        str(tmp_path / "alone.nb"),
+        "--reference",
+        str(tmp_path / "noise.npz"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert "NOT JUDGED" in done.stdout
     assert "PASS" not in done.stdout

@@ -20,9 +20,20 @@ from edgeflow.emulate.families.host import HOST_OPS
 from edgeflow.emulate.step import Lowering
 
 LOWERINGS: dict[str, Lowering] = {
-    **activation.TABLE, **convolution.TABLE, **creation.TABLE, **detection.TABLE, **elementwise.TABLE,
-    **index.TABLE, **linear.TABLE, **norm.TABLE, **pool.TABLE, **quantised.TABLE, **recurrent.TABLE,
-    **reduce.TABLE, **resize.TABLE, **shape.TABLE,
+    **activation.TABLE,
+    **convolution.TABLE,
+    **creation.TABLE,
+    **detection.TABLE,
+    **elementwise.TABLE,
+    **index.TABLE,
+    **linear.TABLE,
+    **norm.TABLE,
+    **pool.TABLE,
+    **quantised.TABLE,
+    **recurrent.TABLE,
+    **reduce.TABLE,
+    **resize.TABLE,
+    **shape.TABLE,
 }
 
 __all__ = ["HOST_OPS", "LOWERINGS"]

@@ -123,8 +123,10 @@ def scale(step: Step) -> None:
 def clip(step: Step) -> None:
     x = step.x("X")
     low, high = step.known("Min"), step.known("Max")
-    bounds = [float(np.ravel(given)[0]) if given is not None else float(step.attr(name, default))
-              for given, name, default in ((low, "min", -np.inf), (high, "max", np.inf))]
+    bounds = [
+        float(np.ravel(given)[0]) if given is not None else float(step.attr(name, default))
+        for given, name, default in ((low, "min", -np.inf), (high, "max", np.inf))
+    ]
     if x.storage.startswith("int"):
         info = np.iinfo(x.storage)
         bounds = [float(np.clip(bound, info.min, info.max)) for bound in bounds]
@@ -189,19 +191,55 @@ def _softsign(g: Graph, x: Value) -> Value:
 
 
 NODES = {
-    "relu": "Relu", "abs": "Abs", "negative": "Neg", "exp": "Exp", "log": "Log",
-    "sqrt": "Sqrt", "floor": "Floor", "ceil": "Ceil", "reciprocal": "Reciprocal", "sin": "Sin", "cos": "Cos",
-    "sign": "Sign", "erf": "Erf", "atan": "Atan", "tan": "Tan", "acos": "Acos", "asin": "Asin", "sinh": "Sinh",
-    "cosh": "Cosh", "assign": "Identity", "share_data": "Identity",
+    "relu": "Relu",
+    "abs": "Abs",
+    "negative": "Neg",
+    "exp": "Exp",
+    "log": "Log",
+    "sqrt": "Sqrt",
+    "floor": "Floor",
+    "ceil": "Ceil",
+    "reciprocal": "Reciprocal",
+    "sin": "Sin",
+    "cos": "Cos",
+    "sign": "Sign",
+    "erf": "Erf",
+    "atan": "Atan",
+    "tan": "Tan",
+    "acos": "Acos",
+    "asin": "Asin",
+    "sinh": "Sinh",
+    "cosh": "Cosh",
+    "assign": "Identity",
+    "share_data": "Identity",
 }
 TABLE: dict[str, Lowering] = {
     **{name: _unary(node) for name, node in NODES.items()},
-    "rsqrt": _formula(_rsqrt), "square": _formula(_square), "sigmoid": _formula(arm.sigmoid), "tanh": _formula(arm.tanh),
+    "rsqrt": _formula(_rsqrt),
+    "square": _formula(_square),
+    "sigmoid": _formula(arm.sigmoid),
+    "tanh": _formula(arm.tanh),
     "softsign": _formula(_softsign),
-    "tanh_shrink": _formula(_tanh_shrink), "silu": _formula(_silu), "swish": swish, "leaky_relu": leaky_relu, "elu": elu,
+    "tanh_shrink": _formula(_tanh_shrink),
+    "silu": _formula(_silu),
+    "swish": swish,
+    "leaky_relu": leaky_relu,
+    "elu": elu,
     "relu6": relu6,
-    "relu_clipped": relu_clipped, "thresholded_relu": thresholded_relu, "hard_sigmoid": hard_sigmoid,
-    "hard_swish": hard_swish, "gelu": gelu, "softplus": softplus, "mish": mish, "prelu": prelu, "scale": scale,
-    "clip": clip, "pow": power, "round": round_half_away, "dropout": dropout, "increment": increment,
-    "softmax": softmax, "log_softmax": log_softmax,
+    "relu_clipped": relu_clipped,
+    "thresholded_relu": thresholded_relu,
+    "hard_sigmoid": hard_sigmoid,
+    "hard_swish": hard_swish,
+    "gelu": gelu,
+    "softplus": softplus,
+    "mish": mish,
+    "prelu": prelu,
+    "scale": scale,
+    "clip": clip,
+    "pow": power,
+    "round": round_half_away,
+    "dropout": dropout,
+    "increment": increment,
+    "softmax": softmax,
+    "log_softmax": log_softmax,
 }

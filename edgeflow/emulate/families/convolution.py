@@ -52,16 +52,25 @@ def conv2d(step: Step) -> None:
     groups = int(step.attr("groups", 1))
     filters, channels = step.x("Filter").shape[:2]
     if groups < 1 or channels * groups != x.shape[1] or filters % groups:
-        raise NbError(f"{step.op.type}: input {list(x.shape)} has {x.shape[1]} channels, the filter "
-                      f"{list(step.x('Filter').shape)} takes {channels * max(groups, 1)}")
+        raise NbError(
+            f"{step.op.type}: input {list(x.shape)} has {x.shape[1]} channels, the filter "
+            f"{list(step.x('Filter').shape)} takes {channels * max(groups, 1)}"
+        )
     if step.x("Filter").dtype == "plain_int8":
         _conv2d_int8(step, x, step.weight("Filter"))
         return
     weight = step.x("Filter")
     win = window(step, x.shape[2:], weight.shape[2:])
     y = step.g.add(
-        "Conv", x, weight, _bias(step, weight.shape[0]), strides=win.strides, pads=win.pads,
-        dilations=win.dilations, group=step.attr("groups", 1), kernel_shape=weight.shape[2:],
+        "Conv",
+        x,
+        weight,
+        _bias(step, weight.shape[0]),
+        strides=win.strides,
+        pads=win.pads,
+        dilations=win.dilations,
+        group=step.attr("groups", 1),
+        kernel_shape=weight.shape[2:],
     )
     step.out("Output", _with_second(step, _activated(step, y, fused_activation(step))))
 
@@ -83,8 +92,12 @@ def _activated(step: Step, y: Value, act: Activation) -> Value:
     if act.kind == "prelu":
         alpha = step.x("Prelu_alpha")
         mode = step.attr("prelu_mode", "channel")
-        prelu = step.g.reshape(alpha, {"all": (1,), "channel": (1, -1, 1, 1) if alpha.const is None
-                                       else (1, alpha.const.size, 1, 1)}.get(mode, (1, *y.shape[1:])))
+        prelu = step.g.reshape(
+            alpha,
+            {"all": (1,), "channel": (1, -1, 1, 1) if alpha.const is None else (1, alpha.const.size, 1, 1)}.get(
+                mode, (1, *y.shape[1:])
+            ),
+        )
     return activate(step.g, y, act, prelu=prelu)
 
 
@@ -138,8 +151,13 @@ def integer_conv(g: Graph, x: Value, weight: Array, win: Window, groups: int) ->
     ConvInteger takes uint8 around 128 on both sides. A float sum of whole numbers is exact while its
     magnitude stays below 2^24, which the weights alone decide; depthwise layers are faster that way.
     """
-    common: dict[str, Any] = {"strides": win.strides, "pads": win.pads, "dilations": win.dilations, "group": groups,
-              "kernel_shape": weight.shape[2:]}
+    common: dict[str, Any] = {
+        "strides": win.strides,
+        "pads": win.pads,
+        "dilations": win.dilations,
+        "group": groups,
+        "kernel_shape": weight.shape[2:],
+    }
     bound = np.abs(weight.astype(np.int64)).reshape(weight.shape[0], -1).sum(axis=1).max(initial=0) * 128
     if groups > 1 and bound < EXACT_FLOAT:
         return g.add("Conv", steps(g, x), g.constant(weight.astype(np.float32)), **common)
@@ -156,8 +174,14 @@ def conv2d_transpose(step: Step) -> None:
     if x.rank != 4 or len(weight_shape) != 4 or weight_shape[0] != x.shape[1]:
         raise NbError(f"{step.op.type}: input {list(x.shape)} and filter {list(weight_shape)} do not fit")
     win, output_padding = _transpose_window(step, x, weight_shape)
-    common: dict[str, Any] = {"strides": win.strides, "pads": win.pads, "dilations": win.dilations, "group": groups,
-              "kernel_shape": weight_shape[2:], "output_padding": output_padding}
+    common: dict[str, Any] = {
+        "strides": win.strides,
+        "pads": win.pads,
+        "dilations": win.dilations,
+        "group": groups,
+        "kernel_shape": weight_shape[2:],
+        "output_padding": output_padding,
+    }
     channels = weight_shape[1] * groups
     act = fused_activation(step)
     if weight_value.dtype != "plain_int8":
@@ -175,8 +199,13 @@ def _transpose_window(step: Step, x: Value, weight: Sequence[int]) -> tuple[Wind
     wanted: Sequence[int] = step.attr("output_size") or ()
     padding: Sequence[int] = step.attr("output_padding") or ()
     for axis in range(2):
-        size = ((x.shape[2 + axis] - 1) * win.strides[axis] - win.pads[axis] - win.pads[axis + 2]
-                + win.dilations[axis] * (weight[2 + axis] - 1) + 1)
+        size = (
+            (x.shape[2 + axis] - 1) * win.strides[axis]
+            - win.pads[axis]
+            - win.pads[axis + 2]
+            + win.dilations[axis] * (weight[2 + axis] - 1)
+            + 1
+        )
         if len(padding) > 0:
             extra[axis] = padding[axis] if len(padding) > 1 else padding[0]
         elif len(wanted) > 0:
@@ -208,9 +237,14 @@ def sparse_conv2d(step: Step) -> None:
     if "Bias" in step.op.inputs and step.maybe("Bias") is not None:
         channels = step.x("Bias").shape[-1]
     weight = dense_weight(
-        step.weight("NonZeroWeights"), step.weight("OcNonZeros"), step.weight("Diffs"),
-        out_channels=channels, in_channels=x.shape[1], pixels=x.shape[2] * x.shape[3],
-        first=int(step.attr("first_ic", 0)), semi=bool(step.attr("flag_semi", 0)),
+        step.weight("NonZeroWeights"),
+        step.weight("OcNonZeros"),
+        step.weight("Diffs"),
+        out_channels=channels,
+        in_channels=x.shape[1],
+        pixels=x.shape[2] * x.shape[3],
+        first=int(step.attr("first_ic", 0)),
+        semi=bool(step.attr("flag_semi", 0)),
     )
     win = Window((1, 1), (0, 0, 0, 0), (1, 1))
     act = fused_activation(step)
@@ -222,7 +256,14 @@ def sparse_conv2d(step: Step) -> None:
 
 
 def dense_weight(
-    values: Array, ends: Array, diffs: Array, *, out_channels: int, in_channels: int, pixels: int, first: int,
+    values: Array,
+    ends: Array,
+    diffs: Array,
+    *,
+    out_channels: int,
+    in_channels: int,
+    pixels: int,
+    first: int,
     semi: bool,
 ) -> Array:
     """Rebuild the dense weights [out, in, 1, 1] of a sparse convolution.
@@ -239,7 +280,8 @@ def dense_weight(
     if np.any(diffs % stride):
         raise NbError(
             f"sparse_conv2d: its offsets are no multiple of {pixels} pixels: the file is tied to another input size",
-            try_="feed the input size that the model was converted with, or convert it again for this one")
+            try_="feed the input size that the model was converted with, or convert it again for this one",
+        )
     dense = np.zeros((out_channels, in_channels), values.dtype)
     jumps = (diffs.ravel() // stride).tolist()
     flat, channel, start, row, taken = values.ravel(), first, 0, 0, 0
@@ -251,7 +293,7 @@ def dense_weight(
         for entry in range(start, end):
             if not 0 <= channel < in_channels or entry >= len(jumps) or taken + rows > flat.size or row >= out_channels:
                 raise NbError("sparse_conv2d: its offsets leave the input; the file is tied to another input size")
-            dense[row:row + rows, channel] = flat[taken:taken + rows]
+            dense[row : row + rows, channel] = flat[taken : taken + rows]
             taken += rows
             channel = first + jumps[entry] if entry == end - 1 else channel + jumps[entry]
         start, row = max(end, start), row + rows
@@ -259,6 +301,9 @@ def dense_weight(
 
 
 TABLE: dict[str, Lowering] = {
-    "conv2d": conv2d, "depthwise_conv2d": conv2d, "conv2d_transpose": conv2d_transpose,
-    "depthwise_conv2d_transpose": conv2d_transpose, "sparse_conv2d": sparse_conv2d,
+    "conv2d": conv2d,
+    "depthwise_conv2d": conv2d,
+    "conv2d_transpose": conv2d_transpose,
+    "depthwise_conv2d_transpose": conv2d_transpose,
+    "sparse_conv2d": sparse_conv2d,
 }

@@ -11,8 +11,17 @@ from edgeflow.emulate.graph import ELEMENTS_MAX, Value
 from edgeflow.emulate.step import Lowering, Step
 
 # Source: framework.proto VarType.Type, as attributes `dtype`, `in_dtype`, `out_dtype` carry it.
-DTYPES = {0: "bool", 1: "int16", 2: "int32", 3: "int64", 4: "float16", 5: "float32", 6: "float64", 20: "uint8",
-          21: "int8"}
+DTYPES = {
+    0: "bool",
+    1: "int16",
+    2: "int32",
+    3: "int64",
+    4: "float16",
+    5: "float32",
+    6: "float64",
+    20: "uint8",
+    21: "int8",
+}
 
 
 POINTS_MAX = 1 << 22
@@ -133,8 +142,17 @@ def meshgrid(step: Step) -> None:
 
 
 TABLE: dict[str, Lowering] = {
-    "fill_constant": fill_constant, "fill_any_like": fill_any_like, "fill_zeros_like": fill_zeros_like,
-    "fill_constant_batch_size_like": fill_constant_batch_size_like, "assign_value": assign_value, "shape": shape,
-    "size": size, "range": range_, "linspace": linspace, "cast": cast, "one_hot": one_hot, "one_hot_v2": one_hot,
+    "fill_constant": fill_constant,
+    "fill_any_like": fill_any_like,
+    "fill_zeros_like": fill_zeros_like,
+    "fill_constant_batch_size_like": fill_constant_batch_size_like,
+    "assign_value": assign_value,
+    "shape": shape,
+    "size": size,
+    "range": range_,
+    "linspace": linspace,
+    "cast": cast,
+    "one_hot": one_hot,
+    "one_hot_v2": one_hot,
     "meshgrid": meshgrid,
 }

@@ -18,7 +18,9 @@ def _cells(step: Step, priors: int) -> tuple[int, int]:
     """Height and width of the feature map, held to what its priors may take."""
     height, width = step.x("Input").shape[2:]
     if height * width * max(priors, 1) * 4 > ELEMENTS_MAX:
-        raise NbError(f"{step.op.type}: {priors} priors on a map of {height} x {width} are more than {ELEMENTS_MAX} elements")
+        raise NbError(
+            f"{step.op.type}: {priors} priors on a map of {height} x {width} are more than {ELEMENTS_MAX} elements"
+        )
     return height, width
 
 
@@ -45,7 +47,7 @@ def _prior_sizes(step: Step) -> list[tuple[float, float]]:
     """(width, height) of each prior at a cell, in the kernel's order."""
     ratios = [1.0]
     for ratio in step.attr("aspect_ratios", ()):
-        for value in ([ratio, 1 / ratio] if step.attr("flip", False) else [ratio]):
+        for value in [ratio, 1 / ratio] if step.attr("flip", False) else [ratio]:
             if all(abs(value - known) > SAME_RATIO for known in ratios):
                 ratios.append(float(value))
     sizes: list[tuple[float, float]] = []
@@ -92,8 +94,14 @@ def density_prior_box(step: Step) -> None:
                     for i in range(density):
                         for j in range(density):
                             x, y = left + j * shift, top + i * shift
-                            boxes.append((max((x - w / 2) / image_width, 0), max((y - h / 2) / image_height, 0),
-                                          min((x + w / 2) / image_width, 1), min((y + h / 2) / image_height, 1)))
+                            boxes.append(
+                                (
+                                    max((x - w / 2) / image_width, 0),
+                                    max((y - h / 2) / image_height, 0),
+                                    min((x + w / 2) / image_width, 1),
+                                    min((y + h / 2) / image_height, 1),
+                                )
+                            )
     _emit_priors(step, np.asarray(boxes, np.float32).reshape(height, width, -1, 4))
 
 
@@ -142,9 +150,18 @@ def box_coder(step: Step) -> None:
         x, y = (g.plus(g.mul(code, size), mid) for code, size, mid in ((codes[0], width, cx), (codes[1], height, cy)))
         w, h = (g.mul(g.add("Exp", code), size) for code, size in ((codes[2], width), (codes[3], height)))
         half_w, half_h = g.mul(w, 0.5), g.mul(h, 0.5)
-        step.out("OutputBox", g.concat(
-            [g.add("Sub", x, half_w), g.add("Sub", y, half_h),
-             g.plus(g.plus(x, half_w), -one), g.plus(g.plus(y, half_h), -one)], 2))
+        step.out(
+            "OutputBox",
+            g.concat(
+                [
+                    g.add("Sub", x, half_w),
+                    g.add("Sub", y, half_h),
+                    g.plus(g.plus(x, half_w), -one),
+                    g.plus(g.plus(y, half_h), -one),
+                ],
+                2,
+            ),
+        )
         return
     n = target.shape[0]
     ends = [g.reshape(g.slice(target, [i], [i + 1], [1]), (n, 1)) for i in range(4)]
@@ -152,8 +169,10 @@ def box_coder(step: Step) -> None:
     tx, ty = (g.mul(g.plus(ends[i], ends[i + 2]), 0.5) for i in range(2))
     tw, th = (g.plus(g.add("Sub", ends[i + 2], ends[i]), one) for i in range(2))
     encoded: list[Value] = [
-        g.add("Div", g.add("Sub", tx, cx), width), g.add("Div", g.add("Sub", ty, cy), height),
-        g.add("Log", g.add("Abs", g.add("Div", tw, width))), g.add("Log", g.add("Abs", g.add("Div", th, height))),
+        g.add("Div", g.add("Sub", tx, cx), width),
+        g.add("Div", g.add("Sub", ty, cy), height),
+        g.add("Log", g.add("Abs", g.add("Div", tw, width))),
+        g.add("Log", g.add("Abs", g.add("Div", th, height))),
     ]
     stacked = g.concat([g.reshape(v, (n, m, 1)) for v in encoded], 2)
     if variance_input is not None:
@@ -219,14 +238,28 @@ def roi_align(step: Step) -> None:
     if counts is None:
         counts = np.asarray([rois.shape[0]])
     batch = np.repeat(np.arange(len(counts)), counts.astype(np.int64))
-    step.out("Out", g.add(
-        "RoiAlign", x, rois, g.constant(batch.astype(np.int64), "int64"), mode="avg",
-        output_height=int(step.attr("pooled_height", 1)), output_width=int(step.attr("pooled_width", 1)),
-        sampling_ratio=max(int(step.attr("sampling_ratio", -1)), 0), spatial_scale=float(step.attr("spatial_scale", 1.0)),
-        coordinate_transformation_mode="half_pixel" if step.attr("aligned", False) else "output_half_pixel"))
+    step.out(
+        "Out",
+        g.add(
+            "RoiAlign",
+            x,
+            rois,
+            g.constant(batch.astype(np.int64), "int64"),
+            mode="avg",
+            output_height=int(step.attr("pooled_height", 1)),
+            output_width=int(step.attr("pooled_width", 1)),
+            sampling_ratio=max(int(step.attr("sampling_ratio", -1)), 0),
+            spatial_scale=float(step.attr("spatial_scale", 1.0)),
+            coordinate_transformation_mode="half_pixel" if step.attr("aligned", False) else "output_half_pixel",
+        ),
+    )
 
 
 TABLE: dict[str, Lowering] = {
-    "prior_box": prior_box, "density_prior_box": density_prior_box, "anchor_generator": anchor_generator,
-    "box_coder": box_coder, "yolo_box": yolo_box, "roi_align": roi_align,
+    "prior_box": prior_box,
+    "density_prior_box": density_prior_box,
+    "anchor_generator": anchor_generator,
+    "box_coder": box_coder,
+    "yolo_box": yolo_box,
+    "roi_align": roi_align,
 }

@@ -40,6 +40,7 @@ def _binary(apply: Callable[[Graph, Value, Value], Value]) -> Lowering:
         if step.attr("fuse_scale", False):
             out = step.g.plus(step.g.mul(out, float(step.attr("scale", 1.0))), float(step.attr("bias", 0.0)))
         step.out("Out", activate(step.g, out, fused_activation(step)) if out.dtype == "float32" else out)
+
     return lower
 
 
@@ -108,15 +109,32 @@ def logical_not(step: Step) -> None:
 
 
 ARITHMETIC: dict[str, Callable[[Graph, Value, Value], Value]] = {
-    "add": _node("Add"), "sub": _node("Sub"), "mul": _node("Mul"), "div": _div, "max": _node("Max"),
-    "min": _node("Min"), "pow": _power, "mod": _mod, "floordiv": _floordiv,
+    "add": _node("Add"),
+    "sub": _node("Sub"),
+    "mul": _node("Mul"),
+    "div": _div,
+    "max": _node("Max"),
+    "min": _node("Min"),
+    "pow": _power,
+    "mod": _mod,
+    "floordiv": _floordiv,
 }
 TABLE: dict[str, Lowering] = {
-    "sum": add_n, "bitwise_and": bitwise, "bitwise_or": bitwise, "bitwise_xor": bitwise, "bitwise_not": bitwise,
+    "sum": add_n,
+    "bitwise_and": bitwise,
+    "bitwise_or": bitwise,
+    "bitwise_xor": bitwise,
+    "bitwise_not": bitwise,
     **{f"elementwise_{name}": _binary(apply) for name, apply in ARITHMETIC.items()},
     **{f"fusion_elementwise_{name}_activation": _binary(apply) for name, apply in ARITHMETIC.items()},
-    "equal": _binary(_node("Equal")), "not_equal": _binary(_not_equal), "less_than": _binary(_node("Less")),
-    "less_equal": _binary(_node("LessOrEqual")), "greater_than": _binary(_node("Greater")),
-    "greater_equal": _binary(_node("GreaterOrEqual")), "logical_and": _binary(_node("And")),
-    "logical_or": _binary(_node("Or")), "logical_xor": _binary(_node("Xor")), "logical_not": logical_not,
+    "equal": _binary(_node("Equal")),
+    "not_equal": _binary(_not_equal),
+    "less_than": _binary(_node("Less")),
+    "less_equal": _binary(_node("LessOrEqual")),
+    "greater_than": _binary(_node("Greater")),
+    "greater_equal": _binary(_node("GreaterOrEqual")),
+    "logical_and": _binary(_node("And")),
+    "logical_or": _binary(_node("Or")),
+    "logical_xor": _binary(_node("Xor")),
+    "logical_not": logical_not,
 }

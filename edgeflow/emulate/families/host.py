@@ -38,7 +38,8 @@ def _suppress(op: Op, boxes: Array, scores: Array) -> list[int]:
     kept: list[int] = []
     for index in order.tolist():
         if kept and np.any(
-            _overlaps(boxes[index], boxes[kept], normalized=bool(op.attr("normalized", True))) > threshold):
+            _overlaps(boxes[index], boxes[kept], normalized=bool(op.attr("normalized", True))) > threshold
+        ):
             continue
         kept.append(index)
         if eta < 1 and threshold > 0.5:
@@ -53,7 +54,9 @@ def multiclass_nms(op: Op, inputs: Inputs) -> Outputs:
     """
     boxes, scores = inputs["BBoxes"][0], inputs["Scores"][0]
     if boxes.ndim != 3 or scores.ndim != 3:
-        raise NbError(f"{op.type}: boxes {list(boxes.shape)} and scores {list(scores.shape)} should have three dimensions")
+        raise NbError(
+            f"{op.type}: boxes {list(boxes.shape)} and scores {list(scores.shape)} should have three dimensions"
+        )
     background, keep_top = int(op.attr("background_label", 0)), int(op.attr("keep_top_k", -1))
     rows: list[Array] = []
     index_rows: list[int] = []
@@ -62,8 +65,10 @@ def multiclass_nms(op: Op, inputs: Inputs) -> Outputs:
         found: list[tuple[int, float, int]] = []
         for label in range(scores.shape[1]):
             if label != background:
-                found += [(label, float(scores[image, label, i]), i)
-                          for i in _suppress(op, boxes[image], scores[image, label])]
+                found += [
+                    (label, float(scores[image, label, i]), i)
+                    for i in _suppress(op, boxes[image], scores[image, label])
+                ]
         if -1 < keep_top < len(found):
             best = sorted(range(len(found)), key=lambda i: -found[i][1])[:keep_top]
             found = [found[i] for i in sorted(best, key=lambda i: (found[i][0], -found[i][1]))]
@@ -93,7 +98,9 @@ def matrix_nms(op: Op, inputs: Inputs) -> Outputs:
             if label == background:
                 continue
             own = scores[image, label]
-            order = [i for i in np.argsort(-own, kind="stable").tolist() if own[i] > float(op.attr("score_threshold", 0))]
+            order = [
+                i for i in np.argsort(-own, kind="stable").tolist() if own[i] > float(op.attr("score_threshold", 0))
+            ]
             if (top := int(op.attr("nms_top_k", -1))) > -1:
                 order = order[:top]
             picked = boxes[image][order]
@@ -103,8 +110,11 @@ def matrix_nms(op: Op, inputs: Inputs) -> Outputs:
                 if i:
                     iou = _overlaps(picked[i], picked[:i], normalized=normalized)
                     worst[i] = iou.max()
-                    ratio = (np.exp((worst[:i] ** 2 - iou**2) * sigma) if gaussian
-                             else (1 - iou) / np.maximum(1 - worst[:i], 1e-12))
+                    ratio = (
+                        np.exp((worst[:i] ** 2 - iou**2) * sigma)
+                        if gaussian
+                        else (1 - iou) / np.maximum(1 - worst[:i], 1e-12)
+                    )
                     decay = np.float32(min(1.0, float(ratio.min())))
                 if (score := float(decay * own[order[i]])) > post:
                     found.append((score, label, order[i]))
@@ -115,8 +125,11 @@ def matrix_nms(op: Op, inputs: Inputs) -> Outputs:
             index_rows.append(image * boxes.shape[1] + index)
         counts.append(len(found))
     out = np.stack(rows) if rows else np.zeros((0, 6), np.float32)
-    return {"Out": [out], "Index": [np.asarray(index_rows, np.int32).reshape(-1, 1)],
-            "RoisNum": [np.asarray(counts, np.int32)]}
+    return {
+        "Out": [out],
+        "Index": [np.asarray(index_rows, np.int32).reshape(-1, 1)],
+        "RoisNum": [np.asarray(counts, np.int32)],
+    }
 
 
 def where_index(_: Op, inputs: Inputs) -> Outputs:
@@ -130,6 +143,10 @@ def masked_select(_: Op, inputs: Inputs) -> Outputs:
 
 
 HOST_OPS: dict[str, HostOp] = {
-    "multiclass_nms": multiclass_nms, "multiclass_nms2": multiclass_nms, "multiclass_nms3": multiclass_nms,
-    "matrix_nms": matrix_nms, "where_index": where_index, "masked_select": masked_select,
+    "multiclass_nms": multiclass_nms,
+    "multiclass_nms2": multiclass_nms,
+    "multiclass_nms3": multiclass_nms,
+    "matrix_nms": matrix_nms,
+    "where_index": where_index,
+    "masked_select": masked_select,
 }

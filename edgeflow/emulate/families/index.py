@@ -43,8 +43,9 @@ def scatter(step: Step) -> None:
 
 def scatter_nd_add(step: Step) -> None:
     g = step.g
-    step.out("Out", g.add("ScatterND", step.x("X"), g.cast(step.x("Index"), "int64"), step.x("Updates"),
-                          reduction="add"))
+    step.out(
+        "Out", g.add("ScatterND", step.x("X"), g.cast(step.x("Index"), "int64"), step.x("Updates"), reduction="add")
+    )
 
 
 def lookup_table(step: Step) -> None:
@@ -67,13 +68,23 @@ def where(step: Step) -> None:
 
 def grid_sampler(step: Step) -> None:
     mode = step.attr("mode", "bilinear")
-    step.out("Output", step.g.add(
-        "GridSample", step.x("X"), step.x("Grid"), mode=mode, padding_mode=step.attr("padding_mode", "zeros"),
-        align_corners=int(bool(step.attr("align_corners", True)))))
+    step.out(
+        "Output",
+        step.g.add(
+            "GridSample",
+            step.x("X"),
+            step.x("Grid"),
+            mode=mode,
+            padding_mode=step.attr("padding_mode", "zeros"),
+            align_corners=int(bool(step.attr("align_corners", True))),
+        ),
+    )
 
 
 def affine_grid(step: Step) -> None:
-    """Theta [N, 2, 3] -> sampling points [N, H, W, 2] in -1..1. Source: kernels/arm/affine_grid_compute.cc, v2.13-rc."""
+    """Theta [N, 2, 3] -> sampling points [N, H, W, 2] in -1..1. Source: kernels/arm/affine_grid_compute.cc,
+    v2.13-rc.
+    """
     g, theta = step.g, step.x("Theta")
     given = step.known("OutputShape")
     shape = [int(n) for n in (np.ravel(given) if given is not None else step.attr("output_shape", ()))]
@@ -81,13 +92,23 @@ def affine_grid(step: Step) -> None:
     step.bounded("output shape", shape[2:], 1 << 12)
     edge = step.attr("align_corners", True)
     ys, xs = (np.linspace(-1, 1, n) if edge else (np.arange(n) * 2 + 1) / n - 1 for n in (height, width))
-    points = np.stack([*np.meshgrid(xs, ys), np.ones((height, width))], -1).reshape(1, height * width, 3).astype(np.float32)
+    points = (
+        np.stack([*np.meshgrid(xs, ys), np.ones((height, width))], -1).reshape(1, height * width, 3).astype(np.float32)
+    )
     grid = g.add("MatMul", g.constant(points), g.transpose(theta, (0, 2, 1)))
     step.out("Output", g.reshape(grid, (theta.shape[0], height, width, 2)))
 
 
 TABLE: dict[str, Lowering] = {
-    "gather": gather, "gather_nd": gather_nd, "index_select": index_select, "take_along_axis": take_along_axis,
-    "scatter": scatter, "scatter_nd_add": scatter_nd_add, "lookup_table": lookup_table,
-    "lookup_table_v2": lookup_table, "where": where, "grid_sampler": grid_sampler, "affine_grid": affine_grid,
+    "gather": gather,
+    "gather_nd": gather_nd,
+    "index_select": index_select,
+    "take_along_axis": take_along_axis,
+    "scatter": scatter,
+    "scatter_nd_add": scatter_nd_add,
+    "lookup_table": lookup_table,
+    "lookup_table_v2": lookup_table,
+    "where": where,
+    "grid_sampler": grid_sampler,
+    "affine_grid": affine_grid,
 }

@@ -99,12 +99,25 @@ def lrn(step: Step) -> None:
     """Source: Paddle-Lite lite/kernels/arm/lrn_compute.cc: y = x / (k + alpha * sum(x^2)) ^ beta over n channels."""
     g, x = step.g, step.x("X")
     size = int(step.attr("n", 5))
-    y = g.add("LRN", x, size=size, alpha=float(step.attr("alpha", 1e-4)) * size, beta=float(step.attr("beta", 0.75)),
-              bias=float(step.attr("k", 1.0)))
+    y = g.add(
+        "LRN",
+        x,
+        size=size,
+        alpha=float(step.attr("alpha", 1e-4)) * size,
+        beta=float(step.attr("beta", 0.75)),
+        bias=float(step.attr("k", 1.0)),
+    )
     step.out("Out", y)
 
 
 TABLE: dict[str, Lowering] = {
-    "batch_norm": batch_norm, "sync_batch_norm": batch_norm, "layer_norm": layer_norm, "instance_norm": instance_norm,
-    "group_norm": group_norm, "affine_channel": affine_channel, "norm": norm, "p_norm": p_norm, "lrn": lrn,
+    "batch_norm": batch_norm,
+    "sync_batch_norm": batch_norm,
+    "layer_norm": layer_norm,
+    "instance_norm": instance_norm,
+    "group_norm": group_norm,
+    "affine_channel": affine_channel,
+    "norm": norm,
+    "p_norm": p_norm,
+    "lrn": lrn,
 }

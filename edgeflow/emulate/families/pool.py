@@ -39,8 +39,7 @@ def _adaptive(g: Graph, x: Value, axis: int, size: int, kind: str) -> Value:
     n = x.shape[axis]
     bounds = [(i * n // size, -(-(i + 1) * n // size)) for i in range(size)]
     op = "ReduceMax" if kind == "max" else "ReduceMean"
-    return g.concat(
-        [g.reduce(op, g.slice(x, [low], [high], [axis]), [axis], keep=True) for low, high in bounds], axis)
+    return g.concat([g.reduce(op, g.slice(x, [low], [high], [axis]), [axis], keep=True) for low, high in bounds], axis)
 
 
 def _windowed(step: Step, x: Value, kernel: list[int], kind: str) -> Value:
@@ -74,8 +73,14 @@ def _windowed(step: Step, x: Value, kernel: list[int], kind: str) -> Value:
     if padded is x:
         return _crop(g, g.add("AveragePool", x, **common), outs)
     counts = [
-        _counts(sizes[axis], outs[axis], kernel[axis], strides[axis], begin[axis],
-                exclusive=bool(step.attr("exclusive", True)))
+        _counts(
+            sizes[axis],
+            outs[axis],
+            kernel[axis],
+            strides[axis],
+            begin[axis],
+            exclusive=bool(step.attr("exclusive", True)),
+        )
         for axis in range(2)
     ]
     # A sum, not AveragePool: onnxruntime 1.23 fuses the padding into AveragePool and then divides by wrong counts.
@@ -127,7 +132,9 @@ def max_pool2d_with_index(step: Step) -> None:
         return
     step.out("Out", _windowed(step, x, kernel, "max"))
     paddings = list(step.attr("paddings", (0, 0)))
-    pads = [paddings[0], paddings[-1]] * 2 if len(paddings) == 2 else [paddings[0], paddings[2], paddings[1], paddings[3]]
+    pads = (
+        [paddings[0], paddings[-1]] * 2 if len(paddings) == 2 else [paddings[0], paddings[2], paddings[1], paddings[3]]
+    )
     planes = g.reshape(x, (x.shape[0] * x.shape[1], 1, *x.shape[2:]))
     _, index = g.add_many("MaxPool", [planes], 2, kernel_shape=kernel, strides=list(step.attr("strides")), pads=pads)
     base = np.arange(planes.shape[0], dtype=np.int64).reshape(-1, 1, 1, 1) * (x.shape[2] * x.shape[3])
@@ -139,11 +146,15 @@ def _adaptive_with_index(step: Step, x: Value, sizes: list[int]) -> None:
     """Source: Paddle-Lite lite/kernels/host/max_pool_with_index_compute.cc, v2.13-rc."""
     g = step.g
     step.bounded("output sizes", sizes, ADAPTIVE_MAX)
-    rows, columns = ([(i * n // s, -(-(i + 1) * n // s)) for i in range(s)] for n, s in zip(x.shape[2:], sizes, strict=True))
+    rows, columns = (
+        [(i * n // s, -(-(i + 1) * n // s)) for i in range(s)] for n, s in zip(x.shape[2:], sizes, strict=True)
+    )
     values, masks = [], []
     for top, bottom in rows:
         for left, right in columns:
-            cell = g.reshape(g.slice(x, [top, left], [bottom, right], [2, 3]), (*x.shape[:2], (bottom - top) * (right - left)))
+            cell = g.reshape(
+                g.slice(x, [top, left], [bottom, right], [2, 3]), (*x.shape[:2], (bottom - top) * (right - left))
+            )
             values.append(g.reduce("ReduceMax", cell, [2], keep=True))
             plane = np.arange(x.shape[2] * x.shape[3]).reshape(x.shape[2:])[top:bottom, left:right].ravel()
             best = g.add("ArgMax", cell, axis=2, keepdims=1)

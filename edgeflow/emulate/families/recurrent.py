@@ -26,7 +26,9 @@ def rnn(step: Step) -> None:
     weights = [step.get(name).const for name in step.op.inputs.get("WeightList", ())]
     cells = layers * directions
     if len(weights) != 4 * cells or any(w is None for w in weights):
-        raise NbError(f"rnn: {len(weights)} weights for {layers} layers in {directions} directions, should be {4 * cells}")
+        raise NbError(
+            f"rnn: {len(weights)} weights for {layers} layers in {directions} directions, should be {4 * cells}"
+        )
     arrays = [np.asarray(w, np.float32) for w in weights]
     states = step.xs("PreState")
     lengths = step.maybe("SequenceLength")
@@ -37,15 +39,17 @@ def rnn(step: Step) -> None:
         kernel, recurrent, bias = _weights(arrays, picks, cells, mode)
         initial = [g.slice(state, [picks[0]], [picks[-1] + 1], [0]) for state in states]
         op_type = mode if mode in ("LSTM", "GRU") else "RNN"
-        extra: dict[str, Any] = {"direction": "bidirectional" if directions == 2 else "forward",
-                                    "hidden_size": hidden}
+        extra: dict[str, Any] = {"direction": "bidirectional" if directions == 2 else "forward", "hidden_size": hidden}
         if op_type == "GRU":
             extra["linear_before_reset"] = 1
         if op_type == "RNN":
             extra["activations"] = [mode[4:].title()] * directions
         results = g.add_many(
-            op_type, [x, g.constant(kernel), g.constant(recurrent), g.constant(bias), lengths, *initial],
-            1 + len(states), **extra)
+            op_type,
+            [x, g.constant(kernel), g.constant(recurrent), g.constant(bias), lengths, *initial],
+            1 + len(states),
+            **extra,
+        )
         y = g.transpose(results[0], (0, 2, 1, 3))  # [T, B, directions, H]
         x = g.reshape(y, (*y.shape[:2], directions * hidden))
         for kept, state in zip(last, results[1:], strict=True):
@@ -68,8 +72,9 @@ def _weights(arrays: list[Array], picks: list[int], cells: int, mode: str) -> tu
 
     kernel = np.stack([gates(arrays[2 * i]) for i in picks])
     recurrent = np.stack([gates(arrays[2 * i + 1]) for i in picks])
-    bias = np.stack([np.concatenate([gates(arrays[2 * (cells + i)]), gates(arrays[2 * (cells + i) + 1])])
-                     for i in picks])
+    bias = np.stack(
+        [np.concatenate([gates(arrays[2 * (cells + i)]), gates(arrays[2 * (cells + i) + 1])]) for i in picks]
+    )
     return kernel, recurrent, bias
 
 

@@ -28,6 +28,7 @@ def _reduce(op_type: str) -> Lowering:
         if step.op.type in ("reduce_any", "reduce_all"):
             y = g.cast(y, "bool")
         step.out("Out", y)
+
     return lower
 
 
@@ -41,8 +42,12 @@ def arg_max(step: Step) -> None:
     if step.attr("flatten", False):
         x = g.reshape(x, (int(np.prod(x.shape)),))
     axis = int(step.attr("axis", -1)) % max(x.rank, 1)
-    y = g.add("ArgMin" if step.op.type == "arg_min" else "ArgMax", x, axis=axis,
-              keepdims=int(bool(step.attr("keepdims", False))))
+    y = g.add(
+        "ArgMin" if step.op.type == "arg_min" else "ArgMax",
+        x,
+        axis=axis,
+        keepdims=int(bool(step.attr("keepdims", False))),
+    )
     y = g.cast(y, "int32" if step.attr("dtype", INT64) == INT32 else "int64")
     step.out("Out", g.reshape(y, (1,)) if y.rank == 0 else y)
 
@@ -53,7 +58,8 @@ def top_k(step: Step) -> None:
     k = int(np.ravel(given)[0]) if given is not None else int(step.attr("k", 1))
     axis = int(step.attr("axis", -1)) % x.rank
     values, index = g.add_many(
-        "TopK", [x, g.ints([k])], 2, axis=axis, largest=int(bool(step.attr("largest", True))), sorted=1)
+        "TopK", [x, g.ints([k])], 2, axis=axis, largest=int(bool(step.attr("largest", True))), sorted=1
+    )
     step.out("Out", values)
     step.out("Indices", index)
 
@@ -62,7 +68,8 @@ def argsort(step: Step) -> None:
     g, x = step.g, step.x("X")
     axis = int(step.attr("axis", -1)) % x.rank
     values, index = g.add_many(
-        "TopK", [x, g.ints([x.shape[axis]])], 2, axis=axis, largest=int(bool(step.attr("descending", False))), sorted=1)
+        "TopK", [x, g.ints([x.shape[axis]])], 2, axis=axis, largest=int(bool(step.attr("descending", False))), sorted=1
+    )
     step.out("Out", values)
     step.out("Indices", index)
 
@@ -72,13 +79,31 @@ def cumsum(step: Step) -> None:
     if step.attr("flatten", False):
         x = g.reshape(x, (int(np.prod(x.shape)),))
     axis = int(step.attr("axis", -1)) % x.rank
-    step.out("Out", g.add("CumSum", x, g.scalar(axis, "int64"), exclusive=int(bool(step.attr("exclusive", False))),
-                          reverse=int(bool(step.attr("reverse", False)))))
+    step.out(
+        "Out",
+        g.add(
+            "CumSum",
+            x,
+            g.scalar(axis, "int64"),
+            exclusive=int(bool(step.attr("exclusive", False))),
+            reverse=int(bool(step.attr("reverse", False))),
+        ),
+    )
 
 
 TABLE: dict[str, Lowering] = {
-    "reduce_sum": _reduce("ReduceSum"), "reduce_mean": _reduce("ReduceMean"), "reduce_max": _reduce("ReduceMax"),
-    "reduce_min": _reduce("ReduceMin"), "reduce_prod": _reduce("ReduceProd"), "reduce_any": _reduce("ReduceMax"),
-    "reduce_all": _reduce("ReduceMin"), "mean": mean, "arg_max": arg_max, "arg_min": arg_max, "top_k": top_k,
-    "top_k_v2": top_k, "argsort": argsort, "cumsum": cumsum,
+    "reduce_sum": _reduce("ReduceSum"),
+    "reduce_mean": _reduce("ReduceMean"),
+    "reduce_max": _reduce("ReduceMax"),
+    "reduce_min": _reduce("ReduceMin"),
+    "reduce_prod": _reduce("ReduceProd"),
+    "reduce_any": _reduce("ReduceMax"),
+    "reduce_all": _reduce("ReduceMin"),
+    "mean": mean,
+    "arg_max": arg_max,
+    "arg_min": arg_max,
+    "top_k": top_k,
+    "top_k_v2": top_k,
+    "argsort": argsort,
+    "cumsum": cumsum,
 }

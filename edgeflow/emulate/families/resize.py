@@ -95,7 +95,14 @@ def _lerp(g: Graph, x: Value, axis: int, low: Array, high: Array, weight: Array)
     return g.plus(left, g.mul(after, g.constant(weight.reshape(shape))))
 
 
-TABLE: dict[str, Lowering] = dict.fromkeys((
-    "bilinear_interp", "bilinear_interp_v2", "nearest_interp", "nearest_interp_v2", "linear_interp",
-    "linear_interp_v2",
-), interp)
+TABLE: dict[str, Lowering] = dict.fromkeys(
+    (
+        "bilinear_interp",
+        "bilinear_interp_v2",
+        "nearest_interp",
+        "nearest_interp_v2",
+        "linear_interp",
+        "linear_interp_v2",
+    ),
+    interp,
+)

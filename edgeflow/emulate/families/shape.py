@@ -31,7 +31,7 @@ def flatten(step: Step) -> None:
     x = step.x("X")
     if step.op.type == "flatten_contiguous_range":
         start, stop = int(step.attr("start_axis", 1)) % x.rank, int(step.attr("stop_axis", -1)) % x.rank
-        shape = (*x.shape[:start], math.prod(x.shape[start:stop + 1]), *x.shape[stop + 1:])
+        shape = (*x.shape[:start], math.prod(x.shape[start : stop + 1]), *x.shape[stop + 1 :])
     else:
         axis = int(step.attr("axis", 1))
         shape = (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
@@ -219,8 +219,11 @@ def temporal_shift(step: Step) -> None:
     first, second = int(c * float(step.attr("shift_ratio", 0.25))), int(c * 2 * float(step.attr("shift_ratio", 0.25)))
     y = g.reshape(x, (n // segments, segments, c, h, w))
     padded = g.add("Pad", y, g.ints([0, 1, 0, 0, 0, 0, 1, 0, 0, 0]), g.scalar(0.0))
-    parts = [g.slice(padded, [at, low], [at + segments, high], [1, 2])
-             for at, low, high in ((0, 0, first), (2, first, second), (1, second, c)) if high > low]
+    parts = [
+        g.slice(padded, [at, low], [at + segments, high], [1, 2])
+        for at, low, high in ((0, 0, first), (2, first, second), (1, second, c))
+        if high > low
+    ]
     step.out("Out", g.reshape(g.concat(parts, 2), x.shape))
 
 
@@ -240,8 +243,9 @@ def roll(step: Step) -> None:
         size = y.shape[axis]
         cut = (-int(shift)) % size
         if cut:
-            y = g.concat([g.slice(y, [cut], [size], [axis % y.rank]), g.slice(y, [0], [cut], [axis % y.rank])],
-                         axis % y.rank)
+            y = g.concat(
+                [g.slice(y, [cut], [size], [axis % y.rank]), g.slice(y, [0], [cut], [axis % y.rank])], axis % y.rank
+            )
     step.out("Out", g.reshape(y, x.shape))
 
 
@@ -273,8 +277,10 @@ def unfold(step: Step) -> None:
     step.bounded("kernel sizes", kernel, 64)
     x = g.add("Pad", x, g.ints([0, 0, p[0], p[1], 0, 0, p[2], p[3]]), g.scalar(0.0)) if any(p) else x
     n, c, height, width = x.shape
-    out = [(size - d * (k - 1) - 1) // s + 1
-           for size, k, s, d in zip((height, width), kernel, strides, dilations, strict=True)]
+    out = [
+        (size - d * (k - 1) - 1) // s + 1
+        for size, k, s, d in zip((height, width), kernel, strides, dilations, strict=True)
+    ]
     taps = []
     for i in range(kernel[0]):
         for j in range(kernel[1]):
@@ -286,8 +292,12 @@ def unfold(step: Step) -> None:
 
 def tril_triu(step: Step) -> None:
     x = step.x("X")
-    step.out("Out", step.g.add("Trilu", x, step.g.scalar(int(step.attr("diagonal", 0)), "int64"),
-                               upper=int(not step.attr("lower", True))))
+    step.out(
+        "Out",
+        step.g.add(
+            "Trilu", x, step.g.scalar(int(step.attr("diagonal", 0)), "int64"), upper=int(not step.attr("lower", True))
+        ),
+    )
 
 
 def identity(step: Step) -> None:
@@ -296,14 +306,45 @@ def identity(step: Step) -> None:
 
 
 TABLE: dict[str, Lowering] = {
-    "reshape": reshape, "reshape2": reshape, "flatten": flatten, "flatten2": flatten,
-    "flatten_contiguous_range": flatten, "squeeze": squeeze, "squeeze2": squeeze, "unsqueeze": unsqueeze,
-    "unsqueeze2": unsqueeze, "transpose": transpose, "transpose2": transpose, "concat": concat, "split": split,
-    "stack": stack, "unstack": unstack, "unbind": unstack, "slice": slice_, "strided_slice": strided_slice,
-    "expand_v2": expand, "expand_as": expand_as, "expand_as_v2": expand_as, "expand": tile, "tile": tile, "pad": pad,
-    "pad2d": pad2d, "pad3d": pad2d, "flip": flip,
-    "crop": crop, "crop_tensor": crop, "temporal_shift": temporal_shift,
-    "reverse": flip, "roll": roll, "pixel_shuffle": pixel_shuffle,
-    "pixel_unshuffle": space_to_depth, "shuffle_channel": shuffle_channel, "unfold": unfold, "tril_triu": tril_triu,
-    "io_copy": identity, "io_copy_once": identity, "layout": identity, "layout_once": identity,
+    "reshape": reshape,
+    "reshape2": reshape,
+    "flatten": flatten,
+    "flatten2": flatten,
+    "flatten_contiguous_range": flatten,
+    "squeeze": squeeze,
+    "squeeze2": squeeze,
+    "unsqueeze": unsqueeze,
+    "unsqueeze2": unsqueeze,
+    "transpose": transpose,
+    "transpose2": transpose,
+    "concat": concat,
+    "split": split,
+    "stack": stack,
+    "unstack": unstack,
+    "unbind": unstack,
+    "slice": slice_,
+    "strided_slice": strided_slice,
+    "expand_v2": expand,
+    "expand_as": expand_as,
+    "expand_as_v2": expand_as,
+    "expand": tile,
+    "tile": tile,
+    "pad": pad,
+    "pad2d": pad2d,
+    "pad3d": pad2d,
+    "flip": flip,
+    "crop": crop,
+    "crop_tensor": crop,
+    "temporal_shift": temporal_shift,
+    "reverse": flip,
+    "roll": roll,
+    "pixel_shuffle": pixel_shuffle,
+    "pixel_unshuffle": space_to_depth,
+    "shuffle_channel": shuffle_channel,
+    "unfold": unfold,
+    "tril_triu": tril_triu,
+    "io_copy": identity,
+    "io_copy_once": identity,
+    "layout": identity,
+    "layout_once": identity,
 }

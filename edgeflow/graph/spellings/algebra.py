@@ -22,9 +22,16 @@ def _arg_min(s: Speller, op: Any, x: str) -> str | None:
     if s.editor.dtype(x) != "float32":
         return None
     out = output(op)
-    return s.add("arg_max", {"X": s.scale(x, -1)}, dims=s.dims(out), result_dtype=s.editor.dtype(out),
-                 axis=np.int64(value(op, "axis", -1)), keepdims=bool(value(op, "keepdims", False)),
-                 flatten=bool(value(op, "flatten", False)), dtype=int(value(op, "dtype", 3)))
+    return s.add(
+        "arg_max",
+        {"X": s.scale(x, -1)},
+        dims=s.dims(out),
+        result_dtype=s.editor.dtype(out),
+        axis=np.int64(value(op, "axis", -1)),
+        keepdims=bool(value(op, "keepdims", False)),
+        flatten=bool(value(op, "flatten", False)),
+        dtype=int(value(op, "dtype", 3)),
+    )
 
 
 def _logsumexp(s: Speller, op: Any, x: str) -> str | None:
@@ -41,8 +48,8 @@ def _maxout(s: Speller, op: Any, x: str) -> str | None:
     axis, groups = int(value(op, "axis", 1)) % len(dims), int(value(op, "groups", 1))
     if dims[axis] < 0:
         return None
-    split = [0] * axis + [dims[axis] // groups, groups] + dims[axis + 1:]
-    if -1 in split[axis + 2:]:
+    split = [0] * axis + [dims[axis] // groups, groups] + dims[axis + 1 :]
+    if -1 in split[axis + 2 :]:
         return None
     return s.reduce("max", s.reshape(x, split), [axis + 1], False)
 
@@ -128,8 +135,10 @@ def _einsum(s: Speller, op: Any, x: str) -> str | None:
     if len(terms) == 1:
         return _einsum_one(s, terms[0], right, operands[0])
     a, b = terms
-    parts = [_einsum_one(s, term, "".join(c for c in term if c in other or c in right), name)
-             for term, other, name in ((a, b, operands[0]), (b, a, operands[1]))]
+    parts = [
+        _einsum_one(s, term, "".join(c for c in term if c in other or c in right), name)
+        for term, other, name in ((a, b, operands[0]), (b, a, operands[1]))
+    ]
     a, b = ("".join(c for c in term if c in other or c in right) for term, other in ((a, b), (b, a)))
     batch = [c for c in a if c in b and c in right]
     summed = [c for c in a if c in b and c not in right]
@@ -241,8 +250,23 @@ def _without(s: Speller, x: str, axes: list[int]) -> str:
 
 
 TABLE: dict[str, Spelling] = {
-    "addmm": _addmm, "arg_min": _arg_min, "bilinear_tensor_product": _bilinear_product, "bmm": _bmm, "cross": _cross,
-    "dist": _dist, "dot": _dot, "einsum": _einsum, "frobenius_norm": _frobenius, "kron": _kron, "logsumexp": _logsumexp,
-    "maxout": _maxout, "multi_dot": _multi_dot, "mv": _mv, "p_norm": _p_norm, "reduce_amax": _amax("max"),
-    "reduce_amin": _amax("min"), "reduce_sum": _bool_sum, "trace": _trace,
+    "addmm": _addmm,
+    "arg_min": _arg_min,
+    "bilinear_tensor_product": _bilinear_product,
+    "bmm": _bmm,
+    "cross": _cross,
+    "dist": _dist,
+    "dot": _dot,
+    "einsum": _einsum,
+    "frobenius_norm": _frobenius,
+    "kron": _kron,
+    "logsumexp": _logsumexp,
+    "maxout": _maxout,
+    "multi_dot": _multi_dot,
+    "mv": _mv,
+    "p_norm": _p_norm,
+    "reduce_amax": _amax("max"),
+    "reduce_amin": _amax("min"),
+    "reduce_sum": _bool_sum,
+    "trace": _trace,
 }

@@ -15,7 +15,9 @@ FLOAT_MAX = 3.4028234663852886e38
 
 
 def _selu(s: Speller, op: Any, x: str) -> str:
-    return s.scale(s.unary("elu", x, alpha=float(value(op, "alpha", 1.6732632423543772))), value(op, "scale", 1.0507009873554805))
+    return s.scale(
+        s.unary("elu", x, alpha=float(value(op, "alpha", 1.6732632423543772))), value(op, "scale", 1.0507009873554805)
+    )
 
 
 def _celu(s: Speller, op: Any, x: str) -> str:
@@ -128,6 +130,7 @@ def _logit(s: Speller, op: Any, x: str) -> str:
 
 def _compared(name: str, bound: float) -> Spelling:
     """|x| against the largest float32: NaN compares false, infinity is larger."""
+
     def spell(s: Speller, op: Any, x: str) -> str:
         y = s.values(np.asarray([bound], np.float32))
         return s.add(name, {"X": s.unary("abs", x), "Y": y}, result_dtype="bool", axis=-1, force_cpu=False)
@@ -141,6 +144,7 @@ def _is_nan(s: Speller, op: Any, x: str) -> str:
 
 def _logical(type_: str) -> Spelling:
     """Numbers count as true where they are not zero; the kernels take booleans only."""
+
     def spell(s: Speller, op: Any, x: str) -> str | None:
         y = arguments(op.inputs, "Y")
         if all(s.editor.dtype(name) == "bool" for name in (x, *y)) and op.type == type_:
@@ -174,13 +178,41 @@ def _mod(s: Speller, op: Any, x: str) -> str:
 
 
 TABLE: dict[str, Spelling] = {
-    "acosh": _acosh, "asinh": _asinh, "atanh": _atanh, "bitwise_or": _logical("logical_or"),
-    "bitwise_xor": _logical("logical_xor"), "brelu": _hardtanh, "ceil": _ceil, "celu": _celu, "cosh": _hyperbolic(1.0),
-    "elementwise_floordiv": _floor_divide, "elementwise_fmax": _fmax("max"), "elementwise_fmin": _fmax("min"),
-    "elementwise_mod": _mod, "expm1": _expm1, "hard_shrink": _hard_shrink, "isfinite_v2": _compared("less_equal", FLOAT_MAX),
-    "isinf_v2": _compared("greater_than", FLOAT_MAX), "isnan_v2": _is_nan, "lerp": _lerp, "log10": _log_of(10.0),
-    "log1p": _log1p, "log2": _log_of(2.0), "logical_and": _logical("logical_and"), "logical_not": _logical("logical_not"),
-    "logical_or": _logical("logical_or"), "logical_xor": _logical("logical_xor"), "logit": _logit, "logsigmoid": _log_sigmoid,
-    "selu": _selu, "sign": _sign, "sinh": _hyperbolic(-1.0), "softshrink": _softshrink, "softsign": _softsign,
-    "stanh": _stanh, "tan": _tan, "tanh_shrink": _tanh_shrink, "trunc": _trunc,
+    "acosh": _acosh,
+    "asinh": _asinh,
+    "atanh": _atanh,
+    "bitwise_or": _logical("logical_or"),
+    "bitwise_xor": _logical("logical_xor"),
+    "brelu": _hardtanh,
+    "ceil": _ceil,
+    "celu": _celu,
+    "cosh": _hyperbolic(1.0),
+    "elementwise_floordiv": _floor_divide,
+    "elementwise_fmax": _fmax("max"),
+    "elementwise_fmin": _fmax("min"),
+    "elementwise_mod": _mod,
+    "expm1": _expm1,
+    "hard_shrink": _hard_shrink,
+    "isfinite_v2": _compared("less_equal", FLOAT_MAX),
+    "isinf_v2": _compared("greater_than", FLOAT_MAX),
+    "isnan_v2": _is_nan,
+    "lerp": _lerp,
+    "log10": _log_of(10.0),
+    "log1p": _log1p,
+    "log2": _log_of(2.0),
+    "logical_and": _logical("logical_and"),
+    "logical_not": _logical("logical_not"),
+    "logical_or": _logical("logical_or"),
+    "logical_xor": _logical("logical_xor"),
+    "logit": _logit,
+    "logsigmoid": _log_sigmoid,
+    "selu": _selu,
+    "sign": _sign,
+    "sinh": _hyperbolic(-1.0),
+    "softshrink": _softshrink,
+    "softsign": _softsign,
+    "stanh": _stanh,
+    "tan": _tan,
+    "tanh_shrink": _tanh_shrink,
+    "trunc": _trunc,
 }

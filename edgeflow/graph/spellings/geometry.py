@@ -40,7 +40,9 @@ def _pad_axis(s: Speller, x: str, axis: int, before: int, after: int, mode: str,
     if mode == "constant":
         if size < 1:
             return None
-        blank = s.add("clip", {"X": s.scale(piece(0, 1), 0.0, fill)}, min=fill, max=fill)  # NaN and infinity do not leak in
+        blank = s.add(
+            "clip", {"X": s.scale(piece(0, 1), 0.0, fill)}, min=fill, max=fill
+        )  # NaN and infinity do not leak in
         parts = [blank] * before + [x] + [blank] * after
     elif mode == "replicate":
         parts = [piece(0, 1)] * before + [x] + [piece(size - 1, size)] * after
@@ -69,16 +71,34 @@ def _pool3d(s: Speller, op: Any, x: str) -> str | None:
     if len(pads) != 6:
         return None
     shared: dict[str, Any] = {
-        "pooling_type": value(op, "pooling_type", "max"), "global_pooling": False,
-        "adaptive": bool(value(op, "adaptive", False)), "exclusive": bool(value(op, "exclusive", True)),
-        "ceil_mode": bool(value(op, "ceil_mode", False)), "data_format": "NCHW",
-        "padding_algorithm": value(op, "padding_algorithm", "EXPLICIT")}
+        "pooling_type": value(op, "pooling_type", "max"),
+        "global_pooling": False,
+        "adaptive": bool(value(op, "adaptive", False)),
+        "exclusive": bool(value(op, "exclusive", True)),
+        "ceil_mode": bool(value(op, "ceil_mode", False)),
+        "data_format": "NCHW",
+        "padding_algorithm": value(op, "padding_algorithm", "EXPLICIT"),
+    }
     flat = s.reshape(x, [n, c * d, h, w])
-    flat = s.add("pool2d", {"X": flat}, dims=[n, c * d, height, width], ksize=ksize[1:], strides=strides[1:],
-                 paddings=pads[2:], **shared)
+    flat = s.add(
+        "pool2d",
+        {"X": flat},
+        dims=[n, c * d, height, width],
+        ksize=ksize[1:],
+        strides=strides[1:],
+        paddings=pads[2:],
+        **shared,
+    )
     tall = s.reshape(flat, [n, c, d, height * width])
-    tall = s.add("pool2d", {"X": tall}, dims=[n, c, depth, height * width], strides=[strides[0], 1], paddings=[*pads[:2], 0, 0],
-                 ksize=[ksize[0], height * width if shared["adaptive"] else 1], **shared)
+    tall = s.add(
+        "pool2d",
+        {"X": tall},
+        dims=[n, c, depth, height * width],
+        strides=[strides[0], 1],
+        paddings=[*pads[:2], 0, 0],
+        ksize=[ksize[0], height * width if shared["adaptive"] else 1],
+        **shared,
+    )
     return s.reshape(tall, [n, c, depth, height, width])
 
 
@@ -92,8 +112,12 @@ def _interp3d(s: Speller, op: Any, x: str) -> str | None:
     type_ = "nearest_interp_v2" if op.type.startswith("nearest") else "bilinear_interp_v2"
     scale = [float(v) for v in value(op, "scale", [])]
     shared: dict[str, Any] = {
-        "align_corners": bool(value(op, "align_corners", False)), "align_mode": int(value(op, "align_mode", 1)),
-        "interp_method": type_.split("_")[0], "data_layout": "NCHW", "out_d": 0}
+        "align_corners": bool(value(op, "align_corners", False)),
+        "align_mode": int(value(op, "align_mode", 1)),
+        "interp_method": type_.split("_")[0],
+        "data_layout": "NCHW",
+        "out_d": 0,
+    }
 
     def resized(name: str, rows: int, columns: int, factors: list[float]) -> str:
         shape = s.dims(name)
@@ -101,7 +125,9 @@ def _interp3d(s: Speller, op: Any, x: str) -> str | None:
         return s.add(type_, {"X": name}, dims=[*shape[:2], rows, columns], out_h=rows, out_w=columns, **given)
 
     flat = resized(s.reshape(x, [n, c * d, h, w]), height, width, scale[1:] if len(scale) == 3 else [])
-    tall = resized(s.reshape(flat, [n, c, d, height * width]), depth, height * width, [scale[0], 1.0] if len(scale) == 3 else [])
+    tall = resized(
+        s.reshape(flat, [n, c, d, height * width]), depth, height * width, [scale[0], 1.0] if len(scale) == 3 else []
+    )
     return s.reshape(tall, [n, c, depth, height, width])
 
 
@@ -112,8 +138,14 @@ def _conv3d(s: Speller, op: Any, x: str) -> str | None:
     if weight is None or -1 in dims or len(dims) != 5 or value(op, "data_format", "NCHW") not in ("NCHW", "NCDHW"):
         return None
     strides, dilations = value(op, "strides", [1, 1, 1]), value(op, "dilations", [1, 1, 1])
-    pads = _explicit(value(op, "paddings", [0, 0, 0]), str(value(op, "padding_algorithm", "EXPLICIT")), dims[2:],
-                     weight.shape[2:], strides, dilations)
+    pads = _explicit(
+        value(op, "paddings", [0, 0, 0]),
+        str(value(op, "padding_algorithm", "EXPLICIT")),
+        dims[2:],
+        weight.shape[2:],
+        strides,
+        dilations,
+    )
     n, c, _, h, w = dims
     if pads[0] or pads[1]:
         padded = _pad_axis(s, x, 2, pads[0], pads[1], "constant", 0.0)
@@ -130,16 +162,29 @@ def _conv3d(s: Speller, op: Any, x: str) -> str | None:
             index = np.arange(start, stop, strides[0], dtype=np.int32)
             seen = s.add("gather", {"X": x, "Index": s.values(index)}, dims=[n, c, depth, h, w], axis=2)
         flat = s.reshape(s.transpose(seen, [0, 2, 1, 3, 4]), [n * depth, c, h, w])
-        part = s.add("conv2d", {"Input": flat, "Filter": s.values(np.ascontiguousarray(weight[:, :, tap]))}, out="Output",
-                     dims=[n * depth, out[1], *out[3:]], strides=strides[1:], paddings=pads[2:], dilations=dilations[1:],
-                     groups=int(value(op, "groups", 1)), data_format="NCHW", padding_algorithm="EXPLICIT")
+        part = s.add(
+            "conv2d",
+            {"Input": flat, "Filter": s.values(np.ascontiguousarray(weight[:, :, tap]))},
+            out="Output",
+            dims=[n * depth, out[1], *out[3:]],
+            strides=strides[1:],
+            paddings=pads[2:],
+            dilations=dilations[1:],
+            groups=int(value(op, "groups", 1)),
+            data_format="NCHW",
+            padding_algorithm="EXPLICIT",
+        )
         total = part if total is None else s.binary("add", total, part)
     assert total is not None
     return s.transpose(s.reshape(total, [n, depth, out[1], *out[3:]]), [0, 2, 1, 3, 4])
 
 
-def _explicit(pads: list[int], algorithm: str, sizes: Any, kernel: Any, strides: list[int], dilations: list[int]) -> list[int]:
-    """Padding before and after each dimension. SAME: as much as makes ceil(size / stride) outputs, the larger half after."""
+def _explicit(
+    pads: list[int], algorithm: str, sizes: Any, kernel: Any, strides: list[int], dilations: list[int]
+) -> list[int]:
+    """Padding before and after each dimension. SAME: as much as makes ceil(size / stride) outputs, the larger half
+    after.
+    """
     if algorithm == "VALID":
         return [0] * (2 * len(sizes))
     if algorithm == "SAME":
@@ -153,6 +198,7 @@ def _explicit(pads: list[int], algorithm: str, sizes: Any, kernel: Any, strides:
 
 def _channels_first(out: str, layout: str) -> Spelling:
     """An op on [N, H, W, C] between two transposes: Paddle Lite computes such an op as if it were [N, C, H, W]."""
+
     def spell(s: Speller, op: Any, x: str) -> str | None:
         dims = s.dims(x)
         if value(op, layout, "NCHW") != "NHWC" or len(dims) != 4:
@@ -177,9 +223,16 @@ def _interp(s: Speller, op: Any, x: str) -> str | None:
 
 
 TABLE: dict[str, Spelling] = {
-    "batch_norm": _channels_first("Y", "data_layout"), "bilinear_interp_v2": _interp,
-    "conv2d": _channels_first("Output", "data_format"), "conv2d_transpose": _channels_first("Output", "data_format"),
-    "conv3d": _conv3d, "depthwise_conv2d": _channels_first("Output", "data_format"), "nearest_interp_v2": _interp,
-    "pad3d": _pad3d, "pixel_shuffle": _channels_first("Out", "data_format"), "pool2d": _channels_first("Out", "data_format"),
-    "pool3d": _pool3d, "trilinear_interp_v2": _interp3d,
+    "batch_norm": _channels_first("Y", "data_layout"),
+    "bilinear_interp_v2": _interp,
+    "conv2d": _channels_first("Output", "data_format"),
+    "conv2d_transpose": _channels_first("Output", "data_format"),
+    "conv3d": _conv3d,
+    "depthwise_conv2d": _channels_first("Output", "data_format"),
+    "nearest_interp_v2": _interp,
+    "pad3d": _pad3d,
+    "pixel_shuffle": _channels_first("Out", "data_format"),
+    "pool2d": _channels_first("Out", "data_format"),
+    "pool3d": _pool3d,
+    "trilinear_interp_v2": _interp3d,
 }

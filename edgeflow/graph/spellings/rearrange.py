@@ -35,7 +35,7 @@ def _repeat(s: Speller, op: Any, x: str) -> str | None:
     if arguments(op.inputs, "RepeatsTensor") or count < 1 or dims.count(-1) > 1:
         return None
     copies = s.concat([s.unsqueeze(x, [axis + 1])] * count, axis + 1)
-    return s.reshape(copies, [*dims[:axis], dims[axis] * count if dims[axis] > 0 else -1, *dims[axis + 1:]])
+    return s.reshape(copies, [*dims[:axis], dims[axis] * count if dims[axis] > 0 else -1, *dims[axis + 1 :]])
 
 
 def _expand_as(s: Speller, op: Any, x: str) -> str | None:
@@ -55,15 +55,23 @@ def _eye(s: Speller, op: Any, x: str) -> str | None:
 
 def _diag_embed(s: Speller, op: Any, x: str) -> str | None:
     dims = s.dims(x)
-    if value(op, "offset", 0) != 0 or [a % (len(dims) + 1) for a in (value(op, "dim1", -2), value(op, "dim2", -1))] != [
-            len(dims) - 1, len(dims)] or dims[-1] < 0:
+    if (
+        value(op, "offset", 0) != 0
+        or [a % (len(dims) + 1) for a in (value(op, "dim1", -2), value(op, "dim2", -1))] != [len(dims) - 1, len(dims)]
+        or dims[-1] < 0
+    ):
         return None
     return s.binary("mul", s.unsqueeze(x, [len(dims)]), s.values(np.eye(dims[-1], dtype=np.float32)))
 
 
 def _diag(s: Speller, op: Any, x: str) -> str | None:
     dims = s.dims(x)
-    if value(op, "offset", 0) != 0 or -1 in dims or s.editor.dtype(x) != "float32" or value(op, "padding_value", 0.0) != 0.0:
+    if (
+        value(op, "offset", 0) != 0
+        or -1 in dims
+        or s.editor.dtype(x) != "float32"
+        or value(op, "padding_value", 0.0) != 0.0
+    ):
         return None
     if len(dims) == 1:
         return s.binary("mul", s.unsqueeze(x, [1]), s.values(np.eye(dims[0], dtype=np.float32)))
@@ -102,8 +110,11 @@ def _strided(s: Speller, op: Any, x: str) -> str | None:
     """Negative strides only: the runtime asks for terabytes. Read backwards through an index."""
     strides = value(op, "strides", [])
     dims, axes = s.dims(x), value(op, "axes", [])
-    if not any(step < 0 for step in strides) or value(op, "decrease_axis", []) or (len(op.inputs) > 1 and any(
-            var.arguments for var in op.inputs if var.parameter != "Input")):
+    if (
+        not any(step < 0 for step in strides)
+        or value(op, "decrease_axis", [])
+        or (len(op.inputs) > 1 and any(var.arguments for var in op.inputs if var.parameter != "Input"))
+    ):
         return None
     for axis, start, end, step in zip(axes, value(op, "starts", []), value(op, "ends", []), strides, strict=True):
         if dims[axis] < 0:
@@ -121,7 +132,15 @@ def _bounded(start: int, end: int, step: int, size: int) -> slice:
 
 
 TABLE: dict[str, Spelling] = {
-    "channel_shuffle": _shuffle, "diag_embed": _diag_embed, "diag_v2": _diag, "expand_as_v2": _expand_as, "eye": _eye,
-    "flip": _flip, "index_sample": _take_along, "pixel_unshuffle": _pixel_unshuffle, "repeat_interleave": _repeat,
-    "strided_slice": _strided, "take_along_axis": _take_along,
+    "channel_shuffle": _shuffle,
+    "diag_embed": _diag_embed,
+    "diag_v2": _diag,
+    "expand_as_v2": _expand_as,
+    "eye": _eye,
+    "flip": _flip,
+    "index_sample": _take_along,
+    "pixel_unshuffle": _pixel_unshuffle,
+    "repeat_interleave": _repeat,
+    "strided_slice": _strided,
+    "take_along_axis": _take_along,
 }

@@ -1,4 +1,5 @@
-"""The device's end of adb over TCP: shell (with and without v2), exec and sync, for Debian's real adb client and server.
+"""The device's end of adb over TCP: shell (with and without v2), exec and sync, for Debian's real adb client and
+server.
 
 Source: Android platform/packages/modules/adb, protocol.txt, SYNC.TXT and shell_protocol.h.
 """
@@ -18,8 +19,9 @@ from queue import Queue
 from tests.deploy.device.make import Machine
 
 HEAD = struct.Struct("<6I")
-CNXN, OPEN, OKAY, WRTE, CLSE, STLS, AUTH = (int.from_bytes(w, "little") for w in (
-    b"CNXN", b"OPEN", b"OKAY", b"WRTE", b"CLSE", b"STLS", b"AUTH"))
+CNXN, OPEN, OKAY, WRTE, CLSE, STLS, AUTH = (
+    int.from_bytes(w, "little") for w in (b"CNXN", b"OPEN", b"OKAY", b"WRTE", b"CLSE", b"STLS", b"AUTH")
+)
 MAX_DATA = 1 << 16
 FEATURES = b"shell_v2,cmd,stat_v2,ls_v2,fixed_push_mkdir"
 
@@ -49,8 +51,14 @@ class Adbd:
 
     def start(self, command: str) -> subprocess.Popen[bytes]:
         text = re.sub(r"(?<![\w.])/data/local/tmp", str(self.path("/data/local/tmp")), command)
-        return subprocess.Popen(["/bin/sh", "-c", text], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                env={**self.machine.environment, **self.faults}, cwd=self.root)
+        return subprocess.Popen(
+            ["/bin/sh", "-c", text],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**self.machine.environment, **self.faults},
+            cwd=self.root,
+        )
 
 
 class Connection:
@@ -82,7 +90,10 @@ class Connection:
                 command, first, second, size, _, _ = HEAD.unpack(self._take(HEAD.size))
                 data = self._take(size)
                 if command == CNXN:
-                    banner = b"device::ro.product.name=peer;ro.product.model=peer;ro.product.device=peer;features=" + self.device.features
+                    banner = (
+                        b"device::ro.product.name=peer;ro.product.model=peer;ro.product.device=peer;features="
+                        + self.device.features
+                    )
                     self.send(CNXN, 0x01000001, MAX_DATA, banner)
                 elif command == OPEN:
                     number += 1
@@ -124,7 +135,7 @@ class Stream:
         for at in range(0, len(data), MAX_DATA):
             if self.closed:
                 return
-            self.connection.send(WRTE, self.own, self.other, data[at:at + MAX_DATA])
+            self.connection.send(WRTE, self.own, self.other, data[at : at + MAX_DATA])
             self.ready.acquire()
 
     def read(self, size: int) -> bytes:
@@ -177,7 +188,9 @@ class Stream:
             if self.closed:
                 process.kill()
 
-        pumps = [threading.Thread(target=pump, args=item, daemon=True) for item in ((1, process.stdout), (2, process.stderr))]
+        pumps = [
+            threading.Thread(target=pump, args=item, daemon=True) for item in ((1, process.stdout), (2, process.stderr))
+        ]
         threading.Thread(target=feed, daemon=True).start()
         for thread in pumps:
             thread.start()
@@ -202,8 +215,9 @@ class Sync:
                 self.stream.write(b"STAT" + struct.pack("<3I", *self._stat(name)))
             elif word in (b"STA2", b"LST2"):
                 mode, bytes_, when = self._stat(name)
-                self.stream.write(struct.pack("<4sIQQIIIIQqqq", word, 0 if mode else 2, 0, 0, mode, 1, 0, 0,
-                                              bytes_, when, when, when))
+                self.stream.write(
+                    struct.pack("<4sIQQIIIIQqqq", word, 0 if mode else 2, 0, 0, mode, 1, 0, 0, bytes_, when, when, when)
+                )
             elif word == b"SEND":
                 self._send(name)
             elif word == b"RECV":
@@ -259,6 +273,6 @@ class Sync:
             self._fail(f"open failed: {err.strerror}")
             return
         for at in range(0, len(data), MAX_DATA):
-            part = data[at:at + MAX_DATA]
+            part = data[at : at + MAX_DATA]
             self.stream.write(b"DATA" + struct.pack("<I", len(part)) + part)
         self.stream.write(b"DONE" + struct.pack("<I", 0))

@@ -35,11 +35,18 @@ class Machine:
     home: Path
 
     def script(self, path: Path) -> Path:
-        """A shell script that becomes the device's shell for what SSH_ORIGINAL_COMMAND holds; home/faults is its bad day."""
+        """A shell script that becomes the device's shell for what SSH_ORIGINAL_COMMAND holds; home/faults is its bad
+        day.
+        """
         faults = f"if [ -f '{self.home}/faults' ]; then . '{self.home}/faults'; fi"
         exports = [f"export {name}='{value}'" for name, value in self.environment.items() if name != "LD_PRELOAD"]
-        text = ["#!/bin/sh", *exports, faults, f"export LD_PRELOAD='{self.environment['LD_PRELOAD']}'",
-                'exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"']
+        text = [
+            "#!/bin/sh",
+            *exports,
+            faults,
+            f"export LD_PRELOAD='{self.environment['LD_PRELOAD']}'",
+            'exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"',
+        ]
         path.write_text("\n".join(text) + "\n")
         path.chmod(0o755)
         return path
@@ -59,8 +66,15 @@ def build_machine(folder: Path) -> Machine:
     run("aarch64-linux-gnu-gcc", "-static", "-O1", "-o", shims / "uname", HERE / "uname.c")
     qemu = shutil.which("qemu-aarch64-static")
     assert qemu is not None
-    return Machine({"PATH": f"{shims}:/usr/bin:/bin", "HOME": str(home), "DEVICE_QEMU": qemu,
-                    "LD_PRELOAD": str(folder / "arm_machine.so")}, home)
+    return Machine(
+        {
+            "PATH": f"{shims}:/usr/bin:/bin",
+            "HOME": str(home),
+            "DEVICE_QEMU": qemu,
+            "LD_PRELOAD": str(folder / "arm_machine.so"),
+        },
+        home,
+    )
 
 
 def fnv1a(data: bytes) -> int:
@@ -71,17 +85,27 @@ def fnv1a(data: bytes) -> int:
 
 
 def record(model: Path, folder: Path) -> Path:
-    """A reference.npz for a file with one input and one output, and the header with the same numbers for the stand-in."""
+    """A reference.npz for a file with one input and one output, and the header with the same numbers for the
+    stand-in.
+    """
     with Emulator(model) as runner:
         (spec,), rng = runner.inputs, np.random.default_rng(7)
         samples = rng.standard_normal((SAMPLES, *spec.shape[1:]), dtype=np.float32)
-        outputs = np.concatenate([runner.infer({spec.name: samples[k:k + 1]})[runner.outputs[0]] for k in range(SAMPLES)])
-    rows = [f"{{{fnv1a(samples[k].tobytes())}ull, {{{','.join(map(str, outputs[k].tobytes()))}}}}}," for k in range(SAMPLES)]
-    lines = [f"static const uint64_t MODEL_HASH = {fnv1a(model.read_bytes())}ull;",
-             f"static const size_t SAMPLE_BYTES = {samples[0].nbytes}, OUTPUT_BYTES = {outputs[0].nbytes};",
-             f'#define OUTPUT_DIMS "{",".join(map(str, outputs.shape[1:]))}"',
-             f"struct Recorded {{ uint64_t hash; unsigned char output[{outputs[0].nbytes}]; }};",
-             "static const Recorded RECORDED[] = {", *rows, "};"]
+        outputs = np.concatenate(
+            [runner.infer({spec.name: samples[k : k + 1]})[runner.outputs[0]] for k in range(SAMPLES)]
+        )
+    rows = [
+        f"{{{fnv1a(samples[k].tobytes())}ull, {{{','.join(map(str, outputs[k].tobytes()))}}}}}," for k in range(SAMPLES)
+    ]
+    lines = [
+        f"static const uint64_t MODEL_HASH = {fnv1a(model.read_bytes())}ull;",
+        f"static const size_t SAMPLE_BYTES = {samples[0].nbytes}, OUTPUT_BYTES = {outputs[0].nbytes};",
+        f'#define OUTPUT_DIMS "{",".join(map(str, outputs.shape[1:]))}"',
+        f"struct Recorded {{ uint64_t hash; unsigned char output[{outputs[0].nbytes}]; }};",
+        "static const Recorded RECORDED[] = {",
+        *rows,
+        "};",
+    ]
     (folder / "recorded.h").write_text("\n".join(lines) + "\n")
     np.savez(folder / "reference.npz", **{f"input/{spec.name}": samples, "output/0": outputs})
     return folder / "reference.npz"
@@ -102,11 +126,21 @@ def build_runtime(folder: Path, recorded: Path, abi: str = "aarch64-linux", libr
 
 def seal(folder: Path, abi: str = "aarch64-linux") -> Path:
     """Write runtime.json for what lies in a folder."""
-    files = {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-             for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "runtime.json"}
+    files = {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name != "runtime.json"
+    }
     library = "lib/libpaddle_light_api_shared.so"
-    table = {"format": 1, "target": "arm64-int8", "preset": "aarch64-linux-gnu", "abi": abi, "machine": "aarch64",
-             "library": {"file": library, "sha256": files[library], "versions": ["v2.13-rc"]}, "files": files}
+    table = {
+        "format": 1,
+        "target": "arm64-int8",
+        "preset": "aarch64-linux-gnu",
+        "abi": abi,
+        "machine": "aarch64",
+        "library": {"file": library, "sha256": files[library], "versions": ["v2.13-rc"]},
+        "files": files,
+    }
     (folder / "runtime.json").write_text(json.dumps(table))
     return folder
 

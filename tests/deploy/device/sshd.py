@@ -24,7 +24,9 @@ def free_port() -> int:
 
 
 class Wire:
-    """Carries bytes to a port of loopback. `cut_after` bytes towards it in one connection, it breaks; `cuts` times in all."""
+    """Carries bytes to a port of loopback. `cut_after` bytes towards it in one connection, it breaks; `cuts` times in
+    all.
+    """
 
     def __init__(self, port: int) -> None:
         self.target, self.cut_after, self.cuts, self.broken, self.carried = port, 0, 0, 0, 0
@@ -79,10 +81,26 @@ def sshd(folder: Path, machine: Machine) -> Iterator[SshDevice]:
         Path("/run/sshd").mkdir(exist_ok=True)  # sshd wants it for its unprivileged half, as Debian's unit makes it
     port, user = free_port(), getpass.getuser()
     command = machine.script(folder / "shell")
-    (folder / "sshd_config").write_text("\n".join([
-        f"Port {port}", "ListenAddress 127.0.0.1", f"HostKey {folder / 'host'}", f"AuthorizedKeysFile {folder / 'authorized'}",
-        "StrictModes no", "UsePAM no", "PasswordAuthentication no", "KbdInteractiveAuthentication no", "PermitRootLogin yes",
-        f"PidFile {folder / 'pid'}", f"SetEnv HOME={machine.home}", f"ForceCommand {command}", "MaxStartups 50:30:100"]) + "\n")
+    (folder / "sshd_config").write_text(
+        "\n".join(
+            [
+                f"Port {port}",
+                "ListenAddress 127.0.0.1",
+                f"HostKey {folder / 'host'}",
+                f"AuthorizedKeysFile {folder / 'authorized'}",
+                "StrictModes no",
+                "UsePAM no",
+                "PasswordAuthentication no",
+                "KbdInteractiveAuthentication no",
+                "PermitRootLogin yes",
+                f"PidFile {folder / 'pid'}",
+                f"SetEnv HOME={machine.home}",
+                f"ForceCommand {command}",
+                "MaxStartups 50:30:100",
+            ]
+        )
+        + "\n"
+    )
     binary = shutil.which("sshd", path="/usr/sbin:/usr/bin:/sbin")
     assert binary is not None
     with (folder / "log").open("w") as log:
@@ -91,8 +109,10 @@ def sshd(folder: Path, machine: Machine) -> Iterator[SshDevice]:
     host_key = " ".join((folder / "host.pub").read_text().split()[:2])
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{wire.port} {host_key}\n")
     config = folder / "ssh_config"
-    config.write_text(f"IdentityFile {folder / 'user'}\nIdentitiesOnly yes\nUserKnownHostsFile {folder / 'known_hosts'}\n"
-                      "GlobalKnownHostsFile /dev/null\nStrictHostKeyChecking no\n")
+    config.write_text(
+        f"IdentityFile {folder / 'user'}\nIdentitiesOnly yes\nUserKnownHostsFile {folder / 'known_hosts'}\n"
+        "GlobalKnownHostsFile /dev/null\nStrictHostKeyChecking no\n"
+    )
     try:
         for _ in range(100):
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
