@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,14 +12,13 @@ from edgeflow.core.errors import RecipeError, near
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.settings import (
     METRIC_NAMES,
-    CompressOverride,
     CompressSettings,
     ConvertSettings,
     DriftLimits,
     IngestSettings,
     VerifySettings,
 )
-from edgeflow.core.strict import strict
+from edgeflow.core.strict import Overrides, strict
 from edgeflow.core.targets import Target, read_toml
 from edgeflow.core.tensors import DTYPES, TensorSpec
 
@@ -71,7 +70,7 @@ class MetricTable:
 class TargetTable:
     """[targets.NAME]: what differs for one target."""
 
-    compress: CompressOverride = CompressOverride()
+    compress: Overrides[CompressSettings] = Overrides()
     convert: ConvertSettings = ConvertSettings()
     drift: DriftLimits = DriftLimits()
 
@@ -111,9 +110,7 @@ class Recipe:
 
     def compress_settings(self, target: Target) -> CompressSettings:
         """[compress] with what [targets.NAME.compress] overrides."""
-        own = self.targets.get(target.name, TargetTable()).compress
-        changed = {f.name: getattr(own, f.name) for f in fields(own) if getattr(own, f.name) is not None}
-        return replace(self.compress, **changed)
+        return self.targets.get(target.name, TargetTable()).compress.over(self.compress)
 
     def convert_settings(self, target: Target) -> ConvertSettings:
         """[convert] and [targets.NAME.convert] together."""
