@@ -204,7 +204,7 @@ class Flow:
 
     def compress(self, target: Target, settings: CompressSettings, precision: str, ingested: Artifact) -> Artifact:
         """Stage 2."""
-        from edgeflow.compress.stage import check_settings
+        from edgeflow.compress.conflicts import check_settings
 
         check_settings(settings, target, precision)
         plain = precision != "int8" and settings.is_plain

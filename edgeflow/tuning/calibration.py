@@ -196,7 +196,7 @@ def calibrated_sqnr(
     """SQNR of the outputs of the float program quantised on some samples as a build does it, inside a worker."""
     import tempfile
 
-    from edgeflow.compress.stage import calibrated
+    from edgeflow.compress.quantise import calibrated
     from edgeflow.core.drift import measure
     from edgeflow.paddle.session import Program
     from edgeflow.project.reference import load_reference

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from edgeflow.compress import prune
-from edgeflow.compress.stage import own_channels, prunable
+from edgeflow.compress.channels import own_channels, prunable
 from edgeflow.core.errors import RecipeError
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import CompressSettings
