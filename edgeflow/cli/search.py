@@ -54,9 +54,8 @@ def command(
     """Find the fastest compression of RECIPE's model that stays within a budget of drift, size and latency.
 
     Simple candidates come first; Ctrl-C ends the search with the best so far, and a search started again goes on.
-    What was
-    tried is written to build/search-TARGET.json, the winner as lines for the recipe to build/search-TARGET.toml.
-    Exit code 3: no candidate meets the goal.
+    What was tried is written to build/search-TARGET.json, the winner as lines for the recipe to
+    build/search-TARGET.toml. Exit code 3: no candidate meets the goal.
 
     Example: edgeflow search --target arm64-int8 --budget 30m --drop 0.003
     """
@@ -64,11 +63,11 @@ def command(
     from edgeflow.tuning.ranking import Goal
     from edgeflow.tuning.search import search
 
-    goal = Goal(drop, sqnr, size, latency, budget)
+    goal = Goal(drop, sqnr, size, latency, budget, chip=chip)
     with Progress() as progress:
         say = progress.say if sys.stderr.isatty() else None  # in a log, a line for each candidate is enough
         found = search(
-            recipe, target, goal, chip=chip, say=say, told=lambda item, missed: click.echo(line(item, missed), err=True)
+            recipe, target, goal, say=say, told=lambda item, missed: click.echo(line(item, missed), err=True)
         )
     click.echo(found.certificate.read_text(encoding="utf-8") if as_json else lines(found))
     if not found.met:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -101,7 +101,8 @@ def layer_costs(flow: Flow, profile: Target, settings: CompressSettings, samples
     compressed = flow.compress(profile, settings, "int8", ingested)
     found = layers(Editor(programs.load(compressed.folder / "model.pdmodel")))
     reference = ingested.folder / "reference.npz"
-    costs = _measured(flow, profile, LayerCost, measure, compressed.folder, reference, list(found), samples)
+    work = Work(LayerCost, measure, compressed.folder, reference, samples)
+    costs = _measured(flow, profile, work, list(found))
     return sorted(costs, key=lambda item: (-or_inf(item.error), item.name))
 
 
@@ -152,40 +153,45 @@ def prune_costs(
             for cut in part
         ]
     reference = ingested.folder / "reference.npz"
-    costs = _measured(flow, profile, PruneCost, measure_cuts, folder, reference, found, samples)
+    costs = _measured(flow, profile, Work(PruneCost, measure_cuts, folder, reference, samples), found)
     order = {name: k for k, name in enumerate(names)}
     return sorted(costs, key=lambda item: (order[item.name], item.ratio))
 
 
-def _measured(
-    flow: Flow,
-    target: Target,
-    kind: type[T],
-    function: Callable[..., list[T]],
-    folder: Path,
-    reference: Path,
-    items: Sequence[Any],
-    samples: int,
-) -> list[T]:
+@dataclass(frozen=True, slots=True)
+class Work(Generic[T]):
+    """What is measured of each item: `function` of the compress stage's folder, the reference's file, some items and
+    how many samples.
+    """
+
+    kind: type[T]
+    function: Callable[..., list[T]]
+    folder: Path
+    reference: Path
+    samples: int
+
+
+def _measured(flow: Flow, target: Target, task: Work[T], items: Sequence[Any]) -> list[T]:
     """Cut items among the workers, and write down what is measured as it comes in."""
     key = key_of(
-        kind.__name__,
-        sha256(folder / "model.pdiparams"),
-        sha256(folder / "model.pdmodel"),
-        sha256(reference),
-        samples,
+        task.kind.__name__,
+        sha256(task.folder / "model.pdiparams"),
+        sha256(task.folder / "model.pdmodel"),
+        sha256(task.reference),
+        task.samples,
         [repr(item) for item in items],
         code_version(),
     )
     store = flow.root / ".cache" / f"sensitivity-{key}.json"
-    done = _stored(store, kind)
+    done = _stored(store, task.kind)
     todo = [(k, item) for k, item in enumerate(items) if k not in done]
     chunks = [todo[k : k + CHUNK] for k in range(0, len(todo), CHUNK)]
     if chunks:
         workers = flow.workers_for("compress")
 
         def work(part: Sequence[tuple[int, Any]]) -> list[T]:
-            return workers.run(function, folder, reference, [item for _, item in part], samples)
+            some = [item for _, item in part]
+            return workers.run(task.function, task.folder, task.reference, some, task.samples)
 
         with ThreadPoolExecutor(max_workers=flow.quantisers) as pool:
             for part, result in zip(chunks, pool.map(work, chunks), strict=True):
