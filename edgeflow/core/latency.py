@@ -75,15 +75,12 @@ class Comparison:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` of them lie, linear between neighbours; the same rule as NumPy's default."""
-    ranked = sorted(values)
-    if not ranked:
+    """The value below which `share` of them lie, linear between neighbours."""
+    if not values:
         raise DataError("no run was timed, and at least one should be", try_="--repeats 1 or more")
-    at = share * (len(ranked) - 1)
-    low = math.floor(at)
-    high = min(low + 1, len(ranked) - 1)
-    value = ranked[low] + (ranked[high] - ranked[low]) * (at - low)
-    return min(max(value, ranked[low]), ranked[high])
+    import numpy as np
+
+    return float(np.quantile(values, share))
 
 
 def summary(times_ms: Sequence[float]) -> Summary:

@@ -4,12 +4,13 @@ changed.
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
+
+import tomli_w
 
 from edgeflow.core.errors import LockError, near
 from edgeflow.core.strict import strict
@@ -100,31 +101,24 @@ def write_lock(path: Path, budgets: Mapping[str, Budget]) -> None:
 
 def dump(budgets: Mapping[str, Budget]) -> bytes:
     """The lock's bytes: equal for equal budgets, whatever their order."""
-    lines = [HEAD, f"format = {FORMAT}"]
+    sections = [f"{HEAD}\n{tomli_w.dumps({'format': FORMAT})}"]
     for name in sorted(budgets):
         table = asdict(budgets[name])
         outputs = table.pop("outputs")
-        lines += ["", f"[targets.{_key(name)}]", *_pairs(table)]
+        sections.append(_section(name, table))
         for output in outputs:
-            lines += ["", f"[[targets.{_key(name)}.outputs]]", *_pairs(output)]
-    return ("\n".join(lines) + "\n").encode("utf-8")
+            header, _, pairs = _section(name, {"outputs": _given(output)}).partition("\n")
+            sections.append(f"[{header}]\n{pairs}")  # a list of tables, never written in one line
+    return "\n".join(sections).encode("utf-8", "replace")
 
 
-def _pairs(table: Mapping[str, str | int | float | None]) -> list[str]:
-    return [
-        f"{key} = {_text(value) if isinstance(value, str) else repr(value)}"
-        for key, value in table.items()
-        if value is not None
-    ]
+def _section(target: str, table: Mapping[str, Any]) -> str:
+    return tomli_w.dumps({"targets": {target: _given(table)}})
 
 
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _text(name)
-
-
-def _text(value: str) -> str:
-    """A TOML string: JSON escapes the same characters the same way, but for DEL; half a surrogate pair has no UTF-8."""
-    return json.dumps(value.encode("utf-8", "replace").decode(), ensure_ascii=False).replace("\x7f", "\\u007f")
+def _given(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures that are there: TOML has no null."""
+    return {key: value for key, value in table.items() if value is not None}
 
 
 def _check(budget: Budget, where: str) -> None:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from edgeflow.core.settings import CompressSettings, FineTuneSettings
 from edgeflow.files.atomic import write_atomic
 from edgeflow.project.manifest import FORMAT
@@ -70,16 +72,9 @@ def as_toml(target: str, item: Tried) -> str:
     """A candidate as lines to paste into edgeflow.toml."""
     if item.changes.get("fp16"):
         return f"# {item.name}: build for the target's fp16 sibling, such as --target arm64-fp16\n"
-    plain = {k: v for k, v in item.changes.items() if not isinstance(v, dict) and v is not None}
     lines = [f"# {item.name}", f"# In place of any [targets.{target}.compress] that is there."]
     gone = [key for key, value in item.changes.items() if value is None and key != "precision"]
     lines += [f"# And without {key} under [compress]." for key in gone]
     lines += [f"# A build judges by more: {text}." for text in item.breaks]
-    lines += [f"[targets.{target}.compress]", *(f"{k} = {json.dumps(v)}" for k, v in plain.items())]
-    for key, value in item.changes.items():
-        if isinstance(value, dict):
-            lines += [
-                f"[targets.{target}.compress.{key}]",
-                *(f"{json.dumps(k)} = {json.dumps(v)}" for k, v in value.items()),
-            ]
-    return "\n".join(lines) + "\n"
+    given = {key: value for key, value in item.changes.items() if value is not None}
+    return "\n".join(lines) + "\n" + tomli_w.dumps({"targets": {target: {"compress": given}}})

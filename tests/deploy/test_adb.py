@@ -18,11 +18,10 @@ from edgeflow.core.errors import TransportError
 from edgeflow.deploy.device import Device, connect
 from edgeflow.deploy.remote import Remote, RunOptions
 from edgeflow.deploy.runtime import load_runtime
+from tests.deploy.builds import feed_of, make_build
 from tests.deploy.conftest import MODEL
 from tests.deploy.device.adbd import Adbd
 from tests.deploy.device.make import build_runtime, seal, with_program
-from tests.deploy.test_commands import make_build
-from tests.deploy.test_ssh import feed_of
 
 GETPROP = """#!/bin/sh
 case "$1" in

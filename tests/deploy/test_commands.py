@@ -15,12 +15,10 @@ from click.testing import CliRunner, Result
 
 from edgeflow.cli.main import edgeflow
 from edgeflow.deploy.ssh import CONFIG
-from edgeflow.project.contract import Contract, Golden, InputContract, ModelFile, dump_contract
 from tests.conftest import GOLDEN
-from tests.deploy.conftest import MODEL
+from tests.deploy.builds import fault, make_build
 from tests.deploy.device.make import build_runtime, record
 from tests.deploy.device.sshd import SshDevice
-from tests.deploy.test_ssh import fault, feed_of
 
 
 @pytest.fixture
@@ -36,40 +34,6 @@ def device(ssh_device: SshDevice, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
 @pytest.fixture
 def build(recorded: Path, runtime: Path, tmp_path: Path) -> Path:
     return make_build(tmp_path, recorded, runtime, "arm64-int8")
-
-
-def make_build(root: Path, recorded: Path, runtime: Path, target: str) -> Path:
-    """build/<target>/ as a build leaves it for deploy, and the programs beside it."""
-    folder = root / "build" / target
-    (folder / "golden").mkdir(parents=True)
-    shutil.copy(MODEL, folder / "model.nb")
-    feed, outputs = feed_of(recorded)
-    ((name, samples),) = feed.items()
-    np.save(folder / "golden" / "in_0.npy", samples)
-    np.save(folder / "golden" / "out_0.npy", outputs)
-    shutil.copy(recorded, folder / "reference.npz")
-    digest = hashlib.sha256(MODEL.read_bytes()).hexdigest()
-    contract = Contract(
-        "lenet",
-        target,
-        None,
-        ModelFile("model.nb", digest),
-        (InputContract(name, "float32", (-1, *samples.shape[1:])),),
-        ("out",),
-        Golden(("golden/in_0.npy",), ("golden/out_0.npy",), 1e-3),
-    )
-    (folder / "contract.json").write_bytes(dump_contract(contract))
-    shutil.copytree(runtime, root / "build" / "device" / target)
-    manifest = {
-        "format": 1,
-        "target": target,
-        "npu_arithmetic": None,
-        "nb": {"sha256": digest},
-        "reference": {"sha256": hashlib.sha256((folder / "reference.npz").read_bytes()).hexdigest(), "device": "cpu"},
-        "settings": {"metric": None, "limits": {"cosine_min": 0.999}},
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return folder
 
 
 def call(*arguments: str | Path) -> Result:

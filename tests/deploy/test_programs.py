@@ -19,10 +19,10 @@ from edgeflow.deploy.ssh import CONFIG
 from edgeflow.deploy.stage import deploy_to
 from edgeflow.project.contract import Contract, Golden, InputContract, ModelFile, RuntimeContract, dump_contract
 from tests.demos.builds import built
+from tests.deploy.builds import feed_of
 from tests.deploy.conftest import MODEL
 from tests.deploy.device.make import seal
 from tests.deploy.device.sshd import SshDevice
-from tests.deploy.test_ssh import feed_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 PROGRAMS = ("dump", "bench", "classify")

@@ -17,6 +17,7 @@ from edgeflow.deploy.remote import Remote, RunOptions
 from edgeflow.deploy.runtime import load_runtime
 from edgeflow.deploy.ssh import CONFIG
 from edgeflow.project.contract import RuntimeContract
+from tests.deploy.builds import fault, feed_of
 from tests.deploy.conftest import MODEL
 from tests.deploy.device.make import Machine, seal, with_program
 from tests.deploy.device.sshd import SshDevice, free_port
@@ -30,13 +31,6 @@ def device(ssh_device: SshDevice, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
     (ssh_device.machine.home / "faults").unlink(missing_ok=True)
     ssh_device.wire.cuts = 0
     assert leftovers(ssh_device.machine) == []
-
-
-def feed_of(recorded: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    arrays = dict(np.load(recorded))
-    return {name.removeprefix("input/"): a for name, a in arrays.items() if name.startswith("input/")}, arrays[
-        "output/0"
-    ]
 
 
 def leftovers(machine: Machine) -> list[str]:
@@ -112,10 +106,6 @@ def test_a_device_that_stays_away(device: SshDevice, tmp_path: Path) -> None:
             there.put([big])
         finally:
             device.wire.cuts = 0
-
-
-def fault(device: SshDevice, text: str) -> None:
-    (device.machine.home / "faults").write_text(text + "\n")
 
 
 def test_full_disk(device: SshDevice, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import random
@@ -26,21 +25,10 @@ from edgeflow.core.errors import (
     StorageError,
     TargetError,
 )
+from tests.projects import edit, hashes, run
 
 pytestmark = pytest.mark.build
 RESULTS = {"model.nb", "manifest.json", "reference.npz", "report.json", "report.html", "contract.json", "golden"}
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {
-        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in sorted(folder.rglob("*"))
-        if p.is_file()
-    }
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "edgeflow", *arguments], cwd=folder, capture_output=True, text=True)
 
 
 def test_the_example_is_accurate(digits: Path) -> None:
@@ -226,13 +214,6 @@ def test_limits_that_do_not_hold(project: Path) -> None:
     again = run(project, "verify", "build/arm64-int8/model.nb")
     assert again.returncode == 3
     assert run(project, "verify", "build/arm64-int8/model.nb", "--sqnr-min", "10").returncode == 0
-
-
-def edit(project: Path, name: str, old: str, new: str) -> None:
-    path = project / name
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
 
 
 @pytest.mark.parametrize(

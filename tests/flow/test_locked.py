@@ -12,7 +12,7 @@ from edgeflow.core.targets import load_target
 from edgeflow.project.lockfile import read_lock
 from edgeflow.verify.figures import figures
 from tests.conftest import GOLDEN, ROOT
-from tests.flow.test_build import edit, run
+from tests.projects import edit, run
 
 
 def test_figures_of_files_that_were_never_built_here() -> None:

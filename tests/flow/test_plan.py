@@ -22,7 +22,7 @@ pytestmark = pytest.mark.build
 def test_every_profile_is_planned_built_and_verified(digits: Path, tmp_path: Path) -> None:
     """A real conversion for each profile; the plan's split is the one in the file."""
     import edgeflow
-    from tests.graph.test_nets import pieces
+    from tests.graph.programs import pieces
 
     project = tmp_path / "project"
     shutil.copytree(digits, project, ignore=shutil.ignore_patterns("build", "__pycache__"))

@@ -16,7 +16,7 @@ from edgeflow.core.errors import DataError, RecipeError, TargetError
 from edgeflow.flow.provenance import FOLLOWS
 from edgeflow.flow.reproduce import reproduce
 from tests.conftest import ROOT
-from tests.flow.test_build import edit, hashes, run
+from tests.projects import edit, hashes, run
 
 pytestmark = pytest.mark.build
 

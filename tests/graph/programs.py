@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeflow import nb
 from edgeflow.core.targets import load_target
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.graph import parameters
@@ -46,3 +47,18 @@ def rewritten(program: Any, raw: Path, out: Path, target: str = "arm64") -> dict
     programs.save(copy, out.with_suffix(".pdmodel"))
     parameters.save(copy, weights, out.with_suffix(".pdiparams"))
     return made
+
+
+def pieces(model: nb.Model) -> set[frozenset[str]]:
+    """Each NPU subgraph as the set of its ops' results."""
+    found = set()
+    for op in model.blocks[0].operations:
+        if op.type == "subgraph":
+            block = model.blocks[op.attr("sub_block")]
+            found.add(
+                frozenset(
+                    next(o.outputs[key][0] for key in ("Out", "Output", "Y") if key in o.outputs)
+                    for o in block.operations
+                )
+            )
+    return found

@@ -17,6 +17,7 @@ from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.legality import partition_of
 from edgeflow.graph.placement import off_npu
+from tests.graph.programs import pieces
 
 pytestmark = pytest.mark.build
 
@@ -40,21 +41,6 @@ ARM.
 
 TWO_PIECES = {("crnn", npu) for npu in NPUS}
 """The LSTM stays on the CPU and parts the network in two."""
-
-
-def pieces(model: nb.Model) -> set[frozenset[str]]:
-    """Each NPU subgraph as the set of its ops' results."""
-    found = set()
-    for op in model.blocks[0].operations:
-        if op.type == "subgraph":
-            block = model.blocks[op.attr("sub_block")]
-            found.add(
-                frozenset(
-                    next(o.outputs[key][0] for key in ("Out", "Output", "Y") if key in o.outputs)
-                    for o in block.operations
-                )
-            )
-    return found
 
 
 def ops(model: nb.Model) -> int:

@@ -6,20 +6,10 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 
 from edgeflow.project.accepted import Budget, OutputBudget, compare, is_comparable, is_worse, rounded, settled
-
-INT8 = Budget(
-    51046, 13, 450, (OutputBudget("y", 33.17, 0.999765, 0.8),), "top1", 0.002222, None, None, 0.06482, "RK3399"
-)
-FLOAT = replace(INT8, outputs=(OutputBudget("y", 126.94, 1.0, 9.5e-6),))
-NPU = replace(INT8, subgraphs=2, cpu_ops=3)
-
-
-def drifted(budget: Budget = INT8, **values: float) -> Budget:
-    return replace(budget, outputs=(replace(budget.outputs[0], **values),))
+from tests.project.budgets import FLOAT, INT8, NPU, budgets, drifted, patient
 
 
 @pytest.mark.parametrize(
@@ -123,26 +113,6 @@ def test_only_comparable_figures() -> None:
         replace(INT8, metric_drop=math.nan),
     ):
         assert not is_comparable(found)
-
-
-outputs = st.builds(
-    OutputBudget, st.text(max_size=8), st.floats(-20, 200) | st.just(math.inf), st.floats(-1, 1), st.floats(0, 1e6)
-)
-budgets = st.builds(
-    Budget,
-    st.integers(0, 10**9),
-    st.integers(0, 5000),
-    st.integers(1, 10**6),
-    st.lists(outputs, min_size=1, max_size=3).map(tuple),
-    st.just("top1"),
-    st.none() | st.floats(-1, 1),
-    st.none() | st.integers(1, 9),
-    st.none() | st.integers(0, 99),
-    st.none() | st.floats(0, 1e5),
-    st.just("chip"),
-)
-
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 
 @patient

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgeflow.core.errors import LockError
 from edgeflow.project.accepted import Budget
 from edgeflow.project.lockfile import dump, lock_path, locked, read_lock, write_lock
-from tests.project.test_accepted import INT8, NPU, budgets, drifted, patient
+from tests.project.budgets import INT8, NPU, budgets, drifted, patient
 
 names = st.text(st.characters(blacklist_categories=("Cs",)), max_size=12)
 

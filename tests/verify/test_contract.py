@@ -22,7 +22,7 @@ from edgeflow.verify.contract import contract_entry
 from edgeflow.verify.stage import verify_file
 from tests.conftest import HAS_BUILD
 from tests.demos.builds import built as device_programs
-from tests.flow.test_build import edit, hashes
+from tests.projects import edit, hashes
 
 PREPROCESS = """
 [inputs.image.preprocess]

@@ -13,7 +13,7 @@ import pytest
 
 import edgeflow
 from edgeflow.core.errors import DataError, RecipeError
-from tests.flow.test_build import edit
+from tests.projects import edit
 
 pytestmark = pytest.mark.build
 
