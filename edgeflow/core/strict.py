@@ -62,23 +62,34 @@ def _fit(hint: Any, value: Any, where: str, key: str, error: type[EdgeflowError]
             return None
         hint = next(arg for arg in args if arg is not type(None))
         return _fit(hint, value, where, key, error)
+    inner = f"{where}.{key}" if "[" not in where else where
     if origin is Overrides:
-        return Overrides(_given(args[0], value, f"{where}.{key}" if "[" not in where else where, error))
+        return Overrides(_given(args[0], value, inner, error))
     if dataclasses.is_dataclass(hint):
-        return strict(hint, value, f"{where}.{key}" if "[" not in where else where, error)  # type: ignore[arg-type]
+        return strict(hint, value, inner, error)  # type: ignore[arg-type]
     if origin is typing.Literal:
         if value not in args:
-            options = near(str(value), map(str, args), "one of")
-            raise error(f"{where}: {key} is {value!r}; {options}")
+            raise error(f"{where}: {key} is {value!r}; {near(str(value), map(str, args), 'one of')}")
         return value
+    if origin is not None:
+        return _fit_many(hint, value, where, key, error)
+    return _fit_one(hint, value, where, key, error)
+
+
+def _fit_many(hint: Any, value: Any, where: str, key: str, error: type[EdgeflowError]) -> Any:
+    """A list as a tuple, or a table, whose items fit."""
+    origin, args = get_origin(hint), get_args(hint)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise error(f"{where}: {key} is {value!r}, and should be a list")
         return tuple(_fit(args[0], item, where, f"{key}[{i}]", error) for i, item in enumerate(value))
-    if origin in (dict, Mapping) or getattr(origin, "__name__", "") == "Mapping":
-        if not isinstance(value, Mapping):
-            raise error(f"{where}: {key} is {value!r}, and should be a table")
-        return {k: _fit(args[1], v, where, f"{key}.{k}", error) for k, v in value.items()}
+    if not isinstance(value, Mapping):
+        raise error(f"{where}: {key} is {value!r}, and should be a table")
+    return {k: _fit(args[1], v, where, f"{key}.{k}", error) for k, v in value.items()}
+
+
+def _fit_one(hint: Any, value: Any, where: str, key: str, error: type[EdgeflowError]) -> Any:
+    """A string, number or truth value; a whole number does for a float."""
     if hint is Any or hint is object:
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
