@@ -37,8 +37,12 @@ class Progress:
             sys.stderr.write("\r\x1b[K")
 
     def say(self, target: str, stage: str, what: str) -> None:
-        """Called by the flow; `what` is `start`, `done`, `kept`, or how far long work is."""
+        """Called by the flow; `what` is `start`, `done`, `kept`, `note: ...`, or how far long work is."""
         with self._lock:
+            clear = "\r\x1b[K" if self._live else ""
+            if what.startswith("note: "):
+                sys.stderr.write(f"{clear}edgeflow: {what}\n")
+                return
             if what not in ("start", "done", "kept"):
                 self._far[target, stage] = what
                 if not self._live and time.monotonic() - self._told >= TOLD_EVERY_S:
@@ -50,8 +54,9 @@ class Progress:
                 self._started[target, stage] = time.monotonic()
                 return
             since = self._started.pop((target, stage), None)
-            took = f"{time.monotonic() - since:6.1f} s" if since is not None else "    kept"
-            clear = "\r\x1b[K" if self._live else ""
+            took = "    kept" if since is None else f"{time.monotonic() - since:6.1f} s"
+            if what == "kept" and since is not None:
+                took = f"    kept: its code ran again, {took.strip()}, and gave the same"
             sys.stderr.write(f"{clear}{target:<18} {stage:<9} {took}\n")
             sys.stderr.flush()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import importlib
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -115,6 +116,8 @@ def _prepare(modules: tuple[str, ...]) -> None:
     os.environ["GLOG_minloglevel"] = "2"
     # As many threads on a busy machine as on an idle one: sums keep their order, and builds their bytes.
     os.environ["MKL_DYNAMIC"] = os.environ["OMP_DYNAMIC"] = "FALSE"
+    # A user's function may start processes of its own: it finds the system's way to, not loky's.
+    multiprocessing.set_start_method(None, force=True)
     with _output_to(Path(os.devnull)):
         import zlib  # noqa: F401  (before paddle, or gzip and npz crash with SIGSEGV afterwards)
 

@@ -108,9 +108,10 @@ def files_read(home: Path) -> Iterator[Trace]:
             origin = getattr(module, "__file__", None)
             if getattr(module, "__edgeflow_user__", None) and origin:
                 opened.add(origin)
-        for path in {os.path.realpath(path) for path in opened}:
-            below = path.startswith(os.path.realpath(home) + os.sep)
-            if not os.path.isfile(path) or "__pycache__" in path or (not below and path.startswith(_SYSTEM)):
+        for path in opened:  # by the names that were used: a link may be pointed elsewhere
+            real = os.path.realpath(path)
+            below = real.startswith(os.path.realpath(home) + os.sep)
+            if not os.path.isfile(path) or "__pycache__" in path or (not below and real.startswith(_SYSTEM)):
                 continue
             changed = Path(path).stat().st_ctime_ns >= since
             if changed and below:
@@ -139,10 +140,6 @@ _SYSTEM = tuple(
             "/proc",
             "/sys",
             "/dev",
-            "/usr",
-            "/etc",
-            "/lib",
-            "/lib64",
         )
     }
 )

@@ -18,6 +18,7 @@ from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target
 from edgeflow.deploy.runners import control_run, device_report, is_device, open_runner
 from edgeflow.emulate import Emulator
+from edgeflow.files.arrays import save_npz
 from edgeflow.files.atomic import sha256, storage
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
@@ -38,6 +39,7 @@ REPORT_MAX_BYTES = 1 << 26
 LOOKS = ("layers", "ranked", "first_drift", "waterfall", "findings", "self_test")
 """What a build's report says that its .nb alone cannot."""
 
+CANDIDATE = "candidate.npz"
 NB_KEYS = ("sha256", "bytes", "opt_version")
 HOST_ONLY = "the device itself: nothing ran on it"
 
@@ -83,7 +85,17 @@ def check_and_report(
         (folder / MANIFEST).write_bytes(dump(table))
         (folder / "report.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         (folder / "report.html").write_text(page(report), encoding="utf-8")
-    return Artifact(folder, {"passed": verdict.passed, "manifest_sha256": manifest_hash(table)})
+    facts = {"passed": verdict.passed, "manifest_sha256": manifest_hash(table)}
+    if ".py:" in (settings.metric or ""):
+        # The user's metric is called again in the next build, on these: see flow.build.
+        save_npz(folder / CANDIDATE, {f"output/{k}": array for k, array in enumerate(verdict.arrays)})
+        facts["scores"] = scores_as_facts(verdict.metric_reference, verdict.metric_candidate)
+    return Artifact(folder, facts)
+
+
+def scores_as_facts(reference: float | None, candidate: float | None) -> list[str]:
+    """Scores of a metric so that they can be compared exactly, NaN too."""
+    return [repr(reference), repr(candidate)]
 
 
 def report_table(verdict: Verdict, table: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from edgeflow.core.samples import batches
 from edgeflow.core.strict import strict
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.files.arrays import load_npy, load_npz, pack_npz, save_npz
-from edgeflow.files.atomic import folder_atomic, lock, sweep, write_atomic
+from edgeflow.files.atomic import folder_atomic, write_atomic
 from edgeflow.ingest.data import load_samples
 from edgeflow.project.functions import files_read, load_function
 
@@ -127,23 +126,6 @@ def test_disk_full_leaves_the_old_file(tmp_path: Path) -> None:
     assert "cannot be written" in done.stdout
     assert (tmp_path / "file").read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
-def test_sweep_takes_only_what_the_dead_left(tmp_path: Path) -> None:
-    for pid in (os.getpid(), 2**22 + 5):
-        (tmp_path / f".x.{pid}.abc.tmp").mkdir()
-    sweep(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == [f".x.{os.getpid()}.abc.tmp"]
-
-
-def test_lock_is_exclusive_and_freed(tmp_path: Path) -> None:
-    import fcntl
-
-    path = tmp_path / "lock"
-    with lock(path), path.open() as other, pytest.raises(BlockingIOError):
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with path.open() as other:
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_npz_is_the_same_every_time(tmp_path: Path) -> None:
