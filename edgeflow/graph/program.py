@@ -6,6 +6,7 @@ Paddle's protobuf module is loaded by its file, so that reading a program does n
 from __future__ import annotations
 
 import importlib.util
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 
 from edgeflow.core.errors import BackendMissing, ModelError
 from edgeflow.files.atomic import write_atomic
+from edgeflow.graph import structure
 
 PROGRAM_MAX_BYTES = 1 << 28
 """A program without weights: the largest met are a few MB."""
@@ -43,13 +45,16 @@ def schema() -> Any:
 
 
 def load(path: Path) -> Any:
-    """Read a .pdmodel as a ProgramDesc.
+    """Read a .pdmodel as a ProgramDesc, held to graph/structure.py: passes and Paddle may rely on it.
 
     Raises:
-        ModelError: missing, truncated, a Paddle 3 .json, or no program at all.
+        ModelError: missing, truncated, a Paddle 3 .json, no program, damaged, or one that does more than compute.
     """
     try:
-        raw = path.read_bytes() if path.stat().st_size <= PROGRAM_MAX_BYTES else None
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise ModelError(f"{path}: is no regular file", try_="give the .pdmodel that paddle.jit.save wrote")
+        raw = path.read_bytes() if facts.st_size <= PROGRAM_MAX_BYTES else None
     except OSError as err:
         raise ModelError(
             f"{path}: cannot be read ({err.strerror})", try_="give the .pdmodel that paddle.jit.save wrote"
@@ -77,6 +82,7 @@ def load(path: Path) -> Any:
             f"{path}: has no fetch op: it is truncated, or was not exported for inference",
             try_="export the model again with paddle.jit.save",
         )
+    structure.check(program, str(path))
     return program
 
 
