@@ -70,19 +70,32 @@ def load(program: Any, path: Path) -> dict[str, Array]:
     position = 0
     for name in names:
         arrays[name], position = _record(raw, position, f"{path}: {name!r}")
-        wanted, kind = tuple(declared[name].dims), NUMPY.get(declared[name].data_type)
-        if arrays[name].shape != wanted or arrays[name].dtype.name != kind:
-            raise ModelError(
-                f"{path}: {name!r} is {arrays[name].dtype.name} {list(arrays[name].shape)} in the weights, and "
-                f"{kind} {list(wanted)} in the program: they are of two models",
-                try_="give the .pdiparams that was written together with the .pdmodel",
-            )
     if position != len(raw):
         raise ModelError(
             f"{path}: {len(raw) - position} bytes follow the last weight that the program names",
             try_="export both files again together",
         )
+    hold(program, arrays, str(path))
     return arrays
+
+
+def hold(program: Any, arrays: Mapping[str, Array], where: str) -> None:
+    """Compare weights with what the program declares.
+
+    Raises:
+        ModelError: one is missing, or has other dims or another data type.
+    """
+    declared = {var.name: var.type.lod_tensor.tensor for var in program.blocks[0].vars}
+    for name in names_of(program):
+        wanted, kind = tuple(declared[name].dims), NUMPY.get(declared[name].data_type)
+        array = arrays.get(name)
+        if array is None or array.shape != wanted or array.dtype.name != kind:
+            held = "not" if array is None else f"{array.dtype.name} {list(array.shape)}"
+            raise ModelError(
+                f"{where}: {name!r} is {held} in the weights, and {kind} {list(wanted)} in the program: "
+                "they are of two models",
+                try_="give the .pdiparams that was written together with the .pdmodel",
+            )
 
 
 def save(program: Any, arrays: Mapping[str, Array], path: Path) -> None:

@@ -61,9 +61,18 @@ def load(path: Path) -> Any:
         ) from err
     if raw is None:
         raise ModelError(f"{path}: is larger than {PROGRAM_MAX_BYTES} bytes, which no program without weights is")
-    if path.suffix == ".json" or raw[:1] == b"{":
+    return parse(raw, str(path))
+
+
+def parse(raw: bytes, where: str) -> Any:
+    """The same from bytes.
+
+    Args:
+        where: what an error calls them.
+    """
+    if where.endswith(".json") or raw[:1] == b"{":
         raise ModelError(
-            f"{path}: is a Paddle 3 program (.json), which opt 2.13rc0 cannot read",
+            f"{where}: is a Paddle 3 program (.json), which opt 2.13rc0 cannot read",
             try_="export it with PaddlePaddle 2.6, or with FLAGS_enable_pir_api=0 set before paddle.jit.save",
         )
     program = schema().ProgramDesc()
@@ -71,18 +80,18 @@ def load(path: Path) -> Any:
         program.ParseFromString(raw)
     except Exception as err:
         raise ModelError(
-            f"{path}: is truncated or no Paddle program ({err})", try_="export the model again with paddle.jit.save"
+            f"{where}: is truncated or no Paddle program ({err})", try_="export the model again with paddle.jit.save"
         ) from err
     if not program.blocks or not program.blocks[0].ops:
         raise ModelError(
-            f"{path}: holds no ops, and should be a Paddle program", try_="export the model again with paddle.jit.save"
+            f"{where}: holds no ops, and should be a Paddle program", try_="export the model again with paddle.jit.save"
         )
     if not any(op.type == "fetch" for op in program.blocks[0].ops):
         raise ModelError(
-            f"{path}: has no fetch op: it is truncated, or was not exported for inference",
+            f"{where}: has no fetch op: it is truncated, or was not exported for inference",
             try_="export the model again with paddle.jit.save",
         )
-    structure.check(program, str(path))
+    structure.check(program, where)
     return program
 
 

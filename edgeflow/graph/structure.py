@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import traceback
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from edgeflow.core.errors import ModelError, near
 from edgeflow.graph.relations import relation_broken
@@ -59,6 +60,30 @@ ALSO = {
 """Kinds that Paddle takes for another, and older exporters wrote. Source: paddle/fluid/framework/attribute.h."""
 
 WEIGHTLESS = ("FEED_MINIBATCH", "FETCH_LIST", "RAW", "READER", "STEP_SCOPES")
+
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+def over_programs(function: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Mark what walks over a whole program: where one contradicts itself in a way that `check` does not look for, as
+    dims that no op could have made, the error is the program's and names what stumbled.
+    """
+
+    @wraps(function)
+    def walk(*given: Given.args, **named: Given.kwargs) -> Result:
+        try:
+            return function(*given, **named)
+        except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError) as err:
+            last = traceback.extract_tb(err.__traceback__)[-1]
+            raise ModelError(
+                f"the program contradicts itself: its dims, attributes and weights do not fit together "
+                f"({function.__name__}, {last.name}: {type(err).__name__}: {err})",
+                try_=f"{AGAIN}; where Paddle runs it, the fault is edgeflow's: please report it with the .pdmodel",
+            ) from err
+
+    return walk
 
 
 @cache
@@ -234,13 +259,17 @@ def _ends(program: Any, declared: Mapping[str, Any], wrong: Callable[..., ModelE
 
 def _order(block: Any, declared: Mapping[str, Any], types: Mapping[int, str], wrong: Callable[..., ModelError]) -> None:
     """What an op of block 0 reads is a weight, or was written by an earlier op."""
-    made = {name for name, var in declared.items() if var.persistable or types[var.type.type] != "LOD_TENSOR"}
+    kind = {name: types[var.type.type] for name, var in declared.items()}
+    made = {name for name, var in declared.items() if var.persistable and kind[name] == "LOD_TENSOR"}
     for position, op in enumerate(block.ops):
         for var in op.inputs:
             for name in var.arguments:
-                if name not in made:
+                if name not in made and not (op.type == "feed" and kind[name] == "FEED_MINIBATCH"):
                     raise wrong(f"op {position} ({op.type}) reads {name!r}, which no weight, input or earlier op gives")
-        made.update(name for var in op.outputs for name in var.arguments)
+        for name in (name for var in op.outputs for name in var.arguments):
+            if kind[name] == "FEED_MINIBATCH":
+                raise wrong(f"op {position} ({op.type}) writes {name!r}, the list that inputs come from")
+            made.add(name)
 
 
 def _dims(var: Any, types: Mapping[int, str]) -> tuple[int, ...] | None:
