@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.printing import show, show_json, show_page
+
 
 @click.command("build")
 @click.argument("recipe", type=click.Path(path_type=Path), default=".")
@@ -44,24 +46,22 @@ def command(
         results = build(recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=progress.say)
     comparisons = [] if accepted is None else held(accepted, results, targets)
     if as_json:
-        import json
-
         found: dict[str, dict[str, Any]] = {b.target: {"folder": str(b.folder), **b.report} for b in results}
         for item in comparisons:
             found[item.target]["locked"] = item.as_table()
-        click.echo(json.dumps(found, indent=1))
+        show_json(found)
     else:
         from edgeflow.cli.tables import builds
 
-        click.echo(builds(results))
+        show_page(builds(results))
         for built in results:
-            click.echo(f"{built.target}: {_shown(built.folder)}/report.html", err=True)
+            show(f"{built.target}: {_shown(built.folder)}/report.html", err=True)
             for text in built.report["broken"]:
-                click.echo(f"{built.target}: broken: {text}", err=True)
+                show(f"{built.target}: broken: {text}", err=True)
         if comparisons:
             from edgeflow.cli.accepted import comparison
 
-            click.echo(comparison(comparisons))
+            show_page(comparison(comparisons))
     if not all(built.passed for built in results) or any(item.is_worse for item in comparisons):
         raise SystemExit(3)
 

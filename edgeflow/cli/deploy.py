@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edgeflow.cli.where import say
+from edgeflow.cli.printing import say, show, show_json
 
 
 @click.command("deploy")
@@ -40,15 +40,13 @@ def command(build: Path, to: str, runtime: Path | None, as_json: bool) -> None:
 
     table = deploy_to(build, to, runtime=runtime, say=say)
     if as_json:
-        import json
-
-        click.echo(json.dumps(table, indent=1))
+        show_json(table)
         return
-    click.echo(
+    show(
         f"{table['name']}: {table['files']} files, {table['bytes']} bytes, "
         f"{'at' if table['changed'] else 'already at'} "
         f"{table['place']}"
     )
     if table["absent"]:
-        click.echo(f"not in the bundle, so the device must have: {', '.join(table['absent'])}")
-    click.echo(f"check it with: {table['check']}")
+        show(f"not in the bundle, so the device must have: {', '.join(table['absent'])}")
+    show(f"check it with: {table['check']}")

@@ -7,6 +7,8 @@ import threading
 import time
 from types import TracebackType
 
+from edgeflow.cli.printing import clear_progress, write_progress
+
 SPINNER = "|/-\\"
 TOLD_EVERY_S = 10.0
 """How often a log, which nobody watches, is told how far long work is."""
@@ -34,20 +36,19 @@ class Progress:
         self._stop.set()
         if self._watcher is not None:
             self._watcher.join()
-            sys.stderr.write("\r\x1b[K")
+            clear_progress()
 
     def say(self, target: str, stage: str, what: str) -> None:
         """Called by the flow; `what` is `start`, `done`, `kept`, `note: ...`, or how far long work is."""
         with self._lock:
-            clear = "\r\x1b[K" if self._live else ""
             if what.startswith("note: "):
-                sys.stderr.write(f"{clear}edgeflow: {what}\n")
+                write_progress(f"edgeflow: {what}", clear=self._live)
                 return
             if what not in ("start", "done", "kept"):
                 self._far[target, stage] = what
                 if not self._live and time.monotonic() - self._told >= TOLD_EVERY_S:
                     self._told = time.monotonic()
-                    sys.stderr.write(f"{target:<18} {stage:<9} {what}\n")
+                    write_progress(f"{target:<18} {stage:<9} {what}")
                 return
             self._far.pop((target, stage), None)
             if what == "start":
@@ -57,8 +58,7 @@ class Progress:
             took = "    kept" if since is None else f"{time.monotonic() - since:6.1f} s"
             if what == "kept" and since is not None:
                 took = f"    kept: its code ran again, {took.strip()}, and gave the same"
-            sys.stderr.write(f"{clear}{target:<18} {stage:<9} {took}\n")
-            sys.stderr.flush()
+            write_progress(f"{target:<18} {stage:<9} {took}", clear=self._live)
 
     def _watch(self) -> None:
         turn = 0
@@ -70,6 +70,5 @@ class Progress:
                     for (target, stage), since in self._started.items()
                 )
                 if active:
-                    sys.stderr.write(f"\r\x1b[K{SPINNER[turn % 4]} {active}"[:120])
-                    sys.stderr.flush()
+                    write_progress(f"{SPINNER[turn % 4]} {active}"[:117], clear=True, stay=True)
             turn += 1

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from edgeflow.cli.where import say, where_options
+from edgeflow.cli.printing import say, show, show_json
+from edgeflow.cli.where import where_options
 
 
 @click.command("run")
@@ -57,9 +58,7 @@ def command(
         if dump:
             written += write_dump(runner, feed, model, output_dir / "dump")
     if as_json:
-        import json
-
-        click.echo(json.dumps(written, indent=1))
+        show_json(written)
         return
     for item in written:
-        click.echo(describe(item))
+        show(describe(item))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from edgeflow.cli.printing import visible
 from edgeflow.report.judgement import samples_of, verdict_of, worst_layers
 from edgeflow.report.values import SENTENCE_LENGTH_MAX, finite, items, part, plain, real, texts
 
@@ -13,7 +14,7 @@ LAYERS_SHOWN = 5
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns padded to their widest cell; the first left-aligned, the others right."""
-    cells = [list(head), *[list(row) for row in rows]]
+    cells = [list(head), *[[visible(cell) for cell in row] for row in rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     lines = []
     for row in cells:

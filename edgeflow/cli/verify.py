@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from edgeflow.cli.where import say, where_options
+from edgeflow.cli.printing import say, show_error, show_json, show_page
+from edgeflow.cli.where import where_options
 
 
 def file_option(name: str, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -116,15 +117,13 @@ def command(
         write_reports(reports[0], model, files)
     errors = [item for item in found if isinstance(item, EdgeflowError)]
     if as_json and reports:
-        import json
-
-        click.echo(json.dumps(reports[0] if len(on) == 1 else reports, indent=1))
+        show_json(reports[0] if len(on) == 1 else reports)
     elif reports:
         from edgeflow.cli.tables import verdict as lines
 
-        click.echo("\n\n".join(map(lines, reports)))
+        show_page("\n\n".join(map(lines, reports)))
     for error in errors[1:]:
-        say(f"edgeflow: {error}")
+        show_error(error)
     if errors:
         raise errors[0]
     words = {report["verdict"] for report in reports}

@@ -56,8 +56,3 @@ def where_options(*, many: bool) -> Callable[[F], F]:
         return on(runtime(limit(command)))
 
     return decorate
-
-
-def say(text: str) -> None:
-    """One line of progress, on stderr."""
-    click.echo(text, err=True)

@@ -53,7 +53,7 @@ def test_changed_weights_data_and_settings_are_told_apart(manifest: Path) -> Non
     assert not found.identical and not found.same_bytes
     assert {item.field for item in found.differences if item.cause == "model"} == {"model.weights_sha256"}
     assert {item.cause for item in found.differences} == {"model", "result"}
-    text = lines(found)
+    text = "\n".join(lines(found))
     assert text.startswith("your model changed\n  the weights are other ones\n" + FOLLOWS)
     edit(project, "model.py", "    model.stem[0].bias.set_value(model.stem[0].bias + 1)\n", "")
 
@@ -93,7 +93,7 @@ def test_other_tools_and_files_that_were_exchanged(manifest: Path, tmp_path: Pat
     assert told == ['paddlelite is "2.13rc0", recorded "2.12"']
     assert {item.cause for item in found.differences} == {"tools", "files"} and found.same_bytes and not found.identical
     assert found.unrecorded == ("code", "settings.convert.keep_float", "settings.convert.keep_on_cpu")
-    text = lines(found)
+    text = "\n".join(lines(found))
     assert "files beside the manifest are not the recorded ones\n  model.nb has other bytes" in text
     assert text.endswith("the .nb itself is the same, byte for byte")
 
