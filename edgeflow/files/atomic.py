@@ -14,14 +14,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgeflow.core.errors import StorageError
+from edgeflow.files.inside import open_regular
 
 CHUNK_BYTES = 1 << 20
 
 
-def sha256(path: Path) -> str:
-    """Hash a file's bytes as hexadecimal SHA-256."""
+def sha256(path: Path, folder: Path | None = None) -> str:
+    """Hash a regular file's bytes as hexadecimal SHA-256.
+
+    Args:
+        folder: the file must lie in it once every link is followed.
+
+    Raises:
+        OSError: see open_regular.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_regular(path, folder) as stream:
         while chunk := stream.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

@@ -22,6 +22,7 @@ from edgeflow.files.atomic import folder_atomic, lock, sha256, sweep
 from edgeflow.flow.cache import Cache
 from edgeflow.project.contract import named_files
 from edgeflow.project.recipe import Recipe, load_recipe, read_labels
+from edgeflow.project.trust import trust
 
 if TYPE_CHECKING:
     from edgeflow.flow.workers import Workers
@@ -80,6 +81,7 @@ def build(
             try_="leave it out, or build for an NPU target; edgeflow targets lists them",
         )
     read_labels(loaded)
+    trust(loaded.folder)
     root = loaded.folder / "build" if build_dir is None else Path(build_dir).resolve()
     settings = [
         (loaded.compress_settings(p), p.precision.weights)
