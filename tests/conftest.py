@@ -82,6 +82,12 @@ def golden_cases() -> list[Case]:
 HAS_BUILD = all(importlib.util.find_spec(name) for name in ("paddle", "paddleslim", "paddlelite"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What edgeflow remembers of its user, for all test processes alike and apart from the person who tests."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.getbasetemp().parent / "state")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     missing = pytest.mark.skip(reason="edgeflow[build] is not installed: needs paddlepaddle, paddleslim and paddlelite")
     for item in items:

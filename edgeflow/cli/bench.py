@@ -46,6 +46,7 @@ def command(
     on: str,
     runtime: Path | None,
     limit_s: float,
+    trust: bool,
     threads: str,
     warm_up: int,
     repeats: int,
@@ -81,6 +82,7 @@ def command(
         power_mode=power_mode or "",
         limit_s=limit_s,
         shapes=sizes,
+        trust=trust,
         say=say,
     )
     if as_json:

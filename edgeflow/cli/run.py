@@ -39,6 +39,7 @@ def command(
     on: str,
     runtime: Path | None,
     limit_s: float,
+    trust: bool,
     as_json: bool,
 ) -> None:
     """Execute MODEL.nb once, on this machine or on a device.
@@ -51,7 +52,8 @@ def command(
 
     if dump and on != "emulator":
         raise click.UsageError(f"--dump needs the emulator, and --on is {on}: runtimes do not hand out intermediates")
-    with open_runner(on, model, npu=npu or npu_arithmetic(model), runtime=runtime, limit_s=limit_s, say=say) as runner:
+    npu = npu or npu_arithmetic(model)
+    with open_runner(on, model, npu=npu, runtime=runtime, limit_s=limit_s, trust=trust, say=say) as runner:
         feed = parse_inputs(inputs, [spec.name for spec in runner.inputs])
         outputs = runner.infer(feed)
         written = write_outputs(list(outputs.items()), output_dir)

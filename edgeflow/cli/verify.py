@@ -61,6 +61,7 @@ def command(
     cosine_min: float | None,
     sqnr_min: float | None,
     max_abs: float | None,
+    trust: bool,
     layers: bool,
     self_test: bool,
     html: Path | None,
@@ -96,7 +97,9 @@ def command(
 
     def one(where: str) -> dict[str, Any] | EdgeflowError:
         try:
-            return verify_file(model, reference, limits, metric, where, runtime, control, limit_s, say, layers)[1]
+            return verify_file(model, reference, limits, metric, where, runtime, control, limit_s, say, layers, trust)[
+                1
+            ]
         except EdgeflowError as err:
             return err
 
@@ -109,7 +112,7 @@ def command(
     if self_test and reports:
         from edgeflow.verify.self_test import self_test as run_self_test
 
-        reports[0]["self_test"] = run_self_test(model, reference, limits, metric, say=say)
+        reports[0]["self_test"] = run_self_test(model, reference, limits, metric, say=say, trust=trust)
     files = {"html": html, "markdown": markdown, "junit": junit, "sarif": sarif}
     if reports and any(files.values()):
         from edgeflow.report.write import write_reports

@@ -16,12 +16,11 @@ from pathlib import Path
 from edgeflow.core.errors import DataError
 from edgeflow.deploy.runtime import RuntimeFolder
 from edgeflow.files.atomic import folder_atomic, sha256, write_atomic
-from edgeflow.project.contract import FILE, Contract, dump_contract, inside, load_contract, load_json
+from edgeflow.project.contract import FILE, Contract, dump_contract, inside, load_contract, load_json, read_named
 
 BUNDLE = "bundle.json"
 FORMAT = 1
 MANIFEST = "manifest.json"
-BUNDLE_MAX_BYTES = 1 << 32
 PROGRAMS = {"classify": "classify", "detect": "detect", "ocr_detect": "ocr", "ocr_recognise": "ocr", None: "dump"}
 USAGE = {
     "classify": "PICTURE [--top 5]",
@@ -57,7 +56,7 @@ def deploy(build: Path, runtime: RuntimeFolder) -> Bundle:
     contract = load_contract(build / FILE)
     files = {FILE: dump_contract(contract)}
     for name in contract.files():
-        files[name] = read_inside(build, name)
+        files[name] = read_named(build, name)
     model = files[contract.model.file]
     if (found := _hash(model)) != contract.model.sha256:
         raise DataError(
@@ -65,12 +64,12 @@ def deploy(build: Path, runtime: RuntimeFolder) -> Bundle:
             try_="run edgeflow build again",
         )
     if (build / MANIFEST).is_file():
-        files[MANIFEST] = read_inside(build, MANIFEST)
+        files[MANIFEST] = read_named(build, MANIFEST)
     program = PROGRAMS[contract.task]
     runtime.program(program)
     executable = {"run.sh"}
     for name in runtime.files:
-        files[name] = read_inside(runtime.folder, name)
+        files[name] = read_named(runtime.folder, name)
         executable |= {name} if name.startswith("bin/") else set()
     files["run.sh"] = _script(contract, program)
     name = f"{contract.name}-{contract.target}"
@@ -89,21 +88,6 @@ def deploy(build: Path, runtime: RuntimeFolder) -> Bundle:
         if not any(f"{file}/".startswith(f"lib/{name}/") for file in runtime.files)
     )
     return Bundle(name, files, frozenset(executable), absent)
-
-
-def read_inside(folder: Path, name: str) -> bytes:
-    """A file of a folder; a link that leads out of it is refused as the path would be."""
-    path = folder / name
-    if not inside(name) or not path.resolve().is_relative_to(folder.resolve()):
-        raise DataError(f"{path}: leads out of {folder}, and should lie in it", try_=f"a copy of the file in {folder}")
-    try:
-        if path.stat().st_size > BUNDLE_MAX_BYTES:
-            raise DataError(f"{path}: is larger than {BUNDLE_MAX_BYTES} bytes, which no file of a bundle is")
-        return path.read_bytes()
-    except OSError as err:
-        raise DataError(
-            f"{path}: cannot be read ({err.strerror}), and {FILE} names it", try_="run edgeflow build again"
-        ) from err
 
 
 def _hash(data: bytes) -> str:

@@ -20,7 +20,7 @@ from edgeflow.project.contract import FILE, load_contract
 
 
 def deploy_to(
-    build: Path, to: str, *, runtime: Path | None = None, say: Callable[[str], None] | None = None
+    build: Path, to: str, *, runtime: Path | None = None, trust: bool = False, say: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
     """Bundle a build and bring it to `to`: ssh://…, adb:…, FILE.tar.gz or a folder.
 
@@ -31,7 +31,7 @@ def deploy_to(
         DataError: see deploy.bundle; TransportError: the device.
     """
     contract = load_contract(build / FILE)
-    programs = find_runtime(build / contract.model.file, runtime)
+    programs = find_runtime(build / contract.model.file, runtime, trust=trust)
     bundle = deploy(build, programs)
     table: dict[str, Any] = {
         "format": 1,

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeflow.core.errors import StorageError
+from edgeflow.files.inside import open_regular
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -30,10 +31,17 @@ LOCK = ".lock"
 SWEEPING = ".sweep.lock"
 
 
-def sha256(path: Path) -> str:
-    """Hash a file's bytes as hexadecimal SHA-256."""
+def sha256(path: Path, folder: Path | None = None) -> str:
+    """Hash a regular file's bytes as hexadecimal SHA-256.
+
+    Args:
+        folder: the file must lie in it once every link is followed.
+
+    Raises:
+        OSError: see open_regular.
+    """
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_regular(path, folder) as stream:
         while chunk := stream.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()

@@ -24,6 +24,7 @@ from edgeflow.flow.cache import SEEN, Cache, Known
 from edgeflow.flow.seen import holds, look, runs_code
 from edgeflow.project.contract import named_files
 from edgeflow.project.recipe import Recipe, load_recipe, read_labels
+from edgeflow.project.trust import trust
 
 if TYPE_CHECKING:
     from edgeflow.flow.workers import Workers
@@ -85,6 +86,7 @@ def build(
             try_="leave it out, or build for an NPU target; edgeflow targets lists them",
         )
     read_labels(loaded)
+    trust(loaded.folder)
     root = loaded.folder / "build" if build_dir is None else Path(build_dir).resolve()
     settings = [
         (loaded.compress_settings(p), p.precision.weights)

@@ -17,6 +17,7 @@ from edgeflow.flow.provenance import Difference, check, differences, part, unrec
 from edgeflow.project.manifest import MANIFEST, foreseen, load_manifest
 from edgeflow.project.recipe import Recipe, load_recipe
 from edgeflow.project.reference import REFERENCE
+from edgeflow.project.trust import is_own
 
 FORMAT = 1
 
@@ -99,6 +100,11 @@ def _recipe(path: Path, recipe: Path | None) -> Recipe:
     if recipe is not None:
         return load_recipe(recipe)
     folder = path.resolve().parent.parent.parent
+    if (folder / "edgeflow.toml").is_file() and not is_own(folder):
+        raise RecipeError(
+            f"{path}: its recipe was not built on this machine, and a rebuild runs the recipe's code",
+            try_=f"--recipe {folder}, where you know who wrote it",
+        )
     try:
         return load_recipe(folder)
     except RecipeError as err:

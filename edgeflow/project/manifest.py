@@ -14,6 +14,7 @@ from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.targets import NPU_ARITHMETICS, Target
 from edgeflow.core.versions import code_version, key_of, tool_versions
 from edgeflow.files.atomic import sha256
+from edgeflow.files.inside import open_regular
 from edgeflow.project.recipe import Recipe
 
 MANIFEST = "manifest.json"
@@ -121,9 +122,11 @@ def load_manifest(path: Path) -> dict[str, Any]:
         DataError: missing, too large, no JSON, or of a format this version does not know.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
+        with open_regular(path) as stream:
+            raw = stream.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
             raise DataError(f"{path}: is larger than {MAX_BYTES} bytes, which no manifest is")
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(raw.decode("utf-8"))
     except OSError as err:
         raise DataError(f"{path}: cannot be read ({err.strerror})") from err
     except (ValueError, RecursionError, OverflowError) as err:

@@ -17,7 +17,6 @@ from edgeflow.core.artifact import Artifact
 from edgeflow.core.errors import DataError, RecipeError
 from edgeflow.core.samples import Array
 from edgeflow.core.targets import Target
-from edgeflow.deploy.bundle import read_inside
 from edgeflow.emulate import Emulator
 from edgeflow.files.arrays import load_npy, pack_npy
 from edgeflow.files.atomic import sha256, storage
@@ -31,6 +30,7 @@ from edgeflow.project.contract import (
     RuntimeContract,
     dump_contract,
     load_contract,
+    read_named,
 )
 from edgeflow.project.recipe import Recipe
 from edgeflow.verify.golden import SAMPLES, GoldenTensors, golden_tensors, max_abs
@@ -177,11 +177,11 @@ def _compared(
     if golden.picture is not None and golden.picture_input is not None:
         steps = next((spec.preprocess for spec in contract.inputs if spec.preprocess is not None), None)
         if steps is not None:
-            pixels = unpack_png(read_inside(folder, golden.picture), str(folder / golden.picture))
-            wanted = load_npy(io.BytesIO(read_inside(folder, golden.picture_input)), str(folder / golden.picture_input))
+            pixels = unpack_png(read_named(folder, golden.picture), str(folder / golden.picture))
+            wanted = load_npy(io.BytesIO(read_named(folder, golden.picture_input)), str(folder / golden.picture_input))
             findings.append(compare_picture(pixels, wanted, steps))
     for k, (spec, name) in enumerate(zip(contract.inputs, golden.inputs, strict=True)):
-        raw = read_inside(folder, name)
+        raw = read_named(folder, name)
         if recorded and (k >= len(recorded) or hashlib.sha256(raw).hexdigest() != recorded[k].get("golden_sha256")):
             raise _foreign(folder / name)
         if spec.name not in inputs:

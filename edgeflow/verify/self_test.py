@@ -34,6 +34,7 @@ def self_test(
     *,
     copies: int = COPIES,
     say: Callable[[str], None] | None = None,
+    trust: bool = False,
 ) -> dict[str, Any]:
     """Inject faults and ask for the verdict on each.
 
@@ -45,7 +46,7 @@ def self_test(
     """
     from edgeflow.verify.stage import prepared
 
-    loaded, settings, npu, folder = prepared(model, reference, limits, metric)
+    loaded, settings, npu, folder = prepared(model, reference, limits, metric, trust=trust)
     original = nb.read(model)
     budget = settings.limits.metric_drop_max if settings.limits.metric_drop_max is not None else BUDGET
 

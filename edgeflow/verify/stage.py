@@ -25,6 +25,7 @@ from edgeflow.graph.program import load
 from edgeflow.project.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
 from edgeflow.project.recipe import Recipe, load_recipe
 from edgeflow.project.reference import REFERENCE, Reference, load_reference
+from edgeflow.project.trust import is_unchanged
 from edgeflow.report.html import page
 from edgeflow.verify.contract import contract_entry, write_contract
 from edgeflow.verify.explain import findings, hops, partition, plain, traced
@@ -127,6 +128,7 @@ def verify_file(
     limit_s: float = 300.0,
     say: Callable[[str], None] | None = None,
     layers: bool = False,
+    trust: bool = False,
 ) -> tuple[Verdict, dict[str, Any]]:
     """Verify a .nb from files alone: the manifest and reference beside it, or a reference given.
 
@@ -135,6 +137,7 @@ def verify_file(
         control: a CPU-only file of the same model, timed beside an NPU file on a device.
         layers: look at every op again, which needs PaddlePaddle and the build's cache; else the build's own look is
             shown.
+        trust: run the metric's Python file and the device's programs, though the folder was not built here.
 
     Returns:
         The verdict and the table that report.json holds.
@@ -144,12 +147,12 @@ def verify_file(
         NbError, UnsupportedOps: the file cannot be emulated.
     """
     table = load_manifest(model.parent / MANIFEST) if (model.parent / MANIFEST).exists() else {}
-    loaded, settings, npu, folder = prepared(model, reference, limits, metric)
+    loaded, settings, npu, folder = prepared(model, reference, limits, metric, trust=trust)
     on_device: dict[str, Any] = {}
     if is_device(on):
         with ExitStack() as stack:
             opened = [
-                open_runner(on, file, runtime=runtime, limit_s=limit_s, batch=DEVICE_BATCH, say=say)
+                open_runner(on, file, runtime=runtime, limit_s=limit_s, batch=DEVICE_BATCH, trust=trust, say=say)
                 for file in (model, control)
                 if file is not None
             ]
@@ -177,6 +180,8 @@ def prepared(
     reference: Path | None,
     limits: DriftLimits | None,
     metric: str | None,
+    *,
+    trust: bool = False,
 ) -> tuple[Reference, VerifySettings, str, Path | None]:
     """The reference, the settings to judge by, the arithmetic of NPU subgraphs, and where a metric's file is looked
     for.
@@ -204,7 +209,7 @@ def prepared(
         raise DataError(
             f"{source}: holds no label, which the metric {metric!r} needs", try_="add an array `label` to it"
         )
-    return loaded, settings, npu, _recipe_folder(model, settings.metric)
+    return loaded, settings, npu, _recipe_folder(model, settings.metric, trust=trust)
 
 
 def recorded_looks(model: Path, report: Mapping[str, Any], *, with_layers: bool) -> dict[str, Any]:
@@ -295,12 +300,15 @@ def _recorded(
     return VerifySettings(metric, limits), npu
 
 
-def _recipe_folder(model: Path, metric: str | None) -> Path | None:
-    """The recipe's folder, where build/<target>/model.nb lies below it and the recipe itself names the metric.
+def _recipe_folder(model: Path, metric: str | None, *, trust: bool) -> Path | None:
+    """The folder whose Python file may judge: the recipe above build/<target>/model.nb names the metric, and the user
+    built that recipe here with this code, or trusts it.
 
-    A manifest may come from anywhere: what it names as Python is run only where the recipe says the same.
+    A whole project may come from anywhere: nothing in it can say that its code may run.
     """
     folder = model.resolve().parent.parent.parent
+    if not (trust or is_unchanged(folder)):
+        return None
     try:
         recipe = load_recipe(folder)
     except EdgeflowError:

@@ -15,6 +15,7 @@ from edgeflow.cli.reproduce import lines
 from edgeflow.core.errors import DataError, RecipeError, TargetError
 from edgeflow.flow.provenance import FOLLOWS
 from edgeflow.flow.reproduce import reproduce
+from edgeflow.project.trust import trust
 from tests.conftest import ROOT
 from tests.projects import edit, hashes, run
 
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.build
 def manifest(project: Path, built: Path) -> Path:
     """A finished build of arm64 in a project of its own."""
     shutil.copytree(built / "build" / "arm64", project / "build" / "arm64")
+    trust(project)
     return project / "build" / "arm64" / "manifest.json"
 
 

@@ -228,7 +228,7 @@ def test_labels_are_held_to_the_scores(own: Path) -> None:
         with pytest.raises(RecipeError, match=r"names.txt: "):
             edgeflow.build(own, ["kirin"])
     (own / "names.txt").unlink()
-    with pytest.raises(RecipeError, match=r"names.txt: cannot be read as labels"):
+    with pytest.raises(RecipeError, match=r"names.txt: cannot be read"):
         edgeflow.build(own, ["kirin"])
     assert not (own / "build").exists(), "refused before any work"
 
