@@ -77,7 +77,7 @@ def prepare(paddle: object, folder: Path) -> dict[str, Path]:
     legalise(program)
     programs.save(program, quantised.with_suffix(".pdmodel"))
     for name, source in (("fp32", prefix), ("int8", quantised)):
-        opt.convert(source, folder / f"{name}.nb", valid_targets="arm", fp16=False, log=folder / "log")
+        opt.convert(source, folder / f"{name}.nb", opt.Conversion("arm"), folder / "log")
     return {"fp32": prefix, "int8": quantised}
 
 
