@@ -17,6 +17,7 @@ from edgeflow.graph.edit import Editor
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.placement import check_line, off_npu
 from edgeflow.nb.lint import lint
+from edgeflow.project.places import MODEL
 
 WRONG = ("NB106", "NB113", "NB114", "NB115")
 """Findings after which a file cannot give the right numbers on any device: opt writes them without a word."""
@@ -61,12 +62,12 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
         raise OptFailed(
             f"opt: wrote a file that computes something else: {wrong[0].op} {wrong[0].why}", try_=wrong[0].fix
         )
-    nb.write(model, tools.folder / "model.nb")
+    nb.write(model, tools.folder / MODEL)
     opt_version = model.header.opt_version
     del model  # lets go of the mapped file
     shutil.rmtree(work)
     shutil.move(log, tools.folder / "opt.log")
-    converted = tools.folder / "model.nb"
+    converted = tools.folder / MODEL
     return Artifact(
         tools.folder,
         {

@@ -15,6 +15,7 @@ from edgeflow.core.errors import RecipeError
 from edgeflow.core.targets import Target, load_target
 from edgeflow.flow.build import Flow
 from edgeflow.nb.predict import chip_costs, published
+from edgeflow.project.places import build_root
 from edgeflow.project.recipe import Recipe, load_recipe
 from edgeflow.tuning.candidates import candidates
 from edgeflow.tuning.certificate import Certificate, as_toml
@@ -70,7 +71,7 @@ def search(
     """
     loaded, profile = load_recipe(Path(recipe)), load_target(target)
     goal = _completed(goal, loaded, profile)
-    root = loaded.folder / "build" if build_dir is None else build_dir.resolve()
+    root = build_root(loaded.folder, build_dir)
     with Flow(loaded, root, say or (lambda *_: None), quantisers=2) as flow:
         trials = Trials(flow, profile, goal)
         facts = {name: trials.ingested.facts[name] for name in SOURCE}

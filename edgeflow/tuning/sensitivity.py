@@ -34,6 +34,7 @@ from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.quantised import QuantisedLayer, keep_float, layers
+from edgeflow.project.places import CACHE, REFERENCE, build_root
 from edgeflow.project.recipe import load_recipe
 
 T = TypeVar("T", "LayerCost", "PruneCost")
@@ -89,7 +90,7 @@ def sensitivity(
             f"target {profile.name!r} builds {profile.choose(settings.precision)}: no layer is quantised",
             try_="--target arm64-int8",
         )
-    root = loaded.folder / "build" if build_dir is None else build_dir.resolve()
+    root = build_root(loaded.folder, build_dir)
     with Flow(loaded, root, say or (lambda *_: None), quantisers=os.cpu_count() or 1) as flow:
         flow.begin(profile)
         return layer_costs(flow, profile, settings, samples)
@@ -100,7 +101,7 @@ def layer_costs(flow: Flow, profile: Target, settings: CompressSettings, samples
     ingested = flow.ingest(profile, "int8")
     compressed = flow.compress(profile, settings, "int8", ingested)
     found = layers(Editor(programs.load(compressed.folder / "model.pdmodel")))
-    reference = ingested.folder / "reference.npz"
+    reference = ingested.folder / REFERENCE
     work = Work(LayerCost, measure, compressed.folder, reference, samples)
     costs = _measured(flow, profile, work, list(found))
     return sorted(costs, key=lambda item: (-or_inf(item.error), item.name))
@@ -124,7 +125,7 @@ def prune_sensitivity(
     if not ratios or not all(0 < ratio < 1 for ratio in ratios):
         raise RecipeError(f"ratios: are {list(ratios)}, and should lie between 0 and 1", try_="--ratio 0.5")
     loaded, profile = load_recipe(Path(recipe)), load_target(target)
-    root = loaded.folder / "build" if build_dir is None else build_dir.resolve()
+    root = build_root(loaded.folder, build_dir)
     with Flow(loaded, root, say or (lambda *_: None), quantisers=os.cpu_count() or 1) as flow:
         flow.begin(profile)
         return prune_costs(flow, profile, loaded.compress_settings(profile), ratios, samples)
@@ -152,7 +153,7 @@ def prune_costs(
             )
             for cut in part
         ]
-    reference = ingested.folder / "reference.npz"
+    reference = ingested.folder / REFERENCE
     costs = _measured(flow, profile, Work(PruneCost, measure_cuts, folder, reference, samples), found)
     order = {name: k for k, name in enumerate(names)}
     return sorted(costs, key=lambda item: (order[item.name], item.ratio))
@@ -182,7 +183,7 @@ def _measured(flow: Flow, target: Target, task: Work[T], items: Sequence[Any]) -
         [repr(item) for item in items],
         code_version(),
     )
-    store = flow.root / ".cache" / f"sensitivity-{key}.json"
+    store = flow.root / CACHE / f"sensitivity-{key}.json"
     done = _stored(store, task.kind)
     todo = [(k, item) for k, item in enumerate(items) if k not in done]
     chunks = [todo[k : k + CHUNK] for k in range(0, len(todo), CHUNK)]

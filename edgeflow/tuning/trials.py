@@ -18,6 +18,7 @@ from edgeflow.core.targets import Target
 from edgeflow.emulate.shapes import trace_shapes
 from edgeflow.flow.build import Flow
 from edgeflow.nb.predict import predict
+from edgeflow.project.places import MODEL, REFERENCE
 from edgeflow.project.reference import load_reference
 from edgeflow.tuning.certificate import changes
 from edgeflow.tuning.ranking import Goal, Tried
@@ -45,7 +46,7 @@ class Trials:
         self.tried: list[Tried] = []
         flow.begin(target)
         self.ingested = flow.ingest(target, "int8" if "int8" in target.precision.allowed else "float32")
-        self.reference = load_reference(self.ingested.folder / "reference.npz")
+        self.reference = load_reference(self.ingested.folder / REFERENCE)
         self.plain = self.recipe.compress_settings(target)
 
     @property
@@ -113,7 +114,7 @@ class Trials:
         precision = target.choose(candidate.settings.precision)
         compressed = self.flow.compress(target, candidate.settings, precision, self.ingested)
         converted = self.flow.convert(target, compressed)
-        model = converted.folder / "model.nb"
+        model = converted.folder / MODEL
         verdict = verify(
             model,
             self.reference,
