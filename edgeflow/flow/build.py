@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -22,6 +21,8 @@ from edgeflow.files.atomic import folder_atomic, lock, sha256, sweep
 from edgeflow.flow.cache import Cache
 from edgeflow.project.contract import named_files
 from edgeflow.project.recipe import Recipe, load_recipe, read_labels
+from edgeflow.report.exchange import load_record, table
+from edgeflow.report.record import Record
 
 if TYPE_CHECKING:
     from edgeflow.flow.workers import Workers
@@ -41,9 +42,18 @@ class Built:
     target: str
     folder: Path
     precision: str
-    passed: bool
-    report: Mapping[str, Any]
+    record: Record
     kept: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Every limit holds, and the samples suffice to say so."""
+        return self.record.passed
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The record as report.json has it."""
+        return table(self.record)
 
 
 def build(
@@ -64,7 +74,7 @@ def build(
         say: told when a stage of a target starts, is done, or is kept from an earlier build.
 
     Returns:
-        One result a target, in the order asked. A result beyond its drift limits has `passed` false.
+        One result a target, in the order asked. `passed` is true for PASS alone; `record` says what was found.
 
     Raises:
         RecipeError, TargetError, ModelError, DataError, CompressFailed, OptFailed, NbError, StorageError.
@@ -150,8 +160,8 @@ class Flow:
         converted = self.convert(target, compressed)
         report = self._verify(target, ingested, compressed, converted)
         folder = self._publish(target, ingested, converted, report)
-        table = json.loads((report.folder / "report.json").read_text(encoding="utf-8"))
-        return Built(target.name, folder, precision, bool(table["passed"]), table, tuple(self._kept[target.name]))
+        record = load_record(report.folder / "report.json")
+        return Built(target.name, folder, precision, record, tuple(self._kept[target.name]))
 
     def workers_for(self, kind: str) -> Workers:
         """A pool for ingest and one for compress, which imports PaddleSlim while the other works."""
