@@ -32,8 +32,8 @@ def command(
     """Build RECIPE for each target: ingest, compress, convert, verify.
 
     RECIPE is an edgeflow.toml or a folder that holds one. Results go into build/TARGET/; what an earlier build
-    finished is kept. Exit code 3: a result is beyond its drift limits, or --locked found drift, size, ops or predicted
-    latency worse than edgeflow.lock, beside RECIPE, accepts.
+    finished is kept. Exit code 3: a verdict is FAIL, or --locked found drift, size, ops or predicted latency worse than
+    edgeflow.lock, beside RECIPE, accepts.
 
     Example: edgeflow build --target kirin --target arm64-int8
     """
@@ -56,13 +56,13 @@ def command(
         show_page(builds(results))
         for built in results:
             show(f"{built.target}: {_shown(built.folder)}/report.html", err=True)
-            for text in built.report["broken"]:
+            for text in built.record.broken:
                 show(f"{built.target}: broken: {text}", err=True)
         if comparisons:
             from edgeflow.cli.accepted import comparison
 
             show_page(comparison(comparisons))
-    if not all(built.passed for built in results) or any(item.is_worse for item in comparisons):
+    if any(built.record.verdict == "FAIL" for built in results) or any(item.is_worse for item in comparisons):
         raise SystemExit(3)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -25,6 +24,8 @@ from edgeflow.flow.seen import holds, look, runs_code
 from edgeflow.project.contract import named_files
 from edgeflow.project.recipe import Recipe, load_recipe, read_labels
 from edgeflow.project.trust import trust
+from edgeflow.report.exchange import load_record, table
+from edgeflow.report.record import Record
 
 if TYPE_CHECKING:
     from edgeflow.flow.workers import Workers
@@ -45,9 +46,18 @@ class Built:
     target: str
     folder: Path
     precision: str
-    passed: bool
-    report: Mapping[str, Any]
+    record: Record
     kept: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Every limit holds, and the samples suffice to say so."""
+        return self.record.passed
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The record as report.json has it."""
+        return table(self.record)
 
 
 def build(
@@ -70,7 +80,7 @@ def build(
         no_cache: make everything anew; what is made takes the place of what was kept.
 
     Returns:
-        One result a target, in the order asked. A result beyond its drift limits has `passed` false.
+        One result a target, in the order asked. `passed` is true for PASS alone; `record` says what was found.
 
     Raises:
         RecipeError, TargetError, ModelError, DataError, CompressFailed, OptFailed, NbError, StorageError.
@@ -159,8 +169,8 @@ class Flow:
         converted = self.convert(target, compressed)
         report = self._verify(target, ingested, compressed, converted)
         folder = self._publish(target, ingested, converted, report)
-        table = json.loads((report.folder / "report.json").read_text(encoding="utf-8"))
-        return Built(target.name, folder, precision, bool(table["passed"]), table, tuple(self._kept[target.name]))
+        record = load_record(report.folder / "report.json")
+        return Built(target.name, folder, precision, record, tuple(self._kept[target.name]))
 
     def workers_for(self, kind: str) -> Workers:
         """A pool for ingest and one for compress, which imports PaddleSlim while the other works."""

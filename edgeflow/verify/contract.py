@@ -33,6 +33,7 @@ from edgeflow.project.contract import (
     read_named,
 )
 from edgeflow.project.recipe import Recipe
+from edgeflow.report.record import PreprocessingFinding
 from edgeflow.verify.golden import SAMPLES, GoldenTensors, golden_tensors, max_abs
 from edgeflow.verify.preprocessing import NOT_CHECKED, Finding, compare_inputs, compare_picture
 
@@ -143,7 +144,7 @@ def _write_picture(
     return replace(golden, picture="golden/picture.png", picture_input="golden/picture_in.npy")
 
 
-def contract_entry(model: Path, inputs: Mapping[str, Array], table: Mapping[str, Any]) -> dict[str, Any]:
+def contract_entry(model: Path, inputs: Mapping[str, Array], table: Mapping[str, Any]) -> PreprocessingFinding:
     """What a report says of the pre-processing: whether `inputs` are what the build's contract makes.
 
     Args:
@@ -202,5 +203,5 @@ def _foreign(path: Path) -> DataError:
     )
 
 
-def _entry(known: str | None, found: Finding) -> dict[str, Any]:
-    return {"sha256": known, "verdict": found.verdict, "why": found.why}
+def _entry(known: str | None, found: Finding) -> PreprocessingFinding:
+    return PreprocessingFinding(known, found.verdict, found.why)
