@@ -17,6 +17,7 @@ COMMANDS = {
     "targets": "targets",
     "plan": "plan",
     "build": "build",
+    "cache": "cache",
     "lock": "lock",
     "reproduce": "reproduce",
     "sensitivity": "sensitivity",
