@@ -19,6 +19,7 @@ from edgeflow.cli.printing import show, show_json, show_page
     "--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Where results and cache go; default build/."
 )
 @click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
+@click.option("--no-cache", is_flag=True, help="Make everything anew, whatever an earlier build kept.")
 @click.option("--locked", is_flag=True, help="Exit code 3 when something got worse than edgeflow.lock accepts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
 def command(
@@ -26,6 +27,7 @@ def command(
     targets: tuple[str, ...],
     build_dir: Path | None,
     keep_on_cpu: tuple[str, ...],
+    no_cache: bool,
     locked: bool,
     as_json: bool,
 ) -> None:
@@ -43,7 +45,9 @@ def command(
 
     accepted = check_lock(recipe, targets) if locked else None
     with Progress() as progress:
-        results = build(recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=progress.say)
+        results = build(
+            recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=progress.say, no_cache=no_cache
+        )
     comparisons = [] if accepted is None else held(accepted, results, targets)
     if as_json:
         found: dict[str, dict[str, Any]] = {b.target: {"folder": str(b.folder), **b.report} for b in results}

@@ -18,6 +18,7 @@ COMMANDS = {
     "targets": "targets",
     "plan": "plan",
     "build": "build",
+    "cache": "cache",
     "lock": "lock",
     "reproduce": "reproduce",
     "sensitivity": "sensitivity",

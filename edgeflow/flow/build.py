@@ -216,7 +216,7 @@ class Flow:
         workers = self.workers_for("ingest")
         self._note(target, "ingest", "start")
         with ExitStack() as stack:
-            half = self._half_made(stack, key, known)
+            half, refused = self._half_made(stack, key, known)
             results = {str(item.artifact.facts["results_sha256"]): item.artifact for item in known}
             source = Artifact(self.recipe.folder, {"known": sorted(results)})
             facts = dict(self._in_worker(workers, "ingest", source, None, settings, half).facts)
@@ -224,6 +224,8 @@ class Flow:
             digest = str(facts["results_sha256"])
             ready = results.get(digest)
             kept = ready is not None
+            if ready is None and refused is not None:
+                raise refused
             if ready is None:
                 name = _key("ingest", settings, digest)
                 ready = self.cache.add("ingest", half, name, facts)
@@ -232,17 +234,17 @@ class Flow:
             self.cache.remember("ingest", key, ready, seen)
         return ready, kept
 
-    def _half_made(self, stack: ExitStack, key: str, known: Sequence[Known]) -> Path:
-        """A folder to work in; elsewhere where the cache cannot be written, which is enough to compare results."""
+    def _half_made(self, stack: ExitStack, key: str, known: Sequence[Known]) -> tuple[Path, StorageError | None]:
+        """A folder to work in; elsewhere where the cache refuses, which is enough to compare with what is known."""
         try:
             stack.enter_context(self.cache.alone("ingest", key))
-            return stack.enter_context(folder_half_made(self.cache.root / "ingest" / key))
-        except StorageError:
+            return stack.enter_context(folder_half_made(self.cache.root / "ingest" / key)), None
+        except StorageError as err:
             if not known:
                 raise
-        half = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeflow-"))) / key
-        half.mkdir()
-        return half
+            half = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeflow-"))) / key
+            half.mkdir()
+            return half, err
 
     def compress(self, target: Target, settings: CompressSettings, precision: str, ingested: Artifact) -> Artifact:
         """Stage 2."""

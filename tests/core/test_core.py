@@ -240,3 +240,15 @@ def test_files_a_function_reads_are_known(tmp_path: Path) -> None:
     names = {Path(path).name for path in trace.read}
     assert names == {"helper.py", "weights.bin", "model.py"}
     assert not (tmp_path / "__pycache__").exists()
+
+
+def test_what_a_function_imports_when_it_is_called_is_loaded_afresh(tmp_path: Path) -> None:
+    """In one process, such as a notebook that builds twice; modules of the notebook's own are let be."""
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "__init__.py").write_text("")
+    (tmp_path / "metric.py").write_text("def score():\n    from parts import helper\n    return helper.VALUE\n")
+    values = []
+    for value in (1, 22):
+        (tmp_path / "parts" / "helper.py").write_text(f"VALUE = {value}\n")
+        values.append(load_function("metric.py:score", tmp_path)())
+    assert values == [1, 22]
