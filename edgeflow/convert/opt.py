@@ -10,11 +10,11 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from edgeflow.core.children import command
 from edgeflow.core.errors import BackendMissing, OptFailed
 
 TIMEOUT_S = 1800
@@ -80,7 +80,7 @@ def convert(
         environment["MIXED_PRECISION_QUANTIZATION_CONFIG_BUFFER"] = "\n".join(keep_float)
     try:
         done = subprocess.run(
-            [sys.executable, "-I", str(Path(__file__).with_name("opt_child.py").resolve()), json.dumps(order)],
+            [*command("-I", program=str(Path(__file__).with_name("opt_child.py").resolve())), json.dumps(order)],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from edgeflow.core.artifact import Artifact
+from edgeflow.core.children import die_with, started
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.files.atomic import storage
 
@@ -29,11 +30,13 @@ class Workers:
         # and tells when a worker dies.
         from loky import ProcessPoolExecutor
 
-        self._pool = ProcessPoolExecutor(max_workers=count, timeout=60, initializer=_prepare, initargs=(modules,))
+        self._pool = ProcessPoolExecutor(
+            max_workers=count, timeout=60, initializer=_prepare, initargs=(os.getpid(), modules)
+        )
 
     def start(self) -> None:
         """Begin importing before there is work."""
-        self._pool.submit(_nothing)
+        started(lambda: self._pool.submit(_nothing))
 
     def run(
         self, function: Callable[..., T], *arguments: Any, watch: Callable[[], None] | None = None, **named: Any
@@ -48,7 +51,7 @@ class Workers:
         """
         from loky.process_executor import TerminatedWorkerError
 
-        future: Future[T] = self._pool.submit(_quietly, function, *arguments, **named)
+        future: Future[T] = started(lambda: self._pool.submit(_quietly, function, *arguments, **named))
         try:
             while watch is not None:
                 with contextlib.suppress(TimeoutError):
@@ -111,7 +114,8 @@ def _nothing() -> None:
     return None
 
 
-def _prepare(modules: tuple[str, ...]) -> None:
+def _prepare(parent: int, modules: tuple[str, ...]) -> None:
+    die_with(parent)
     os.environ["GLOG_minloglevel"] = "2"
     # As many threads on a busy machine as on an idle one: sums keep their order, and builds their bytes.
     os.environ["MKL_DYNAMIC"] = os.environ["OMP_DYNAMIC"] = "FALSE"
