@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edgeflow.compress.fits import check_program
 from edgeflow.core.artifact import Artifact, Tools
 from edgeflow.core.errors import CompressFailed, DataError, RecipeError, near
 from edgeflow.core.settings import CompressSettings
@@ -48,6 +49,9 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
     precision = target.choose(settings.precision)
     prefix, out = tools.folder / SOURCE, tools.folder / "model"
     respelled = _specialised(source.folder / "model", prefix, target)
+    check_program(prefix, target, precision)
+    if precision == "int8":
+        _own_weights(prefix)
     facts: dict[str, Any] = {
         "precision": precision,
         "respelled": respelled,
@@ -440,6 +444,21 @@ def _specialised(prefix: Path, out: Path, target: Target) -> dict[str, int]:
     for suffix in SUFFIXES:
         _link(prefix.with_suffix(suffix), out.with_suffix(suffix))
     return made
+
+
+def _own_weights(prefix: Path) -> None:
+    """Weights that are read as they are beside the layer that will hold them in int8, as an output is, are copied."""
+    from edgeflow.graph import parameters
+    from edgeflow.graph.edit import Editor
+    from edgeflow.graph.quantised import own_weights
+
+    program = programs.load(prefix.with_suffix(".pdmodel"))
+    weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
+    editor = Editor(program, weights)
+    if own_weights(editor):
+        editor.commit()
+        programs.save(program, prefix.with_suffix(".pdmodel"))
+        parameters.save(program, weights, prefix.with_suffix(".pdiparams"))
 
 
 def _link(source: Path, out: Path) -> None:

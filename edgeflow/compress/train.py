@@ -148,7 +148,7 @@ class _Loop:
         distil, slim = need("paddleslim.dist", "build"), need("paddleslim.quant", "build")
         teacher_scope = paddle.static.Scope()
         with paddle.static.scope_guard(scope), paddle.utils.unique_name.guard(PREFIX), quiet():
-            program, self.feeds, fetches = paddle.static.load_inference_model(str(job.student), executor)
+            program, self.feeds, fetches = paddle_backend.load_inference(job.student, executor)
             floats = [k for k, var in enumerate(fetches) if "float" in paddle.base.data_feeder.convert_dtype(var.dtype)]
             if not floats:
                 raise CompressFailed(
@@ -157,7 +157,7 @@ class _Loop:
                 )
             self.fetches, self.outputs = [var.name for var in fetches], [fetches[k].name for k in floats]
             with paddle.static.scope_guard(teacher_scope):
-                original, _, fetches = paddle.static.load_inference_model(str(job.teacher), executor)
+                original, _, fetches = paddle_backend.load_inference(job.teacher, executor)
                 wanted = [fetches[k] for k in floats]
                 # Before the merge, which renames the teacher's variables.
                 self.wanted = self._outputs(original, [var.name for var in wanted])

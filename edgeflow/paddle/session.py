@@ -16,6 +16,7 @@ from edgeflow.core.errors import DataError, ModelError, last_line
 from edgeflow.core.need import need
 from edgeflow.core.samples import joined
 from edgeflow.core.tensors import TensorSpec, declared_batch
+from edgeflow.graph import program as programs
 
 Array = npt.NDArray[Any]
 
@@ -98,6 +99,17 @@ def export(factory: Callable[[], Any], inputs: Sequence[TensorSpec], prefix: Pat
         parameters.touch()  # a model without parameters; opt accepts an empty file
 
 
+def load_inference(prefix: Path, executor: Any) -> tuple[Any, list[str], list[Any]]:
+    """`paddle.static.load_inference_model`, of a program that only computes: the one way from a file to Paddle.
+
+    Raises:
+        ModelError: the program has an op that does more, or is damaged; see graph/structure.py.
+    """
+    programs.load(prefix.with_suffix(".pdmodel"))
+    program, names, fetches = paddle().static.load_inference_model(str(prefix), executor)
+    return program, names, fetches
+
+
 class Program:
     """A .pdmodel ready to run; a runner: arrays by name in, arrays by name out."""
 
@@ -111,7 +123,9 @@ class Program:
         self._executor = package.static.Executor(package.CUDAPlace(0) if use_gpu else package.CPUPlace())
         with package.static.scope_guard(self._scope):
             try:
-                self.program, names, self._fetches = package.static.load_inference_model(str(prefix), self._executor)
+                self.program, names, self._fetches = load_inference(prefix, self._executor)
+            except ModelError:
+                raise
             except Exception as err:
                 last = str(err).strip().splitlines()[-1] if str(err).strip() else type(err).__name__
                 raise ModelError(
