@@ -24,3 +24,4 @@ def command(as_json: bool) -> None:
         click.echo(f"{name:<18} {version}")
     for stage, problem in found["stages"].items():
         click.echo(f"{stage:<18} {problem or 'can run'}")
+    click.echo(f"{'fence':<18} {found['fence']}")

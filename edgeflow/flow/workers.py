@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, TimeoutError
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 from edgeflow.core.artifact import Artifact
 from edgeflow.core.children import die_with, started
 from edgeflow.core.errors import EdgeflowError
+from edgeflow.core.fence import write_only_in
 from edgeflow.files.atomic import storage
 
 T = TypeVar("T")
@@ -88,9 +90,16 @@ def stage_in_worker(stage: str, source: Artifact, target: Any, settings: Any, fo
         print(line, flush=True)
         progress_of(folder).write_text(line, encoding="utf-8")
 
+    def fence() -> None:
+        # The cache, not the folder alone: a worker does several stages, and training keeps its checkpoint beside it.
+        write_only_in([folder.parents[1]])
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+
     with _output_to(log), storage(folder):
+        if source.facts.get("foreign"):
+            fence()
         function = getattr(importlib.import_module(f"edgeflow.{stage}.stage"), stage)
-        made: Artifact = function(source, target, settings, Tools(folder, say, key_of_folder(folder)))
+        made: Artifact = function(source, target, settings, Tools(folder, say, key_of_folder(folder), fence))
         return made
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import warnings
 import zlib  # noqa: F401  (before paddle, or gzip and npz crash with SIGSEGV afterwards)
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from edgeflow.core.tensors import TensorSpec, declared_batch
 from edgeflow.graph import program as programs
 
 Array = npt.NDArray[Any]
+
+CONSTANTS_MAX_BYTES = 1 << 32
+"""What the constants of a program may take while they are folded."""
 
 CONVOLUTIONS = ("conv2d", "depthwise_conv2d", "conv2d_grad", "depthwise_conv2d_grad")
 
@@ -203,10 +208,29 @@ def evaluate(program: Any, weights: Mapping[str, Array], names: Sequence[str]) -
         ModelError: Paddle cannot run it.
     """
     try:
-        with Session() as session:
+        with Session() as session, memory_of(CONSTANTS_MAX_BYTES):
             return session.run(program, weights, {}, names)
-    except DataError as err:
-        raise ModelError(f"constants of the program cannot be computed: {err.what}") from err
+    except (DataError, MemoryError) as err:
+        what = err.what if isinstance(err, DataError) else f"they need more than {CONSTANTS_MAX_BYTES} bytes"
+        raise ModelError(f"constants of the program cannot be computed: {what}") from err
+
+
+@contextlib.contextmanager
+def memory_of(most: int) -> Iterator[None]:
+    """Let this process take so many bytes more, while a program that nobody has seen yet is computed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except OSError:
+        yield
+        return
+    limit = taken + most
+    if resource.RLIM_INFINITY in (soft, hard) or limit < soft:
+        resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def through_onednn(program: Any) -> None:
