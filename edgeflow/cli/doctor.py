@@ -24,3 +24,4 @@ def command(as_json: bool) -> None:
         show(f"{name:<18} {version}")
     for stage, problem in found["stages"].items():
         show(f"{stage:<18} {problem or 'can run'}")
+    show(f"{'fence':<18} {found['fence']}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from edgeflow.core.coverage import QUANTISABLE
-from edgeflow.core.errors import CompressFailed, last_line
+from edgeflow.core.errors import CompressFailed, EdgeflowError, last_line
 from edgeflow.core.need import need
 from edgeflow.paddle import session as paddle_backend
 
@@ -52,7 +52,7 @@ def quantise(prefix: Path, out: Path, feed: Mapping[str, Array], way: Calibratio
     scope = paddle.static.Scope()
     try:
         with paddle.static.scope_guard(scope), paddle.utils.unique_name.guard():
-            program, names, _ = paddle.static.load_inference_model(str(prefix), executor)
+            program, names, _ = paddle_backend.load_inference(prefix, executor)
             variables = [program.global_block().var(name) for name in names]
             loader = paddle.io.DataLoader(
                 _samples(paddle, [feed[name] for name in names]),
@@ -84,6 +84,8 @@ def quantise(prefix: Path, out: Path, feed: Mapping[str, Array], way: Calibratio
                 onnx_format=False,
                 **(RECONSTRUCTION if way.reconstruct else {}),
             )
+    except EdgeflowError:
+        raise
     except Exception as err:
         raise CompressFailed(
             f"PaddleSlim: post-training quantisation with algo {way.algo!r} failed "

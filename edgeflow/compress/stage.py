@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.compress.channels import convolutions, own_channels, prunable
+from edgeflow.compress.fits import check_program
 from edgeflow.core.artifact import Artifact, Tools
 from edgeflow.core.errors import CompressFailed, DataError, RecipeError, near
 from edgeflow.core.settings import CompressSettings
@@ -75,6 +76,9 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
     precision = target.choose(settings.precision)
     teacher, work = tools.folder / SOURCE, tools.folder / "steps"
     respelled = _specialised(source.folder / "model", teacher, target)
+    check_program(teacher, target, precision)
+    if precision == "int8":
+        _own_weights(teacher)
     work.mkdir()
     calibration = _calibration(source, "int8") if precision == "int8" else None
     trains = settings.qat or settings.sparsity > 0 or (settings.fine_tune.epochs and not settings.is_plain)
@@ -260,6 +264,21 @@ def _specialised(prefix: Path, out: Path, target: Target) -> dict[str, int]:
             return made
     _link_program(prefix, out)
     return made
+
+
+def _own_weights(prefix: Path) -> None:
+    """Weights that are read as they are beside the layer that will hold them in int8, as an output is, are copied."""
+    from edgeflow.graph import parameters
+    from edgeflow.graph.edit import Editor
+    from edgeflow.graph.quantised import own_weights
+
+    program = programs.load(prefix.with_suffix(".pdmodel"))
+    weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
+    editor = Editor(program, weights)
+    if own_weights(editor):
+        editor.commit()
+        programs.save(program, prefix.with_suffix(".pdmodel"))
+        parameters.save(program, weights, prefix.with_suffix(".pdiparams"))
 
 
 def _link_program(source: Path, out: Path) -> None:

@@ -161,8 +161,8 @@ class _Loop:
         """Student and teacher in one program, and the teacher's outputs in it."""
         paddle, job = self.paddle, self.job
         recover, distil = need("paddleslim.common.recover_program", "build"), need("paddleslim.dist", "build")
-        load = paddle.static.load_inference_model
-        program, self.feeds, fetches = load(str(job.student), self.executor)
+        load = paddle_backend.load_inference
+        program, self.feeds, fetches = load(job.student, self.executor)
         floats = [k for k, var in enumerate(fetches) if "float" in paddle.base.data_feeder.convert_dtype(var.dtype)]
         if not floats:
             raise CompressFailed(
@@ -172,7 +172,7 @@ class _Loop:
         self.fetches, self.outputs = [var.name for var in fetches], [fetches[k].name for k in floats]
         teacher_scope = paddle.static.Scope()
         with paddle.static.scope_guard(teacher_scope):
-            original, _, fetches = load(str(job.teacher), self.executor)
+            original, _, fetches = load(job.teacher, self.executor)
             wanted = [fetches[k] for k in floats]
             # Before the merge, which renames the teacher's variables.
             self.wanted = self._outputs(original, [var.name for var in wanted])

@@ -10,12 +10,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from edgeflow.core.children import command
 from edgeflow.core.errors import BackendMissing, OptFailed
 
 TIMEOUT_S = 1800
@@ -84,7 +84,7 @@ def convert(prefix: Path, out: Path, way: Conversion, log: Path) -> None:
         environment["MIXED_PRECISION_QUANTIZATION_CONFIG_BUFFER"] = "\n".join(way.keep_float)
     try:
         done = subprocess.run(
-            [sys.executable, "-I", str(Path(__file__).with_name("opt_child.py").resolve()), json.dumps(order)],
+            [*command("-I", program=str(Path(__file__).with_name("opt_child.py").resolve())), json.dumps(order)],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -22,6 +22,7 @@ from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.legalise import legalise
+from edgeflow.graph.soundness import check_weights
 from edgeflow.ingest.data import load_samples
 from edgeflow.paddle import session as paddle_backend
 from edgeflow.project.functions import files_read, load_function
@@ -52,6 +53,9 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     prefix = tools.folder / MODEL
     with files_read(source.folder) as trace:
         declared = _model(source.folder, settings, prefix)
+        program = programs.load(prefix.with_suffix(".pdmodel"))
+        weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
+        check_weights(program, weights, settings.program or settings.factory or "the model")
         evaluated = load_samples(settings.evaluation, source.folder, settings.inputs, "evaluation", settings.preprocess)
         calibration, training = (
             None
@@ -60,7 +64,8 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
             for what, kind in ((settings.calibration, "calibration"), (settings.training, "training"))
         )
     evaluation = evaluated.arrays
-    program = programs.load(prefix.with_suffix(".pdmodel"))
+    if settings.program is not None:
+        tools.fence()  # after the user's own data functions, which may write what they like
     programs.forget_callstacks(program)
     programs.save(program, prefix.with_suffix(".pdmodel"))
     pixels = {f"{name} of {picture.sample}": picture.pixels for name, picture in evaluated.pictures.items()}
@@ -72,7 +77,6 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     }
     if results["results_sha256"] in source.facts.get("known", ()):
         return Artifact(tools.folder, results)
-    weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
     repairs = legalise(program)
     rewrites = canonicalise(program, weights, paddle_backend.evaluate)
     legalise(program)  # what the rewrites brought in
@@ -102,6 +106,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
         tools.folder,
         {
             "device": device,
+            "foreign": settings.program is not None,
             "outputs": names,
             "samples": len(next(iter(evaluation.values()))),
             "calibration_samples": 0 if calibration is None else len(next(iter(calibration.values()))),
