@@ -21,7 +21,8 @@ from edgeflow.deploy.residency import Residency
 from edgeflow.deploy.runners import is_device, open_runner, where_it_ran
 from edgeflow.emulate import Emulator
 from edgeflow.project.manifest import npu_arithmetic
-from edgeflow.project.reference import REFERENCE, load_reference
+from edgeflow.project.places import REFERENCE
+from edgeflow.project.reference import load_reference
 
 ROUNDS = 8
 SEED = 0

@@ -16,17 +16,17 @@ from pathlib import Path
 from edgeflow.core.errors import DataError
 from edgeflow.deploy.runtime import RuntimeFolder
 from edgeflow.files.atomic import folder_atomic, sha256, write_atomic
-from edgeflow.project.contract import FILE, Contract, dump_contract, inside, load_contract, load_json, read_named
+from edgeflow.project.contract import Contract, dump_contract, inside, load_contract, load_json, read_named
+from edgeflow.project.places import CONTRACT, MANIFEST
 
 BUNDLE = "bundle.json"
 FORMAT = 1
-MANIFEST = "manifest.json"
 PROGRAMS = {"classify": "classify", "detect": "detect", "ocr_detect": "ocr", "ocr_recognise": "ocr", None: "dump"}
 USAGE = {
     "classify": "PICTURE [--top 5]",
     "detect": "PICTURE [--threshold 0.5] [--save OUT.png]",
     "ocr": "--detector C.json or --recogniser C.json, of the other bundle, then PICTURE",
-    "dump": "--in FILE.npy ... --out DIR",
+    "dump": "--in CONTRACT.npy ... --out DIR",
 }
 
 
@@ -53,14 +53,15 @@ def deploy(build: Path, runtime: RuntimeFolder) -> Bundle:
     Raises:
         DataError: contract.json is missing or names what is not there, or the programs are for another target's model.
     """
-    contract = load_contract(build / FILE)
-    files = {FILE: dump_contract(contract)}
+    contract = load_contract(build / CONTRACT)
+    files = {CONTRACT: dump_contract(contract)}
     for name in contract.files():
         files[name] = read_named(build, name)
     model = files[contract.model.file]
     if (found := _hash(model)) != contract.model.sha256:
         raise DataError(
-            f"{build / contract.model.file}: is not the file that {FILE} was written for (its hash is {found[:12]}…)",
+            f"{build / contract.model.file}: is not the file that {CONTRACT} was written for "
+            f"(its hash is {found[:12]}…)",
             try_="run edgeflow build again",
         )
     if (build / MANIFEST).is_file():
@@ -119,7 +120,7 @@ def tar(bundle: Bundle) -> bytes:
 
 
 def to_archive(bundle: Bundle, path: Path) -> bool:
-    """Write FILE.tar.gz; the same bundle gives the same bytes. False when they were there already.
+    """Write CONTRACT.tar.gz; the same bundle gives the same bytes. False when they were there already.
 
     Raises:
         StorageError: disk full or folder not writable.

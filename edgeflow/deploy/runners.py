@@ -16,8 +16,9 @@ from edgeflow.deploy.residency import Evidence, Residency, partition, residency
 from edgeflow.deploy.runtime import RUNTIME, RuntimeFolder, load_runtime
 from edgeflow.emulate import Emulator
 from edgeflow.files.atomic import sha256
-from edgeflow.project.contract import FILE, RuntimeContract, load_contract
-from edgeflow.project.manifest import MANIFEST, load_manifest
+from edgeflow.project.contract import RuntimeContract, load_contract
+from edgeflow.project.manifest import load_manifest
+from edgeflow.project.places import CONTRACT, MANIFEST
 from edgeflow.project.trust import is_unchanged
 
 CONTROL_WARM_UP, CONTROL_REPEATS = 3, 20
@@ -117,7 +118,7 @@ def target_of(model: Path) -> str | None:
 
 def npu_settings(model: Path, runtime_target: str) -> RuntimeContract:
     """What NNAdapter is told: the contract's words where it is this model's, else the target profile's devices."""
-    beside = model.parent / FILE
+    beside = model.parent / CONTRACT
     if beside.is_file():
         contract = load_contract(beside)
         if contract.model.file == model.name and contract.model.sha256 == sha256(model):

@@ -16,13 +16,14 @@ from edgeflow.deploy.bundle import BUNDLE, Bundle, deploy, tar, to_archive, to_f
 from edgeflow.deploy.device import PLACE, TRIES, Device, connect, posix_cksum, printable
 from edgeflow.deploy.probe import check_room, probe, what_fits, why_not
 from edgeflow.deploy.runners import find_runtime, is_device
-from edgeflow.project.contract import FILE, load_contract
+from edgeflow.project.contract import load_contract
+from edgeflow.project.places import CONTRACT
 
 
 def deploy_to(
     build: Path, to: str, *, runtime: Path | None = None, trust: bool = False, say: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
-    """Bundle a build and bring it to `to`: ssh://…, adb:…, FILE.tar.gz or a folder.
+    """Bundle a build and bring it to `to`: ssh://…, adb:…, CONTRACT.tar.gz or a folder.
 
     Returns:
         What --json prints: where the bundle lies, whether it was there already, and how to check it.
@@ -30,7 +31,7 @@ def deploy_to(
     Raises:
         DataError: see deploy.bundle; TransportError: the device.
     """
-    contract = load_contract(build / FILE)
+    contract = load_contract(build / CONTRACT)
     programs = find_runtime(build / contract.model.file, runtime, trust=trust)
     bundle = deploy(build, programs)
     table: dict[str, Any] = {

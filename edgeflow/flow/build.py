@@ -22,6 +22,7 @@ from edgeflow.files.atomic import folder_atomic, folder_half_made, lock, sha256,
 from edgeflow.flow.cache import SEEN, Cache, Known
 from edgeflow.flow.seen import holds, look, runs_code
 from edgeflow.project.contract import named_files
+from edgeflow.project.manifest import StageResults
 from edgeflow.project.recipe import Recipe, load_recipe, read_labels
 from edgeflow.project.trust import trust
 from edgeflow.report.exchange import load_record, table
@@ -308,9 +309,8 @@ class Flow:
         def work(folder: Path) -> Artifact:
             from edgeflow.verify.stage import check_and_report
 
-            return check_and_report(
-                self.recipe, target, ingested, compressed, converted, folder, labels, self._any_worker
-            )
+            made = StageResults(self.recipe, target, ingested, compressed, converted)
+            return check_and_report(made, folder, labels, self._any_worker)
 
         found = self.cache.find("verify", key)
         if found is not None and not self._scores_again(found, ingested):
@@ -323,7 +323,8 @@ class Flow:
         if ".py:" not in name:
             return True
         from edgeflow.files.arrays import load_npz
-        from edgeflow.project.reference import REFERENCE, load_reference
+        from edgeflow.project.places import REFERENCE
+        from edgeflow.project.reference import load_reference
         from edgeflow.verify.judge import score
         from edgeflow.verify.stage import CANDIDATE, scores_as_facts
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from edgeflow.core.drift import finite
 from edgeflow.core.targets import Target, load_target
+from edgeflow.emulate.examined import Examined
 from edgeflow.files.arrays import load_npz
 from edgeflow.files.atomic import lock
 from edgeflow.flow.build import Built, Say, build
 from edgeflow.project.accepted import Budget, Change, OutputBudget, compare, is_comparable, is_worse, settled
 from edgeflow.project.lockfile import lock_path, locked, read_lock, write_lock
+from edgeflow.project.places import REFERENCE
 from edgeflow.project.recipe import load_recipe
-from edgeflow.project.reference import REFERENCE
 from edgeflow.verify.figures import figures
 
 
@@ -110,7 +111,7 @@ def budget_of(built: Built, target: Target) -> Budget:
     model, record = built.folder / "model.nb", built.record
     arrays = load_npz(built.folder / REFERENCE)
     inputs = {name.removeprefix("input/"): array for name, array in arrays.items() if name.startswith("input/")}
-    of_file = figures(model, target, inputs)
+    of_file = figures(Examined(model), target, inputs)
     outputs = tuple(
         OutputBudget(o.name or "", *(math.nan if v is None else v for v in (o.sqnr_db, o.cosine, o.max_abs)))
         for o in record.outputs

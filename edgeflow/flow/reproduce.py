@@ -14,10 +14,9 @@ from edgeflow.core.targets import Target, load_target
 from edgeflow.files.atomic import sha256
 from edgeflow.flow.build import Say, build
 from edgeflow.flow.provenance import Difference, check, differences, part, unrecorded
-from edgeflow.project.manifest import MANIFEST, foreseen, load_manifest
-from edgeflow.project.places import MODEL, RECIPE, BuildFolder
+from edgeflow.project.manifest import foreseen, load_manifest
+from edgeflow.project.places import MANIFEST, MODEL, RECIPE, REFERENCE, BuildFolder
 from edgeflow.project.recipe import Recipe, load_recipe
-from edgeflow.project.reference import REFERENCE
 from edgeflow.project.trust import is_own
 
 FORMAT = 1

@@ -15,8 +15,8 @@ from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.strict import strict
 from edgeflow.core.tensors import DTYPES
 from edgeflow.files.inside import open_regular, read_inside
+from edgeflow.project.places import CONTRACT
 
-FILE = "contract.json"
 FORMAT = 1
 MAX_BYTES = 1 << 20
 FILE_MAX_BYTES = 1 << 32
@@ -124,16 +124,18 @@ def read_named(folder: Path, name: str) -> bytes:
     Raises:
         DataError: see read_inside.
     """
-    return read_inside(folder, name, FILE_MAX_BYTES, try_=f"run edgeflow build again, which writes what {FILE} names")
+    return read_inside(
+        folder, name, FILE_MAX_BYTES, try_=f"run edgeflow build again, which writes what {CONTRACT} names"
+    )
 
 
 def named_files(folder: Path) -> tuple[str, ...]:
     """contract.json and what it names but the model; nothing where there is none, or none that can be read."""
     try:
-        contract = load_contract(folder / FILE)
+        contract = load_contract(folder / CONTRACT)
     except DataError:
         return ()
-    return FILE, *(name for name in contract.files() if name != contract.model.file)
+    return CONTRACT, *(name for name in contract.files() if name != contract.model.file)
 
 
 def dump_contract(contract: Contract) -> bytes:
@@ -142,7 +144,7 @@ def dump_contract(contract: Contract) -> bytes:
     Raises:
         DataError: it breaks a rule that reading it would hold it to.
     """
-    _check(contract, FILE)
+    _check(contract, CONTRACT)
     return (json.dumps(asdict(contract), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 

@@ -23,8 +23,8 @@ from edgeflow.core.strict import Overrides, strict
 from edgeflow.core.targets import Target, read_toml
 from edgeflow.core.tensors import DTYPES, TensorSpec
 from edgeflow.files.inside import plain_name, read_inside
+from edgeflow.project.places import RECIPE
 
-FILE = "edgeflow.toml"
 LABELS_MAX_BYTES = 1 << 20
 
 
@@ -134,7 +134,7 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         RecipeError: missing, no TOML, an unknown key (with the near match), or a value it cannot have.
     """
-    path = path / FILE if path.is_dir() else path
+    path = path / RECIPE if path.is_dir() else path
     if not path.is_file():
         raise RecipeError(
             f"{path}: there is no recipe here", try_="edgeflow init, or give the path of an edgeflow.toml"

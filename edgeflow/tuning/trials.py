@@ -119,7 +119,7 @@ class Trials:
             model,
             self.reference,
             self.recipe.verify_settings(self.target),
-            npu=target.precision.npu_arithmetic if target.uses_npu else "float32",
+            npu=target.emulated_npu,
             folder=self.recipe.folder,
         )
         drop = None

@@ -16,13 +16,12 @@ import numpy as np
 from edgeflow.core.artifact import Artifact
 from edgeflow.core.errors import DataError, RecipeError
 from edgeflow.core.samples import Array
-from edgeflow.core.targets import Target
 from edgeflow.emulate import Emulator
 from edgeflow.files.arrays import load_npy, pack_npy
 from edgeflow.files.atomic import sha256, storage
 from edgeflow.files.png import unpack_png
+from edgeflow.nb.model import Model
 from edgeflow.project.contract import (
-    FILE,
     Contract,
     Golden,
     InputContract,
@@ -32,6 +31,8 @@ from edgeflow.project.contract import (
     load_contract,
     read_named,
 )
+from edgeflow.project.manifest import StageResults
+from edgeflow.project.places import CONTRACT, MODEL
 from edgeflow.project.recipe import Recipe
 from edgeflow.report.record import PreprocessingFinding
 from edgeflow.verify.golden import SAMPLES, GoldenTensors, golden_tensors, max_abs
@@ -42,18 +43,12 @@ UNSAFE = re.compile(r"[^A-Za-z0-9_+@=.-]+")
 
 
 def write_contract(
-    recipe: Recipe,
-    target: Target,
-    ingested: Artifact,
-    compressed: Artifact,
-    converted: Artifact,
-    inputs: Mapping[str, Array],
-    labels: bytes | None,
-    folder: Path,
+    made: StageResults, model: Model, inputs: Mapping[str, Array], labels: bytes | None, folder: Path
 ) -> dict[str, Any]:
     """Write contract.json, golden/ and labels.txt into a folder.
 
     Args:
+        model: the .nb that was made.
         inputs: of the reference, by name.
 
     Returns:
@@ -62,9 +57,9 @@ def write_contract(
     Raises:
         RecipeError: there are more or fewer labels than scores.
     """
-    npu = target.precision.npu_arithmetic if target.uses_npu else "float32"
+    recipe, target = made.recipe, made.target
     # One thread: sums have the same order on any machine.
-    with Emulator(converted.folder / "model.nb", npu=npu, threads=1) as emulator:
+    with Emulator(model, npu=made.npu, threads=1) as emulator:
         # What compiles a program for every shape is asked for the one that its demo has.
         tensors = golden_tensors(emulator, inputs, 1 if target.static_shapes else SAMPLES)
         specs, outputs = emulator.inputs, emulator.outputs
@@ -74,9 +69,9 @@ def write_contract(
         golden = None
         if tensors is not None:
             limits = recipe.verify_settings(target).limits if target.uses_npu else None
-            limit = max_abs(tensors.outputs, compressed.facts["precision"], limits)
+            limit = max_abs(tensors.outputs, made.compressed.facts["precision"], limits)
             golden = _write_golden(tensors, limit, folder)
-            golden = _write_picture(golden, recipe, [spec.name for spec in specs], ingested, inputs, folder)
+            golden = _write_picture(golden, recipe, [spec.name for spec in specs], made.ingested, inputs, folder)
         if labels is not None:
             (folder / LABELS).write_bytes(labels)
         steps = {name: table.preprocess for name, table in recipe.inputs.items()}
@@ -84,7 +79,7 @@ def write_contract(
             _word(recipe.name),
             _word(target.name),
             recipe.model.task,
-            ModelFile("model.nb", converted.facts["sha256"]),
+            ModelFile(MODEL, made.converted.facts["sha256"]),
             tuple(InputContract(spec.name, spec.dtype, spec.shape, steps.get(spec.name)) for spec in specs),
             outputs,
             golden,
@@ -92,7 +87,7 @@ def write_contract(
             RuntimeContract(target.runtime.devices, "", target.runtime.libraries),
         )
         raw = dump_contract(contract)
-        (folder / FILE).write_bytes(raw)
+        (folder / CONTRACT).write_bytes(raw)
     hashes = [None] * len(specs) if golden is None else [sha256(folder / name) for name in golden.inputs]
     return {
         "contract_sha256": hashlib.sha256(raw).hexdigest(),
@@ -155,16 +150,18 @@ def contract_entry(model: Path, inputs: Mapping[str, Array], table: Mapping[str,
     Raises:
         DataError: the contract or its golden tensors are not those that the manifest was written for.
     """
-    path = model.parent / FILE
+    path = model.parent / CONTRACT
     if not path.is_file():
-        return _entry(None, Finding(NOT_CHECKED, f"there is no {FILE} beside the model"))
+        return _entry(None, Finding(NOT_CHECKED, f"there is no {CONTRACT} beside the model"))
     contract, known = load_contract(path), sha256(path)
     if table and "contract_sha256" not in table:
-        return _entry(known, Finding(NOT_CHECKED, f"the manifest names no contract, so {FILE} may be another build's"))
+        return _entry(
+            known, Finding(NOT_CHECKED, f"the manifest names no contract, so {CONTRACT} may be another build's")
+        )
     if table and known != table["contract_sha256"]:
         raise _foreign(path)
     if not table and sha256(model) != contract.model.sha256:
-        return _entry(None, Finding(NOT_CHECKED, f"{FILE} beside the model is another model's"))
+        return _entry(None, Finding(NOT_CHECKED, f"{CONTRACT} beside the model is another model's"))
     if contract.golden is None:
         return _entry(known, Finding(NOT_CHECKED, "the build recorded no golden inputs"))
     return _entry(known, _compared(model.parent, contract, contract.golden, inputs, table))

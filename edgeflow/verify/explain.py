@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 from edgeflow import nb
 from edgeflow.core.coverage import covered
-from edgeflow.core.samples import Array
 from edgeflow.core.targets import Target
+from edgeflow.emulate.examined import Examined
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.nb.lint import lint
-from edgeflow.nb.places import placed, split
-from edgeflow.project.reference import load_reference
+from edgeflow.project.manifest import StageResults
+from edgeflow.project.reference import Reference, load_reference
 from edgeflow.report.record import Hop, LintFinding, Partition, PlacedOp
 from edgeflow.verify.hops import (
     SAMPLES,
@@ -28,6 +28,7 @@ from edgeflow.verify.hops import (
     paddle_steps,
     waterfall,
 )
+from edgeflow.verify.judge import Verdict
 from edgeflow.verify.layers import LayerDrift, layer_drift
 
 T = TypeVar("T")
@@ -51,30 +52,21 @@ def traced(compressed: Path, reference: Path, model: Path, npu: str, device: str
     return steady(layers), paddle_steps(compressed, loaded, device)
 
 
-def hops(
-    steps: Sequence[Step],
-    model: Path,
-    reference: Path,
-    emulated: Sequence[Array],
-    runner: str,
-    device: str,
-    metric: str | None,
-    folder: Path | None,
-    on_device: Step | None = None,
-) -> tuple[Hop, ...]:
-    """The whole waterfall; `emulated` are the .nb's outputs on all samples."""
-    whole = load_reference(reference)
+def hops(steps: Sequence[Step], made: StageResults, whole: Reference, verdict: Verdict) -> tuple[Hop, ...]:
+    """The whole waterfall of a build; `verdict` holds the .nb's outputs on all samples of the reference."""
     some = first(whole, SAMPLES)
-    cut = tuple(array[: some.samples] if array.ndim and len(array) == whole.samples else array for array in emulated)
-    stops = [*steps, Step("nb_emulated", cut, runner), lite_step(model, some), on_device or missing_device()]
-    return gpu_hop_missing(steady(waterfall(stops, some, metric, folder)), device)
+    cut = tuple(
+        array[: some.samples] if array.ndim and len(array) == whole.samples else array for array in verdict.arrays
+    )
+    stops = [*steps, Step("nb_emulated", cut, verdict.runner), lite_step(made.model, some), missing_device()]
+    rows = waterfall(stops, some, verdict.metric, made.recipe.folder)
+    return gpu_hop_missing(steady(rows), str(made.ingested.facts["device"]))
 
 
-def partition(model: nb.Model) -> Partition:
+def partition(file: Examined) -> Partition:
     """Where each op runs, as the file says."""
-    ops = tuple(PlacedOp(item.number, item.node.op.type, item.place, item.subgraph) for item in placed(model))
-    counts = split(model)
-    return Partition(counts.npu_ops, counts.cpu_ops, counts.subgraphs, ops)
+    ops = tuple(PlacedOp(item.number, item.node.op.type, item.place, item.subgraph) for item in file.placed)
+    return Partition(file.split.npu_ops, file.split.cpu_ops, file.split.subgraphs, ops)
 
 
 def findings(model: nb.Model, target: Target | None) -> tuple[LintFinding, ...]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from edgeflow import nb
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.targets import Target, load_target
-from edgeflow.emulate.shapes import trace_shapes
+from edgeflow.emulate.examined import Examined
 from edgeflow.nb.predict import Latency, predict
 from edgeflow.nb.summary import summarise
 from edgeflow.report.record import PredictedLatency
@@ -32,19 +30,18 @@ class Figures:
         return None if found is None else PredictedLatency(found.ms, found.error, found.chip, 1)
 
 
-def figures(model: Path, target: Target | str | None, inputs: Mapping[str, Any]) -> Figures:
+def figures(file: Examined, target: Target | str | None, inputs: Mapping[str, Any]) -> Figures:
     """Count a file's ops and predict one run of one sample.
 
     Args:
         target: a profile or a profile's name; None, or a name that is not known here, leaves the latency open.
         inputs: arrays of samples by input name, whose shapes close open dimensions.
     """
-    file = nb.read(model)
-    shapes, _ = trace_shapes(file, {name: (1, *array.shape[1:]) for name, array in inputs.items()})
-    summary = summarise(file, "", shapes)
+    shapes = file.shapes_for(inputs)
+    summary = summarise(file.model, "", shapes)
     split = summary.partition
     profile = profile_named(target) if isinstance(target, str) else target
-    latency = None if shapes is None or profile is None else predict(file, shapes, profile)
+    latency = None if shapes is None or profile is None else predict(file.model, shapes, profile)
     return Figures(
         summary.ops, None if split is None else split.subgraphs, None if split is None else split.cpu_ops, latency
     )

@@ -11,8 +11,9 @@ from typing import Any
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.emulate import Emulator
 from edgeflow.files.atomic import sha256
-from edgeflow.project.manifest import MANIFEST, load_manifest
-from edgeflow.project.reference import REFERENCE, Reference
+from edgeflow.project.manifest import load_manifest
+from edgeflow.project.places import MANIFEST, REFERENCE
+from edgeflow.project.reference import Reference
 from edgeflow.report.exchange import LOOKS, load_record, looks_sha256
 from edgeflow.report.record import Record
 from edgeflow.verify.explain import traced

@@ -8,20 +8,21 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgeflow import nb
 from edgeflow.core.artifact import Artifact
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target
 from edgeflow.deploy.runners import control_run, device_report, is_device, open_runner
+from edgeflow.emulate.examined import Examined
 from edgeflow.files.arrays import save_npz
 from edgeflow.files.atomic import sha256, storage
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
-from edgeflow.project.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
-from edgeflow.project.recipe import Recipe, load_recipe
-from edgeflow.project.reference import REFERENCE, Reference, load_reference
+from edgeflow.project.manifest import StageResults, dump, load_manifest, manifest, manifest_hash
+from edgeflow.project.places import MANIFEST, MODEL, REFERENCE
+from edgeflow.project.recipe import load_recipe
+from edgeflow.project.reference import Reference, load_reference
 from edgeflow.project.trust import is_unchanged
 from edgeflow.report import exchange
 from edgeflow.report.html import page
@@ -74,14 +75,7 @@ BESIDE, HERE = Against(), Where()
 
 
 def check_and_report(
-    recipe: Recipe,
-    target: Target,
-    ingested: Artifact,
-    compressed: Artifact,
-    converted: Artifact,
-    folder: Path,
-    labels: bytes | None = None,
-    worker: Callable[..., Any] | None = None,
+    made: StageResults, folder: Path, labels: bytes | None = None, worker: Callable[..., Any] | None = None
 ) -> Artifact:
     """Stage 4 within a build: verify, then write manifest.json, contract.json and what it names, report.json and
     report.html.
@@ -90,27 +84,23 @@ def check_and_report(
         labels: content of the recipe's labels file.
         worker: runs a function where Paddle is loaded; without it layers and hops before the .nb are left out.
     """
-    model = converted.folder / "model.nb"
-    reference = ingested.folder / REFERENCE
-    npu = target.precision.npu_arithmetic if target.uses_npu else "float32"
-    settings, device = recipe.verify_settings(target), str(ingested.facts["device"])
-    loaded, read = load_reference(reference), nb.read(model)
-    verdict = verify(model, loaded, settings, npu=npu, folder=recipe.folder, not_checked=(HOST_ONLY,))
-    layers = as_table(layer_map(read, load(compressed.folder / "source.pdmodel")))
-    contract = write_contract(recipe, target, ingested, compressed, converted, loaded.inputs, labels, folder)
-    table = manifest(recipe, target, ingested, compressed, converted, reference, layers, contract)
-    record = _record(verdict, table, settings.limits, contract_entry(folder / model.name, loaded.inputs, table))
-    record = _with_file(record, model, read, target, loaded, verdict)
+    recipe, target = made.recipe, made.target
+    settings, device = recipe.verify_settings(target), str(made.ingested.facts["device"])
+    loaded, file = load_reference(made.reference), Examined(made.model)
+    verdict = verify(made.model, loaded, settings, npu=made.npu, folder=recipe.folder, not_checked=(HOST_ONLY,))
+    layers = as_table(layer_map(file.model, load(made.compressed.folder / "source.pdmodel")))
+    contract = write_contract(made, file.model, loaded.inputs, labels, folder)
+    table = manifest(made, layers, contract)
+    record = _record(verdict, table, settings.limits, contract_entry(folder / MODEL, loaded.inputs, table))
+    record = _with_file(record, file, target, loaded, verdict)
     if worker is not None:
-        looked, steps = worker(traced, compressed.folder, reference, model, npu, device)
+        looked, steps = worker(traced, made.compressed.folder, made.reference, made.model, made.npu, device)
         record = replace(
             record,
             layers=looked.layers,
             ranked=looked.ranked,
             first_drift=looked.first_drift,
-            waterfall=hops(
-                steps, model, reference, verdict.arrays, verdict.runner, device, settings.metric, recipe.folder
-            ),
+            waterfall=hops(steps, made, loaded, verdict),
         )
     table[HASH] = exchange.looks_sha256(record)
     record = replace(record, manifest_sha256=manifest_hash(table))
@@ -170,18 +160,16 @@ def _seen_data(table: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(text for key, text in SAME_DATA.items() if isinstance(data, Mapping) and data.get(key) == known)
 
 
-def _with_file(
-    record: Record, model: Path, read: nb.Model, target: Target | None, loaded: Reference, verdict: Verdict
-) -> Record:
+def _with_file(record: Record, file: Examined, target: Target | None, loaded: Reference, verdict: Verdict) -> Record:
     """What the file itself tells, and the samples it gets most wrong."""
-    known = figures(model, target, loaded.inputs)
-    file = replace(record.nb or FileFacts(), sha256=sha256(model), bytes=model.stat().st_size, ops=known.ops)
+    known = figures(file, target, loaded.inputs)
+    facts = replace(record.nb or FileFacts(), sha256=file.sha256, bytes=file.path.stat().st_size, ops=known.ops)
     return replace(
         record,
-        nb=file,
+        nb=facts,
         predicted_latency_ms=known.predicted,
-        partition=partition(read),
-        findings=findings(read, target),
+        partition=partition(file),
+        findings=findings(file.model, target),
         worst=worst(loaded, verdict.arrays),
     )
 
@@ -233,7 +221,7 @@ def verify_file(
     if contract.broken is not None:
         verdict = replace(verdict, broken=(*verdict.broken, contract.broken))
     record = _record(verdict, table, settings.limits, contract)
-    record = _with_file(record, model, nb.read(model), profile_named(record.target or ""), loaded, verdict)
+    record = _with_file(record, Examined(model), profile_named(record.target or ""), loaded, verdict)
     record = replace(record, device=device, library_notes=notes, residency=residency)
     record = look_again(record, model) if layers else with_recorded(record, model, table)
     if is_device(where.on):
