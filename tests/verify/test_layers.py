@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from edgeflow.verify.layers import layer_drift
 from edgeflow.verify.self_test import self_test
 from edgeflow.verify.stage import verify_file
 from tests.conftest import GOLDEN, ROOT
+from tests.projects import run as command
 
 KINDS = {
     "one channel's scale doubled",
@@ -202,12 +202,7 @@ def test_three_exit_codes_and_every_form(built: Path, tmp_path: Path) -> None:
     shutil.copytree(built / "build" / "arm64-int8", folder)
 
     def run(*options: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "edgeflow", "verify", str(folder / "model.nb"), *options],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
+        return command(tmp_path, "verify", str(folder / "model.nb"), *options)
 
     forms = [f"--{form}={tmp_path / form}" for form in ("html", "markdown", "junit", "sarif")]
     passed = run(*forms)
