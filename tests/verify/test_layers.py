@@ -173,7 +173,10 @@ def test_the_verdict_notices_faults_of_the_example(built: Path) -> None:
     assert kinds >= KINDS
 
 
-@pytest.mark.parametrize("case", ["net_lenet__int8_ptq_hist", "net_mobilenet_v2__int8_ptq_hist"])
+@pytest.mark.parametrize(
+    "case",
+    ["net_lenet__int8_ptq_hist", pytest.param("net_mobilenet_v2__int8_ptq_hist", marks=pytest.mark.slow)],
+)
 def test_the_verdict_notices_faults_of_golden_nets(case: str, tmp_path: Path) -> None:
     """Their own answers on noise stand in for a labelled test set."""
     model = tmp_path / "model.nb"
