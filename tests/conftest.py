@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,11 +89,34 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.getbasetemp().parent / "state")
 
 
+MACHINES = {"machine", "ssh_device", "adb_server", "browser", "digits"}
+"""Fixtures that compile programs, start servers or a browser, or train a network."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     missing = pytest.mark.skip(reason="edgeflow[build] is not installed: needs paddlepaddle, paddleslim and paddlelite")
     for item in items:
+        if MACHINES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.machine)
         if item.get_closest_marker("build") and not HAS_BUILD:
             item.add_marker(missing)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_workers() -> Iterator[None]:
+    """Worker processes of builds in this process are forks of one that has imported Paddle (tests/warm.py)."""
+    if not HAS_BUILD or not sys.platform.startswith("linux") or os.environ.get("EDGEFLOW_COLD_WORKERS"):
+        yield
+        return
+    from loky.backend import fork_exec
+
+    from tests.warm import Template
+
+    template, original = Template(), fork_exec.fork_exec
+    fork_exec.fork_exec = template.instead_of(original)
+    yield
+    fork_exec.fork_exec = original
+    template.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
-import sys
 from pathlib import Path
+
+from click.testing import CliRunner
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -17,7 +19,18 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "edgeflow", *arguments], cwd=folder, capture_output=True, text=True)
+    """The command line in a folder, in this process: a new interpreter for each call would import everything anew."""
+    from edgeflow.cli.main import edgeflow
+
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        done = CliRunner().invoke(edgeflow, list(arguments), prog_name="edgeflow")
+    finally:
+        os.chdir(before)
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return subprocess.CompletedProcess(list(arguments), done.exit_code, done.stdout, done.stderr)
 
 
 def edit(project: Path, name: str, old: str, new: str) -> None:

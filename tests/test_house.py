@@ -8,6 +8,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,7 @@ def name_of(path: Path) -> str:
 NAMES = {name_of(path): path for path in MODULES}
 
 
+@cache
 def imported(path: Path) -> list[str]:
     """Modules that a file imports, also inside functions; what only a type checker sees is left out."""
     tree = ast.parse(path.read_text())
@@ -141,6 +143,18 @@ def test_importing_loads_nothing_heavy(statement: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_tests_import_no_other_test() -> None:
+    """What several tests need lies in conftest.py or in a module named after what is in it."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            found = [name for name in names if any(part.startswith("test_") for part in name.split(".")[1:])]
+            assert not (found and found[0].startswith("tests.")), f"{path.name} imports {found[0]}"
 
 
 def test_nothing_names_a_machine_or_a_host() -> None:

@@ -10,7 +10,8 @@
 
 namespace edgeflow {
 
-// One value, already written. Bytes of a text that are no UTF-8 become U+FFFD; a number that is not finite becomes null.
+// One value, already written. Bytes of a text that are no UTF-8 become U+FFFD; a number that is not finite becomes
+// null.
 struct Json {
   std::string text;
 
@@ -18,9 +19,13 @@ struct Json {
   Json(const char* value) : Json(std::string(value)) {}
   Json(double value);
   Json(float value);
-  template <typename T> Json(const std::vector<T>& values) { join(std::vector<Json>(values.begin(), values.end())); }
+  template <typename T>
+  Json(const std::vector<T>& values) {
+    join(std::vector<Json>(values.begin(), values.end()));
+  }
   Json(const std::vector<Json>& values) { join(values); }
-  template <typename T, typename = std::enable_if_t<std::is_integral_v<T>>> Json(T value) : text(std::to_string(value)) {}
+  template <typename T, typename = std::enable_if_t<std::is_integral_v<T>>>
+  Json(T value) : text(std::to_string(value)) {}
 
   static Json object(std::initializer_list<std::pair<const char*, Json>> members);
 

@@ -12,6 +12,7 @@ int main() {
   EXPECT(Json(0.5).text == "0.5" && Json(std::nan("")).text == "null" && Json(-INFINITY).text == "null");
   EXPECT(std::stod(Json(0.1).text) == 0.1 && std::stof(Json(0.1F).text) == 0.1F);
   EXPECT(Json(std::int64_t{-7}).text == "-7");
-  EXPECT(Json::object({{"a", 1}, {"b", std::vector<double>{1.5, 2}}, {"c", std::vector<Json>{}}}).text == R"({"a": 1, "b": [1.5, 2], "c": []})");
+  EXPECT(Json::object({{"a", 1}, {"b", std::vector<double>{1.5, 2}}, {"c", std::vector<Json>{}}}).text ==
+         R"({"a": 1, "b": [1.5, 2], "c": []})");
   return failures();
 }

@@ -13,11 +13,17 @@ namespace lite_api {
 void Tensor::Resize(const std::vector<int64_t>&) { std::abort(); }
 std::vector<int64_t> Tensor::shape() const { std::abort(); }
 PrecisionType Tensor::precision() const { std::abort(); }
-template <typename T> const T* Tensor::data() const { std::abort(); }
-template <typename T> T* Tensor::mutable_data(TargetType) const { std::abort(); }
+template <typename T>
+const T* Tensor::data() const {
+  std::abort();
+}
+template <typename T>
+T* Tensor::mutable_data(TargetType) const {
+  std::abort();
+}
 
-#define ELEMENT(T)                             \
-  template const T* Tensor::data<T>() const;   \
+#define ELEMENT(T)                           \
+  template const T* Tensor::data<T>() const; \
   template T* Tensor::mutable_data<T>(TargetType) const;
 ELEMENT(float)
 ELEMENT(double)
@@ -35,7 +41,10 @@ void ConfigBase::set_nnadapter_device_names(const std::vector<std::string>&) {}
 void ConfigBase::set_nnadapter_context_properties(const std::string&) {}
 void ConfigBase::set_nnadapter_model_cache_dir(const std::string&) {}
 void MobileConfig::set_model_from_file(const std::string&) {}
-template <typename ConfigT> std::shared_ptr<PaddlePredictor> CreatePaddlePredictor(const ConfigT&) { std::abort(); }
+template <typename ConfigT>
+std::shared_ptr<PaddlePredictor> CreatePaddlePredictor(const ConfigT&) {
+  std::abort();
+}
 template std::shared_ptr<PaddlePredictor> CreatePaddlePredictor<MobileConfig>(const MobileConfig&);
 
 }  // namespace lite_api

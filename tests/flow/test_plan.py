@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from edgeflow import nb
 from edgeflow.core.errors import ModelError, RecipeError, TargetError
 from edgeflow.core.targets import folder, load_target, names
 from edgeflow.flow.plan import plan
+from tests.projects import run
 
 pytestmark = pytest.mark.build
 
@@ -134,16 +133,11 @@ def test_bad_input(tmp_path: Path, project: Path) -> None:
 
 
 def test_command(project: Path) -> None:
-    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "edgeflow", "plan", *arguments], cwd=project, capture_output=True, text=True
-        )
-
-    done = call("-t", "kirin", "-t", "rockchip")
+    done = run(project, "plan", "-t", "kirin", "-t", "rockchip")
     assert done.returncode == 0, done.stderr
     assert "1 subgraph," in done.stdout and "matmul_v2 -> mul" in done.stdout and "can be built" in done.stdout
     assert done.stderr == ""
-    table = json.loads(call("-t", "kirin", "--json").stdout)
+    table = json.loads(run(project, "plan", "-t", "kirin", "--json").stdout)
     assert table[0]["buildable"] is True and table[0]["split"]["pieces"][0]["op_types"]
     keys = (Path(__file__).parents[2] / "docs" / "plan.md").read_text()
     assert all(f"`{key}`" in keys for key in table[0])

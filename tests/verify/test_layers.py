@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from edgeflow.verify.layers import LayerDrift, layer_drift
 from edgeflow.verify.self_test import self_test
 from edgeflow.verify.stage import Against, verify_file
 from tests.conftest import GOLDEN, ROOT
+from tests.projects import run as command
 
 KINDS = {
     "one channel's scale doubled",
@@ -173,7 +173,10 @@ def test_the_verdict_notices_faults_of_the_example(built: Path) -> None:
     assert kinds >= KINDS
 
 
-@pytest.mark.parametrize("case", ["net_lenet__int8_ptq_hist", "net_mobilenet_v2__int8_ptq_hist"])
+@pytest.mark.parametrize(
+    "case",
+    ["net_lenet__int8_ptq_hist", pytest.param("net_mobilenet_v2__int8_ptq_hist", marks=pytest.mark.slow)],
+)
 def test_the_verdict_notices_faults_of_golden_nets(case: str, tmp_path: Path) -> None:
     """Their own answers on noise stand in for a labelled test set."""
     model = tmp_path / "model.nb"
@@ -202,12 +205,7 @@ def test_three_exit_codes_and_every_form(built: Path, tmp_path: Path) -> None:
     shutil.copytree(built / "build" / "arm64-int8", folder)
 
     def run(*options: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "edgeflow", "verify", str(folder / "model.nb"), *options],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
+        return command(tmp_path, "verify", str(folder / "model.nb"), *options)
 
     forms = [f"--{form}={tmp_path / form}" for form in ("html", "markdown", "junit", "sarif")]
     passed = run(*forms)

@@ -1,4 +1,5 @@
-// Speaks the command lines of dump and bench without Paddle Lite: replays what was recorded for the very bytes of model and samples.
+// Speaks the command lines of dump and bench without Paddle Lite: replays what was recorded for the very bytes of model
+// and samples.
 #include <time.h>
 
 #include <cstdint>
@@ -44,7 +45,8 @@ int main(int argc, char** argv) {
   if (check) option["--model"] = "model.nb", option["--in"] = "golden/in_0.npy";
   double start = now_ms();
   const std::string model = slurp(option["--model"]);
-  if (fnv1a(model.data(), model.size()) != MODEL_HASH) return die(program, option["--model"] + ": is not the recorded model");
+  if (fnv1a(model.data(), model.size()) != MODEL_HASH)
+    return die(program, option["--model"] + ": is not the recorded model");
   double load_ms = now_ms() - start;
   const std::string in = slurp(option["--in"]);
   if (in.size() < 10 || in.compare(1, 5, "NUMPY")) return die(program, option["--in"] + ": is no .npy");
@@ -63,7 +65,8 @@ int main(int argc, char** argv) {
     }
     times.push_back(now_ms() - begin);
   }
-  if (out.size() != samples * OUTPUT_BYTES) return die(program, option["--in"] + ": holds samples that were not recorded");
+  if (out.size() != samples * OUTPUT_BYTES)
+    return die(program, option["--in"] + ": holds samples that were not recorded");
   std::fprintf(stderr, "the runtime talks: %s, %s threads\n", paddle_lite_version(), option["--threads"].c_str());
   if (check) {
     const std::string golden = slurp("golden/out_0.npy");
@@ -77,16 +80,21 @@ int main(int argc, char** argv) {
     std::printf("{\"load_ms\":%f,\"first_ms\":%f,\"times_ms\":[%s]}\n", load_ms, times[0], list.c_str());
     return 0;
   }
-  if (option.count("--cache-dir")) std::ofstream(option["--cache-dir"] + "/0123456789abcdef0123456789abcdef.nnc") << "compiled";
-  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(samples) + "," + OUTPUT_DIMS + "), }";
+  if (option.count("--cache-dir"))
+    std::ofstream(option["--cache-dir"] + "/0123456789abcdef0123456789abcdef.nnc") << "compiled";
+  std::string header =
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(samples) + "," + OUTPUT_DIMS + "), }";
   header.resize((header.size() + 10 + 63) / 64 * 64 - 10, ' ');
   header.back() = '\n';
   std::ofstream file(option["--out"] + "/out_0.npy", std::ios::binary);
-  file << std::string("\x93NUMPY\x01\x00", 8) << static_cast<char>(header.size() & 255) << static_cast<char>(header.size() >> 8);
+  file << std::string("\x93NUMPY\x01\x00", 8) << static_cast<char>(header.size() & 255)
+       << static_cast<char>(header.size() >> 8);
   file << header << out;
   if (!file.flush()) return die(program, option["--out"] + ": cannot be written: No space left on device");
   const size_t runs = option.count("--batch") ? samples / std::stoul(option["--batch"]) : 1;
-  std::printf("{\"outputs\":[{\"name\":\"out\",\"dtype\":\"float32\",\"shape\":[%zu,%s],\"file\":\"out_0.npy\"}],\"runs\":%zu}\n",
-              samples, OUTPUT_DIMS, runs);
+  std::printf(
+      "{\"outputs\":[{\"name\":\"out\",\"dtype\":\"float32\",\"shape\":[%zu,%s],\"file\":\"out_0.npy\"}],\"runs\":%zu}"
+      "\n",
+      samples, OUTPUT_DIMS, runs);
   return 0;
 }
