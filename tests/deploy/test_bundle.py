@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -135,6 +136,20 @@ def test_run_sh(build: Path, programs: RuntimeFolder, tmp_path: Path, shell: str
     assert run().returncode == 2
     assert "usage: run.sh --check | PICTURE" in run().stderr
     assert run("--check", "x").returncode == 2
+    # Through links: to it, to a link to it, relative ones, from $PATH, and with names that ls -l could be misread by.
+    (tmp_path / "bin -> x").mkdir()
+    (tmp_path / "bin -> x" / "check -> it").symlink_to("../with a space/run.sh")
+    (tmp_path / "second").symlink_to(tmp_path / "bin -> x" / "check -> it")
+    (tmp_path / "folder").symlink_to("with a space")
+    expected = run("--check").stdout
+    for link in ("bin -> x/check -> it", "second", "folder/run.sh"):
+        found = subprocess.run([*argv[:-1], link, "--check"], capture_output=True, text=True, cwd=tmp_path)
+        assert found.stdout == expected, found.stderr
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    found = subprocess.run(["second", "--check"], capture_output=True, text=True, env=environment, cwd="/")
+    assert found.stdout == expected, found.stderr
+    (tmp_path / "loop").symlink_to("loop")
+    assert subprocess.run([*argv[:-1], "./loop"], capture_output=True, cwd=tmp_path).returncode != 0
 
 
 def test_what_is_missing_is_said(build: Path, programs: RuntimeFolder, tmp_path: Path) -> None:
