@@ -15,8 +15,8 @@ from pathlib import Path
 
 from edgeflow.core.errors import DataError
 from edgeflow.deploy.runtime import RuntimeFolder
-from edgeflow.files.atomic import folder_atomic, sha256, write_atomic
-from edgeflow.project.contract import Contract, dump_contract, inside, load_contract, load_json, read_named
+from edgeflow.files.atomic import write_atomic
+from edgeflow.project.contract import Contract, dump_contract, load_contract, read_named
 from edgeflow.project.places import CONTRACT, MANIFEST
 
 BUNDLE = "bundle.json"
@@ -26,7 +26,7 @@ USAGE = {
     "classify": "PICTURE [--top 5]",
     "detect": "PICTURE [--threshold 0.5] [--save OUT.png]",
     "ocr": "--detector C.json or --recogniser C.json, of the other bundle, then PICTURE",
-    "dump": "--in CONTRACT.npy ... --out DIR",
+    "dump": "--in FILE.npy ... --out DIR",
 }
 
 
@@ -120,7 +120,7 @@ def tar(bundle: Bundle) -> bytes:
 
 
 def to_archive(bundle: Bundle, path: Path) -> bool:
-    """Write CONTRACT.tar.gz; the same bundle gives the same bytes. False when they were there already.
+    """Write FILE.tar.gz; the same bundle gives the same bytes. False when they were there already.
 
     Raises:
         StorageError: disk full or folder not writable.
@@ -130,52 +130,3 @@ def to_archive(bundle: Bundle, path: Path) -> bool:
         return False
     write_atomic(path, data)
     return True
-
-
-def to_folder(bundle: Bundle, folder: Path) -> bool:
-    """Write a folder that appears whole; False when it was there already, byte for byte.
-
-    Raises:
-        DataError: something lies there that is no bundle.
-        StorageError: disk full or folder not writable.
-    """
-    if folder.exists():
-        if not (folder / BUNDLE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DataError(
-                f"{folder}: is there and is no bundle, so it is not replaced", try_=f"--to {folder / bundle.name}"
-            )
-        if whole(folder) == bundle.listing:
-            return False
-    with folder_atomic(folder) as work:
-        for name, data in bundle.files.items():
-            (work / name).parent.mkdir(parents=True, exist_ok=True)
-            (work / name).write_bytes(data)
-            (work / name).chmod(0o755 if name in bundle.executable else 0o644)
-    return True
-
-
-def whole(folder: Path) -> bytes | None:
-    """The listing of a bundle in a folder when every file that it names is as it says; None otherwise.
-
-    Raises:
-        DataError: it names a path that leaves the bundle.
-    """
-    path = folder / BUNDLE
-    if not path.is_file() or path.stat().st_size > 1 << 20:
-        return None
-    raw = path.read_bytes()
-    table = load_json(raw, str(path))
-    listed = table.get("files") if isinstance(table, dict) else None
-    if not isinstance(listed, dict):
-        return None
-    for name in listed:
-        if not inside(name):
-            raise DataError(
-                f"{path}: names {name[:80]!r}, and should name files beside it, without ..",
-                try_=f"rm -r {folder}, and deploy again",
-            )
-    return (
-        raw
-        if all((folder / name).is_file() and sha256(folder / name) == known for name, known in listed.items())
-        else None
-    )

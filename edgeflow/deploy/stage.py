@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.core.errors import Dropped, TransportError
-from edgeflow.deploy.bundle import BUNDLE, Bundle, deploy, tar, to_archive, to_folder
+from edgeflow.deploy.bundle import BUNDLE, Bundle, deploy, tar, to_archive
 from edgeflow.deploy.device import PLACE, TRIES, Device, connect, posix_cksum, printable
+from edgeflow.deploy.folder import to_folder
 from edgeflow.deploy.probe import check_room, probe, what_fits, why_not
 from edgeflow.deploy.runners import find_runtime, is_device
 from edgeflow.project.contract import load_contract
@@ -23,7 +24,7 @@ from edgeflow.project.places import CONTRACT
 def deploy_to(
     build: Path, to: str, *, runtime: Path | None = None, trust: bool = False, say: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
-    """Bundle a build and bring it to `to`: ssh://…, adb:…, CONTRACT.tar.gz or a folder.
+    """Bundle a build and bring it to `to`: ssh://…, adb:…, FILE.tar.gz or a folder.
 
     Returns:
         What --json prints: where the bundle lies, whether it was there already, and how to check it.
@@ -58,10 +59,12 @@ def deploy_to(
             "changed": to_archive(bundle, path),
             "check": f"tar xzf {path.name} && {bundle.name}/run.sh --check, on the device",
         }
+    placed = to_folder(bundle, path)
     return {
         **table,
         "place": str(path),
-        "changed": to_folder(bundle, path),
+        "changed": placed.changed,
+        "kept": list(placed.kept),
         "check": f"{path}/run.sh --check, on the device",
     }
 

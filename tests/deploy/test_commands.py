@@ -288,5 +288,5 @@ def test_deploy_never_replaces_what_is_no_bundle(device: SshDevice, build: Path,
     assert (deployed(device) / "thesis.txt").read_text() == "mine"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
-    assert "is no bundle" in call("deploy", build, "--to", tmp_path / "mine").output
+    assert "is no bundle of its own" in call("deploy", build, "--to", tmp_path / "mine").output
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"
