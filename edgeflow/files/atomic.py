@@ -232,7 +232,8 @@ def _remove(path: Path) -> None:
 def _to_disk(path: Path) -> None:
     """Some file systems know no fsync of folders, and Windows none at all; they are asked all the same."""
     with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        # Opened without waiting: somebody may have put a pipe there.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
         try:
             os.fsync(handle)
         finally:
