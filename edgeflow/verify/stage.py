@@ -20,6 +20,7 @@ from edgeflow.deploy.runners import control_run, device_report, is_device, open_
 from edgeflow.emulate import Emulator
 from edgeflow.files.arrays import save_npz
 from edgeflow.files.atomic import sha256, storage
+from edgeflow.files.held import held_facts
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
 from edgeflow.project.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
@@ -247,7 +248,7 @@ def _made(compressed: Path, model: Path) -> bool:
     """This result of the compress stage is what the .nb was converted from, by the manifest's own record."""
     try:
         table = load_manifest(model.parent / MANIFEST)
-        facts = json.loads((compressed / "facts.json").read_text(encoding="utf-8"))
+        facts = held_facts(compressed)
         same = sha256(compressed / "model.pdmodel") == table["model"]["compressed_sha256"]
         return bool(same and facts["method"] == table["compression"])
     except (OSError, ValueError, KeyError, TypeError, EdgeflowError):
