@@ -16,12 +16,9 @@ from typing import Any
 
 from edgeflow.core.artifact import Artifact
 from edgeflow.core.errors import StorageError
-from edgeflow.core.versions import key_of
-from edgeflow.files.atomic import folder_half_made, lock, publish, sha256, storage, write_atomic
+from edgeflow.files.atomic import folder_half_made, lock, publish, storage, write_atomic
+from edgeflow.files.held import FACTS, held_facts, seal_folder, sealed, unsealed
 
-FACTS = "facts.json"
-FILES = "files_sha256"
-OWN = "facts_sha256"
 SEEN = "seen"
 SEEN_MAX = 16
 """Records of one recipe's user code that are kept: one for each state of it that somebody goes back to."""
@@ -71,7 +68,7 @@ class Cache:
         found = []
         for record in sorted(self._records(stage, key), key=_age):
             try:
-                table = _checked(json.loads(record.read_text(encoding="utf-8")))
+                table = unsealed(record)
                 artifact = self._read(self.root / stage / str(table["result"]))
             except (OSError, ValueError, KeyError, TypeError):
                 continue
@@ -94,7 +91,7 @@ class Cache:
         table = {"result": artifact.folder.name, SEEN: seen}
         place = self.root / stage / SEEN / key / f"{artifact.folder.name}.json"
         with contextlib.suppress(StorageError):
-            write_atomic(place, json.dumps(_sealed(table), sort_keys=True).encode())
+            write_atomic(place, json.dumps(sealed(table), sort_keys=True).encode())
             for old in sorted(self._records(stage, key), key=_age)[SEEN_MAX:]:
                 old.unlink(missing_ok=True)
 
@@ -102,10 +99,8 @@ class Cache:
         return list((self.root / stage / SEEN / key).glob("*.json"))
 
     def _store(self, half: Path, place: Path, facts: Mapping[str, Any]) -> Artifact:
-        files = sorted(path for path in half.rglob("*") if path.is_file())
-        table = _sealed({**facts, FILES: {path.relative_to(half).as_posix(): sha256(path) for path in files}})
         with storage(half):
-            (half / FACTS).write_text(json.dumps(table, indent=1, sort_keys=True), encoding="utf-8")
+            table = seal_folder(half, facts)
             publish(half, place)
         made = Artifact(place, table)
         with self._guard:
@@ -128,36 +123,6 @@ class Cache:
         found = Artifact(folder, facts)
         with self._guard:
             return self._whole.setdefault(folder, found)
-
-
-def held_facts(folder: Path) -> Mapping[str, Any]:
-    """Facts of a cached result, after every file of it was held to its hash.
-
-    Raises:
-        ValueError, OSError: something is damaged or missing.
-    """
-    try:
-        facts: Mapping[str, Any] = _checked(json.loads((folder / FACTS).read_text(encoding="utf-8")))
-        files = {str(name): str(known) for name, known in facts[FILES].items()}
-    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as err:
-        raise ValueError(f"{FACTS} is damaged") from err
-    for name, known in files.items():
-        if sha256(folder / name) != known:
-            raise ValueError(f"{name} is damaged: it is not what was stored")
-    return facts
-
-
-def _sealed(table: Mapping[str, Any]) -> dict[str, Any]:
-    """A table with its own hash in it."""
-    plain: dict[str, Any] = json.loads(json.dumps(table))
-    return {**plain, OWN: key_of(plain)}
-
-
-def _checked(table: Any) -> dict[str, Any]:
-    rest = {key: value for key, value in table.items() if key != OWN}
-    if table[OWN] != key_of(rest):
-        raise ValueError("is damaged")
-    return rest | {OWN: table[OWN]}
 
 
 def _age(path: Path) -> float:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from edgeflow.core.errors import StorageError
 from edgeflow.files.atomic import folder_half_made, is_in_use, sweep
-from edgeflow.flow.cache import FACTS, SEEN
+from edgeflow.files.held import FACTS
+from edgeflow.flow.cache import SEEN
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from edgeflow.core.targets import Precision, Target, load_target
 from edgeflow.core.versions import code_version, key_of
 from edgeflow.files.arrays import load_npz
 from edgeflow.files.atomic import sha256, write_atomic
+from edgeflow.files.held import sealed, unsealed
 from edgeflow.flow.build import Flow
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
@@ -198,14 +199,15 @@ def _measured(flow: Flow, target: Target, task: Work[T], items: Sequence[Any]) -
             for part, result in zip(chunks, pool.map(work, chunks), strict=True):
                 done.update({k: item for (k, _), item in zip(part, result, strict=True)})
                 flow.say(target.name, "sensitivity", f"{len(done)} of {len(items)} measured")
-                write_atomic(store, json.dumps({k: asdict(item) for k, item in done.items()}, indent=1).encode())
+                table = sealed({"measured": {k: asdict(item) for k, item in done.items()}})
+                write_atomic(store, json.dumps(table, indent=1).encode())
     return [done[k] for k in range(len(items))]
 
 
 def _stored(path: Path, kind: type[T]) -> dict[int, T]:
     """What an earlier, perhaps killed, run measured; a damaged file counts for nothing."""
     try:
-        return {int(k): kind(**item) for k, item in json.loads(path.read_text(encoding="utf-8")).items()}
+        return {int(k): kind(**item) for k, item in unsealed(path)["measured"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 

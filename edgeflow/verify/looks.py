@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.emulate import Emulator
 from edgeflow.files.atomic import sha256
+from edgeflow.files.held import held_facts
 from edgeflow.project.manifest import load_manifest
 from edgeflow.project.places import MANIFEST, REFERENCE
 from edgeflow.project.reference import Reference
@@ -71,7 +71,7 @@ def _made(compressed: Path, model: Path) -> bool:
     """This result of the compress stage is what the .nb was converted from, by the manifest's own record."""
     try:
         table = load_manifest(model.parent / MANIFEST)
-        facts = json.loads((compressed / "facts.json").read_text(encoding="utf-8"))
+        facts = held_facts(compressed)
         same = sha256(compressed / "model.pdmodel") == table["model"]["compressed_sha256"]
         return bool(same and facts["method"] == table["compression"])
     except (OSError, ValueError, KeyError, TypeError, EdgeflowError):
