@@ -44,9 +44,9 @@ def verify_model(
     metric: str | None = None,
 ) -> Verdict:
     """Judge a .nb against its reference; the same as `edgeflow verify`. See edgeflow.verify.stage.verify_file."""
-    from edgeflow.verify.stage import verify_file
+    from edgeflow.verify.stage import Against, verify_file
 
-    return verify_file(Path(model), None if reference is None else Path(reference), limits, metric)[0]
+    return verify_file(Path(model), Against(None if reference is None else Path(reference), limits, metric))[0]
 
 
 if not TYPE_CHECKING:

@@ -83,6 +83,12 @@ def golden_cases() -> list[Case]:
 HAS_BUILD = all(importlib.util.find_spec(name) for name in ("paddle", "paddleslim", "paddlelite"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What edgeflow remembers of its user, for all test processes alike and apart from the person who tests."""
+    os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.getbasetemp().parent / "state")
+
+
 MACHINES = {"machine", "ssh_device", "adb_server", "browser", "digits"}
 """Fixtures that compile programs, start servers or a browser, or train a network."""
 

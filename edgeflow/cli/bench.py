@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.printing import say, show, show_json
 from edgeflow.cli.tables import number, residency, table
-from edgeflow.cli.where import say, where_options
+from edgeflow.cli.where import where_options
 
 
 @click.command("bench")
@@ -45,6 +46,7 @@ def command(
     on: str,
     runtime: Path | None,
     limit_s: float,
+    trust: bool,
     threads: str,
     warm_up: int,
     repeats: int,
@@ -80,22 +82,21 @@ def command(
         power_mode=power_mode or "",
         limit_s=limit_s,
         shapes=sizes,
+        trust=trust,
         say=say,
     )
     if as_json:
-        import json
-
-        click.echo(json.dumps(report, indent=1))
+        show_json(report)
         return
-    click.echo(latency(report))
+    show(*latency(report))
 
 
-def latency(report: Mapping[str, Any]) -> str:
+def latency(report: Mapping[str, Any]) -> list[str]:
     """One measurement: a row a number of threads, then the comparison, where the ops ran, and what to keep in mind."""
     keys = ("load_ms", "first_ms", "min_ms", "p50_ms", "p90_ms")
     rows = [(str(row["threads"]), str(row["runs"]), *(number(row[key]) for key in keys)) for row in report["sweep"]]
     lines = [
-        table(("threads", "runs", "load ms", "first ms", "min ms", "p50 ms", "p90 ms"), rows),
+        *table(("threads", "runs", "load ms", "first ms", "min ms", "p50 ms", "p90 ms"), rows).split("\n"),
         f"on {report['runner']}",
     ]
     if found := report.get("comparison"):
@@ -113,4 +114,4 @@ def latency(report: Mapping[str, Any]) -> str:
     if where := report.get("residency"):
         lines.append(residency(where))
     lines += [str(note) for note in report["notes"]]
-    return "\n".join(lines)
+    return lines

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.printing import show, show_json, show_page
+
 
 @click.command("build")
 @click.argument("recipe", type=click.Path(path_type=Path), default=".")
@@ -17,6 +19,7 @@ import click
     "--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Where results and cache go; default build/."
 )
 @click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
+@click.option("--no-cache", is_flag=True, help="Make everything anew, whatever an earlier build kept.")
 @click.option("--locked", is_flag=True, help="Exit code 3 when something got worse than edgeflow.lock accepts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
 def command(
@@ -24,14 +27,15 @@ def command(
     targets: tuple[str, ...],
     build_dir: Path | None,
     keep_on_cpu: tuple[str, ...],
+    no_cache: bool,
     locked: bool,
     as_json: bool,
 ) -> None:
     """Build RECIPE for each target: ingest, compress, convert, verify.
 
     RECIPE is an edgeflow.toml or a folder that holds one. Results go into build/TARGET/; what an earlier build
-    finished is kept. Exit code 3: a result is beyond its drift limits, or --locked found drift, size, ops or predicted
-    latency worse than edgeflow.lock, beside RECIPE, accepts.
+    finished is kept. Exit code 3: a verdict is FAIL, or --locked found drift, size, ops or predicted latency worse than
+    edgeflow.lock, beside RECIPE, accepts.
 
     Example: edgeflow build --target kirin --target arm64-int8
     """
@@ -41,28 +45,28 @@ def command(
 
     accepted = check_lock(recipe, targets) if locked else None
     with Progress() as progress:
-        results = build(recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=progress.say)
+        results = build(
+            recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=progress.say, no_cache=no_cache
+        )
     comparisons = [] if accepted is None else held(accepted, results, targets)
     if as_json:
-        import json
-
         found: dict[str, dict[str, Any]] = {b.target: {"folder": str(b.folder), **b.report} for b in results}
         for item in comparisons:
             found[item.target]["locked"] = item.as_table()
-        click.echo(json.dumps(found, indent=1))
+        show_json(found)
     else:
         from edgeflow.cli.tables import builds
 
-        click.echo(builds(results))
+        show_page(builds(results))
         for built in results:
-            click.echo(f"{built.target}: {_shown(built.folder)}/report.html", err=True)
-            for text in built.report["broken"]:
-                click.echo(f"{built.target}: broken: {text}", err=True)
+            show(f"{built.target}: {_shown(built.folder)}/report.html", err=True)
+            for text in built.record.broken:
+                show(f"{built.target}: broken: {text}", err=True)
         if comparisons:
             from edgeflow.cli.accepted import comparison
 
-            click.echo(comparison(comparisons))
-    if not all(built.passed for built in results) or any(item.is_worse for item in comparisons):
+            show_page(comparison(comparisons))
+    if any(built.record.verdict == "FAIL" for built in results) or any(item.is_worse for item in comparisons):
         raise SystemExit(3)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.printing import show, show_json
 from edgeflow.cli.tables import number, table
 
 
@@ -33,26 +34,24 @@ def command(recipe: Path, target: str, tolerance: float, output: Path | None, as
     with Progress() as progress:
         found = examine(recipe, target, tolerance_db=tolerance, output=output, say=progress.say)
     if as_json:
-        import json
-
-        click.echo(json.dumps(found.as_table(), indent=1))
+        show_json(found.as_table())
     else:
-        click.echo(lines(found))
+        show(*lines(found))
 
 
 SHOWN = 10
 
 
-def lines(found: Any) -> str:
+def lines(found: Any) -> list[str]:
     """What tuning.calibration.examine found: coverage, outliers, the drift curve, and what to do."""
     out = [
-        table(
+        *table(
             ("layer", "calibrated", "in use", "covered"),
             [
                 (item.layer, number(item.calibration_max), number(item.evaluation_max), f"{item.covered:.1%}")
                 for item in found.layers[:SHOWN]
             ],
-        )
+        ).split("\n")
     ]
     if len(found.layers) > SHOWN:
         out.append(f"… and {len(found.layers) - SHOWN} layers that are covered better")
@@ -62,4 +61,4 @@ def lines(found: Any) -> str:
         "samples -> SQNR of the int8 outputs: " + ", ".join(f"{p.samples}: {number(p.sqnr_db)} dB" for p in found.curve)
     )
     out += [f"- {text}" for text in found.advice]
-    return "\n".join(out)
+    return out

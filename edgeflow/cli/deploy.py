@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from edgeflow.cli.where import say
+from edgeflow.cli.printing import say, show, show_json
+from edgeflow.cli.where import trust_option
 
 
 @click.command("deploy")
@@ -23,8 +24,9 @@ from edgeflow.cli.where import say
     metavar="DIR",
     help="Programs and libraries for the device, made by scripts/cross_compile; default: build/device/<target>.",
 )
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def command(build: Path, to: str, runtime: Path | None, as_json: bool) -> None:
+def command(build: Path, to: str, runtime: Path | None, trust: bool, as_json: bool) -> None:
     """Bundle BUILD, a folder of edgeflow build, with its programs, and bring it to a device.
 
     The bundle holds the .nb, its contract, golden tensors, labels, programs and libraries; `run.sh --check` in it
@@ -38,17 +40,18 @@ def command(build: Path, to: str, runtime: Path | None, as_json: bool) -> None:
     """
     from edgeflow.deploy.stage import deploy_to
 
-    table = deploy_to(build, to, runtime=runtime, say=say)
+    table = deploy_to(build, to, runtime=runtime, trust=trust, say=say)
     if as_json:
-        import json
-
-        click.echo(json.dumps(table, indent=1))
+        show_json(table)
         return
-    click.echo(
+    show(
         f"{table['name']}: {table['files']} files, {table['bytes']} bytes, "
         f"{'at' if table['changed'] else 'already at'} "
         f"{table['place']}"
     )
+    if table.get("kept"):
+        names = ", ".join(name if name.isprintable() else ascii(name) for name in table["kept"])
+        click.echo(f"kept there, as edgeflow did not write it: {names}")
     if table["absent"]:
-        click.echo(f"not in the bundle, so the device must have: {', '.join(table['absent'])}")
-    click.echo(f"check it with: {table['check']}")
+        show(f"not in the bundle, so the device must have: {', '.join(table['absent'])}")
+    show(f"check it with: {table['check']}")

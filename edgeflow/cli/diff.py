@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeflow.cli.printing import show, show_json
 from edgeflow.cli.tables import number, size, table
 
 if TYPE_CHECKING:
@@ -29,19 +30,17 @@ def command(before: Path, after: Path, as_json: bool) -> None:
 
     found = diff(read(before), read(after))
     if as_json:
-        import json
-
-        click.echo(json.dumps(found.as_table(), indent=1))
+        show_json(found.as_table())
     else:
-        click.echo(lines(found))
+        show(*lines(found))
     if not found.same:
         raise SystemExit(3)
 
 
-def lines(found: Difference) -> str:
-    """The difference for a person; one line when there is none."""
+def lines(found: Difference) -> list[str]:
+    """The difference for a person, line by line; one line when there is none."""
     if found.same:
-        return "the same"
+        return ["the same"]
     out = [*found.header, *found.interface]
     for title, items in (("removed", found.removed), ("added", found.added)):
         if items:
@@ -50,9 +49,8 @@ def lines(found: Difference) -> str:
         names = change.before if change.before == change.after else f"{change.before} -> {change.after}"
         out.append(f"{names}: {'; '.join(change.changes)}")
     if found.weights:
-        out.append(
-            table(("weight", "change", "SQNR dB"), [(w.name, w.change, number(w.sqnr_db)) for w in found.weights])
-        )
+        rows = [(w.name, w.change, number(w.sqnr_db)) for w in found.weights]
+        out += table(("weight", "change", "SQNR dB"), rows).split("\n")
     if found.bytes_before != found.bytes_after:
         out.append(f"parameters: {size(found.bytes_before)} -> {size(found.bytes_after)}")
-    return "\n".join(out)
+    return out

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from edgeflow.cli.printing import show, show_json
+
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
@@ -16,11 +18,10 @@ def command(as_json: bool) -> None:
 
     found = diagnose()
     if as_json:
-        import json
-
-        click.echo(json.dumps(found, indent=1))
+        show_json(found)
         return
     for name, version in found["installed"].items():
-        click.echo(f"{name:<18} {version}")
+        show(f"{name:<18} {version}")
     for stage, problem in found["stages"].items():
-        click.echo(f"{stage:<18} {problem or 'can run'}")
+        show(f"{stage:<18} {problem or 'can run'}")
+    show(f"{'fence':<18} {found['fence']}")

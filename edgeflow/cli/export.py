@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.printing import show
+
 
 @click.command("export")
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -37,4 +39,4 @@ def command(model: Path, out: Path, shapes: tuple[str, ...], npu: str) -> None:
     with Emulator(model, npu=npu) as runner:
         exported = runner.export(parse_shapes(shapes))
     write_atomic(out, exported.SerializeToString(deterministic=True))
-    click.echo(f"{out}: {len(exported.graph.node)} nodes, opset {exported.opset_import[0].version}", err=True)
+    show(f"{out}: {len(exported.graph.node)} nodes, opset {exported.opset_import[0].version}", err=True)

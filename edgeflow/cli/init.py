@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.printing import show
+
 
 @click.command("init")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
@@ -19,5 +21,5 @@ def command(folder: Path) -> None:
     from edgeflow.project.template import write_project
 
     for path in write_project(folder):
-        click.echo(path)
-    click.echo(f"next: cd {folder} && edgeflow build --target arm64-int8", err=True)
+        show(path)
+    show(f"next: cd {folder} && edgeflow build --target arm64-int8", err=True)

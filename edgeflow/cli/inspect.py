@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeflow.cli.printing import show, show_json
 from edgeflow.cli.tables import size, table
 
 if TYPE_CHECKING:
@@ -33,15 +34,13 @@ def command(model: Path, target: str | None, shapes: tuple[str, ...], as_json: b
 
     found = inspect(model, load_target(target) if target else None, parse_shapes(shapes))
     if as_json:
-        import json
-
-        click.echo(json.dumps(found.as_table(), indent=1))
+        show_json(found.as_table())
     else:
-        click.echo(lines(found))
+        show(*lines(found))
 
 
-def lines(found: Inspection) -> str:
-    """The inspection for a person."""
+def lines(found: Inspection) -> list[str]:
+    """The inspection for a person, line by line."""
     s = found.summary
     out = [
         f"{found.path}: {size(found.file_bytes)}, meta version {s.meta_version}, opt {s.opt_version}, {s.precision}",
@@ -74,10 +73,10 @@ def lines(found: Inspection) -> str:
                 else f"quantisation: {q.int8_ops} int8 ops"
             )
     out.append("")
-    out.append(table(("op", "count"), [(kind, str(n)) for kind, n in s.op_types.items()]))
+    out += table(("op", "count"), [(kind, str(n)) for kind, n in s.op_types.items()]).split("\n")
     out.append("")
     if not found.findings:
         out.append("findings: none" + ("" if found.target else " (rules for a device need --target)"))
     for f in found.findings:
         out += [f"{f.code} {f.severity}: {f.op}: {f.why}", f"  fix: {f.fix}"]
-    return "\n".join(out)
+    return out

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.printing import show_json, show_page
+
 
 @click.command("lock")
 @click.argument("recipe", type=click.Path(path_type=Path), default=".")
@@ -33,12 +35,10 @@ def command(
     with Progress() as progress:
         items = accept(recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=progress.say)
     if as_json:
-        import json
-
-        click.echo(json.dumps([item.as_table() for item in items], indent=1))
+        show_json([item.as_table() for item in items])
     else:
         from edgeflow.cli.accepted import accepted
 
-        click.echo(accepted(items))
+        show_page(accepted(items))
     if any(item.refused for item in items):
         raise SystemExit(3)

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.printing import show, show_error, visible
 from edgeflow.core.errors import EdgeflowError
 
 COMMANDS = {
@@ -17,6 +18,7 @@ COMMANDS = {
     "targets": "targets",
     "plan": "plan",
     "build": "build",
+    "cache": "cache",
     "lock": "lock",
     "reproduce": "reproduce",
     "sensitivity": "sensitivity",
@@ -62,10 +64,16 @@ class Lazy(click.Group):
         try:
             return super().invoke(ctx)
         except EdgeflowError as err:
-            click.echo(f"edgeflow: {err}", err=True)
+            show_error(err)
+            sys.exit(err.exit_code)
+        except click.ClickException as err:
+            said = err.format_message()
+            if all(visible(line) == line for line in said.split("\n")):
+                raise
+            show(f"Error: {said}", err=True)
             sys.exit(err.exit_code)
         except KeyboardInterrupt:
-            click.echo("edgeflow: stopped; finished stages are kept", err=True)
+            show("edgeflow: stopped; finished stages are kept", err=True)
             sys.exit(130)
 
 

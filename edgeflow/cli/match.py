@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.printing import show, show_json
+
 
 @click.command("match")
 @click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -23,25 +25,20 @@ def command(model: Path, library: Path, as_json: bool) -> None:
 
     found = match(read(model), read_library(library))
     if as_json:
-        import json
-
-        click.echo(
-            json.dumps(
-                {
-                    "verdict": found.verdict,
-                    "machine": found.library.machine,
-                    "versions": found.library.versions,
-                    "kernels": len(found.library.kernels),
-                    "reasons": [{"level": r.level, "text": r.text} for r in found.reasons],
-                },
-                indent=1,
-            )
+        show_json(
+            {
+                "verdict": found.verdict,
+                "machine": found.library.machine,
+                "versions": found.library.versions,
+                "kernels": len(found.library.kernels),
+                "reasons": [{"level": r.level, "text": r.text} for r in found.reasons],
+            }
         )
     else:
         versions = ", ".join(found.library.versions) or "no version named"
-        click.echo(f"library: {found.library.machine}, {versions}, {len(found.library.kernels)} kernels named")
+        show(f"library: {found.library.machine}, {versions}, {len(found.library.kernels)} kernels named")
         for reason in found.reasons:
-            click.echo(f"{reason.level}: {reason.text}")
-        click.echo(found.verdict)
+            show(f"{reason.level}: {reason.text}")
+        show(found.verdict)
     if found.verdict == "refuse":
         raise SystemExit(3)

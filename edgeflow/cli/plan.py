@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.printing import show, show_json
+
 
 @click.command("plan")
 @click.argument("recipe", type=click.Path(path_type=Path), default=".")
@@ -28,11 +30,9 @@ def command(recipe: Path, targets: tuple[str, ...], keep_on_cpu: tuple[str, ...]
 
     found = plan(recipe, targets, keep_on_cpu=keep_on_cpu)
     if as_json:
-        import json
-
-        click.echo(json.dumps([item.as_table() for item in found], indent=1))
+        show_json([item.as_table() for item in found])
     else:
-        click.echo(plans(found))
+        show(*plans(found))
     if not all(item.buildable for item in found):
         raise SystemExit(1)
 
@@ -40,9 +40,9 @@ def command(recipe: Path, targets: tuple[str, ...], keep_on_cpu: tuple[str, ...]
 SHOWN = 6
 
 
-def plans(found: Sequence[Any]) -> str:
+def plans(found: Sequence[Any]) -> list[str]:
     """One paragraph a target: what it will be, the predicted split, findings with their fixes, the verdict."""
-    return "\n\n".join("\n".join(_lines(plan)) for plan in found)
+    return [line for plan in found for line in ("", *_lines(plan))][1:]
 
 
 def _lines(plan: Any) -> list[str]:

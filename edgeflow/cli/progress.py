@@ -7,6 +7,8 @@ import threading
 import time
 from types import TracebackType
 
+from edgeflow.cli.printing import clear_progress, write_progress
+
 SPINNER = "|/-\\"
 TOLD_EVERY_S = 10.0
 """How often a log, which nobody watches, is told how far long work is."""
@@ -34,26 +36,29 @@ class Progress:
         self._stop.set()
         if self._watcher is not None:
             self._watcher.join()
-            sys.stderr.write("\r\x1b[K")
+            clear_progress()
 
     def say(self, target: str, stage: str, what: str) -> None:
-        """Called by the flow; `what` is `start`, `done`, `kept`, or how far long work is."""
+        """Called by the flow; `what` is `start`, `done`, `kept`, `note: ...`, or how far long work is."""
         with self._lock:
+            if what.startswith("note: "):
+                write_progress(f"edgeflow: {what}", clear=self._live)
+                return
             if what not in ("start", "done", "kept"):
                 self._far[target, stage] = what
                 if not self._live and time.monotonic() - self._told >= TOLD_EVERY_S:
                     self._told = time.monotonic()
-                    sys.stderr.write(f"{target:<18} {stage:<9} {what}\n")
+                    write_progress(f"{target:<18} {stage:<9} {what}")
                 return
             self._far.pop((target, stage), None)
             if what == "start":
                 self._started[target, stage] = time.monotonic()
                 return
             since = self._started.pop((target, stage), None)
-            took = f"{time.monotonic() - since:6.1f} s" if since is not None else "    kept"
-            clear = "\r\x1b[K" if self._live else ""
-            sys.stderr.write(f"{clear}{target:<18} {stage:<9} {took}\n")
-            sys.stderr.flush()
+            took = "    kept" if since is None else f"{time.monotonic() - since:6.1f} s"
+            if what == "kept" and since is not None:
+                took = f"    kept: its code ran again, {took.strip()}, and gave the same"
+            write_progress(f"{target:<18} {stage:<9} {took}", clear=self._live)
 
     def _watch(self) -> None:
         turn = 0
@@ -65,6 +70,5 @@ class Progress:
                     for (target, stage), since in self._started.items()
                 )
                 if active:
-                    sys.stderr.write(f"\r\x1b[K{SPINNER[turn % 4]} {active}"[:120])
-                    sys.stderr.flush()
+                    write_progress(f"{SPINNER[turn % 4]} {active}"[:117], clear=True, stay=True)
             turn += 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.printing import show, show_json
 from edgeflow.flow.provenance import Difference, grouped
 from edgeflow.report.values import SENTENCE_LENGTH_MAX, plain
 
@@ -37,16 +38,14 @@ def command(manifest: Path, recipe: Path | None, target: str | None, build_dir: 
     from edgeflow.flow.reproduce import reproduce
 
     def told(found: Sequence[Difference]) -> None:
-        click.echo(f"known before the rebuild:\n{groups(found)}", err=True)
+        show("known before the rebuild:", *groups(found), err=True)
 
     with Progress() as progress:
         found = reproduce(manifest, recipe, target=target, build_dir=build_dir, say=progress.say, told=told)
     if as_json:
-        import json
-
-        click.echo(json.dumps(found.as_table(), indent=1))
+        show_json(found.as_table())
     else:
-        click.echo(lines(found))
+        show(*lines(found))
     if not found.identical:
         raise SystemExit(3)
 
@@ -54,7 +53,7 @@ def command(manifest: Path, recipe: Path | None, target: str | None, build_dir: 
 SHOWN = 8
 
 
-def groups(found: Sequence[Difference]) -> str:
+def groups(found: Sequence[Difference]) -> list[str]:
     """Differences, each under whose doing it is."""
     lines = []
     for title, items in grouped(found):
@@ -62,12 +61,12 @@ def groups(found: Sequence[Difference]) -> str:
         lines += [f"  {plain(item.text, SENTENCE_LENGTH_MAX)}" for item in items[:SHOWN]]
         if len(items) > SHOWN:
             lines.append(f"  … and {len(items) - SHOWN} more, which --json lists")
-    return "\n".join(lines)
+    return lines
 
 
-def lines(found: Any) -> str:
+def lines(found: Any) -> list[str]:
     """Identical, or what differs, and whether the .nb itself came out the same."""
-    out = [] if found.identical else [groups(found.differences)]
+    out = [] if found.identical else groups(found.differences)
     if found.unrecorded:
         names = ", ".join(plain(name, 60) for name in found.unrecorded[:SHOWN])
         out.append(
@@ -77,4 +76,4 @@ def lines(found: Any) -> str:
         out.append(f"identical: model.nb, sha256 {found.nb_sha256}, and all that the manifest records")
     elif found.same_bytes:
         out.append("the .nb itself is the same, byte for byte")
-    return "\n".join(out)
+    return out

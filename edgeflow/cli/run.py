@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from edgeflow.cli.where import say, where_options
+from edgeflow.cli.printing import say, show, show_json
+from edgeflow.cli.where import where_options
 
 
 @click.command("run")
@@ -38,6 +39,7 @@ def command(
     on: str,
     runtime: Path | None,
     limit_s: float,
+    trust: bool,
     as_json: bool,
 ) -> None:
     """Execute MODEL.nb once, on this machine or on a device.
@@ -50,16 +52,15 @@ def command(
 
     if dump and on != "emulator":
         raise click.UsageError(f"--dump needs the emulator, and --on is {on}: runtimes do not hand out intermediates")
-    with open_runner(on, model, npu=npu or npu_arithmetic(model), runtime=runtime, limit_s=limit_s, say=say) as runner:
+    npu = npu or npu_arithmetic(model)
+    with open_runner(on, model, npu=npu, runtime=runtime, limit_s=limit_s, trust=trust, say=say) as runner:
         feed = parse_inputs(inputs, [spec.name for spec in runner.inputs])
         outputs = runner.infer(feed)
         written = write_outputs(list(outputs.items()), output_dir)
         if dump:
             written += write_dump(runner, feed, model, output_dir / "dump")
     if as_json:
-        import json
-
-        click.echo(json.dumps(written, indent=1))
+        show_json(written)
         return
     for item in written:
-        click.echo(describe(item))
+        show(describe(item))

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.printing import show, show_page
 from edgeflow.cli.tables import number, size, table
 from edgeflow.tuning.ranking import Ranking, Tried
 
@@ -54,9 +55,8 @@ def command(
     """Find the fastest compression of RECIPE's model that stays within a budget of drift, size and latency.
 
     Simple candidates come first; Ctrl-C ends the search with the best so far, and a search started again goes on.
-    What was
-    tried is written to build/search-TARGET.json, the winner as lines for the recipe to build/search-TARGET.toml.
-    Exit code 3: no candidate meets the goal.
+    What was tried is written to build/search-TARGET.json, the winner as lines for the recipe to
+    build/search-TARGET.toml. Exit code 3: no candidate meets the goal.
 
     Example: edgeflow search --target arm64-int8 --budget 30m --drop 0.003
     """
@@ -64,13 +64,14 @@ def command(
     from edgeflow.tuning.ranking import Goal
     from edgeflow.tuning.search import search
 
-    goal = Goal(drop, sqnr, size, latency, budget)
+    goal = Goal(drop, sqnr, size, latency, budget, chip=chip)
     with Progress() as progress:
         say = progress.say if sys.stderr.isatty() else None  # in a log, a line for each candidate is enough
-        found = search(
-            recipe, target, goal, chip=chip, say=say, told=lambda item, missed: click.echo(line(item, missed), err=True)
-        )
-    click.echo(found.certificate.read_text(encoding="utf-8") if as_json else lines(found))
+        found = search(recipe, target, goal, say=say, told=lambda item, missed: show(line(item, missed), err=True))
+    if as_json:
+        show_page(found.certificate.read_text(encoding="utf-8"))
+    else:
+        show(*lines(found))
     if not found.met:
         raise SystemExit(3)
 
@@ -84,7 +85,7 @@ def line(item: Tried, missed: Sequence[str]) -> str:
     return f"{item.name:<28} {item.seconds:6.1f} s  {what}{'' if not missed else '  misses: ' + '; '.join(missed)}"
 
 
-def lines(found: Any) -> str:
+def lines(found: Any) -> list[str]:
     """The whole result of tuning.search."""
     ranking, out = found.ranking, []
     measured = [item for item in found.tried if not item.error]
@@ -100,7 +101,7 @@ def lines(found: Any) -> str:
         for item in measured
     ]
     if rows:
-        out.append(table(("candidate", "metric", "SQNR dB", "size", "predicted", ""), rows))
+        out += table(("candidate", "metric", "SQNR dB", "size", "predicted", ""), rows).split("\n")
     out.append("Pareto front: " + (", ".join(item.name for item in ranking.front) or "empty"))
     gone = [item for item in found.tried if item.error]
     out += [f"no result: {item.name}: {item.error}" for item in gone]
@@ -110,7 +111,7 @@ def lines(found: Any) -> str:
     out.append(f"{len(found.tried)} candidates in {found.seconds:.0f} s; {why}. Certificate: {found.certificate.name}")
     if ranking.best is None:
         out.append("No candidate meets the goal." + (" The closest:" if found.recipe else ""))
-    return "\n".join(out) + ("\n\n" + found.recipe.rstrip() if found.recipe else "")
+    return [*out, *(["", *found.recipe.rstrip().split("\n")] if found.recipe else [])]
 
 
 def _standing(item: Tried, ranking: Ranking) -> str:

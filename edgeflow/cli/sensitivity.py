@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.printing import show_json, show_page
+
 
 @click.command("sensitivity")
 @click.argument("recipe", type=click.Path(path_type=Path), default=".")
@@ -65,14 +67,13 @@ def _print(
     found: Sequence[Any], as_json: bool, columns: tuple[tuple[str, ...], Callable[[Any], tuple[str, ...]]]
 ) -> None:
     if as_json:
-        import json
         from dataclasses import asdict
 
         from edgeflow.core.drift import finite
 
-        click.echo(json.dumps([finite(asdict(item)) for item in found], indent=1))
+        show_json([finite(asdict(item)) for item in found])
         return
     from edgeflow.cli.tables import table
 
     head, row = columns
-    click.echo(table(head, [row(item) for item in found]))
+    show_page(table(head, [row(item) for item in found]))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from edgeflow.report.judgement import samples_of, verdict_of, worst_layers
-from edgeflow.report.values import SENTENCE_LENGTH_MAX, finite, items, part, plain, real, texts
+from edgeflow.cli.printing import visible
+from edgeflow.report.values import SENTENCE_LENGTH_MAX, finite, plain, real
+
+if TYPE_CHECKING:
+    from edgeflow.flow.build import Built
+    from edgeflow.report.record import Record, ResidencyFinding
 
 LAYERS_SHOWN = 5
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns padded to their widest cell; the first left-aligned, the others right."""
-    cells = [list(head), *[list(row) for row in rows]]
+    cells = [list(head), *[[visible(cell) for cell in row] for row in rows]]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     lines = []
     for row in cells:
@@ -35,148 +39,137 @@ def size(count: float) -> str:
     return f"{count:.1f} GB"
 
 
-def number(value: Any, digits: int = 4) -> str:
+def number(value: object, digits: int = 4) -> str:
     """A measured number, or a dash where there is none; infinity and NaN may come as strings."""
-    if value is None or isinstance(value, (int, str)):
-        value = real(value)
-    return "-" if value is None else f"{value:.{digits}g}"
+    found = real(value)
+    return "-" if found is None else f"{found + 0.0:.{digits}g}"
 
 
-def verdict(report: Mapping[str, Any]) -> str:
+def _text(value: object) -> str:
+    return plain(value, SENTENCE_LENGTH_MAX)
+
+
+def verdict(record: Record) -> str:
     """One verification: drift of every output, the metric, where drift comes from, what was not checked, the
-    judgement.
+    verdict.
     """
     lines = [
         table(
             ("output", "max |diff|", "mean |diff|", "cosine", "SQNR dB", "top-1 agreement"),
             [
                 (
-                    plain(o.get("name")),
-                    number(o.get("max_abs")),
-                    number(o.get("mean_abs")),
-                    number(o.get("cosine"), 7),
-                    number(o.get("sqnr_db")),
-                    number(o.get("top1_agreement")),
+                    plain(o.name),
+                    number(o.max_abs),
+                    number(o.mean_abs),
+                    number(o.cosine, 7),
+                    number(o.sqnr_db),
+                    number(o.top1_agreement),
                 )
-                for o in items(report, "outputs")
+                for o in record.outputs
             ],
         )
     ]
-    if finite(report.get("metric_candidate")) is not None and finite(report.get("metric_reference")) is not None:
-        before, after = report["metric_reference"], report["metric_candidate"]
-        lines.append(f"{plain(report.get('metric'))}: {before:.4f} -> {after:.4f}")
-    decided = part(report, "decision").get("sentence")
-    lines += [plain(decided, SENTENCE_LENGTH_MAX)] if decided else []
-    lines += [_waterfall(report), _layers(report), _first_drift(report), _self_test(report)]
-    if part(report, "contract").get("verdict") == "pre-processing differs":
-        lines.append(f"pre-processing differs: {plain(part(report, 'contract').get('why'), SENTENCE_LENGTH_MAX)}")
-    source = plain(report.get("reference_device")) or "the file given"
-    lines.append(
-        f"{samples_of(report) or 'samples unknown'}; reference: {source}; candidate: {plain(report.get('runner'))}"
-    )
-    if where := part(report, "residency"):
-        lines.append(residency(where))
-    lines += [f"library: {text}" for text in texts(report, "library_notes")]
-    lines += [f"not checked: {text}" for text in texts(report, "not_checked")]
-    lines += [f"broken: {text}" for text in texts(report, "broken")]
-    said = verdict_of(report)
-    limited = any(limit is not None for limit in part(report, "limits").values())
-    lines.append("NOT JUDGED: no limits" if said == "NOT JUDGED" and not limited else said)
+    if (moved := _moved(record)) is not None:
+        lines.append(f"{plain(record.metric)}: {moved}")
+    if record.decision is not None:
+        lines.append(_text(record.decision.sentence))
+    lines += [_waterfall(record), _layers(record), _first_drift(record), _self_test(record)]
+    source = plain(record.reference_device) or "the file given"
+    lines.append(f"{record.samples_text or 'samples unknown'}; reference: {source}; candidate: {plain(record.runner)}")
+    if record.residency is not None:
+        lines.append(residency(record.residency))
+    lines += [f"library: {_text(text)}" for text in record.library_notes]
+    lines += [f"not checked: {_text(text)}" for text in record.not_checked]
+    lines += [f"broken: {_text(text)}" for text in record.broken]
+    unlimited = record.verdict == "NOT JUDGED" and not record.is_limited
+    lines.append("NOT JUDGED: no limits" if unlimited else record.verdict)
     return "\n".join(line for line in lines if line)
 
 
-def residency(found: Mapping[str, Any]) -> str:
+def _moved(record: Record) -> str | None:
+    """The metric of both, where both are known."""
+    before, after = finite(record.metric_reference), finite(record.metric_candidate)
+    return None if before is None or after is None else f"{before:.4f} -> {after:.4f}"
+
+
+def residency(found: ResidencyFinding) -> str:
     """How much ran on the NPU, with its grounds."""
-    return f"on the NPU: {plain(found.get('verdict')) or 'unknown'} ({'; '.join(texts(found, 'evidence'))})"
+    return f"on the NPU: {plain(found.verdict) or 'unknown'} ({'; '.join(map(_text, found.evidence))})"
 
 
-def _waterfall(report: Mapping[str, Any]) -> str:
+def _waterfall(record: Record) -> str:
     """Every hop with what it adds; a missing one with its reason."""
     rows, missing = [], []
-    for hop in items(report, "waterfall"):
-        if hop.get("available"):
-            share = "-" if finite(hop.get("share")) is None else f"{hop['share'] * 100:.3g} %"
-            rows.append((plain(hop.get("hop")), number(hop.get("sqnr_db")), number(hop.get("metric_loss"), 3), share))
+    for hop in record.waterfall:
+        if hop.available:
+            share = finite(hop.share)
+            shown = "-" if share is None else f"{share * 100:.3g} %"
+            rows.append((plain(hop.hop), number(hop.sqnr_db), number(hop.metric_loss, 3), shown))
         else:
-            missing.append(f"{plain(hop.get('hop'))}: missing, {plain(hop.get('why_missing')) or 'no reason given'}")
+            missing.append(f"{plain(hop.hop)}: missing, {plain(hop.why_missing) or 'no reason given'}")
     return "\n".join([*([table(("hop", "SQNR dB", "metric loss", "share"), rows)] if rows else []), *missing])
 
 
-def _layers(report: Mapping[str, Any]) -> str:
+def _layers(record: Record) -> str:
     """The layers that drift most."""
     rows = [
         (
-            f"op {plain(layer.get('op'), 12)} {plain(layer.get('name'), 60)}",
-            number(part(layer, "entire").get("sqnr_db")),
-            number(part(layer, "single").get("sqnr_db")),
-            plain(layer.get("reason")) or "-",
+            f"op {layer.op} {plain(layer.name, 60)}",
+            number(layer.entire.sqnr_db if layer.entire else None),
+            number(layer.single.sqnr_db if layer.single else None),
+            plain(layer.reason) or "-",
         )
-        for layer in worst_layers(report, LAYERS_SHOWN)
+        for layer in record.worst_layers(LAYERS_SHOWN)
     ]
     return table(("worst layers", "entire dB", "single dB", "reason"), rows) if rows else ""
 
 
-def _first_drift(report: Mapping[str, Any]) -> str:
-    found = part(report, "first_drift")
-    if not found:
+def _first_drift(record: Record) -> str:
+    found = record.first_drift
+    if found is None:
         return ""
-    why = ": ".join(text for text in (plain(found.get("reason")), plain(found.get("why"), SENTENCE_LENGTH_MAX)) if text)
-    said = f"drift starts at op {plain(found.get('op'), 12)} {plain(found.get('name'))}{', ' if why else ''}{why}"
-    return said + (f"\n  try: {plain(found['fix'], SENTENCE_LENGTH_MAX)}" if found.get("fix") else "")
+    why = ": ".join(text for text in (plain(found.reason), _text(found.why)) if text)
+    said = f"drift starts at op {found.op} {plain(found.name)}{', ' if why else ''}{why}"
+    return said + (f"\n  try: {_text(found.fix)}" if found.fix else "")
 
 
-def _self_test(report: Mapping[str, Any]) -> str:
+def _self_test(record: Record) -> str:
     """How many faults the verdict noticed, and which it did not."""
-    found = part(report, "self_test")
-    if not found:
+    found = record.self_test
+    if found is None:
         return ""
     rows = [
         (
-            f"{plain(f.get('fault'))} ({plain(f.get('size'), 40)}) in {plain(f.get('where'), 60)}",
-            number(f.get("metric_drop"), 3),
-            "noticed" if f.get("noticed") else "MISSED" if f.get("beyond_budget") else "within the budget",
+            f"{plain(f.fault)} ({plain(f.size, 40)}) in {plain(f.where, 60)}",
+            number(f.metric_drop, 3),
+            "noticed" if f.noticed else "MISSED" if f.beyond_budget else "within the budget",
         )
-        for f in items(found, "faults")
+        for f in found.faults
     ]
-    counts = {
-        key: plain(found.get(key), 200)
-        for key in (
-            "noticed",
-            "injected",
-            "missed_beyond_budget",
-            "false_alarms",
-            "unchanged_copies",
-            "smallest_noticed",
-        )
-    }
     return table(("fault", "metric drop", ""), rows) + (
-        "\nself-test: {noticed} of {injected} faults noticed, {missed_beyond_budget} missed beyond the budget, "
-        "{false_alarms} "
-        "false alarms on {unchanged_copies} unchanged copies; smallest noticed: {smallest_noticed}"
-    ).format(**counts)
+        f"\nself-test: {number(found.noticed)} of {number(found.injected)} faults noticed, "
+        f"{number(found.missed_beyond_budget)} missed beyond the budget, {number(found.false_alarms)} false alarms on "
+        f"{number(found.unchanged_copies)} unchanged copies; smallest noticed: "
+        f"{plain(found.smallest_noticed, 200) or 'none'}"
+    )
 
 
-def builds(results: Sequence[Any]) -> str:
+def builds(results: Sequence[Built]) -> str:
     """One row a target."""
     rows = []
     for built in results:
-        report = built.report
-        first = report["outputs"][0]
-        metric = (
-            "-"
-            if report.get("metric_candidate") is None
-            else f"{report['metric_reference']:.4f} -> {report['metric_candidate']:.4f}"
-        )
+        record = built.record
+        sqnr_db, cosine = (record.outputs[0].sqnr_db, record.outputs[0].cosine) if record.outputs else (None, None)
         rows.append(
             (
                 built.target,
                 built.precision,
-                size(report["nb"]["bytes"]),
-                metric,
-                number(first["sqnr_db"]),
-                number(first["cosine"], 7),
-                verdict_of(report),
+                "-" if record.nb is None or record.nb.bytes is None else size(record.nb.bytes),
+                _moved(record) or "-",
+                number(sqnr_db),
+                number(cosine, 7),
+                record.verdict,
             )
         )
-    name = next((str(b.report["metric"]) for b in results if b.report.get("metric")), "metric")
+    name = next((plain(built.record.metric) for built in results if built.record.metric), "metric")
     return table(("target", "precision", "size", name, "SQNR dB", "cosine", "verdict"), rows)

@@ -6,6 +6,7 @@ import textwrap
 
 import click
 
+from edgeflow.cli.printing import show, show_json, show_page
 from edgeflow.core.coverage import covered, npu_ops
 from edgeflow.core.targets import Target
 
@@ -26,11 +27,9 @@ def command(name: str | None, as_json: bool) -> None:
     if name is None:
         profiles = [load_target(known) for known in names()]
         if as_json:
-            import json
-
-            click.echo(json.dumps([asdict(profile) for profile in profiles], indent=1))
+            show_json([asdict(profile) for profile in profiles])
             return
-        click.echo(
+        show_page(
             table(
                 ("target", "precision", "what it is"),
                 [
@@ -39,23 +38,21 @@ def command(name: str | None, as_json: bool) -> None:
                 ],
             )
         )
-        click.echo("\nnot on this stack:")
+        show("", "not on this stack:")
         for chip in unsupported_chips():
-            click.echo(f"  {chip.name}: {chip.reason}; try --target {chip.alternative}")
+            show(f"  {chip.name}: {chip.reason}; try --target {chip.alternative}")
         return
     profile = load_target(name)
     if as_json:
-        import json
-
-        click.echo(json.dumps(asdict(profile), indent=1))
+        show_json(asdict(profile))
         return
-    click.echo(profile_page(profile))
+    show(*profile_page(profile))
 
 
 WIDTH = 110
 
 
-def profile_page(target: Target) -> str:
+def profile_page(target: Target) -> list[str]:
     """Everything the profile says, in the order in which someone with the device asks it."""
     out = [f"{target.name}: {target.summary}", ""]
     if target.chips:
@@ -105,7 +102,7 @@ def profile_page(target: Target) -> str:
             out += _block("or build it", chain.build)
     out += ["", *(line for note in target.notes for line in _block("note", note))]
     out += _block("source", target.source)
-    return "\n".join(out)
+    return out
 
 
 def _block(label: str, text: str) -> list[str]:

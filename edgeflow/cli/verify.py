@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgeflow.cli.where import say, where_options
+from edgeflow.cli.printing import say, show_error, show_json, show_page
+from edgeflow.cli.where import where_options
+
+if TYPE_CHECKING:
+    from edgeflow.report.record import Record
 
 
 def file_option(name: str, what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -37,6 +41,7 @@ def file_option(name: str, what: str) -> Callable[[Callable[..., Any]], Callable
 @click.option("--cosine-min", type=float, help="Smallest cosine to pass.")
 @click.option("--sqnr-min", type=float, help="Smallest signal to quantisation noise ratio to pass, in dB.")
 @click.option("--max-abs", type=float, help="Largest absolute difference to pass.")
+@click.option("--no-limits", is_flag=True, help="Measure and judge nothing: not even the build's own limits hold.")
 @click.option(
     "--layers", is_flag=True, help="Look at every op again, with the programs in build/.cache; needs PaddlePaddle."
 )
@@ -60,6 +65,8 @@ def command(
     cosine_min: float | None,
     sqnr_min: float | None,
     max_abs: float | None,
+    trust: bool,
+    no_limits: bool,
     layers: bool,
     self_test: bool,
     html: Path | None,
@@ -70,32 +77,28 @@ def command(
 ) -> None:
     """Execute MODEL.nb, on this machine or on devices, and compare it with its reference.
 
-    Exit codes: 0 PASS; 3 FAIL, a limit does not hold; 4 INCONCLUSIVE, too few samples to tell (the report says how
-    many more
-    would do). NaN always fails. The limits are the build's own, overridden by the options here.
+    Exit codes: 0 PASS; 3 FAIL, something does not hold; 4 INCONCLUSIVE, too few samples to tell (the report says how
+    many more would do), or NOT JUDGED, there is no limit (0 with --no-limits). NaN always fails. The limits are the
+    build's own, overridden by the options here.
 
     \b
     Example: edgeflow verify build/kirin/model.nb
              edgeflow verify build/arm64/model.nb --on ssh://pi@raspberrypi.local
     """
     from concurrent.futures import ThreadPoolExecutor
+    from dataclasses import replace
 
-    from edgeflow.core.errors import DataError, EdgeflowError, near
-    from edgeflow.core.settings import METRIC_NAMES, DriftLimits
-    from edgeflow.verify.stage import verify_file
+    from edgeflow.core.errors import EdgeflowError
+    from edgeflow.core.settings import DriftLimits
+    from edgeflow.verify.stage import Against, Where, verify_file
 
-    if metric is not None and metric not in METRIC_NAMES and not metric.startswith("wer:"):
-        raise DataError(f"metric {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}")
-    if control is not None and not all(where.startswith(("ssh:", "adb:")) for where in on):
-        raise DataError(
-            f"--control {control}: times two files on a device, and --on is {', '.join(on)}",
-            try_="--on ssh://user@host, or adb:SERIAL",
-        )
     limits = DriftLimits(max_abs_max=max_abs, cosine_min=cosine_min, sqnr_db_min=sqnr_min, metric_drop_max=drop)
+    _check(metric, control, on, given=limits != DriftLimits() and no_limits)
+    against = Against(reference, limits, metric, own_limits=not no_limits, trust=trust)
 
-    def one(where: str) -> dict[str, Any] | EdgeflowError:
+    def one(place: str) -> Record | EdgeflowError:
         try:
-            return verify_file(model, reference, limits, metric, where, runtime, control, limit_s, say, layers)[1]
+            return verify_file(model, against, Where(place, runtime, control, limit_s, say), layers=layers)[1]
         except EdgeflowError as err:
             return err
 
@@ -104,31 +107,56 @@ def command(
     else:
         with ThreadPoolExecutor(len(on)) as pool:
             found = list(pool.map(one, on))
-    reports = [item for item in found if not isinstance(item, EdgeflowError)]
-    if self_test and reports:
+    records = [item for item in found if not isinstance(item, EdgeflowError)]
+    if self_test and records:
         from edgeflow.verify.self_test import self_test as run_self_test
 
-        reports[0]["self_test"] = run_self_test(model, reference, limits, metric, say=say)
+        records[0] = replace(records[0], self_test=run_self_test(model, against, say=say))
     files = {"html": html, "markdown": markdown, "junit": junit, "sarif": sarif}
-    if reports and any(files.values()):
+    if records and any(files.values()):
         from edgeflow.report.write import write_reports
 
-        write_reports(reports[0], model, files)
+        write_reports(records[0], model, files)
+    if records:
+        _show(records, as_json=as_json, many=len(on) > 1)
     errors = [item for item in found if isinstance(item, EdgeflowError)]
-    if as_json and reports:
-        import json
-
-        click.echo(json.dumps(reports[0] if len(on) == 1 else reports, indent=1))
-    elif reports:
-        from edgeflow.cli.tables import verdict as lines
-
-        click.echo("\n\n".join(map(lines, reports)))
     for error in errors[1:]:
-        say(f"edgeflow: {error}")
+        show_error(error)
     if errors:
         raise errors[0]
-    words = {report["verdict"] for report in reports}
-    if "FAIL" in words or (self_test and reports[0]["self_test"]["missed_beyond_budget"]):
-        raise SystemExit(3)
-    if "INCONCLUSIVE" in words:
-        raise SystemExit(4)
+    if code := exit_code(records, judging=not no_limits):
+        raise SystemExit(code)
+
+
+def _check(metric: str | None, control: Path | None, on: tuple[str, ...], *, given: bool) -> None:
+    """Refuse options that contradict each other before any work."""
+    from edgeflow.core.errors import DataError, near
+    from edgeflow.core.settings import METRIC_NAMES
+
+    if given:
+        raise click.UsageError("--no-limits sets no limit, and another option sets one: leave one of them out")
+    if metric is not None and metric not in METRIC_NAMES and not metric.startswith("wer:"):
+        raise DataError(f"metric {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}")
+    if control is not None and not all(where.startswith(("ssh:", "adb:")) for where in on):
+        raise DataError(
+            f"--control {control}: times two files on a device, and --on is {', '.join(on)}",
+            try_="--on ssh://user@host, or adb:SERIAL",
+        )
+
+
+def _show(records: list[Record], *, as_json: bool, many: bool) -> None:
+    if not as_json:
+        from edgeflow.cli.tables import verdict
+
+        show_page("\n\n".join(map(verdict, records)))
+        return
+    from edgeflow.report.exchange import table
+
+    tables = [table(record) for record in records]
+    show_json(tables if many else tables[0])
+
+
+def exit_code(records: Sequence[Record], *, judging: bool) -> int:
+    """0 where every record passed, 3 where one failed, else 4; one that nobody asked to be judged counts as passed."""
+    words = {record.verdict for record in records} - (set() if judging else {"NOT JUDGED"})
+    return 3 if "FAIL" in words else 4 if words - {"PASS"} else 0

@@ -25,7 +25,7 @@ def where(value: str) -> str:
 
 
 def where_options(*, many: bool) -> Callable[[F], F]:
-    """--on, --runtime and --limit-s; `many` lets --on be given for several devices."""
+    """--on, --runtime, --limit-s and --trust; `many` lets --on be given for several devices."""
 
     def decorate(command: F) -> F:
         runtime = click.option(
@@ -53,11 +53,16 @@ def where_options(*, many: bool) -> Callable[[F], F]:
             metavar="SECONDS",
             help="How long one program may run on a device.",
         )
-        return on(runtime(limit(command)))
+        return on(runtime(limit(trust_option(command))))
 
     return decorate
 
 
-def say(text: str) -> None:
-    """One line of progress, on stderr."""
-    click.echo(text, err=True)
+def trust_option(command: F) -> F:
+    """--trust, for commands that would run what lies beside a .nb."""
+    return click.option(
+        "--trust",
+        is_flag=True,
+        help="Run the code that lies beside the file (a metric in Python, programs for a device), though it was not "
+        "built on this machine.",
+    )(command)

@@ -11,7 +11,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.compress.train import Alone, Job, Say, Tuned, train
+from edgeflow.core.children import command
 from edgeflow.core.errors import CompressFailed
 from edgeflow.core.settings import FineTuneSettings
 from edgeflow.paddle import session as paddle_backend
@@ -47,9 +47,7 @@ def launch(job: Job, say: Say) -> Tuned:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package, os.environ.get("PYTHONPATH", "")])}
         child = subprocess.Popen(
             [
-                sys.executable,
-                "-m",
-                "paddle.distributed.launch",
+                *command(program="paddle.distributed.launch"),
                 "--nproc_per_node",
                 str(job.settings.processes),
                 "--log_dir",

@@ -88,7 +88,7 @@ def _clear() -> Iterator[None]:
 
 def _opened(paddle: Any, executor: Any, prefix: Path) -> tuple[Any, list[str], list[str]]:
     """A program as PaddleSlim's walk needs it, with the names of its inputs and outputs."""
-    program, feeds, fetches = paddle.static.load_inference_model(str(prefix), executor)
+    program, feeds, fetches = paddle_backend.load_inference(prefix, executor)
     names = [var.name for var in fetches]
     need("paddleslim.common.recover_program", "build")._remove_fetch_node(program)
     _flatten(program)

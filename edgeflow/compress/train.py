@@ -89,7 +89,7 @@ def train(job: Job, say: Say, together: Alone) -> Tuned:
         job = replace(job, settings=replace(job.settings, batch=fixed))
     try:
         with static_mode(paddle) as (executor, place, scope):
-            return _Loop(paddle, executor, place, scope, job, together, samples, fixed).run(say)
+            return _Loop(_Static(paddle, executor, place, scope), job, together, samples, fixed).run(say)
     except EdgeflowError:
         raise
     except Exception as err:
@@ -111,101 +111,120 @@ class Alone:
         """Put the mean over all processes in place of each variable."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Static:
+    """Paddle in static mode, with an executor and a scope of our own."""
+
+    paddle: Any
+    executor: Any
+    place: Any
+    scope: Any
+
+
+def _split(count: int, fixed: int, seed: int) -> tuple[Array, Array]:
+    """Which samples are trained on, and which are held out to validate on; whole batches where the batch is fixed."""
+    if count < SAMPLES_MIN:
+        raise CompressFailed(
+            f"fine-tuning: {count} calibration samples are too few", try_=f"give at least {SAMPLES_MIN} under [data]"
+        )
+    order = np.random.default_rng(seed).permutation(count)
+    held = max(1, int(count * HELD_OUT))
+    if fixed:
+        held = -(-held // fixed) * fixed
+        if count - held < fixed:
+            raise CompressFailed(
+                f"fine-tuning: {count} samples are too few for a fixed batch of {fixed}",
+                try_=f"give at least {SAMPLES_MIN + 2 * fixed} under [data]",
+            )
+    return order[held:], order[:held]
+
+
 class _Loop:
     """One training: the programs, then epochs with validation, early stopping and checkpoints."""
 
-    def __init__(
-        self,
-        paddle: Any,
-        executor: Any,
-        place: Any,
-        scope: Any,
-        job: Job,
-        together: Alone,
-        samples: Mapping[str, Array],
-        fixed: int,
-    ) -> None:
-        self.samples, settings, self.job, self.together = samples, job.settings, job, together
-        count = len(next(iter(self.samples.values())))
-        if count < SAMPLES_MIN:
-            raise CompressFailed(
-                f"fine-tuning: {count} calibration samples are too few",
-                try_=f"give at least {SAMPLES_MIN} under [data]",
-            )
-        order = np.random.default_rng(job.seed).permutation(count)
-        held = max(1, int(count * HELD_OUT))
-        if fixed:
-            held = -(-held // fixed) * fixed  # whole batches
-            if count - held < fixed:
-                raise CompressFailed(
-                    f"fine-tuning: {count} samples are too few for a fixed batch of {fixed}",
-                    try_=f"give at least {SAMPLES_MIN + 2 * fixed} under [data]",
-                )
-        self.training, self.validation = order[held:], order[:held]
-        self.paddle, self.executor, self.place, self.scope = paddle, executor, place, scope
-        self.settings, self.quantise = settings, dict(job.quantise) if job.quantise else None
-        recover = need("paddleslim.common.recover_program", "build")
-        distil, slim = need("paddleslim.dist", "build"), need("paddleslim.quant", "build")
-        teacher_scope = paddle.static.Scope()
-        with paddle.static.scope_guard(scope), paddle.utils.unique_name.guard(PREFIX), quiet():
-            program, self.feeds, fetches = paddle.static.load_inference_model(str(job.student), executor)
-            floats = [k for k, var in enumerate(fetches) if "float" in paddle.base.data_feeder.convert_dtype(var.dtype)]
-            if not floats:
-                raise CompressFailed(
-                    "fine-tuning: no output is a float that could be learned",
-                    try_="export the model without its last argmax, or leave fine-tuning out",
-                )
-            self.fetches, self.outputs = [var.name for var in fetches], [fetches[k].name for k in floats]
-            with paddle.static.scope_guard(teacher_scope):
-                original, _, fetches = paddle.static.load_inference_model(str(job.teacher), executor)
-                wanted = [fetches[k] for k in floats]
-                # Before the merge, which renames the teacher's variables.
-                self.wanted = self._outputs(original, [var.name for var in wanted])
-            # The startup program that this fills would overwrite every weight: it is thrown away.
-            recover.recover_inference_program(program, paddle.static.Program())
-            self.test = program.clone(for_test=True)
-            distil.merge(
-                original, program, {name: name for name in self.feeds}, place, scope=scope, teacher_scope=teacher_scope
-            )
-            startup = paddle.static.Program()
-            with paddle.static.program_guard(program, startup):
-                pairs = zip(wanted, self.outputs, strict=True)
-                parts = [distil.l2(f"teacher_{a.name}", b, program) for a, b in pairs]
-                self.loss = parts[0] if len(parts) == 1 else paddle.add_n(parts)
-                self.schedule = _Schedule(settings)
-                optimizer = paddle.optimizer.Adam(settings.learning_rate)
-                plain = optimizer
-                if settings.amp and paddle_backend.has_gpu():
-                    optimizer = paddle.static.amp.decorate(optimizer, use_dynamic_loss_scaling=True)
-                gradients = optimizer.backward(self.loss)
-                together.average_gradients(program, gradients)
-                optimizer.apply_gradients(gradients)
-                self.rate = plain._global_learning_rate(
-                    program
-                ).name  # a variable: the schedule sets it before each step
-            executor.run(startup)
-            self.sparse = None
-            if job.sparsity:
-                self.sparse = need("paddleslim.prune", "build").UnstructuredPruner(
-                    program,
-                    mode="ratio",
-                    ratio=job.sparsity,
-                    scope=scope,
-                    place=place,
-                    skip_params_func=_not_pointwise,
-                    local_sparsity=True,
-                )
-                self.sparse.step()
-                self.sparse.update_params()
+    def __init__(self, static: _Static, job: Job, together: Alone, samples: Mapping[str, Array], fixed: int) -> None:
+        self.paddle, self.executor, self.place, self.scope = static.paddle, static.executor, static.place, static.scope
+        self.job, self.settings, self.together, self.samples = job, job.settings, together, samples
+        self.quantise = dict(job.quantise) if job.quantise else None
+        self.training, self.validation = _split(len(next(iter(samples.values()))), fixed, job.seed)
+        names = self.paddle.utils.unique_name.guard(PREFIX)
+        with self.paddle.static.scope_guard(self.scope), names, quiet():
+            program, wanted = self._merged()
+            self._learning(program, wanted)
+            self.sparse = self._sparsity(program)
             self.trained = self.test
-            if self.quantise:
-                self.test = slim.quant_aware(self.test, place, self.quantise, scope=scope, for_test=True)
-                program = slim.quant_aware(
-                    program, place, self.quantise, scope=scope, for_test=False, return_program=True
-                )
-            self.program = _program(program)
+            self.program = _program(self._quantised(program))
             if not paddle_backend.has_gpu():
                 paddle_backend.through_onednn(self.program)
+
+    def _merged(self) -> tuple[Any, list[Any]]:
+        """Student and teacher in one program, and the teacher's outputs in it."""
+        paddle, job = self.paddle, self.job
+        recover, distil = need("paddleslim.common.recover_program", "build"), need("paddleslim.dist", "build")
+        load = paddle_backend.load_inference
+        program, self.feeds, fetches = load(job.student, self.executor)
+        floats = [k for k, var in enumerate(fetches) if "float" in paddle.base.data_feeder.convert_dtype(var.dtype)]
+        if not floats:
+            raise CompressFailed(
+                "fine-tuning: no output is a float that could be learned",
+                try_="export the model without its last argmax, or leave fine-tuning out",
+            )
+        self.fetches, self.outputs = [var.name for var in fetches], [fetches[k].name for k in floats]
+        teacher_scope = paddle.static.Scope()
+        with paddle.static.scope_guard(teacher_scope):
+            original, _, fetches = load(job.teacher, self.executor)
+            wanted = [fetches[k] for k in floats]
+            # Before the merge, which renames the teacher's variables.
+            self.wanted = self._outputs(original, [var.name for var in wanted])
+        # The startup program that this fills would overwrite every weight: it is thrown away.
+        recover.recover_inference_program(program, paddle.static.Program())
+        self.test = program.clone(for_test=True)
+        same = {name: name for name in self.feeds}
+        distil.merge(original, program, same, self.place, scope=self.scope, teacher_scope=teacher_scope)
+        return program, wanted
+
+    def _learning(self, program: Any, wanted: list[Any]) -> None:
+        """Loss and optimizer."""
+        paddle, distil, startup = self.paddle, need("paddleslim.dist", "build"), self.paddle.static.Program()
+        with paddle.static.program_guard(program, startup):
+            pairs = zip(wanted, self.outputs, strict=True)
+            parts = [distil.l2(f"teacher_{a.name}", b, program) for a, b in pairs]
+            self.loss = parts[0] if len(parts) == 1 else paddle.add_n(parts)
+            self.schedule = _Schedule(self.settings)
+            optimizer = plain = paddle.optimizer.Adam(self.settings.learning_rate)
+            if self.settings.amp and paddle_backend.has_gpu():
+                optimizer = paddle.static.amp.decorate(optimizer, use_dynamic_loss_scaling=True)
+            gradients = optimizer.backward(self.loss)
+            self.together.average_gradients(program, gradients)
+            optimizer.apply_gradients(gradients)
+            # A variable: the schedule sets it before each step.
+            self.rate = plain._global_learning_rate(program).name
+        self.executor.run(startup)
+
+    def _sparsity(self, program: Any) -> Any:
+        """What holds the smallest weights of 1x1 convolutions at zero; None where none are to be."""
+        if not self.job.sparsity:
+            return None
+        pruner = need("paddleslim.prune", "build").UnstructuredPruner(
+            program,
+            mode="ratio",
+            ratio=self.job.sparsity,
+            scope=self.scope,
+            place=self.place,
+            skip_params_func=_not_pointwise,
+            local_sparsity=True,
+        )
+        pruner.step()
+        pruner.update_params()
+        return pruner
+
+    def _quantised(self, program: Any) -> Any:
+        """The program to train: with fake quantisation where that is what is trained."""
+        if not self.quantise:
+            return program
+        aware = need("paddleslim.quant", "build").quant_aware
+        self.test = aware(self.test, self.place, self.quantise, scope=self.scope, for_test=True)
+        return aware(program, self.place, self.quantise, scope=self.scope, for_test=False, return_program=True)
 
     def run(self, say: Say) -> Tuned:
         settings, checkpoint, first_of_all = self.settings, self.job.checkpoint, self.together.rank == 0

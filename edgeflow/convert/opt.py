@@ -10,11 +10,12 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from edgeflow.core.children import command
 from edgeflow.core.errors import BackendMissing, OptFailed
 
 TIMEOUT_S = 1800
@@ -30,27 +31,30 @@ CAUSES = (
 )
 
 
-def convert(
-    prefix: Path,
-    out: Path,
-    *,
-    valid_targets: str,
-    fp16: bool,
-    log: Path,
-    off_npu: Sequence[str] = (),
-    keep_float: Sequence[str] = (),
-    weight_only: str | None = None,
-    sparsity: float = 0.0,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What opt is told of one program.
+
+    `valid_targets`: places as opt takes them, the preferred first, such as `huawei_kirin_npu,arm`. `off_npu`: lines of
+    its partition configuration, `OP:INPUTS:OUTPUTS`; these ops stay on the CPU. `keep_float`: lines of its
+    mixed-precision configuration; these ops of an int8 model are computed in float. `weight_only`: `int8` or `int16`,
+    the form in which weights are stored. `sparsity`: share of zeros from which a 1x1 convolution becomes a sparse one;
+    0 leaves all dense.
+    """
+
+    valid_targets: str
+    fp16: bool = False
+    off_npu: Sequence[str] = ()
+    keep_float: Sequence[str] = ()
+    weight_only: str | None = None
+    sparsity: float = 0.0
+
+
+def convert(prefix: Path, out: Path, way: Conversion, log: Path) -> None:
     """Convert `prefix`.pdmodel and .pdiparams into `out` (a .nb).
 
     Args:
-        valid_targets: places as opt takes them, the preferred first, such as `huawei_kirin_npu,arm`.
         log: where opt's whole output goes.
-        off_npu: lines of opt's partition configuration, `OP:INPUTS:OUTPUTS`; these ops stay on the CPU.
-        keep_float: lines of its mixed-precision configuration; these ops of an int8 model are computed in float.
-        weight_only: `int8` or `int16`, the form in which weights are stored.
-        sparsity: share of zeros from which a 1x1 convolution becomes a sparse one; 0 leaves all dense.
 
     Raises:
         OptFailed: opt gave up; names the op or the cause, and the log.
@@ -62,10 +66,10 @@ def convert(
         "model": f"{prefix}.pdmodel",
         "params": f"{prefix}.pdiparams",
         "out": str(out.with_suffix("")),
-        "valid_targets": valid_targets,
-        "fp16": fp16,
-        "weight_only": weight_only,
-        "sparsity": sparsity,
+        "valid_targets": way.valid_targets,
+        "fp16": way.fp16,
+        "weight_only": way.weight_only,
+        "sparsity": way.sparsity,
     }
     # opt reads settings from the environment: only ours may reach it.
     environment = {
@@ -74,13 +78,13 @@ def convert(
         if not key.startswith(("SUBGRAPH_", "MIXED_PRECISION_", "QUANT_AUTO_", "PADDLE_LITE_", "NNADAPTER_"))
     }
     # Source: Paddle-Lite v2.13-rc lite/utils/env.h.
-    if off_npu:
-        environment["SUBGRAPH_PARTITION_CONFIG_BUFFER"] = "\n".join(off_npu)
-    if keep_float:
-        environment["MIXED_PRECISION_QUANTIZATION_CONFIG_BUFFER"] = "\n".join(keep_float)
+    if way.off_npu:
+        environment["SUBGRAPH_PARTITION_CONFIG_BUFFER"] = "\n".join(way.off_npu)
+    if way.keep_float:
+        environment["MIXED_PRECISION_QUANTIZATION_CONFIG_BUFFER"] = "\n".join(way.keep_float)
     try:
         done = subprocess.run(
-            [sys.executable, "-I", str(Path(__file__).with_name("opt_child.py").resolve()), json.dumps(order)],
+            [*command("-I", program=str(Path(__file__).with_name("opt_child.py").resolve())), json.dumps(order)],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -92,7 +96,7 @@ def convert(
         raise OptFailed(f"opt: not done after {TIMEOUT_S} s, and was stopped") from err
     log.write_bytes(done.stdout)
     if done.returncode != 0 or not out.exists():
-        raise _failure(done.returncode, done.stdout.decode("utf-8", "replace"), valid_targets, log)
+        raise _failure(done.returncode, done.stdout.decode("utf-8", "replace"), way.valid_targets, log)
 
 
 def _failure(code: int, output: str, valid_targets: str, log: Path) -> OptFailed:

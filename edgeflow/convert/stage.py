@@ -17,6 +17,7 @@ from edgeflow.graph.edit import Editor
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.placement import check_line, off_npu
 from edgeflow.nb.lint import lint
+from edgeflow.project.places import MODEL
 
 WRONG = ("NB106", "NB113", "NB114", "NB115")
 """Findings after which a file cannot give the right numbers on any device: opt writes them without a word."""
@@ -46,28 +47,27 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
     shutil.copyfile(source.folder / "model.pdiparams", work / "model.pdiparams")
     # The log outlives a failure: it lies beside the folder that vanishes then.
     log = tools.folder.parent / f"{target.name}-{tools.folder.name.strip('.')}.opt.log"
-    opt.convert(
-        work / "model",
-        work / "raw.nb",
-        valid_targets=target.lite.valid_targets,
-        fp16=target.lite.fp16,
-        log=log,
-        off_npu=kept,
-        keep_float=settings.keep_float,
-        weight_only=source.facts.get("weight_only"),
-        sparsity=0.9 * float(source.facts.get("sparsity", 0.0)),
+    way = opt.Conversion(
+        target.lite.valid_targets,
+        target.lite.fp16,
+        kept,
+        settings.keep_float,
+        source.facts.get("weight_only"),
+        0.9 * float(source.facts.get("sparsity", 0.0)),
     )
+    opt.convert(work / "model", work / "raw.nb", way, log)
     model = nb.trimmed(nb.canonical(nb.read(work / "raw.nb")))
     wrong = [finding for finding in lint(model, target) if finding.code in WRONG]
     if wrong:
         raise OptFailed(
             f"opt: wrote a file that computes something else: {wrong[0].op} {wrong[0].why}", try_=wrong[0].fix
         )
-    nb.write(model, tools.folder / "model.nb")
+    nb.write(model, tools.folder / MODEL)
+    opt_version = model.header.opt_version
     del model  # lets go of the mapped file
     shutil.rmtree(work)
     shutil.move(log, tools.folder / "opt.log")
-    converted = tools.folder / "model.nb"
+    converted = tools.folder / MODEL
     return Artifact(
         tools.folder,
         {
@@ -77,6 +77,6 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
             **asdict(settings),
             "off_npu": list(kept),
             "valid_targets": target.lite.valid_targets,
-            "opt_version": nb.read(converted).header.opt_version,
+            "opt_version": opt_version,
         },
     )

@@ -20,8 +20,9 @@ class Artifact:
 class Tools:
     """What a stage works with: an empty folder to fill, which appears under its final name when the stage is done,
     somebody to tell how long work goes on, and the key of what is made: the same when a killed build is started
-    again."""
+    again. `fence` is called before a program from elsewhere runs; in a worker it ends writing outside the cache."""
 
     folder: Path
     say: Callable[[str], None] = print
     key: str = ""
+    fence: Callable[[], object] = bool

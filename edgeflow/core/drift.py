@@ -106,23 +106,55 @@ def _agreement(reference: Array, candidate: Array) -> float | None:
     return float(np.mean(reference.argmax(-1) == candidate.argmax(-1)))
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One of the limits: `key` names it in DriftLimits, `drift` what it bounds in Drift, `what` both for people."""
+
+    key: str
+    drift: str
+    what: str
+    at_least: bool
+
+    def holds(self, value: float, bound: float) -> bool:
+        """Whether a value keeps to its bound; NaN never does."""
+        return value >= bound if self.at_least else value <= bound
+
+    def sentence(self, value: float, bound: float) -> str:
+        """The value and its bound, as reports and the terminal say what is broken."""
+        return f"{self.what} {shown(value)}, limit {'>=' if self.at_least else '<='} {shown(bound)}"
+
+
+LIMITS = (
+    Limit("max_abs_max", "max_abs", "max |diff|", at_least=False),
+    Limit("mean_abs_max", "mean_abs", "mean |diff|", at_least=False),
+    Limit("cosine_min", "cosine", "cosine", at_least=True),
+    Limit("sqnr_db_min", "sqnr_db", "SQNR (dB)", at_least=True),
+    Limit("top1_agreement_min", "top1_agreement", "top-1 agreement", at_least=True),
+)
+"""The limits of a single output."""
+
+METRIC_DROP = Limit("metric_drop_max", "", "metric drop", at_least=False)
+"""The limit of the metric, which all outputs have together."""
+
+NOT_A_NUMBER = "the outputs hold NaN"
+
+
+def shown(value: float) -> str:
+    """A number of four digits, without a minus before zero."""
+    return f"{value + 0.0:.4g}"
+
+
 def broken(drift: Drift, limits: DriftLimits, metric_drop: float | None = None) -> list[str]:
     """The limits this drift breaks, as sentences; none means pass. NaN breaks all."""
-    rules = [
-        ("max |diff|", drift.max_abs, "<=", limits.max_abs_max),
-        ("mean |diff|", drift.mean_abs, "<=", limits.mean_abs_max),
-        ("cosine", drift.cosine, ">=", limits.cosine_min),
-        ("SQNR (dB)", drift.sqnr_db, ">=", limits.sqnr_db_min),
-        ("top-1 agreement", drift.top1_agreement, ">=", limits.top1_agreement_min),
-        ("metric drop", metric_drop, "<=", limits.metric_drop_max),
-    ]
+    values = [(limit, getattr(drift, limit.drift)) for limit in LIMITS] + [(METRIC_DROP, metric_drop)]
     found = [
-        f"{name} {got:.4g}, limit {op} {bound:.4g}"
-        for name, got, op, bound in rules
-        if got is not None and bound is not None and not (got >= bound if op == ">=" else got <= bound)
+        limit.sentence(got, bound)
+        for limit, got in values
+        for bound in [getattr(limits, limit.key)]
+        if got is not None and bound is not None and not limit.holds(got, bound)
     ]
     if any(math.isnan(value) for value in (drift.max_abs, drift.cosine)):
-        found.append("the outputs hold NaN")
+        found.append(NOT_A_NUMBER)
     return found
 
 

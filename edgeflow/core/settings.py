@@ -117,27 +117,6 @@ class CompressSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class CompressOverride:
-    """CompressSettings of one target: what is None is taken from [compress]."""
-
-    precision: Literal["float32", "float16", "int8"] | None = None
-    algo: Algo | None = None
-    layer_algo: Mapping[str, Algo] | None = None
-    weights: Literal["per_channel", "per_layer"] | None = None
-    bias_correction: bool | None = None
-    rounding: Literal["nearest", "reconstruction"] | None = None
-    keep_float: tuple[str, ...] | None = None
-    weight_only: Literal["int8", "int16"] | None = None
-    prune: float | None = None
-    prune_criterion: Literal["l1", "l2", "fpgm"] | None = None
-    prune_skip: tuple[str, ...] | None = None
-    prune_layers: Mapping[str, float] | None = None
-    sparsity: float | None = None
-    qat: bool | None = None
-    fine_tune: FineTuneSettings | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ConvertSettings:
     """What opt is told beside the target. Each line is `OP`, `OP:INPUT` or `OP:INPUT:OUTPUT`, variables parted by
     commas.

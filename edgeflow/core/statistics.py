@@ -18,6 +18,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from edgeflow.core.drift import shown
+
 Array = npt.NDArray[Any]
 CONFIDENCE = 0.90
 """Of the two-sided interval: each of its bounds alone holds with 95 %, as tests of non-inferiority ask.
@@ -117,7 +119,7 @@ def decide_bootstrap(
         more = _bounded(count * ((half / room) ** 2 - 1)) if room > 0 else None
     p_value = None if math.isnan(low) else min(1.0, 2 * min(float(np.mean(values <= 0)), float(np.mean(values >= 0))))
     found = Decision("paired bootstrap", budget, drop, (low, high), confidence, p_value, None, None, word, more, "")
-    return _with_sentence(found, count)
+    return _with_sentence(found, count, higher_is_better=higher_is_better)
 
 
 def mcnemar(worse: int, better: int) -> float:
@@ -191,18 +193,19 @@ def _bounded(value: float) -> int | None:
     return math.ceil(value) if math.isfinite(value) and 0 < value <= SAMPLES_MAX else None
 
 
-def _with_sentence(found: Decision, count: int) -> Decision:
+def _with_sentence(found: Decision, count: int, *, higher_is_better: bool = True) -> Decision:
     from dataclasses import replace
 
-    low, high = found.interval
+    low, high = (shown(bound) for bound in found.interval)
     changed = (
         "" if found.worse is None else (f"{found.worse} answers became wrong and {found.better} right of {count}; ")
     )
-    span = f"{changed}the metric drops by {found.drop:.4g} [{low:.4g}, {high:.4g}], budget {found.budget:.4g}"
-    if found.verdict == "PASS" and high > found.budget:
+    moved = moved_by(found.drop, higher_is_better=higher_is_better)
+    span = f"{changed}the metric {moved}, its loss lies in [{low}, {high}], budget {shown(found.budget)}"
+    if found.verdict == "PASS" and found.interval[1] > found.budget:
         text = (
             f"no answer changed on {count} samples, so nothing speaks for a loss; "
-            f"one up to {high:.2g} cannot be excluded"
+            f"one up to {found.interval[1]:.2g} cannot be excluded"
         )
     elif found.verdict == "INCONCLUSIVE":
         text = f"{span}: these samples cannot tell" + (
@@ -211,3 +214,15 @@ def _with_sentence(found: Decision, count: int) -> Decision:
     else:
         text = f"{span}: {'within it' if found.verdict == 'PASS' else 'beyond it'}"
     return replace(found, sentence=text)
+
+
+def moved_by(drop: float, *, higher_is_better: bool = True) -> str:
+    """How a metric moved, in words: `drops by 0.02`, `rises by 0.02`; where lower is better it says so."""
+    if math.isnan(drop):
+        return "is not a number"
+    if drop == 0:
+        return "stays as it is"
+    size = shown(abs(drop))
+    if higher_is_better:
+        return f"{'drops' if drop > 0 else 'rises'} by {size}"
+    return f"{'rises' if drop > 0 else 'falls'} by {size}, lower being better"

@@ -6,11 +6,22 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, Generic, TypeVar, get_args, get_origin
 
 from edgeflow.core.errors import EdgeflowError, near
 
 T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Overrides(Generic[T]):
+    """Those keys of a settings dataclass `T` that a table gives, each held to T's own annotations."""
+
+    given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def over(self, settings: T) -> T:
+        """The settings, with what is given in place of what they have."""
+        return dataclasses.replace(settings, **self.given)  # type: ignore[type-var]
 
 
 def strict(cls: type[T], table: object, where: str, error: type[EdgeflowError]) -> T:
@@ -23,20 +34,24 @@ def strict(cls: type[T], table: object, where: str, error: type[EdgeflowError]) 
     Raises:
         error: not a table, an unknown or missing key, or a value of another type.
     """
+    values = _given(cls, table, where, error)
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        no_default = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if no_default and field.name not in values:
+            raise error(f"{where}: key {field.name!r} is missing")
+    return cls(**values)
+
+
+def _given(cls: type, table: object, where: str, error: type[EdgeflowError]) -> dict[str, Any]:
+    """The values that a table gives, by the names of the dataclass's fields."""
     if not isinstance(table, Mapping):
         raise error(f"{where}: is {table!r}, and should be a table")
     hints = typing.get_type_hints(cls)
-    known = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    known = [field.name for field in dataclasses.fields(cls)]
     for key in table:
         if key not in known:
             raise error(f"{where}: unknown key {key!r}; {near(str(key), known)}")
-    values: dict[str, Any] = {}
-    for name, field in known.items():
-        if name in table:
-            values[name] = _fit(hints[name], table[name], where, name, error)
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise error(f"{where}: key {name!r} is missing")
-    return cls(**values)
+    return {name: _fit(hints[name], table[name], where, name, error) for name in known if name in table}
 
 
 def _fit(hint: Any, value: Any, where: str, key: str, error: type[EdgeflowError]) -> Any:
@@ -47,21 +62,34 @@ def _fit(hint: Any, value: Any, where: str, key: str, error: type[EdgeflowError]
             return None
         hint = next(arg for arg in args if arg is not type(None))
         return _fit(hint, value, where, key, error)
+    inner = f"{where}.{key}" if "[" not in where else where
+    if origin is Overrides:
+        return Overrides(_given(args[0], value, inner, error))
     if dataclasses.is_dataclass(hint):
-        return strict(hint, value, f"{where}.{key}" if "[" not in where else where, error)  # type: ignore[arg-type]
+        return strict(hint, value, inner, error)  # type: ignore[arg-type]
     if origin is typing.Literal:
         if value not in args:
-            options = near(str(value), map(str, args), "one of")
-            raise error(f"{where}: {key} is {value!r}; {options}")
+            raise error(f"{where}: {key} is {value!r}; {near(str(value), map(str, args), 'one of')}")
         return value
+    if origin is not None:
+        return _fit_many(hint, value, where, key, error)
+    return _fit_one(hint, value, where, key, error)
+
+
+def _fit_many(hint: Any, value: Any, where: str, key: str, error: type[EdgeflowError]) -> Any:
+    """A list as a tuple, or a table, whose items fit."""
+    origin, args = get_origin(hint), get_args(hint)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise error(f"{where}: {key} is {value!r}, and should be a list")
         return tuple(_fit(args[0], item, where, f"{key}[{i}]", error) for i, item in enumerate(value))
-    if origin in (dict, Mapping) or getattr(origin, "__name__", "") == "Mapping":
-        if not isinstance(value, Mapping):
-            raise error(f"{where}: {key} is {value!r}, and should be a table")
-        return {k: _fit(args[1], v, where, f"{key}.{k}", error) for k, v in value.items()}
+    if not isinstance(value, Mapping):
+        raise error(f"{where}: {key} is {value!r}, and should be a table")
+    return {k: _fit(args[1], v, where, f"{key}.{k}", error) for k, v in value.items()}
+
+
+def _fit_one(hint: Any, value: Any, where: str, key: str, error: type[EdgeflowError]) -> Any:
+    """A string, number or truth value; a whole number does for a float."""
     if hint is Any or hint is object:
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:

@@ -54,14 +54,6 @@ def code_version() -> str:
     return digest.hexdigest()[:16]
 
 
-@cache
-def environment() -> str:
-    """Names and versions of all installed distributions: data callables may use any of them."""
-    folders = {str(Path(p)) for p in sys.path if "site-packages" in p}
-    names = sorted(path.name for folder in folders for path in Path(folder).glob("*.dist-info"))
-    return key_of(names)
-
-
 def is_installed(package: str) -> bool:
     """A package can be imported, found out without importing it."""
     return importlib.util.find_spec(package) is not None

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import shlex
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
 
 from edgeflow.core.errors import TransportError
 from edgeflow.deploy.transport import TEXT_MAX_BYTES, Answer, spawn
+from edgeflow.files.scratch import scratch
 
 ADDRESS = re.compile(r"adb:(?P<serial>[A-Za-z0-9][A-Za-z0-9._:-]{0,127})(?P<path>/[A-Za-z0-9._/+@-]{0,200})?\Z")
 PIECE_BYTES = 4 << 20
@@ -48,20 +49,20 @@ class Adb:
     def append(self, local: Path, offset: int, remote: str, *, timeout_s: float) -> Answer:
         """Push pieces through the sync service, each put behind the others on the device once it is whole."""
         end = time.monotonic() + timeout_s
-        piece = f"{remote}.piece"
-        with local.open("rb") as stream, tempfile.TemporaryDirectory(prefix="edgeflow-") as folder:
+        piece, joined_mark = f"{remote}.piece", f"joined-{secrets.token_hex(8)}"
+        with local.open("rb") as stream, scratch() as folder:
             stream.seek(offset)
             while data := stream.read(PIECE_BYTES):
-                (Path(folder) / "piece").write_bytes(data)
-                answer = self._push(Path(folder) / "piece", piece, end - time.monotonic())
+                (folder / "piece").write_bytes(data)
+                answer = self._push(folder / "piece", piece, end - time.monotonic())
                 if answer.status or answer.late:
                     return answer
                 quoted, target = shlex.quote(piece), shlex.quote(remote)
                 joined = self.call(
-                    f"cat {quoted} >> {target} && rm {quoted} && echo joined",
+                    f"cat {quoted} >> {target} && rm {quoted} && echo {joined_mark}",
                     timeout_s=max(end - time.monotonic(), 1.0),
                 )
-                if joined.late or b"joined" not in joined.out:
+                if joined.late or joined_mark.encode() not in joined.out:
                     return Answer(joined.status or 1, joined.out, joined.err, joined.late, joined.loud)
         return Answer(0, b"", b"")
 
@@ -70,10 +71,10 @@ class Adb:
         complaint = b"\n".join(line for line in (answer.out + answer.err).splitlines() if b"error" in line)
         return replace(answer, out=b"", err=complaint or answer.err)
 
-    def fetch(self, remote: str, local: Path, *, out_bytes: int, timeout_s: float) -> Answer:
-        """Write a file of the device into a local one; exec-out hands bytes over as they are."""
+    def fetch(self, command: str, local: Path, *, out_bytes: int, timeout_s: float) -> Answer:
+        """Write what a command there prints into a local file; exec-out hands bytes over as they are."""
         return spawn(
-            [*self._adb, "exec-out", f"cat < {shlex.quote(remote)}"],
+            [*self._adb, "exec-out", command],
             stdout=local,
             out_bytes=out_bytes,
             timeout_s=timeout_s,

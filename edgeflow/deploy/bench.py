@@ -21,7 +21,8 @@ from edgeflow.deploy.residency import Residency
 from edgeflow.deploy.runners import is_device, open_runner, where_it_ran
 from edgeflow.emulate import Emulator
 from edgeflow.project.manifest import npu_arithmetic
-from edgeflow.project.reference import REFERENCE, load_reference
+from edgeflow.project.places import REFERENCE
+from edgeflow.project.reference import load_reference
 
 ROUNDS = 8
 SEED = 0
@@ -108,6 +109,7 @@ def bench(
     power_mode: str = "",
     limit_s: float = 300.0,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    trust: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Time a file, and where `against` is given that one too, in turn with it.
@@ -134,7 +136,14 @@ def bench(
             specs = nb.read(file).input_specs
             feed = feed_of(file, specs, shapes or {})
             runner = open_runner(
-                on, file, npu=npu_arithmetic(file), runtime=runtime, power_mode=power_mode, limit_s=limit_s, say=say
+                on,
+                file,
+                npu=npu_arithmetic(file),
+                runtime=runtime,
+                power_mode=power_mode,
+                limit_s=limit_s,
+                trust=trust,
+                say=say,
             )
             stack.enter_context(runner)
             watches.append(Stopwatch(runner, feed, file, on))

@@ -15,13 +15,12 @@ from pathlib import Path
 
 from edgeflow.core.errors import DataError
 from edgeflow.deploy.runtime import RuntimeFolder
-from edgeflow.files.atomic import folder_atomic, sha256, write_atomic
-from edgeflow.project.contract import FILE, Contract, dump_contract, inside, load_contract, load_json
+from edgeflow.files.atomic import write_atomic
+from edgeflow.project.contract import Contract, dump_contract, load_contract, read_named
+from edgeflow.project.places import CONTRACT, MANIFEST
 
 BUNDLE = "bundle.json"
 FORMAT = 1
-MANIFEST = "manifest.json"
-BUNDLE_MAX_BYTES = 1 << 32
 PROGRAMS = {"classify": "classify", "detect": "detect", "ocr_detect": "ocr", "ocr_recognise": "ocr", None: "dump"}
 USAGE = {
     "classify": "PICTURE [--top 5]",
@@ -54,23 +53,24 @@ def deploy(build: Path, runtime: RuntimeFolder) -> Bundle:
     Raises:
         DataError: contract.json is missing or names what is not there, or the programs are for another target's model.
     """
-    contract = load_contract(build / FILE)
-    files = {FILE: dump_contract(contract)}
+    contract = load_contract(build / CONTRACT)
+    files = {CONTRACT: dump_contract(contract)}
     for name in contract.files():
-        files[name] = read_inside(build, name)
+        files[name] = read_named(build, name)
     model = files[contract.model.file]
     if (found := _hash(model)) != contract.model.sha256:
         raise DataError(
-            f"{build / contract.model.file}: is not the file that {FILE} was written for (its hash is {found[:12]}…)",
+            f"{build / contract.model.file}: is not the file that {CONTRACT} was written for "
+            f"(its hash is {found[:12]}…)",
             try_="run edgeflow build again",
         )
     if (build / MANIFEST).is_file():
-        files[MANIFEST] = read_inside(build, MANIFEST)
+        files[MANIFEST] = read_named(build, MANIFEST)
     program = PROGRAMS[contract.task]
     runtime.program(program)
     executable = {"run.sh"}
     for name in runtime.files:
-        files[name] = read_inside(runtime.folder, name)
+        files[name] = read_named(runtime.folder, name)
         executable |= {name} if name.startswith("bin/") else set()
     files["run.sh"] = _script(contract, program)
     name = f"{contract.name}-{contract.target}"
@@ -89,21 +89,6 @@ def deploy(build: Path, runtime: RuntimeFolder) -> Bundle:
         if not any(f"{file}/".startswith(f"lib/{name}/") for file in runtime.files)
     )
     return Bundle(name, files, frozenset(executable), absent)
-
-
-def read_inside(folder: Path, name: str) -> bytes:
-    """A file of a folder; a link that leads out of it is refused as the path would be."""
-    path = folder / name
-    if not inside(name) or not path.resolve().is_relative_to(folder.resolve()):
-        raise DataError(f"{path}: leads out of {folder}, and should lie in it", try_=f"a copy of the file in {folder}")
-    try:
-        if path.stat().st_size > BUNDLE_MAX_BYTES:
-            raise DataError(f"{path}: is larger than {BUNDLE_MAX_BYTES} bytes, which no file of a bundle is")
-        return path.read_bytes()
-    except OSError as err:
-        raise DataError(
-            f"{path}: cannot be read ({err.strerror}), and {FILE} names it", try_="run edgeflow build again"
-        ) from err
 
 
 def _hash(data: bytes) -> str:
@@ -145,52 +130,3 @@ def to_archive(bundle: Bundle, path: Path) -> bool:
         return False
     write_atomic(path, data)
     return True
-
-
-def to_folder(bundle: Bundle, folder: Path) -> bool:
-    """Write a folder that appears whole; False when it was there already, byte for byte.
-
-    Raises:
-        DataError: something lies there that is no bundle.
-        StorageError: disk full or folder not writable.
-    """
-    if folder.exists():
-        if not (folder / BUNDLE).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-            raise DataError(
-                f"{folder}: is there and is no bundle, so it is not replaced", try_=f"--to {folder / bundle.name}"
-            )
-        if whole(folder) == bundle.listing:
-            return False
-    with folder_atomic(folder) as work:
-        for name, data in bundle.files.items():
-            (work / name).parent.mkdir(parents=True, exist_ok=True)
-            (work / name).write_bytes(data)
-            (work / name).chmod(0o755 if name in bundle.executable else 0o644)
-    return True
-
-
-def whole(folder: Path) -> bytes | None:
-    """The listing of a bundle in a folder when every file that it names is as it says; None otherwise.
-
-    Raises:
-        DataError: it names a path that leaves the bundle.
-    """
-    path = folder / BUNDLE
-    if not path.is_file() or path.stat().st_size > 1 << 20:
-        return None
-    raw = path.read_bytes()
-    table = load_json(raw, str(path))
-    listed = table.get("files") if isinstance(table, dict) else None
-    if not isinstance(listed, dict):
-        return None
-    for name in listed:
-        if not inside(name):
-            raise DataError(
-                f"{path}: names {name[:80]!r}, and should name files beside it, without ..",
-                try_=f"rm -r {folder}, and deploy again",
-            )
-    return (
-        raw
-        if all((folder / name).is_file() and sha256(folder / name) == known for name, known in listed.items())
-        else None
-    )

@@ -15,6 +15,7 @@ from edgeflow.core.errors import BackendMissing, NbError, ToolchainFailed
 from edgeflow.core.targets import Target
 from edgeflow.deploy.elf import Platform, check_elf, newest_needed, platform_of
 from edgeflow.files.atomic import folder_atomic, lock, sha256
+from edgeflow.project.trust import trust
 
 PROGRAMS = ("classify", "detect", "ocr", "dump", "bench")
 LIBRARY = "libpaddle_light_api_shared.so"
@@ -68,6 +69,7 @@ def cross_compile(job: Job, say: Callable[[str], None]) -> Path:
                 f"the device must have {versions_text}; for an older one, CROSS_COMPILE=PREFIX names its "
                 "vendor's compiler"
             )
+    trust(job.out)
     return job.out
 
 

@@ -15,13 +15,15 @@ from types import TracebackType
 from edgeflow.core.errors import Dropped, EdgeflowError, TransportError
 from edgeflow.deploy.adb import Adb
 from edgeflow.deploy.ssh import Ssh
-from edgeflow.deploy.transport import TEXT_MAX_BYTES, Answer, Transport
+from edgeflow.deploy.transport import CHUNK_BYTES, TEXT_MAX_BYTES, Answer, Transport
 from edgeflow.files.atomic import sha256
 
 TRIES = 4
 """Attempts in a row without progress, after which a device counts as gone."""
 PAUSE_S = 0.3
 COMMAND_S = 60.0
+GREETING_MAX_BYTES = 1 << 16
+"""What a login script may print around a file that is fetched."""
 SLOWEST_BYTES_S = 50_000
 """Transfers slower than this are taken for dead."""
 PLACE = re.compile(r"/[A-Za-z0-9._/+@ -]{1,300}\Z")
@@ -272,15 +274,19 @@ class Device:
                 f"{self.name}: {name} takes {size} bytes there, and should take {least_bytes} to {most_bytes}",
                 try_="the same program by hand on the device",
             )
+        mark = f"edgeflow-{secrets.token_hex(8)}"
+        command = f"printf '\\n%s\\n' {mark}; cat < {quoted}"
         for attempt in range(TRIES):
-            answer = self.transport.fetch(place, path, out_bytes=size, timeout_s=COMMAND_S + size / SLOWEST_BYTES_S)
-            if not answer.loud and path.stat().st_size == size:
+            answer = self.transport.fetch(
+                command, path, out_bytes=size + GREETING_MAX_BYTES, timeout_s=COMMAND_S + size / SLOWEST_BYTES_S
+            )
+            came = _cut(path, f"\n{mark}\n".encode(), size)
+            if came == size:
                 break
             if answer.loud or attempt + 1 == TRIES:
                 raise TransportError(
-                    f"{self.name}: {name} came as {'more than ' if answer.loud else ''}"
-                    f"{path.stat().st_size} bytes, and should be {size} ({answer.last_words})",
-                    try_="the device's cable or network, then again",
+                    f"{self.name}: {name} came as {came} bytes, and should be {size} ({answer.last_words})",
+                    try_="the device's cable or network, and what its login scripts print, then again",
                 )
             self._again(attempt, self._broken(answer))
         if not _matches(rest, path):
@@ -302,6 +308,25 @@ class Device:
                 f"({printable(reply.complaint or reply.text)})",
                 try_=f"free some space there, or another folder: {self.name}/FOLDER",
             )
+
+
+def _cut(path: Path, mark: bytes, size: int) -> int:
+    """Keep of a file what follows the mark: what login scripts print comes before it or after the `size` bytes.
+
+    Returns:
+        How many bytes are left; 0 where the mark did not come.
+    """
+    with path.open("r+b") as stream:
+        start = stream.read(GREETING_MAX_BYTES + len(mark)).find(mark)
+        begin = start + len(mark) if start >= 0 else path.stat().st_size
+        length = min(size, path.stat().st_size - begin)
+        for at in range(0, length, CHUNK_BYTES):
+            stream.seek(begin + at)
+            data = stream.read(min(CHUNK_BYTES, length - at))
+            stream.seek(at)
+            stream.write(data)
+        stream.truncate(length)
+    return length
 
 
 def _matches(text: str, path: Path) -> bool:

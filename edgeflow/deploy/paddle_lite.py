@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import struct
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeflow import nb
+from edgeflow.core.children import command
 from edgeflow.core.errors import BackendMissing, EdgeflowError, NbError
 from edgeflow.core.tensors import check_feed
 
@@ -44,7 +44,7 @@ class PaddleLite:
         self.outputs = loaded.outputs
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
         self._child = subprocess.Popen(
-            [sys.executable, "-I", str(Path(__file__).with_name("paddle_lite_child.py").resolve()), str(self.path)],
+            [*command("-I", program=str(Path(__file__).with_name("paddle_lite_child.py").resolve())), str(self.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -7,7 +7,6 @@ import json
 import math
 import secrets
 import shlex
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from edgeflow.deploy.device import TRIES, Device, connect, printable
 from edgeflow.deploy.probe import Facts, check_room, probe, state, what_fits, why_not
 from edgeflow.deploy.runtime import RuntimeFolder, how_to_make
 from edgeflow.files.arrays import load_npy
+from edgeflow.files.scratch import scratch
 from edgeflow.nb.match import match, read_library
 from edgeflow.project.contract import RuntimeContract
 
@@ -129,8 +129,8 @@ class Remote:
         """
         check_feed(feed, tuple(replace(spec, shape=(-1,) * len(spec.shape)) for spec in self.inputs), "inputs")
         out = f"{self.device.folder}/out"
-        with tempfile.TemporaryDirectory(prefix="edgeflow-") as name:
-            sent = self._send(feed, Path(name))
+        with scratch() as work:
+            sent = self._send(feed, work)
             try:
                 batch = self._batch(feed)
                 text = self._call(
@@ -139,7 +139,7 @@ class Remote:
                     before=f"rm -rf {shlex.quote(out)} && mkdir {shlex.quote(out)}",
                 )
                 announced = self._announced(text)
-                arrays = [self._fetch(k, shape, dtype, out, Path(name)) for k, (shape, dtype) in enumerate(announced)]
+                arrays = [self._fetch(k, shape, dtype, out, work) for k, (shape, dtype) in enumerate(announced)]
             finally:
                 self._forget([*sent, out])
         return dict(zip(self.outputs, arrays, strict=True))
@@ -154,8 +154,8 @@ class Remote:
         cool_down_ms: int = 0,
     ) -> Timing:
         """Time runs on the device with its own clock; no transfer is in the figures."""
-        with tempfile.TemporaryDirectory(prefix="edgeflow-") as name:
-            sent = self._send(feed, Path(name))
+        with scratch() as work:
+            sent = self._send(feed, work)
             text = self._call(
                 "bench",
                 [

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from edgeflow.nb.model import Model
+from edgeflow.nb.places import split
 
 LOG_MAX = 1 << 20
 HOST_DEVICES = frozenset({"builtin_device", "google_xnnpack", "fake_device"})
@@ -76,20 +77,9 @@ class Residency:
 
 
 def partition(model: Model) -> tuple[int, int, int]:
-    """Subgraphs, ops inside them, and all ops that compute, as the file has them; feed, fetch and conversions do not
-    count.
-    """
-    moves = ("feed", "fetch", "calib", "io_copy", "layout", "subgraph")
-    outer = [op for op in model.blocks[0].operations if op.type not in moves]
-    inner, subgraphs = 0, 0
-    for op in model.blocks[0].operations:
-        if op.type == "subgraph":
-            index = op.attr("sub_block")
-            subgraphs += 1
-            inner += (
-                len(model.blocks[index].operations) if isinstance(index, int) and 0 < index < len(model.blocks) else 0
-            )
-    return subgraphs, inner, inner + len(outer)
+    """Subgraphs, ops inside them, and all ops, as the file has them."""
+    found = split(model)
+    return found.subgraphs, found.npu_ops, found.npu_ops + found.cpu_ops
 
 
 def residency(found: Evidence) -> Residency:

@@ -15,6 +15,7 @@ from edgeflow.emulate import Emulator
 from edgeflow.files.arrays import load_npy, pack_npy
 from edgeflow.files.atomic import write_atomic
 from edgeflow.project.manifest import load_manifest
+from edgeflow.project.places import BuildFolder
 
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 NAME_MAX = 80
@@ -91,7 +92,7 @@ def write_dump(runner: Emulator, feed: Mapping[str, Array], model: Path, folder:
 def _layers(model: Path) -> dict[str, str]:
     """Source layer by op position, from the manifest beside the model; empty where there is none."""
     try:
-        table = load_manifest(model.parent / "manifest.json")
+        table = load_manifest(BuildFolder.of(model).manifest)
         return {str(entry["op"]): str(entry["sources"][-1]) for entry in table["layers"]["ops"] if entry["sources"]}
     except (KeyError, TypeError, EdgeflowError):
         return {}

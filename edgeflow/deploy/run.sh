@@ -1,6 +1,15 @@
 #!/bin/sh
 # Runs the demo of this bundle on this device: run.sh --check replays the golden tensors, run.sh ARGS runs it with ARGS.
-here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd) || exit 1
+# Links are followed by hand, one after the other: busybox and old systems have no readlink -f.
+self=$0 links=0
+while [ -L "$self" ]; do
+    links=$((links + 1))
+    [ "$links" -le 40 ] || { echo "run.sh: $0 is a link to itself" >&2; exit 1; }
+    listed=$(ls -ld -- "$self") || exit 1
+    next=${listed#*" $self -> "}
+    case $next in /*) self=$next ;; *) self=$(dirname -- "$self")/$next ;; esac
+done
+here=$(CDPATH= cd -- "$(dirname -- "$self")" && pwd -P) || exit 1
 LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export LD_LIBRARY_PATH
 # Compiled NPU programs are kept here; the programs make a folder for each model in it.

@@ -16,8 +16,10 @@ from edgeflow.deploy.residency import Evidence, Residency, partition, residency
 from edgeflow.deploy.runtime import RUNTIME, RuntimeFolder, load_runtime
 from edgeflow.emulate import Emulator
 from edgeflow.files.atomic import sha256
-from edgeflow.project.contract import FILE, RuntimeContract, load_contract
-from edgeflow.project.manifest import MANIFEST, load_manifest
+from edgeflow.project.contract import RuntimeContract, load_contract
+from edgeflow.project.manifest import load_manifest
+from edgeflow.project.places import CONTRACT, MANIFEST
+from edgeflow.project.trust import is_unchanged
 
 CONTROL_WARM_UP, CONTROL_REPEATS = 3, 20
 
@@ -37,6 +39,7 @@ def open_runner(
     power_mode: str = "",
     limit_s: float = 300.0,
     batch: int | None = None,
+    trust: bool = False,
     say: Callable[[str], None] | None = None,
 ) -> AbstractContextManager[Any]:
     """Give a runner for a `with` block; see verify.judge.Runner.
@@ -45,6 +48,7 @@ def open_runner(
         on: `emulator`, `paddle-lite`, ssh://user@host[:port][/folder] or adb:SERIAL[/folder].
         npu: arithmetic of NNAdapter subgraphs in the emulator.
         runtime: the folder of programs for a device; None looks for build/device/<target>.
+        trust: take programs from a folder beside the file too that nobody built here.
         batch: samples a run on a device, where the file leaves it open; None runs what is fed at once.
 
     Raises:
@@ -58,16 +62,18 @@ def open_runner(
         return PaddleLite(model)
     if not is_device(on):
         return Emulator(model, npu=npu)
-    folder = find_runtime(model, runtime)
+    folder = find_runtime(model, runtime, trust=trust)
     options = RunOptions(threads, power_mode, npu_settings(model, folder.target), limit_s, batch)
     return Remote(on, model, folder, options, say=say)
 
 
-def find_runtime(model: Path, given: Path | None = None) -> RuntimeFolder:
+def find_runtime(model: Path, given: Path | None = None, *, trust: bool = False) -> RuntimeFolder:
     """The programs for a model's device: the folder given, or build/device/<target> here or beside the model's build.
 
+    What is found, not given, must have been compiled here: these programs run as the user on the user's device.
+
     Raises:
-        DataError: there is none; says how to make it.
+        DataError: there is none, or only one from somebody else; says how to make it.
     """
     if given is not None:
         return load_runtime(given)
@@ -81,9 +87,16 @@ def find_runtime(model: Path, given: Path | None = None) -> RuntimeFolder:
     places += [
         parent / below / target for parent in model.resolve().parents[1:4] for below in ("device", "build/device")
     ]
-    for place in places:
-        if (place / RUNTIME).is_file():
+    found = [place for place in places if (place / RUNTIME).is_file()]
+    for place in found:
+        if trust or is_unchanged(place):
             return load_runtime(place)
+    if found:
+        raise DataError(
+            f"{found[0]}: its programs were not made here, and would run as you on the device",
+            try_=f"scripts/cross_compile {target} --paddle-lite DIR; or --runtime {found[0]}, or --trust, where you "
+            "know who made them",
+        )
     raise DataError(
         f"{places[0]}: is missing, and should hold the programs that run {model.name} on the device",
         try_=f"scripts/cross_compile {target} --paddle-lite DIR, or --runtime DIR",
@@ -105,7 +118,7 @@ def target_of(model: Path) -> str | None:
 
 def npu_settings(model: Path, runtime_target: str) -> RuntimeContract:
     """What NNAdapter is told: the contract's words where it is this model's, else the target profile's devices."""
-    beside = model.parent / FILE
+    beside = model.parent / CONTRACT
     if beside.is_file():
         contract = load_contract(beside)
         if contract.model.file == model.name and contract.model.sha256 == sha256(model):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from edgeflow.core.errors import DataError
 from edgeflow.core.strict import strict
 from edgeflow.files.atomic import sha256
+from edgeflow.files.inside import open_regular
 from edgeflow.project.contract import inside, load_json
 
 RUNTIME = "runtime.json"
@@ -80,7 +81,7 @@ def load_runtime(folder: Path) -> RuntimeFolder:
     """
     path = folder / RUNTIME
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             raw = stream.read(MAX_BYTES + 1)
     except OSError as err:
         raise DataError(
@@ -99,9 +100,13 @@ def load_runtime(folder: Path) -> RuntimeFolder:
         if not inside(name) or not name.startswith(("bin/", "lib/")):
             raise DataError(f"{path}: names {name[:80]!r}, and should name files under bin/ and lib/, without ..")
     for name, known in files.items():
-        if not (folder / name).is_file() or sha256(folder / name) != known:
+        try:
+            found = sha256(folder / name, folder)
+        except OSError as err:
+            found = str(err.strerror)
+        if found != known:
             raise DataError(
-                f"{folder / name}: is missing, or not the file that {RUNTIME} was written for (its hash differs)",
+                f"{folder / name}: is missing, or not the file that {RUNTIME} was written for ({found[:64]})",
                 try_=how_to_make(table.target),
             )
     return RuntimeFolder(folder, table.target, table.abi, table.machine, table.library, tuple(sorted(files)))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from edgeflow.core.errors import TransportError
 from edgeflow.deploy.transport import TEXT_MAX_BYTES, Answer, spawn
+from edgeflow.files.scratch import scratch
 
 CONFIG = "EDGEFLOW_SSH_CONFIG"
 """Names an ssh config file to use instead of ~/.ssh/config, as `ssh -F` does."""
@@ -60,15 +61,15 @@ class Ssh:
         config = os.environ.get(CONFIG)
         host = found["host"].strip("[]")
         self._host = f"{found['user']}@{host}" if found["user"] else host
-        self._sockets = tempfile.TemporaryDirectory(prefix="ef-")
-        socket = Path(self._sockets.name) / "s"
+        self._stack = ExitStack()
+        self._socket = self._stack.enter_context(scratch("ef.")) / "s"
         # A socket's name has room for 108 bytes, and ssh adds 17 while it makes it.
         shared = (
             []
-            if len(str(socket)) > SOCKET_MAX
+            if len(str(self._socket)) > SOCKET_MAX
             else [
                 "-oControlMaster=auto",
-                f"-oControlPath={str(socket).replace('%', '%%')}",
+                f"-oControlPath={str(self._socket).replace('%', '%%')}",
                 f"-oControlPersist={KEEP_S}",
             ]
         )
@@ -107,18 +108,18 @@ class Ssh:
         """Send what is missing as standard input of `cat`: works on hosts without sftp too."""
         return self._run(f"cat >> {shlex.quote(remote)}", stdin=local, offset=offset, timeout_s=timeout_s)
 
-    def fetch(self, remote: str, local: Path, *, out_bytes: int, timeout_s: float) -> Answer:
-        """Write a file of the host into a local one."""
-        return self._run(f"cat < {shlex.quote(remote)}", stdout=local, out_bytes=out_bytes, timeout_s=timeout_s)
+    def fetch(self, command: str, local: Path, *, out_bytes: int, timeout_s: float) -> Answer:
+        """Write what a command there prints into a local file."""
+        return self._run(command, stdout=local, out_bytes=out_bytes, timeout_s=timeout_s)
 
     def revive(self) -> None:
         """The next call connects anew by itself."""
 
     def close(self) -> None:
         """End the shared connection."""
-        if (Path(self._sockets.name) / "s").exists():
+        if self._socket.exists():
             spawn([*self._ssh, "-O", "exit", "--", self._host], timeout_s=5.0)
-        self._sockets.cleanup()
+        self._stack.close()
 
     def why(self, answer: Answer) -> tuple[str, str]:
         """What ssh said in other words, and what to do about it."""

@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.core.errors import Dropped, TransportError
-from edgeflow.deploy.bundle import BUNDLE, Bundle, deploy, tar, to_archive, to_folder
+from edgeflow.deploy.bundle import BUNDLE, Bundle, deploy, tar, to_archive
 from edgeflow.deploy.device import PLACE, TRIES, Device, connect, posix_cksum, printable
+from edgeflow.deploy.folder import to_folder
 from edgeflow.deploy.probe import check_room, probe, what_fits, why_not
 from edgeflow.deploy.runners import find_runtime, is_device
-from edgeflow.project.contract import FILE, load_contract
+from edgeflow.project.contract import load_contract
+from edgeflow.project.places import CONTRACT
 
 
 def deploy_to(
-    build: Path, to: str, *, runtime: Path | None = None, say: Callable[[str], None] | None = None
+    build: Path, to: str, *, runtime: Path | None = None, trust: bool = False, say: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
     """Bundle a build and bring it to `to`: ssh://…, adb:…, FILE.tar.gz or a folder.
 
@@ -30,8 +32,8 @@ def deploy_to(
     Raises:
         DataError: see deploy.bundle; TransportError: the device.
     """
-    contract = load_contract(build / FILE)
-    programs = find_runtime(build / contract.model.file, runtime)
+    contract = load_contract(build / CONTRACT)
+    programs = find_runtime(build / contract.model.file, runtime, trust=trust)
     bundle = deploy(build, programs)
     table: dict[str, Any] = {
         "format": 1,
@@ -57,10 +59,12 @@ def deploy_to(
             "changed": to_archive(bundle, path),
             "check": f"tar xzf {path.name} && {bundle.name}/run.sh --check, on the device",
         }
+    placed = to_folder(bundle, path)
     return {
         **table,
         "place": str(path),
-        "changed": to_folder(bundle, path),
+        "changed": placed.changed,
+        "kept": list(placed.kept),
         "check": f"{path}/run.sh --check, on the device",
     }
 

@@ -57,8 +57,8 @@ class Transport(Protocol):
     def append(self, local: Path, offset: int, remote: str, *, timeout_s: float) -> Answer:
         """Send a file's bytes from an offset on to the end of a file there."""
 
-    def fetch(self, remote: str, local: Path, *, out_bytes: int, timeout_s: float) -> Answer:
-        """Write a file of the device into a local one."""
+    def fetch(self, command: str, local: Path, *, out_bytes: int, timeout_s: float) -> Answer:
+        """Write what a command there prints into a local file, byte for byte."""
 
     def revive(self) -> None:
         """What can be done after the connection broke; says nothing when it does not help."""

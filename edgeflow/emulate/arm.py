@@ -113,8 +113,9 @@ def vector_part(g: Graph, approximate: Value, exact: Value, inner: int) -> Value
     """Kernels take four elements at a time of every `inner` and the rest one by one, exactly."""
     if inner % 4 == 0:
         return approximate
-    position = np.arange(int(np.prod(exact.shape))) % inner
-    return g.add("Where", g.constant((position < inner - inner % 4).reshape(exact.shape), "bool"), approximate, exact)
+    mask = np.ones((int(np.prod(exact.shape)) // inner, inner), bool)
+    mask[:, inner - inner % 4 :] = False
+    return g.add("Where", g.constant(mask.reshape(exact.shape), "bool"), approximate, exact)
 
 
 def sigmoid(g: Graph, x: Value) -> Value:

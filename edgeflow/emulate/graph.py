@@ -13,13 +13,14 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edgeflow.core.errors import NbError
+from edgeflow.emulate import bounds
+from edgeflow.emulate.bounds import ELEMENTS_MAX
+from edgeflow.emulate.node_rules import hold
 
 Array = npt.NDArray[Any]
 
 OPSET = 19
 IR_VERSION = 9
-ELEMENTS_MAX = 1 << 29
-"""No tensor of a network for an edge device comes near 2 GiB of float32; a hostile shape does."""
 
 SAME_SHAPE = {
     "Relu",
@@ -78,6 +79,11 @@ class Value:
         return "uint8" if self.dtype == INT8 else self.dtype
 
 
+def onnx_name(name: str) -> str:
+    """A name as ONNX can hold it: bytes that are no UTF-8 appear as escapes."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def onnx_type(dtype: str) -> int:
     """ONNX's number of a NumPy dtype name."""
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
@@ -91,10 +97,13 @@ class Graph:
         self.constants: dict[str, Value] = {}
         self._folded: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
         self._count = 0
+        self._sizes: dict[str, int] = {}
+        self._beside: dict[int, int] = {}
+        self._products = self._constant_bytes = 0
 
     def name(self, hint: str) -> str:
         self._count += 1
-        return f"{hint}#{self._count}"
+        return f"{onnx_name(hint)}#{self._count}"
 
     def constant(self, data: Any, dtype: str = "float32", hint: str = "c", *, biased: bool = False) -> Value:
         """A constant; small equal ones are stored once. `biased`: the data is INT8's uint8 form."""
@@ -103,6 +112,9 @@ class Graph:
         key = (dtype, array.shape, array.tobytes() if array.size <= 64 else b"")
         if array.size <= 64 and key in self._folded:
             return self._folded[key]
+        self._constant_bytes += array.nbytes
+        if self._constant_bytes > bounds.CONSTANTS_MAX_BYTES:
+            raise NbError(f"weights and constants are more than {bounds.CONSTANTS_MAX_BYTES >> 20} MiB")
         value = Value(self.name(hint), dtype, array.shape, array)
         self.constants[value.name] = value
         if array.size <= 64:
@@ -131,6 +143,7 @@ class Graph:
         Raises:
             NbError: the shapes do not fit the op, or a result would be larger than ELEMENTS_MAX.
         """
+        hold(op_type, inputs, attrs)
         names = ["" if value is None else value.name for value in inputs]
         outputs = [self.name(hint or op_type) for _ in range(count)]
         node = helper.make_node(op_type, names, outputs, **attrs)
@@ -144,8 +157,20 @@ class Graph:
                     f"{op_type} would make a tensor of shape {list(shape)}: more than {ELEMENTS_MAX} elements"
                 )
             values.append(Value(name, dtype or kind, shape))
+        self._count_work(op_type, inputs, values)
         self.nodes.append(node)
         return values
+
+    def _count_work(self, op_type: str, inputs: Sequence[Value | None], results: Sequence[Value]) -> None:
+        """Add up what a node costs."""
+        self._products += bounds.products(op_type, inputs, results[0].shape)
+        if self._products > bounds.PRODUCTS_MAX or len(self.nodes) >= bounds.NODES_MAX:
+            raise NbError(
+                f"{op_type}: {self._products:.3g} multiplications in {len(self.nodes)} steps, and at most "
+                f"{bounds.PRODUCTS_MAX:.3g} in {bounds.NODES_MAX} may be asked for"
+            )
+        self._beside[len(self.nodes)] = bounds.workspace(op_type, inputs, results[0].shape)
+        self._sizes.update({v.name: bounds.size_of(v) for v in (*results, *(v for v in inputs if v is not None))})
 
     def _infer(
         self, node: onnx.NodeProto, inputs: Sequence[Value | None], attrs: dict[str, Any]
@@ -243,7 +268,12 @@ class Graph:
         return replace(x, dtype=dtype)
 
     def build(self, inputs: Sequence[Value], outputs: Sequence[Value], name: str = "edgeflow") -> onnx.ModelProto:
-        """The ONNX model from `inputs` to `outputs`; constants that nothing reads are left out."""
+        """The ONNX model from `inputs` to `outputs`; constants that nothing reads are left out.
+
+        Raises:
+            NbError: running it would take more memory than `bounds` allows.
+        """
+        bounds.hold_memory(self.nodes, self._sizes, self._beside, [v.name for v in outputs])
         used = {name for node in self.nodes for name in node.input} | {v.name for v in outputs}
         graph = helper.make_graph(
             self.nodes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import onnx
 
 from edgeflow.core.errors import NbError, UnsupportedOps
 from edgeflow.emulate.arm import round16
+from edgeflow.emulate.bounds import ELEMENTS_MAX
 from edgeflow.emulate.families import HOST_OPS, LOWERINGS
 from edgeflow.emulate.families.quantised import fake_quantise
 from edgeflow.emulate.graph import Graph, Value
@@ -81,7 +83,9 @@ def check_order(model: Model) -> None:
         NbError: an op reads what nothing has written: the graph has a cycle, or an op is missing.
     """
     written = set(model.inputs) | set(model.parameters)
-    for index, op in enumerate(body(model)):
+    for index, op in enumerate(model.blocks[0].operations):
+        if op.type in ("feed", "fetch"):
+            continue
         for names in op.inputs.values():
             for name in names:
                 if name not in written:
@@ -102,6 +106,17 @@ def needed_after(model: Model, ops: Sequence[Op]) -> list[set[str]]:
         writes = {name for names in op.outputs.values() for name in names}
         needed.append(reads | (needed[-1] - writes))
     return needed[::-1]
+
+
+UNFIT = (IndexError, ValueError, TypeError, KeyError, ArithmeticError, AttributeError, MemoryError, StopIteration)
+"""What a lowering runs into when attributes are of another type than they should be, or lists are too short."""
+
+MISFIT = "its attributes and inputs do not fit together"
+
+
+def _placed(index: int, op: Op, what: str) -> str:
+    """An error's text with the op it is about in front, numbered as `edgeflow inspect` does."""
+    return f"op {index}: {what}" if what.startswith(op.type) else f"op {index} ({op.type}): {what}"
 
 
 class Lowerer:
@@ -127,6 +142,8 @@ class Lowerer:
         graph, env, results = Graph(), {}, []
         self._shapes = {}
         for name, value in live.items():
+            if math.prod(value.shape) > ELEMENTS_MAX:
+                raise NbError(f"{name!r} of shape {list(value.shape)} has more than {ELEMENTS_MAX} elements")
             env[name] = (
                 value
                 if value.const is None
@@ -144,8 +161,10 @@ class Lowerer:
                 if end == start:
                     raise
                 break
-            except (IndexError, ValueError, TypeError, KeyError, ArithmeticError, AttributeError, MemoryError) as err:
-                raise NbError(f"op {end} ({op.type}): its attributes and inputs do not fit together ({err})") from err
+            except NbError as err:
+                raise NbError(_placed(self.place[end], op, err.what), try_=err.try_) from err
+            except UNFIT as err:
+                raise NbError(_placed(self.place[end], op, f"{MISFIT} ({err})")) from err
             if step.fp16:
                 for name, value in step.written.items():
                     if value.dtype == "float32" and value.const is None:
@@ -204,7 +223,10 @@ class Lowerer:
                 raise NbError(f"block {index} holds a subgraph, and should hold plain ops")
             step = NestedStep(outer.g, op, outer.env, self.weights, self._run_block, self.npu)
             given = self._shapes_of(step, op.inputs)
-            LOWERINGS[op.type](step)
+            try:
+                LOWERINGS[op.type](step)
+            except UNFIT as err:
+                raise NbError(f"{op.type} (op {position} of block {index}): {MISFIT} ({err})") from err
             self._shapes[index, position] = {**given, **self._shapes_of(step, op.outputs)}
             for parameter, names in op.outputs.items():
                 for i, name in enumerate(names):

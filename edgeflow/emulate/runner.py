@@ -16,7 +16,7 @@ from edgeflow.core.errors import DataError, NbError
 from edgeflow.core.targets import NPU_ARITHMETICS
 from edgeflow.core.tensors import check_feed
 from edgeflow.emulate.families import HOST_OPS
-from edgeflow.emulate.graph import INT8, Array, Value
+from edgeflow.emulate.graph import INT8, Array, Value, onnx_name
 from edgeflow.emulate.lower import Lowerer, Segment
 from edgeflow.emulate.step import NeedValue
 from edgeflow.nb import Model, read
@@ -108,12 +108,14 @@ class Emulator:
                     f"{spec}: has dynamic dimensions, which an exported graph needs as numbers",
                     try_=f"--shape {spec.name}={','.join('1' if d < 1 else str(d) for d in shape)}",
                 )
-            live[spec.name] = Value(spec.name, spec.dtype, shape)
+            live[spec.name] = Value(onnx_name(spec.name), spec.dtype, shape)
         segment = self._lowerer.segment(0, live)
-        if segment.end < len(self._lowerer.ops) or segment.model is None:
-            op = self._lowerer.ops[min(segment.end, len(self._lowerer.ops) - 1)]
+        if segment.end < len(self._lowerer.ops):
+            op = self._lowerer.ops[segment.end]
             raise NbError(f"{op.type}: its result depends on data, so the graph does not fit one ONNX file")
-        model = self._named_outputs(segment)
+        if segment.model is None:
+            raise NbError("nothing is left to export: every output is constant, or an input")
+        model = self._named_outputs(segment, segment.model)
         onnx.helper.set_model_props(
             model,
             {"edgeflow.opt_version": self.model.header.opt_version, "edgeflow.scales": json.dumps(self._scales())},
@@ -125,26 +127,28 @@ class Emulator:
         found = {}
         for index, op in enumerate(self.model.blocks[0].operations):
             scales = {
-                name: list(np.atleast_1d(op.attr(name)).astype(float))
+                name: list(numbers)
                 for name in op.attributes
-                if name.endswith("_scale") or (op.type == "calib" and name == "scale")
+                if (name.endswith("_scale") or (op.type == "calib" and name == "scale"))
+                and (numbers := op.numbers(name))
             }
             if scales:
                 found[f"{index} {op.type}"] = scales
         return found
 
-    def _named_outputs(self, segment: Segment) -> onnx.ModelProto:
+    def _named_outputs(self, segment: Segment, lowered: onnx.ModelProto) -> onnx.ModelProto:
         """Give outputs the names they have in the .nb."""
-        assert segment.model is not None
         model = onnx.ModelProto()
-        model.CopyFrom(segment.model)
+        model.CopyFrom(lowered)
         del model.graph.output[:]
-        made = {output.name: output for output in segment.model.graph.output}
+        made = {output.name: output for output in lowered.graph.output}
         for name in dict.fromkeys(self.outputs):
-            value = segment.outputs[name]
+            value = segment.outputs.get(name)
+            if value is None:
+                raise NbError(f"output {name!r} is declared by an op that does not write it")
             if value.name not in made:
                 raise NbError(f"output {name!r} is constant or an input; nothing is left to export for it")
-            public = name if name not in {spec.name for spec in self.inputs} else f"{name}/out"
+            public = onnx_name(name if name not in {spec.name for spec in self.inputs} else f"{name}/out")
             model.graph.node.append(onnx.helper.make_node("Identity", [value.name], [public]))
             info = onnx.ValueInfoProto()
             info.CopyFrom(made[value.name])
@@ -164,7 +168,10 @@ class Emulator:
                 continue
             live = {
                 name: Value(
-                    f"{name}@{position}", labels[name], arrays[name].shape, arrays[name] if name in known else None
+                    onnx_name(f"{name}@{position}"),
+                    labels[name],
+                    arrays[name].shape,
+                    arrays[name] if name in known else None,
                 )
                 for name in sorted(self._lowerer.needed[position])
                 if name in arrays

@@ -15,6 +15,7 @@ import numpy as np
 from edgeflow.core.errors import DataError
 from edgeflow.core.samples import Array
 from edgeflow.files.atomic import write_atomic
+from edgeflow.files.inside import open_regular
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 UNPACKED_MAX_BYTES = 1 << 33
@@ -55,7 +56,7 @@ def load_npz(path: Path) -> dict[str, Array]:
         DataError: missing, truncated, no archive, holds objects, or would unpack to more than 8 GiB.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
             total = sum(info.file_size for info in archive.infolist())
             if total > UNPACKED_MAX_BYTES:
                 raise DataError(f"{path}: would unpack to {total} bytes, the limit is {UNPACKED_MAX_BYTES}")
@@ -80,7 +81,7 @@ def load_npy(source: Any, where: str) -> Array:
     """
     try:
         if isinstance(source, (str, Path)):
-            with open(source, "rb") as stream:
+            with open_regular(source) as stream:
                 return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))  # type: ignore[no-untyped-call]
         return np.asarray(np.lib.format.read_array(source, allow_pickle=False))  # type: ignore[no-untyped-call]
     except (zipfile.BadZipFile, zlib.error):

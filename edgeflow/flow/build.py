@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
+import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -14,19 +14,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.core.artifact import Artifact, Tools
-from edgeflow.core.errors import BackendMissing, RecipeError, near
+from edgeflow.core.errors import BackendMissing, RecipeError, StorageError, near
 from edgeflow.core.settings import CompressSettings, ConvertSettings
 from edgeflow.core.targets import Target, load_target, names
-from edgeflow.core.versions import code_version, environment, is_installed, key_of, tool_versions
-from edgeflow.files.atomic import folder_atomic, lock, sha256, sweep
-from edgeflow.flow.cache import Cache
+from edgeflow.core.versions import code_version, is_installed, key_of, tool_versions
+from edgeflow.files.atomic import folder_atomic, folder_half_made, lock, sha256, sweep
+from edgeflow.flow.cache import SEEN, Cache, Known
+from edgeflow.flow.seen import holds, look, runs_code
 from edgeflow.project.contract import named_files
+from edgeflow.project.manifest import StageResults
 from edgeflow.project.recipe import Recipe, load_recipe, read_labels
+from edgeflow.project.trust import trust
+from edgeflow.report.exchange import load_record, table
+from edgeflow.report.record import Record
 
 if TYPE_CHECKING:
     from edgeflow.flow.workers import Workers
 
 REPORT = ("manifest.json", "report.json", "report.html")
+CACHE = ".cache"
 FLOW = ("ingest", "compress", "convert", "verify")
 """The order of the stages; `deploy` comes after a build, on demand."""
 
@@ -41,9 +47,18 @@ class Built:
     target: str
     folder: Path
     precision: str
-    passed: bool
-    report: Mapping[str, Any]
+    record: Record
     kept: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Every limit holds, and the samples suffice to say so."""
+        return self.record.passed
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """The record as report.json has it."""
+        return table(self.record)
 
 
 def build(
@@ -53,6 +68,7 @@ def build(
     build_dir: Path | str | None = None,
     keep_on_cpu: Sequence[str] = (),
     say: Say | None = None,
+    no_cache: bool = False,
 ) -> list[Built]:
     """Build, convert and verify a recipe's model for each target, into `build/<target>/`.
 
@@ -62,9 +78,10 @@ def build(
         build_dir: where results and the cache go; `build` beside the recipe when None.
         keep_on_cpu: ops that stay off the NPU beside the recipe's: `OP`, `OP:INPUT` or `OP:INPUT:OUTPUT`.
         say: told when a stage of a target starts, is done, or is kept from an earlier build.
+        no_cache: make everything anew; what is made takes the place of what was kept.
 
     Returns:
-        One result a target, in the order asked. A result beyond its drift limits has `passed` false.
+        One result a target, in the order asked. `passed` is true for PASS alone; `record` says what was found.
 
     Raises:
         RecipeError, TargetError, ModelError, DataError, CompressFailed, OptFailed, NbError, StorageError.
@@ -80,13 +97,15 @@ def build(
             try_="leave it out, or build for an NPU target; edgeflow targets lists them",
         )
     read_labels(loaded)
+    trust(loaded.folder)
     root = loaded.folder / "build" if build_dir is None else Path(build_dir).resolve()
     settings = [
         (loaded.compress_settings(p), p.precision.weights)
         for p in profiles
         if p.choose(loaded.compress_settings(p).precision) == "int8"
     ]
-    flow = Flow(loaded, root, say or (lambda *_: None), quantisers=len({repr(item) for item in settings}))
+    quantisers = len({repr(item) for item in settings})
+    flow = Flow(loaded, root, say or (lambda *_: None), quantisers, fresh=no_cache)
     flow.keep_on_cpu = tuple(keep_on_cpu)
     with flow:
         if len(profiles) == 1:
@@ -111,19 +130,20 @@ def _check_names(recipe: Recipe, asked: Sequence[str]) -> None:
 class Flow:
     """One build: the cache, the worker processes (started only when something must be made), and progress."""
 
-    def __init__(self, recipe: Recipe, root: Path, say: Say, quantisers: int) -> None:
+    def __init__(self, recipe: Recipe, root: Path, say: Say, quantisers: int, *, fresh: bool = False) -> None:
         self.recipe, self.root, self.say, self.quantisers = recipe, root, say, quantisers
-        self.cache = Cache(root / ".cache")
+        self.cache = Cache(root / CACHE, fresh=fresh, warn=lambda text: say("", "cache", f"note: {text}"))
         self.keep_on_cpu: tuple[str, ...] = ()
         self._stack, self._guard = ExitStack(), threading.Lock()
         self._workers: dict[str, Workers] = {}
-        self._ingested: Artifact | None = None
+        self._ingesting = threading.Lock()
+        self._ingested: tuple[Artifact, bool] | None = None
         self._kept: dict[str, list[str]] = {}
 
     def __enter__(self) -> Flow:
-        for folder in (self.root, *(self.root / ".cache" / stage for stage in FLOW)):
-            if folder.is_dir():
-                sweep(folder)
+        cache = self.cache.root
+        for folder in (self.root, cache, *cache.glob("*/"), *cache.glob(f"ingest/{SEEN}/*/")):
+            sweep(folder)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -150,8 +170,8 @@ class Flow:
         converted = self.convert(target, compressed)
         report = self._verify(target, ingested, compressed, converted)
         folder = self._publish(target, ingested, converted, report)
-        table = json.loads((report.folder / "report.json").read_text(encoding="utf-8"))
-        return Built(target.name, folder, precision, bool(table["passed"]), table, tuple(self._kept[target.name]))
+        record = load_record(report.folder / "report.json")
+        return Built(target.name, folder, precision, record, tuple(self._kept[target.name]))
 
     def workers_for(self, kind: str) -> Workers:
         """A pool for ingest and one for compress, which imports PaddleSlim while the other works."""
@@ -173,38 +193,63 @@ class Flow:
             return self._workers[kind]
 
     def ingest(self, target: Target, precision: str) -> Artifact:
-        """Stage 1, shared by all targets."""
-        settings = self.recipe.ingest_settings()
-        listings = [
-            sorted(str(p.relative_to(self.recipe.folder)) for p in (self.recipe.folder / source).rglob("*"))
-            for source in (settings.calibration, settings.evaluation, settings.training)
-            if source is not None and (self.recipe.folder / source).is_dir()
-        ]
-        key = _key("ingest", str(self.recipe.folder), settings, listings, environment())
-        with self._guard:
-            ready = self._ingested
-        if ready is None:
-            ready = self.cache.find_traced("ingest", key)
-            if ready is not None:
-                self._note(target, "ingest", "kept")
-        if ready is None:
-            if precision == "int8":
-                self.workers_for("compress")
-            workers = self.workers_for("ingest")
-            self._note(target, "ingest", "start")
-            ready = self.cache.make_traced(
-                "ingest",
-                key,
-                lambda folder: self._in_worker(workers, "ingest", Artifact(self.recipe.folder), None, settings, folder),
-            )
-            self._note(target, "ingest", "done")
-        with self._guard:
-            self._ingested = ready
+        """Stage 1, shared by all targets: a user's functions run once, however many wait for what they give."""
+        with self._ingesting:
+            first = self._ingested is None
+            if self._ingested is None:
+                self._ingested = self._ingest(target, precision)
+            ready, kept = self._ingested
+        if first or kept:
+            self._note(target, "ingest", "kept" if kept else "done")
         return ready
+
+    def _ingest(self, target: Target, precision: str) -> tuple[Artifact, bool]:
+        """The result, and whether an earlier build gave it."""
+        settings = self.recipe.ingest_settings()
+        key = _key("ingest", str(self.recipe.folder), settings)
+        before = {} if runs_code(settings) else look(settings, self.recipe.folder)
+        known = self.cache.known("ingest", key)
+        for item in known:
+            if holds(item.seen):
+                return item.artifact, True
+        if precision == "int8" and not known:
+            self.workers_for("compress")
+        workers = self.workers_for("ingest")
+        self._note(target, "ingest", "start")
+        with ExitStack() as stack:
+            half, refused = self._half_made(stack, key, known)
+            results = {str(item.artifact.facts["results_sha256"]): item.artifact for item in known}
+            source = Artifact(self.recipe.folder, {"known": sorted(results)})
+            facts = dict(self._in_worker(workers, "ingest", source, None, settings, half).facts)
+            read, touched = facts.pop("read"), facts.pop("touched")
+            digest = str(facts["results_sha256"])
+            ready = results.get(digest)
+            kept = ready is not None
+            if ready is None and refused is not None:
+                raise refused
+            if ready is None:
+                name = _key("ingest", settings, digest)
+                ready = self.cache.add("ingest", half, name, facts)
+        seen = {} if runs_code(settings) or touched else look(settings, self.recipe.folder, read)
+        if before.items() <= seen.items():  # else a file changed while it was read: nobody knows what was in it
+            self.cache.remember("ingest", key, ready, seen)
+        return ready, kept
+
+    def _half_made(self, stack: ExitStack, key: str, known: Sequence[Known]) -> tuple[Path, StorageError | None]:
+        """A folder to work in; elsewhere where the cache refuses, which is enough to compare with what is known."""
+        try:
+            stack.enter_context(self.cache.alone("ingest", key))
+            return stack.enter_context(folder_half_made(self.cache.root / "ingest" / key)), None
+        except StorageError as err:
+            if not known:
+                raise
+            half = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeflow-"))) / key
+            half.mkdir()
+            return half, err
 
     def compress(self, target: Target, settings: CompressSettings, precision: str, ingested: Artifact) -> Artifact:
         """Stage 2."""
-        from edgeflow.compress.stage import check_settings
+        from edgeflow.compress.conflicts import check_settings
 
         check_settings(settings, target, precision)
         plain = precision != "int8" and settings.is_plain
@@ -264,11 +309,30 @@ class Flow:
         def work(folder: Path) -> Artifact:
             from edgeflow.verify.stage import check_and_report
 
-            return check_and_report(
-                self.recipe, target, ingested, compressed, converted, folder, labels, self._any_worker
-            )
+            made = StageResults(self.recipe, target, ingested, compressed, converted)
+            return check_and_report(made, folder, labels, self._any_worker)
 
+        found = self.cache.find("verify", key)
+        if found is not None and not self._scores_again(found, ingested):
+            return self._made(target, "verify", key, work, unless=found)
         return self._stage(target, "verify", key, work)
+
+    def _scores_again(self, found: Artifact, ingested: Artifact) -> bool:
+        """A built-in metric gives what it gave. A user's depends on anything, and is called again."""
+        name = self.recipe.metric.name if self.recipe.metric is not None else ""
+        if ".py:" not in name:
+            return True
+        from edgeflow.files.arrays import load_npz
+        from edgeflow.project.places import REFERENCE
+        from edgeflow.project.reference import load_reference
+        from edgeflow.verify.judge import score
+        from edgeflow.verify.stage import CANDIDATE, scores_as_facts
+
+        arrays = load_npz(found.folder / CANDIDATE)
+        outputs = [arrays[f"output/{k}"] for k in range(len(arrays))]
+        scores, _ = score(name, load_reference(ingested.folder / REFERENCE), outputs, self.recipe.folder, None)
+        again = scores_as_facts(*((None, None) if scores is None else (scores.reference, scores.candidate)))
+        return bool(found.facts["scores"] == again)
 
     def _any_worker(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a function where Paddle is loaded, in a pool that is there already where one is."""
@@ -287,8 +351,19 @@ class Flow:
         if found is not None:
             self._note(target, stage, "kept")
             return found
+        return self._made(target, stage, key, work)
+
+    def _made(
+        self,
+        target: Target,
+        stage: str,
+        key: str,
+        work: Callable[[Path], Artifact],
+        *,
+        unless: Artifact | None = None,
+    ) -> Artifact:
         self._note(target, stage, "start")
-        made = self.cache.make(stage, key, work)
+        made = self.cache.make(stage, key, work, unless=unless)
         self._note(target, stage, "done")
         return made
 
@@ -333,8 +408,14 @@ class Flow:
         place = self.root / target.name
         sources = {"model.nb": converted.folder, "reference.npz": ingested.folder}
         sources |= dict.fromkeys((*REPORT, *named_files(report.folder)), report.folder)
+
+        def published() -> bool:
+            return all(_same(place / name, folder / name) for name, folder in sources.items())
+
+        if published():
+            return place
         with lock(self.root / f".{target.name}.lock"):
-            if all(_same(place / name, folder / name) for name, folder in sources.items()):
+            if published():
                 return place
             with folder_atomic(place) as folder:
                 for name, source in sources.items():
@@ -369,5 +450,5 @@ def _key(stage: str, *parts: Any) -> str:
 
 
 def _content(artifact: Artifact) -> str:
-    """What a result holds, whatever its folder is called: its facts name the hashes."""
-    return key_of({k: v for k, v in artifact.facts.items() if k != "files_sha256"}, artifact.folder.name)
+    """What a result holds: its facts name the hashes of its files."""
+    return key_of(artifact.facts, artifact.folder.name)

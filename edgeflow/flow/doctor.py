@@ -6,6 +6,7 @@ import shutil
 import sys
 from typing import Any
 
+from edgeflow.core.fence import describe
 from edgeflow.core.versions import is_installed, tool_versions
 
 WANTED = {
@@ -19,7 +20,7 @@ PINNED = {"paddlepaddle": "2.6.2", "paddlepaddle-gpu": "2.6.2", "paddleslim": "2
 
 
 def diagnose() -> dict[str, Any]:
-    """Installed versions, and for each stage an empty text or what keeps it from running."""
+    """Installed versions, for each stage an empty text or what keeps it from running, and what fences programs in."""
     versions = tool_versions()
     stages = {}
     for stage, packages in WANTED.items():
@@ -36,4 +37,4 @@ def diagnose() -> dict[str, Any]:
         have = versions.get(package)
         if have is not None and have.replace(".post", "+").split("+")[0] != wanted:
             versions[package] = f"{have} (should be {wanted})"
-    return {"installed": versions, "stages": stages}
+    return {"installed": versions, "stages": stages, "fence": describe()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Any
 
 from edgeflow.core.drift import finite
 from edgeflow.core.targets import Target, load_target
+from edgeflow.emulate.examined import Examined
 from edgeflow.files.arrays import load_npz
 from edgeflow.files.atomic import lock
 from edgeflow.flow.build import Built, Say, build
 from edgeflow.project.accepted import Budget, Change, OutputBudget, compare, is_comparable, is_worse, settled
 from edgeflow.project.lockfile import lock_path, locked, read_lock, write_lock
+from edgeflow.project.places import REFERENCE
 from edgeflow.project.recipe import load_recipe
-from edgeflow.project.reference import REFERENCE
 from edgeflow.verify.figures import figures
 
 
@@ -92,7 +94,7 @@ def accept(
 
 
 def _accepted(before: Budget | None, found: Budget, built: Built) -> Held:
-    refused = tuple(built.report["broken"])
+    refused = built.record.broken
     if not is_comparable(found) and not refused:
         refused = ("the outputs hold NaN or infinity, with which no later build could be compared",)
     return Held(built.target, before, found, () if before is None else compare(before, found), refused)
@@ -106,23 +108,22 @@ def measured(results: Sequence[Built], targets: Sequence[str]) -> dict[str, Budg
 
 def budget_of(built: Built, target: Target) -> Budget:
     """What one finished build costs: drift as its report has it, the rest from the .nb itself."""
-    model, report = built.folder / "model.nb", built.report
+    model, record = built.folder / "model.nb", built.record
     arrays = load_npz(built.folder / REFERENCE)
     inputs = {name.removeprefix("input/"): array for name, array in arrays.items() if name.startswith("input/")}
-    of_file = figures(model, target, inputs)
+    of_file = figures(Examined(model), target, inputs)
     outputs = tuple(
-        OutputBudget(str(o["name"]), float(o["sqnr_db"]), float(o["cosine"]), float(o["max_abs"]))
-        for o in report["outputs"]
+        OutputBudget(o.name or "", *(math.nan if v is None else v for v in (o.sqnr_db, o.cosine, o.max_abs)))
+        for o in record.outputs
     )
-    before, after = report.get("metric_reference"), report.get("metric_candidate")
-    drop = None if before is None or after is None else float(before) - float(after)
+    drop = record.drop
     latency = of_file.latency
     return Budget(
         size_bytes=model.stat().st_size,
         ops=of_file.ops,
-        samples=int(report["samples"]),
+        samples=record.samples or 0,
         outputs=outputs,
-        metric=None if drop is None else str(report["metric"]),
+        metric=None if drop is None else record.metric,
         metric_drop=drop,
         subgraphs=of_file.subgraphs,
         cpu_ops=of_file.cpu_ops,

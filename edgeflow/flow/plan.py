@@ -22,6 +22,7 @@ from edgeflow.graph.edit import Editor
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.legality import REFUSED, examine
 from edgeflow.graph.partition import Predicted
+from edgeflow.graph.soundness import check_weights
 from edgeflow.graph.specialise import specialise
 from edgeflow.nb.lint import Finding
 from edgeflow.project.recipe import Recipe, load_recipe
@@ -108,6 +109,7 @@ def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
             paddle.export(factory, settings.inputs, path.with_suffix(""), f"model factory {settings.factory}")
     program = programs.load(path)
     weights = parameters.load(program, params) if parameters.names_of(program) else {}
+    check_weights(program, weights, settings.program or settings.factory or "the model")
     return program, weights, sum(array.nbytes for array in weights.values())
 
 

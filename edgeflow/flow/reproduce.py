@@ -14,9 +14,10 @@ from edgeflow.core.targets import Target, load_target
 from edgeflow.files.atomic import sha256
 from edgeflow.flow.build import Say, build
 from edgeflow.flow.provenance import Difference, check, differences, part, unrecorded
-from edgeflow.project.manifest import MANIFEST, foreseen, load_manifest
+from edgeflow.project.manifest import foreseen, load_manifest
+from edgeflow.project.places import MANIFEST, MODEL, RECIPE, REFERENCE, BuildFolder
 from edgeflow.project.recipe import Recipe, load_recipe
-from edgeflow.project.reference import REFERENCE
+from edgeflow.project.trust import is_own
 
 FORMAT = 1
 
@@ -85,7 +86,7 @@ def reproduce(
             source, [target or profile.name], build_dir=place, say=say, keep_on_cpu=_extra(recorded, loaded, profile)
         )
         rebuilt = load_manifest(built.folder / MANIFEST)
-        found = sha256(built.folder / "model.nb")
+        found = sha256(built.folder / MODEL)
     return Reproduction(
         profile.name,
         found,
@@ -98,11 +99,16 @@ def reproduce(
 def _recipe(path: Path, recipe: Path | None) -> Recipe:
     if recipe is not None:
         return load_recipe(recipe)
-    folder = path.resolve().parent.parent.parent
+    folder = BuildFolder.of(path).recipe_folder
+    if (folder / RECIPE).is_file() and not is_own(folder):
+        raise RecipeError(
+            f"{path}: its recipe was not built on this machine, and a rebuild runs the recipe's code",
+            try_=f"--recipe {folder}, where you know who wrote it",
+        )
     try:
         return load_recipe(folder)
     except RecipeError as err:
-        if (folder / "edgeflow.toml").exists():
+        if (folder / RECIPE).exists():
             raise
         raise RecipeError(
             f"{path}: does not lie in a recipe's build/<target>/, so its recipe is not known",
@@ -134,7 +140,7 @@ def _extra(recorded: Mapping[str, Any], recipe: Recipe, target: Target) -> tuple
 def _beside(path: Path, recorded: Mapping[str, Any]) -> tuple[Difference, ...]:
     """Files that lie beside the manifest and are not those it was written for."""
     found = []
-    for name, key in (("model.nb", "nb"), (REFERENCE, "reference")):
+    for name, key in ((MODEL, "nb"), (REFERENCE, "reference")):
         file, known = path.parent / name, recorded[key]["sha256"]
         if file.is_file() and (now := sha256(file)) != known:
             found.append(Difference("files", name, known, now, f"{name} has other bytes than the manifest records"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import atexit
 import contextlib
 import importlib
+import multiprocessing
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, TimeoutError
 from pathlib import Path
@@ -14,7 +16,9 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from edgeflow.core.artifact import Artifact
+from edgeflow.core.children import die_with, started
 from edgeflow.core.errors import EdgeflowError
+from edgeflow.core.fence import write_only_in
 from edgeflow.files.atomic import storage
 
 T = TypeVar("T")
@@ -29,11 +33,13 @@ class Workers:
         # and tells when a worker dies.
         from loky import ProcessPoolExecutor
 
-        self._pool = ProcessPoolExecutor(max_workers=count, timeout=60, initializer=_prepare, initargs=(modules,))
+        self._pool = ProcessPoolExecutor(
+            max_workers=count, timeout=60, initializer=_prepare, initargs=(os.getpid(), modules)
+        )
 
     def start(self) -> None:
         """Begin importing before there is work."""
-        self._pool.submit(_nothing)
+        started(lambda: self._pool.submit(_nothing))
 
     def run(
         self, function: Callable[..., T], *arguments: Any, watch: Callable[[], None] | None = None, **named: Any
@@ -48,7 +54,7 @@ class Workers:
         """
         from loky.process_executor import TerminatedWorkerError
 
-        future: Future[T] = self._pool.submit(_quietly, function, *arguments, **named)
+        future: Future[T] = started(lambda: self._pool.submit(_quietly, function, *arguments, **named))
         try:
             while watch is not None:
                 with contextlib.suppress(TimeoutError):
@@ -85,9 +91,16 @@ def stage_in_worker(stage: str, source: Artifact, target: Any, settings: Any, fo
         print(line, flush=True)
         progress_of(folder).write_text(line, encoding="utf-8")
 
+    def fence() -> None:
+        # The cache, not the folder alone: a worker does several stages, and training keeps its checkpoint beside it.
+        write_only_in([folder.parents[1]])
+        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+
     with _output_to(log), storage(folder):
+        if source.facts.get("foreign"):
+            fence()
         function = getattr(importlib.import_module(f"edgeflow.{stage}.stage"), stage)
-        made: Artifact = function(source, target, settings, Tools(folder, say, key_of_folder(folder)))
+        made: Artifact = function(source, target, settings, Tools(folder, say, key_of_folder(folder), fence))
         return made
 
 
@@ -111,10 +124,13 @@ def _nothing() -> None:
     return None
 
 
-def _prepare(modules: tuple[str, ...]) -> None:
+def _prepare(parent: int, modules: tuple[str, ...]) -> None:
+    die_with(parent)
     os.environ["GLOG_minloglevel"] = "2"
     # As many threads on a busy machine as on an idle one: sums keep their order, and builds their bytes.
     os.environ["MKL_DYNAMIC"] = os.environ["OMP_DYNAMIC"] = "FALSE"
+    # A user's function may start processes of its own: it finds the system's way to, not loky's.
+    multiprocessing.set_start_method(None, force=True)
     with _output_to(Path(os.devnull)):
         import zlib  # noqa: F401  (before paddle, or gzip and npz crash with SIGSEGV afterwards)
 

@@ -18,6 +18,7 @@ from edgeflow.graph.fold import (
     fold_scales,
 )
 from edgeflow.graph.simplify import combine_activations, merge_reshapes, merge_transposes, remove_identities
+from edgeflow.graph.structure import over_programs
 
 REWRITES = {
     "identity": remove_identities,
@@ -33,6 +34,7 @@ REWRITES = {
 ROUNDS_MAX = 20
 
 
+@over_programs
 def canonicalise(program: Any, parameters: dict[str, Array], evaluate: Evaluate) -> dict[str, int]:
     """Rewrite a program and its weights in place.
 

@@ -56,13 +56,14 @@ def fold_constants(editor: Editor, evaluate: Evaluate) -> int:
             constant.append(op)
             known.update(outputs)
     inner = {id(op) for op in constant}
-    wanted = [
-        name
+    # Of an op with several results, all that others read; one that is an output of the model keeps the op.
+    found = {
+        id(op): [n for n in _results(op) if any(id(reader) not in inner for reader in editor.readers.get(n, ()))]
         for op in constant
         if any(v.arguments for v in op.inputs)
-        for name in [output(op)]
-        if any(id(reader) not in inner for reader in editor.readers.get(name, ())) and not editor.is_fetched(name)
-    ]
+    }
+    foldable = [op for op in constant if found.get(id(op)) and not any(map(editor.is_fetched, _results(op)))]
+    wanted = [name for op in foldable for name in found[id(op)]]
     if not wanted:
         return 0
     before = len(editor.ops)
@@ -72,20 +73,25 @@ def fold_constants(editor: Editor, evaluate: Evaluate) -> int:
         for n in {n for op in constant for v in op.inputs for n in v.arguments}
         if n in editor.parameters
     )
-    for name in wanted:
-        array = results[name]
-        if array.ndim == 0:
-            array = array.reshape(1)  # Paddle Lite has no 0-D tensors
-        if array.dtype.name not in ("float32", "int32", "int64", "bool") or array.nbytes > max(
-            read, EXPANDED_MAX_BYTES
+    for op in foldable:
+        # Paddle Lite has no 0-D tensors.
+        arrays = {name: results[name].reshape(results[name].shape or (1,)) for name in found[id(op)]}
+        if not all(
+            array.dtype.name in ("float32", "int32", "int64", "bool") and array.nbytes <= max(read, EXPANDED_MAX_BYTES)
+            for array in arrays.values()
         ):
             continue
-        editor.parameters[name] = array
-        editor.declare(name, array.shape, array.dtype.name, persistable=True)
-        editor.ops = [op for op in editor.ops if op is not editor.writers[name][0]]
+        for name, array in arrays.items():
+            editor.parameters[name] = array
+            editor.declare(name, array.shape, array.dtype.name, persistable=True)
+        editor.ops = [other for other in editor.ops if other is not op]
         editor.touch()
     editor.sweep()
     return before - len(editor.ops)
+
+
+def _results(op: Any) -> list[str]:
+    return [name for var in op.outputs for name in var.arguments]
 
 
 def _only(editor: Editor, ops: Sequence[Any]) -> Any:

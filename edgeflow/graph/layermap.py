@@ -13,6 +13,7 @@ from typing import Any
 
 from edgeflow.graph.edit import output
 from edgeflow.graph.program import arguments
+from edgeflow.graph.structure import over_programs
 from edgeflow.nb import Model, Op
 from edgeflow.nb.dataflow import Node, nodes
 
@@ -97,6 +98,7 @@ class _Source:
         return output(self.ops[index])
 
 
+@over_programs
 def layer_map(model: Model, program: Any) -> list[Mapped]:
     """Map every op of a .nb, feed and fetch left out; an op that could not be traced has no sources."""
     block = program.blocks[0]

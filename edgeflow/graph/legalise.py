@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 from edgeflow.graph.program import add_variable, arguments, attribute, consumers, schema, set_float, variable
+from edgeflow.graph.structure import over_programs
 
 FLOAT_DEFAULTS = {"relu6": ("threshold", 6.0), "swish": ("beta", 1.0)}
 """Attributes that Paddle's own op definition fills in, and the export leaves out."""
@@ -19,6 +20,7 @@ ACTIVATIONS = ("relu", "relu6", "leaky_relu", "hard_swish", "hard_sigmoid", "sig
 NEEDS_SAVED = {"instance_norm": ("SavedMean", "SavedVariance")}
 
 
+@over_programs
 def legalise(program: Any) -> dict[str, int]:
     """Repair a program in place.
 

@@ -17,6 +17,7 @@ from edgeflow.graph.edit import Editor, output, value
 from edgeflow.graph.partition import Predicted, partition
 from edgeflow.graph.placement import broken_restriction, matching, takes
 from edgeflow.graph.program import feeds
+from edgeflow.graph.structure import over_programs
 from edgeflow.nb.lint import Finding
 
 FUSED = (
@@ -41,6 +42,7 @@ SHOWN = 6
 MANY_SUBGRAPHS = 4
 
 
+@over_programs
 def examine(
     editor: Editor, target: Target, precision: str, keep_on_cpu: Sequence[str] = ()
 ) -> tuple[list[Finding], Predicted | None]:

@@ -14,6 +14,7 @@ paddle/fluid/framework/lod_tensor.cc SerializeToStream, tensor_util.cc TensorToS
 from __future__ import annotations
 
 import math
+import stat
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,10 @@ from edgeflow.graph.program import schema
 
 DESC_MAX_BYTES = 1 << 16
 LEVELS_MAX = 8
+WIDEST = 8
+RECORD_MAX_BYTES = 2 * DESC_MAX_BYTES
+"""Of what stands around the values of a weight."""
+
 NUMPY = {
     0: "bool",
     1: "int16",
@@ -52,27 +57,45 @@ def names_of(program: Any) -> list[str]:
 
 
 def load(program: Any, path: Path) -> dict[str, Array]:
-    """Read the weights of a program.
+    """Read the weights of a program, each held to the dims and the data type that the program declares.
 
     Raises:
-        ModelError: the file is missing, ends early, holds more than the program names, or is damaged.
+        ModelError: the file is missing, ends early, holds more than the program names, is damaged, or is another
+            model's.
     """
-    try:
-        raw = memoryview(path.read_bytes())
-    except OSError as err:
-        raise ModelError(
-            f"{path}: cannot be read ({err.strerror})", try_="put the .pdiparams beside the .pdmodel"
-        ) from err
+    declared = {var.name: var.type.lod_tensor.tensor for var in program.blocks[0].vars}
+    names = names_of(program)
+    raw = _bytes(path, sum(math.prod(declared[name].dims) * WIDEST for name in names) + len(names) * RECORD_MAX_BYTES)
     arrays: dict[str, Array] = {}
     position = 0
-    for name in names_of(program):
+    for name in names:
         arrays[name], position = _record(raw, position, f"{path}: {name!r}")
     if position != len(raw):
         raise ModelError(
             f"{path}: {len(raw) - position} bytes follow the last weight that the program names",
             try_="export both files again together",
         )
+    hold(program, arrays, str(path))
     return arrays
+
+
+def hold(program: Any, arrays: Mapping[str, Array], where: str) -> None:
+    """Compare weights with what the program declares.
+
+    Raises:
+        ModelError: one is missing, or has other dims or another data type.
+    """
+    declared = {var.name: var.type.lod_tensor.tensor for var in program.blocks[0].vars}
+    for name in names_of(program):
+        wanted, kind = tuple(declared[name].dims), NUMPY.get(declared[name].data_type)
+        array = arrays.get(name)
+        if array is None or array.shape != wanted or array.dtype.name != kind:
+            held = "not" if array is None else f"{array.dtype.name} {list(array.shape)}"
+            raise ModelError(
+                f"{where}: {name!r} is {held} in the weights, and {kind} {list(wanted)} in the program: "
+                "they are of two models",
+                try_="give the .pdiparams that was written together with the .pdmodel",
+            )
 
 
 def save(program: Any, arrays: Mapping[str, Array], path: Path) -> None:
@@ -91,6 +114,24 @@ def save(program: Any, arrays: Mapping[str, Array], path: Path) -> None:
         )
         parts += [struct.pack("<IQIi", 0, 0, 0, len(desc)), desc, array.tobytes()]
     write_atomic(path, b"".join(parts))
+
+
+def _bytes(path: Path, most: int) -> memoryview:
+    """A regular file's bytes, where it is no larger than its content can be."""
+    try:
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise ModelError(f"{path}: is no regular file", try_="put the .pdiparams beside the .pdmodel")
+        if facts.st_size > most:
+            raise ModelError(
+                f"{path}: holds {facts.st_size} bytes, more than all weights that the program names",
+                try_="give the .pdiparams that was written together with the .pdmodel",
+            )
+        return memoryview(path.read_bytes())
+    except OSError as err:
+        raise ModelError(
+            f"{path}: cannot be read ({err.strerror})", try_="put the .pdiparams beside the .pdmodel"
+        ) from err
 
 
 def _record(raw: memoryview, position: int, where: str) -> tuple[Array, int]:

@@ -98,8 +98,8 @@ def _build(
     for op in ops:
         here = add(op=op, marked=op.type not in ("feed", "fetch") and takes(op))
         for name in (name for var in op.inputs for name in var.arguments):
-            if name not in made or name in weights:
-                continue  # weights join nothing
+            if name not in made or name in weights or name not in variables:
+                continue  # weights join nothing, nor do constants that a later op overwrites
             variable = variables[name]
             here.inlinks.append(variable)
             variable.outlinks.append(here)

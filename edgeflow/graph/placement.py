@@ -11,6 +11,7 @@ from edgeflow.core.coverage import npu_ops
 from edgeflow.core.errors import RecipeError, near
 from edgeflow.core.targets import Restriction, Target
 from edgeflow.graph.edit import Editor, output, value
+from edgeflow.graph.structure import over_programs
 
 WORD = re.compile(r"[\w./@]+")
 """Names that opt's configuration can carry: it splits at `-`, `:` and `,` (ssa_graph_utils.cc GetNodesFromConfigs)."""
@@ -44,6 +45,7 @@ def takes(editor: Editor, op: Any, target: Target) -> bool:
     return op.type in (npu_ops(target) or ()) and broken_restriction(editor, op, target) is None
 
 
+@over_programs
 def off_npu(editor: Editor, target: Target, asked: Sequence[str]) -> tuple[str, ...]:
     """Lines for opt's partition configuration: what was asked for, and ops that would make the driver abort.
 

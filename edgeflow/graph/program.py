@@ -6,6 +6,7 @@ Paddle's protobuf module is loaded by its file, so that reading a program does n
 from __future__ import annotations
 
 import importlib.util
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -14,6 +15,7 @@ from typing import Any
 
 from edgeflow.core.errors import BackendMissing, ModelError
 from edgeflow.files.atomic import write_atomic
+from edgeflow.graph import structure
 
 PROGRAM_MAX_BYTES = 1 << 28
 """A program without weights: the largest met are a few MB."""
@@ -43,22 +45,34 @@ def schema() -> Any:
 
 
 def load(path: Path) -> Any:
-    """Read a .pdmodel as a ProgramDesc.
+    """Read a .pdmodel as a ProgramDesc, held to graph/structure.py: passes and Paddle may rely on it.
 
     Raises:
-        ModelError: missing, truncated, a Paddle 3 .json, or no program at all.
+        ModelError: missing, truncated, a Paddle 3 .json, no program, damaged, or one that does more than compute.
     """
     try:
-        raw = path.read_bytes() if path.stat().st_size <= PROGRAM_MAX_BYTES else None
+        facts = path.stat()
+        if not stat.S_ISREG(facts.st_mode):
+            raise ModelError(f"{path}: is no regular file", try_="give the .pdmodel that paddle.jit.save wrote")
+        raw = path.read_bytes() if facts.st_size <= PROGRAM_MAX_BYTES else None
     except OSError as err:
         raise ModelError(
             f"{path}: cannot be read ({err.strerror})", try_="give the .pdmodel that paddle.jit.save wrote"
         ) from err
     if raw is None:
         raise ModelError(f"{path}: is larger than {PROGRAM_MAX_BYTES} bytes, which no program without weights is")
-    if path.suffix == ".json" or raw[:1] == b"{":
+    return parse(raw, str(path))
+
+
+def parse(raw: bytes, where: str) -> Any:
+    """The same from bytes.
+
+    Args:
+        where: what an error calls them.
+    """
+    if where.endswith(".json") or raw[:1] == b"{":
         raise ModelError(
-            f"{path}: is a Paddle 3 program (.json), which opt 2.13rc0 cannot read",
+            f"{where}: is a Paddle 3 program (.json), which opt 2.13rc0 cannot read",
             try_="export it with PaddlePaddle 2.6, or with FLAGS_enable_pir_api=0 set before paddle.jit.save",
         )
     program = schema().ProgramDesc()
@@ -66,17 +80,18 @@ def load(path: Path) -> Any:
         program.ParseFromString(raw)
     except Exception as err:
         raise ModelError(
-            f"{path}: is truncated or no Paddle program ({err})", try_="export the model again with paddle.jit.save"
+            f"{where}: is truncated or no Paddle program ({err})", try_="export the model again with paddle.jit.save"
         ) from err
     if not program.blocks or not program.blocks[0].ops:
         raise ModelError(
-            f"{path}: holds no ops, and should be a Paddle program", try_="export the model again with paddle.jit.save"
+            f"{where}: holds no ops, and should be a Paddle program", try_="export the model again with paddle.jit.save"
         )
     if not any(op.type == "fetch" for op in program.blocks[0].ops):
         raise ModelError(
-            f"{path}: has no fetch op: it is truncated, or was not exported for inference",
+            f"{where}: has no fetch op: it is truncated, or was not exported for inference",
             try_="export the model again with paddle.jit.save",
         )
+    structure.check(program, where)
     return program
 
 

@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edgeflow.core.coverage import QUANTISABLE
 from edgeflow.core.samples import Array
-from edgeflow.graph.edit import Editor, output
+from edgeflow.graph.edit import Editor, output, value
 from edgeflow.graph.program import arguments
 
 QUANTIZE = "fake_quantize"
@@ -38,6 +39,47 @@ def layers(editor: Editor) -> tuple[QuantisedLayer, ...]:
         for op in editor.ops
         if _dequantizer(editor, op) is not None
     )
+
+
+def own_weights(editor: Editor) -> int:
+    """Give a weight that a quantisable op and another one read to each of them: quantisation stores it as integers.
+
+    The layer keeps the name, which a recipe may hold, unless the weight itself is an output of the model.
+
+    Returns:
+        How many copies were made.
+    """
+    made = 0
+    for name in [name for name in editor.readers if editor.constant(name) is not None]:
+        groups: dict[Any, list[Any]] = {}
+        for op in editor.readers[name]:
+            groups.setdefault(_use(op, name), []).append(op)
+        kept = "fetch" if "fetch" in groups else next((use for use in groups if use is not None), None)
+        if kept is None or len(groups) == 1:
+            continue
+        array = editor.constant(name)
+        assert array is not None
+        for ops in (ops for use, ops in groups.items() if use != kept):
+            copy = editor.parameter("weight", array.copy())
+            for var in (var for op in ops for var in op.inputs):
+                for k, other in enumerate(var.arguments):
+                    if other == name:
+                        var.arguments[k] = copy
+            made += 1
+    if made:
+        editor.touch()
+    return made
+
+
+def _use(op: Any, name: str) -> Any:
+    """How an op reads a weight, where it may be quantised or must keep its name; None where it is a tensor like any."""
+    if op.type == "fetch":
+        return "fetch"
+    if op.type not in QUANTISABLE:
+        return None
+    parameter = next(var.parameter for var in op.inputs if name in var.arguments)
+    transposed = value(op, "trans_y", value(op, "transpose_Y", False))
+    return (op.type, parameter, transposed) if parameter in ("Filter", "Y", "X") else None
 
 
 def keep_float(editor: Editor, source: Mapping[str, Array], names: Collection[str]) -> int:

@@ -17,11 +17,13 @@ from edgeflow.graph.edit import Editor, Speller, output, set_attr, value
 from edgeflow.graph.placement import takes
 from edgeflow.graph.program import arguments
 from edgeflow.graph.simplify import TENSOR_INPUTS
+from edgeflow.graph.structure import over_programs
 
 COPIED = ("ksize", "strides", "op_role", "op_namescope")
 Rule = Callable[[Editor, Any], bool]
 
 
+@over_programs
 def specialise(editor: Editor, target: Target) -> dict[str, int]:
     """Rewrite what the target's NPU lacks or takes only with other attributes, and what its kernels compute wrongly.
 

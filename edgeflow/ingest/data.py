@@ -4,7 +4,7 @@ input specs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,7 @@ def load_samples(
     """
     where = f"{what} data ({source})"
     part = _Part(folder, tuple(inputs), preprocess or {}, where)
-    loaded = _load(source, part)
-    samples = part.gathered(loaded) if isinstance(loaded, Iterator) else part.named(loaded)
+    samples = part.samples(_load(source, part))
     check_names([name for name in samples.arrays if name != LABEL], [spec.name for spec in inputs], where)
     counts = {name: (len(array) if array.ndim else 0) for name, array in samples.arrays.items()}
     if not all(counts.values()):
@@ -74,15 +73,18 @@ class _Part:
     preprocess: Mapping[str, Preprocess]
     where: str
 
-    def named(self, part: Any) -> Samples:
-        """Arrays by name, pictures made into inputs."""
-        if not isinstance(part, Mapping):
-            if len(self.inputs) != 1:
-                raise DataError(f"{self.where}: is {type(part).__name__}, and should be a dict of arrays by input name")
-            part = {self.inputs[0].name: part}
+    def samples(self, given: Any) -> Samples:
+        """What a function or a file gave: all at once, or in batches or single samples, from whatever gives them."""
+        given = to_numpy(given)
+        parts = _parts(given, self._is_batch)
+        return self.named(given) if parts is None else self.gathered(parts)
+
+    def named(self, part: Any, *, or_single: bool = False) -> Samples:
+        """Arrays by name, pictures made into inputs; `or_single`: one sample stands for a batch of one."""
+        by_name = part if isinstance(part, Mapping) else self._by_place(part, or_single)
         arrays: dict[str, Array] = {}
         pictures: dict[str, Picture] = {}
-        for name, value in part.items():
+        for name, value in self._batched(by_name, or_single).items():
             steps = self.preprocess.get(str(name))
             if steps is not None and are_pictures(value):
                 made = make_inputs(value, steps, self.folder, f"{self.where}: {name!r}")
@@ -92,6 +94,42 @@ class _Part:
             else:
                 arrays[str(name)] = self._array(name, value)
         return Samples(arrays, pictures)
+
+    def _is_batch(self, value: Any) -> bool:
+        """An array with as many dimensions as the only input has."""
+        return len(self.inputs) == 1 and isinstance(value, np.ndarray) and value.ndim == len(self.inputs[0].shape)
+
+    def _by_place(self, part: Any, or_single: bool) -> dict[str, Any]:
+        """A list or tuple as a DataLoader gives it: the inputs in the recipe's order, and the label after them."""
+        names = [spec.name for spec in self.inputs]
+        plain = [to_numpy(item) for item in part] if isinstance(part, (list, tuple)) else []
+        if len(names) <= len(plain) <= len(names) + 1 and all(isinstance(item, np.ndarray) for item in plain):
+            missing = {len(spec.shape) - item.ndim for spec, item in zip(self.inputs, plain, strict=False)}
+            alike = len(names) == 1 and len({item.shape for item in plain}) == 1  # several samples of one input
+            if missing == {0} or (or_single and missing == {1} and not alike):
+                return dict(zip((*names, LABEL), plain, strict=False))
+        if len(names) != 1:
+            raise DataError(
+                f"{self.where}: is {type(part).__name__}, and should be a dict of arrays by input name",
+                try_=f"give {{{', '.join(f'{name!r}: array' for name in names)}}}, or a list in this order",
+            )
+        return {names[0]: part}
+
+    def _batched(self, part: Mapping[Any, Any], or_single: bool) -> dict[Any, Any]:
+        """Tensors as arrays; of a single sample a batch of one."""
+        plain = {name: to_numpy(value) for name, value in part.items()}
+        dims = {spec.name: len(spec.shape) for spec in self.inputs}
+        found = [plain[name] for name in dims if name in plain]
+        single = (
+            or_single
+            and len(found) == len(dims)
+            and all(
+                isinstance(value, np.ndarray) and value.dtype.kind != "U" and value.ndim == dims[name] - 1
+                for name, value in plain.items()
+                if name in dims
+            )
+        )
+        return {name: np.asarray(value)[None] for name, value in plain.items()} if single else plain
 
     def _array(self, name: Any, value: Any) -> Array:
         try:
@@ -107,7 +145,7 @@ class _Part:
         found: list[Samples] = []
         try:
             for part in parts:
-                found.append(self.named(part))  # at once, so that raw pictures need not be kept
+                found.append(self.named(part, or_single=True))  # at once, so that raw pictures need not be kept
         except EdgeflowError:
             raise
         except Exception as err:
@@ -124,6 +162,46 @@ class _Part:
             raise DataError(f"{self.where}: batches should all hold {', '.join(sorted(names[0]))}")
         joined = {name: np.concatenate([part.arrays[name] for part in found]) for name in found[0].arrays}
         return Samples(joined, found[0].pictures)
+
+
+def to_numpy(value: Any) -> Any:
+    """A tensor of Paddle, or of another library, as an array; numbers and lists of tensors too; else as it is."""
+    if isinstance(value, (np.ndarray, str, bytes)):
+        return value
+    if isinstance(value, (list, tuple)) and value and all(callable(getattr(item, "numpy", None)) for item in value):
+        return [np.asarray(item.numpy()) for item in value]
+    if callable(getattr(value, "numpy", None)):
+        return np.asarray(value.numpy())
+    return np.asarray(value) if isinstance(value, (bool, int, float, np.generic)) else value
+
+
+def _parts(given: Any, is_batch: Callable[[Any], bool]) -> Iterator[Any] | None:
+    """Batches or samples of something that gives them one by one; None of what is all there at once."""
+    if isinstance(given, (Mapping, str, bytes)) or hasattr(given, "__array__"):
+        return None
+    if isinstance(given, (list, tuple)):
+        whole = (Mapping, list, tuple)
+        several = [to_numpy(item) for item in given]
+        # Two that differ in more than their length are an input and its label.
+        if given and all(map(is_batch, several)) and len({(item.shape[1:], item.dtype) for item in several}) == 1:
+            return iter(several)
+        nested = all(isinstance(item, whole) and _holds_arrays(item) for item in given)
+        return iter(given) if given and nested else None
+    if hasattr(given, "__iter__"):
+        return _each(given)
+    if hasattr(given, "__getitem__") and hasattr(given, "__len__"):  # such as paddle.io.Dataset
+        return _each(given[k] for k in range(len(given)))
+    return None
+
+
+def _each(given: Any) -> Iterator[Any]:
+    """Begins when the first is asked for: a loader that cannot begin fails where others end early."""
+    yield from given
+
+
+def _holds_arrays(part: Any) -> bool:
+    items = part.values() if isinstance(part, Mapping) else part
+    return any(isinstance(to_numpy(item), np.ndarray) and np.ndim(to_numpy(item)) > 0 for item in items)
 
 
 def _load(source: str, part: _Part) -> Any:

@@ -22,6 +22,7 @@ from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.legalise import legalise
+from edgeflow.graph.soundness import check_weights
 from edgeflow.ingest.data import load_samples
 from edgeflow.paddle import session as paddle_backend
 from edgeflow.project.functions import files_read, load_function
@@ -34,13 +35,16 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     """Export the model, repair and rewrite the program, and record the reference.
 
     Args:
-        source: the recipe's folder; nothing in it is written.
+        source: the recipe's folder; nothing in it is written. facts["known"]: results of the user's code (see below)
+            that need no work, since a build that had them is kept.
         target: not used: all targets share what comes out.
 
     Returns:
         model.pdmodel, model.pdiparams, reference.npz (input/<name>, output/<k>, label), calibration.npz and
         training.npz;
         picture_<k>.png, a raw picture of each input that was made of pictures.
+        Of a known result only facts["results_sha256"], which stands for all that the model and data functions gave,
+        and what was read.
 
     Raises:
         ModelError: the model cannot be read, exported or run.
@@ -49,6 +53,9 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     prefix = tools.folder / MODEL
     with files_read(source.folder) as trace:
         declared = _model(source.folder, settings, prefix)
+        program = programs.load(prefix.with_suffix(".pdmodel"))
+        weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
+        check_weights(program, weights, settings.program or settings.factory or "the model")
         evaluated = load_samples(settings.evaluation, source.folder, settings.inputs, "evaluation", settings.preprocess)
         calibration, training = (
             None
@@ -57,10 +64,19 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
             for what, kind in ((settings.calibration, "calibration"), (settings.training, "training"))
         )
     evaluation = evaluated.arrays
-    program = programs.load(prefix.with_suffix(".pdmodel"))
+    if settings.program is not None:
+        tools.fence()  # after the user's own data functions, which may write what they like
     programs.forget_callstacks(program)
     programs.save(program, prefix.with_suffix(".pdmodel"))
-    weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
+    pixels = {f"{name} of {picture.sample}": picture.pixels for name, picture in evaluated.pictures.items()}
+    given = {"evaluation": evaluation, "calibration": calibration, "training": training, "pictures": pixels}
+    results = {
+        "results_sha256": _results(prefix, given),
+        "read": sorted(trace.read | declared),
+        "touched": sorted(trace.touched),
+    }
+    if results["results_sha256"] in source.facts.get("known", ()):
+        return Artifact(tools.folder, results)
     repairs = legalise(program)
     rewrites = canonicalise(program, weights, paddle_backend.evaluate)
     legalise(program)  # what the rewrites brought in
@@ -90,6 +106,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
         tools.folder,
         {
             "device": device,
+            "foreign": settings.program is not None,
             "outputs": names,
             "samples": len(next(iter(evaluation.values()))),
             "calibration_samples": 0 if calibration is None else len(next(iter(calibration.values()))),
@@ -100,9 +117,8 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
             "training_sha256": None if training is None else _hash(training),
             "repairs": repairs,
             "rewrites": rewrites,
-            "read": sorted(trace.read | declared),
-            "touched": sorted(trace.touched),
             "pictures": pictures,
+            **results,
         },
     )
 
@@ -150,6 +166,18 @@ def _reference(
                 try_="check the weights and the evaluation inputs; nothing can be compared with NaN",
             )
     return outputs, paddle_backend.device_name(), list(runner.outputs)
+
+
+def _results(prefix: Path, data: Mapping[str, Mapping[str, Array] | None]) -> str:
+    """What the user's code gave: the exported program, its weights, and every array."""
+    digest = hashlib.sha256()
+    for suffix in (".pdmodel", ".pdiparams"):
+        digest.update(sha256(prefix.with_suffix(suffix)).encode())
+    for kind, arrays in data.items():
+        for name, array in sorted((arrays or {}).items()):
+            digest.update(f"{kind} {name!r} {array.dtype.str} {array.shape}\n".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _hash(samples: Mapping[str, Array]) -> str:

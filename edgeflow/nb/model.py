@@ -176,6 +176,27 @@ class Op:
         found = self.attributes.get(name)
         return default if found is None else found.value
 
+    def numbers(self, name: str) -> tuple[float, ...]:
+        """An attribute of one or several numbers; empty where it is absent, or of another type than it should be."""
+        value = self.attr(name)
+        values = value if isinstance(value, tuple) else (value,)
+        return tuple(v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool))
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """A yes or no; `default` where it is absent, or of another type than it should be."""
+        value = self.attr(name)
+        return bool(value) if isinstance(value, int) else default
+
+    def text(self, name: str) -> str:
+        """A word; empty where it is absent, or of another type than it should be."""
+        value = self.attr(name)
+        return value if isinstance(value, str) else ""
+
+    def block(self, name: str = "sub_block") -> int | None:
+        """Which block an attribute names; None where it is absent, or of another type than it should be."""
+        value = self.attr(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
     def input(self, parameter: str, index: int = 0) -> str | None:
         """Variable given as `parameter`, or None where it is absent."""
         names = self.inputs.get(parameter, ())

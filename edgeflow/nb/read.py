@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.core.errors import NbError
+from edgeflow.files.inside import open_regular
 from edgeflow.nb import legacy
 from edgeflow.nb.flat import Flat, Table
 from edgeflow.nb.model import (
@@ -67,7 +68,7 @@ def read(path: str | Path) -> Model:
     """
     path = Path(path)
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             size_bytes = stream.seek(0, 2)
             if size_bytes < HEADER.size:
                 raise NbError(f"file ends inside the header: {size_bytes} of {HEADER.size} bytes")

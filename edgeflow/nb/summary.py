@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from edgeflow.nb.dataflow import Node, nodes
 from edgeflow.nb.model import NNADAPTER, AttrType, DType, Model, Op
+from edgeflow.nb.places import placed
 
 Shape = tuple[int, ...]
 Shapes = Mapping[tuple[int, int], Mapping[str, tuple[Shape, ...]]]
@@ -201,8 +202,8 @@ def _partition(
     model: Model, graph: Sequence[Node], shapes: Shapes | None, npu_ops: Collection[str] | None
 ) -> Partition:
     operations = model.blocks[0].operations
-    inside = [node for node in graph if node.block]
-    outside = [node for node in graph if not node.block and node.op.type not in ("feed", "fetch")]
+    ops = [item.node for item in placed(model, graph)]
+    inside, outside = [node for node in ops if node.block], [node for node in ops if not node.block]
     writers = {value: node.block for node in graph if node.op.type != "feed" for value in node.writes}
     handed = {
         (value, node.block)

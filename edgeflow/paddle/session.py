@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import warnings
 import zlib  # noqa: F401  (before paddle, or gzip and npz crash with SIGSEGV afterwards)
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,12 @@ from edgeflow.core.errors import DataError, ModelError, last_line
 from edgeflow.core.need import need
 from edgeflow.core.samples import joined
 from edgeflow.core.tensors import TensorSpec, declared_batch
+from edgeflow.graph import program as programs
 
 Array = npt.NDArray[Any]
+
+CONSTANTS_MAX_BYTES = 1 << 32
+"""What the constants of a program may take while they are folded."""
 
 CONVOLUTIONS = ("conv2d", "depthwise_conv2d", "conv2d_grad", "depthwise_conv2d_grad")
 
@@ -98,6 +104,17 @@ def export(factory: Callable[[], Any], inputs: Sequence[TensorSpec], prefix: Pat
         parameters.touch()  # a model without parameters; opt accepts an empty file
 
 
+def load_inference(prefix: Path, executor: Any) -> tuple[Any, list[str], list[Any]]:
+    """`paddle.static.load_inference_model`, of a program that only computes: the one way from a file to Paddle.
+
+    Raises:
+        ModelError: the program has an op that does more, or is damaged; see graph/structure.py.
+    """
+    programs.load(prefix.with_suffix(".pdmodel"))
+    program, names, fetches = paddle().static.load_inference_model(str(prefix), executor)
+    return program, names, fetches
+
+
 class Program:
     """A .pdmodel ready to run; a runner: arrays by name in, arrays by name out."""
 
@@ -111,7 +128,9 @@ class Program:
         self._executor = package.static.Executor(package.CUDAPlace(0) if use_gpu else package.CPUPlace())
         with package.static.scope_guard(self._scope):
             try:
-                self.program, names, self._fetches = package.static.load_inference_model(str(prefix), self._executor)
+                self.program, names, self._fetches = load_inference(prefix, self._executor)
+            except ModelError:
+                raise
             except Exception as err:
                 last = str(err).strip().splitlines()[-1] if str(err).strip() else type(err).__name__
                 raise ModelError(
@@ -189,10 +208,29 @@ def evaluate(program: Any, weights: Mapping[str, Array], names: Sequence[str]) -
         ModelError: Paddle cannot run it.
     """
     try:
-        with Session() as session:
+        with Session() as session, memory_of(CONSTANTS_MAX_BYTES):
             return session.run(program, weights, {}, names)
-    except DataError as err:
-        raise ModelError(f"constants of the program cannot be computed: {err.what}") from err
+    except (DataError, MemoryError) as err:
+        what = err.what if isinstance(err, DataError) else f"they need more than {CONSTANTS_MAX_BYTES} bytes"
+        raise ModelError(f"constants of the program cannot be computed: {what}") from err
+
+
+@contextlib.contextmanager
+def memory_of(most: int) -> Iterator[None]:
+    """Let this process take so many bytes more, while a program that nobody has seen yet is computed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    except OSError:
+        yield
+        return
+    limit = taken + most
+    if resource.RLIM_INFINITY in (soft, hard) or limit < soft:
+        resource.setrlimit(resource.RLIMIT_AS, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def through_onednn(program: Any) -> None:
@@ -245,9 +283,15 @@ class Session:
         Raises:
             DataError: Paddle cannot run the program on these inputs.
         """
+        if not names:
+            return {}  # Paddle would give the program's own outputs
+        alone = type(program).FromString(program.SerializeToString())
+        for index in reversed(range(len(alone.blocks[0].ops))):
+            if alone.blocks[0].ops[index].type == "fetch":
+                del alone.blocks[0].ops[index]  # Paddle numbers what is asked for anew, beside these
         read = {name for op in program.blocks[0].ops for var in op.inputs for name in var.arguments}
         try:
-            parsed = self._package.static.Program.parse_from_string(program.SerializeToString())
+            parsed = self._package.static.Program.parse_from_string(alone.SerializeToString())
             if self._fast:
                 through_onednn(parsed)
             for name in read & set(weights):

@@ -14,10 +14,12 @@ from edgeflow.core.errors import DataError
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.strict import strict
 from edgeflow.core.tensors import DTYPES
+from edgeflow.files.inside import open_regular, read_inside
+from edgeflow.project.places import CONTRACT
 
-FILE = "contract.json"
 FORMAT = 1
 MAX_BYTES = 1 << 20
+FILE_MAX_BYTES = 1 << 32
 NAMES_MAX = 256
 """Inputs, outputs and files a contract may list; real models have fewer than ten."""
 DIM_MAX = 1 << 31
@@ -97,7 +99,7 @@ def load_contract(path: Path) -> Contract:
         DataError: missing, too large, no JSON, an unknown key, a value out of bounds, or a path that leaves the folder.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             raw = stream.read(MAX_BYTES + 1)
     except OSError as err:
         raise DataError(
@@ -116,13 +118,24 @@ def parse_contract(raw: bytes, where: str) -> Contract:
     return contract
 
 
+def read_named(folder: Path, name: str) -> bytes:
+    """A file that a contract or a runtime.json names, from the folder that it lies in.
+
+    Raises:
+        DataError: see read_inside.
+    """
+    return read_inside(
+        folder, name, FILE_MAX_BYTES, try_=f"run edgeflow build again, which writes what {CONTRACT} names"
+    )
+
+
 def named_files(folder: Path) -> tuple[str, ...]:
     """contract.json and what it names but the model; nothing where there is none, or none that can be read."""
     try:
-        contract = load_contract(folder / FILE)
+        contract = load_contract(folder / CONTRACT)
     except DataError:
         return ()
-    return FILE, *(name for name in contract.files() if name != contract.model.file)
+    return CONTRACT, *(name for name in contract.files() if name != contract.model.file)
 
 
 def dump_contract(contract: Contract) -> bytes:
@@ -131,7 +144,7 @@ def dump_contract(contract: Contract) -> bytes:
     Raises:
         DataError: it breaks a rule that reading it would hold it to.
     """
-    _check(contract, FILE)
+    _check(contract, CONTRACT)
     return (json.dumps(asdict(contract), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 

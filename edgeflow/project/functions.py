@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import os
 import sys
@@ -18,6 +19,10 @@ from edgeflow.core.errors import RecipeError, near
 
 _recording: list[set[str]] = []
 _hooked = False
+_homes: set[str] = set()
+"""Folders that user code was loaded from in this process."""
+_at_first: set[str] = set()
+"""Modules that were there before any user code was."""
 
 
 def load_function(reference: str, folder: Path) -> Callable[..., Any]:
@@ -45,10 +50,15 @@ def _module(path: Path) -> ModuleType:
     sys.dont_write_bytecode = True
     home = str(path.parent)
     # Loaded afresh each time: the file may have changed, and another recipe's `data.py` must not be taken for this
-    # one's.
+    # one's. So are its siblings, those too that a function imported only when it was called.
     for name, module in list(sys.modules.items()):
-        if getattr(module, "__edgeflow_user__", None) is not None:
+        own = getattr(module, "__edgeflow_user__", None) is not None
+        if own or (name not in _at_first and _lies_below(module, _homes)):
             del sys.modules[name]
+    if not _homes:
+        _at_first.update(sys.modules)
+    _homes.add(home)
+    importlib.invalidate_caches()
     if sys.path[0] != home:
         with contextlib.suppress(ValueError):
             sys.path.remove(home)
@@ -69,10 +79,14 @@ def _module(path: Path) -> ModuleType:
             f"recipe: {path} cannot be imported ({type(err).__name__}: {err})", try_=f"python {path}"
         ) from err
     for name in set(sys.modules) - before:
-        origin = getattr(sys.modules[name], "__file__", None) or ""
-        if origin.startswith(home + os.sep):
+        if _lies_below(sys.modules[name], {home}):
             sys.modules[name].__edgeflow_user__ = home  # type: ignore[attr-defined]
     return module
+
+
+def _lies_below(module: ModuleType, homes: set[str]) -> bool:
+    origin = getattr(module, "__file__", None) or ""
+    return any(origin.startswith(home + os.sep) for home in homes)
 
 
 @dataclass
@@ -108,9 +122,10 @@ def files_read(home: Path) -> Iterator[Trace]:
             origin = getattr(module, "__file__", None)
             if getattr(module, "__edgeflow_user__", None) and origin:
                 opened.add(origin)
-        for path in {os.path.realpath(path) for path in opened}:
-            below = path.startswith(os.path.realpath(home) + os.sep)
-            if not os.path.isfile(path) or "__pycache__" in path or (not below and path.startswith(_SYSTEM)):
+        for path in opened:  # by the names that were used: a link may be pointed elsewhere
+            real = os.path.realpath(path)
+            below = real.startswith(os.path.realpath(home) + os.sep)
+            if not os.path.isfile(path) or "__pycache__" in path or (not below and real.startswith(_SYSTEM)):
                 continue
             changed = Path(path).stat().st_ctime_ns >= since
             if changed and below:
@@ -139,10 +154,6 @@ _SYSTEM = tuple(
             "/proc",
             "/sys",
             "/dev",
-            "/usr",
-            "/etc",
-            "/lib",
-            "/lib64",
         )
     }
 )

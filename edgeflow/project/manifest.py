@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +14,49 @@ from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.targets import NPU_ARITHMETICS, Target
 from edgeflow.core.versions import code_version, key_of, tool_versions
 from edgeflow.files.atomic import sha256
+from edgeflow.files.inside import open_regular
+from edgeflow.project.places import MANIFEST, MODEL, REFERENCE
 from edgeflow.project.recipe import Recipe
 
-MANIFEST = "manifest.json"
 FORMAT = 1
 MAX_BYTES = 1 << 26
 
 
+@dataclass(frozen=True, slots=True)
+class StageResults:
+    """What the stages before verification made of a recipe for one target."""
+
+    recipe: Recipe
+    target: Target
+    ingested: Artifact
+    compressed: Artifact
+    converted: Artifact
+
+    @property
+    def model(self) -> Path:
+        """The .nb."""
+        return self.converted.folder / MODEL
+
+    @property
+    def reference(self) -> Path:
+        return self.ingested.folder / REFERENCE
+
+    @property
+    def npu(self) -> str:
+        """Arithmetic of NPU subgraphs in the emulator."""
+        return self.target.emulated_npu
+
+
 def manifest(
-    recipe: Recipe,
-    target: Target,
-    ingested: Artifact,
-    compressed: Artifact,
-    converted: Artifact,
-    reference: Path,
-    layers: Mapping[str, Any] | None = None,
-    contract: Mapping[str, Any] | None = None,
+    made: StageResults, layers: Mapping[str, Any] | None = None, contract: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """What goes into manifest.json; equal for equal builds, on any machine with the same device.
 
     Args:
         contract: what contract.write_contract says of the contract and of the inputs with their pre-processing.
     """
-    facts = ingested.facts
-    first = foreseen(recipe, target)
+    facts, compressed, converted = made.ingested.facts, made.compressed, made.converted
+    first = foreseen(made.recipe, made.target)
     return {
         **first,
         "format": FORMAT,
@@ -46,7 +65,7 @@ def manifest(
         "reference": {
             "device": facts["device"],
             "samples": facts["samples"],
-            "sha256": sha256(reference),
+            "sha256": sha256(made.reference),
             "outputs": facts["outputs"],
         },
         "model": {
@@ -121,9 +140,11 @@ def load_manifest(path: Path) -> dict[str, Any]:
         DataError: missing, too large, no JSON, or of a format this version does not know.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
+        with open_regular(path) as stream:
+            raw = stream.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
             raise DataError(f"{path}: is larger than {MAX_BYTES} bytes, which no manifest is")
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(raw.decode("utf-8"))
     except OSError as err:
         raise DataError(f"{path}: cannot be read ({err.strerror})") from err
     except (ValueError, RecursionError, OverflowError) as err:
@@ -137,7 +158,7 @@ def load_manifest(path: Path) -> dict[str, Any]:
 def npu_arithmetic(model: Path) -> str:
     """Arithmetic of NPU subgraphs by the manifest beside a model; float32 where there is none."""
     try:
-        known = load_manifest(model.parent / "manifest.json").get("npu_arithmetic")
+        known = load_manifest(model.parent / MANIFEST).get("npu_arithmetic")
     except EdgeflowError:
         known = None
     return str(known) if known in NPU_ARITHMETICS else "float32"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -12,18 +13,18 @@ from edgeflow.core.errors import RecipeError, near
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.settings import (
     METRIC_NAMES,
-    CompressOverride,
     CompressSettings,
     ConvertSettings,
     DriftLimits,
     IngestSettings,
     VerifySettings,
 )
-from edgeflow.core.strict import strict
+from edgeflow.core.strict import Overrides, strict
 from edgeflow.core.targets import Target, read_toml
 from edgeflow.core.tensors import DTYPES, TensorSpec
+from edgeflow.files.inside import plain_name, read_inside
+from edgeflow.project.places import RECIPE
 
-FILE = "edgeflow.toml"
 LABELS_MAX_BYTES = 1 << 20
 
 
@@ -71,7 +72,7 @@ class MetricTable:
 class TargetTable:
     """[targets.NAME]: what differs for one target."""
 
-    compress: CompressOverride = CompressOverride()
+    compress: Overrides[CompressSettings] = Overrides()
     convert: ConvertSettings = ConvertSettings()
     drift: DriftLimits = DriftLimits()
 
@@ -111,9 +112,7 @@ class Recipe:
 
     def compress_settings(self, target: Target) -> CompressSettings:
         """[compress] with what [targets.NAME.compress] overrides."""
-        own = self.targets.get(target.name, TargetTable()).compress
-        changed = {f.name: getattr(own, f.name) for f in fields(own) if getattr(own, f.name) is not None}
-        return replace(self.compress, **changed)
+        return self.targets.get(target.name, TargetTable()).compress.over(self.compress)
 
     def convert_settings(self, target: Target) -> ConvertSettings:
         """[convert] and [targets.NAME.convert] together."""
@@ -135,8 +134,8 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         RecipeError: missing, no TOML, an unknown key (with the near match), or a value it cannot have.
     """
-    path = path / FILE if path.is_dir() else path
-    if not path.exists():
+    path = path / RECIPE if path.is_dir() else path
+    if not path.is_file():
         raise RecipeError(
             f"{path}: there is no recipe here", try_="edgeflow init, or give the path of an edgeflow.toml"
         )
@@ -149,31 +148,30 @@ def load_recipe(path: Path) -> Recipe:
 
 
 def read_labels(recipe: Recipe) -> bytes | None:
-    """The labels that [model] names, or None.
+    """The labels that [model] names, or None. They go into the bundle, so they come from the recipe's own folder.
 
     Raises:
-        RecipeError: missing, empty, too large, or no UTF-8.
+        RecipeError: missing, outside the folder, no regular file, empty, too large, or no UTF-8.
     """
-    if recipe.model.labels is None:
+    name = recipe.model.labels
+    if name is None:
         return None
-    path = recipe.folder / recipe.model.labels
+    remedy = 'labels = "labels.txt", with a copy of the file beside edgeflow.toml'
+    raw = read_inside(recipe.folder, name, LABELS_MAX_BYTES, error=RecipeError, try_=remedy)
     try:
-        with path.open("rb") as stream:
-            raw = stream.read(LABELS_MAX_BYTES + 1)
         raw.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as err:
+    except UnicodeDecodeError as err:
         raise RecipeError(
-            f"{path}: cannot be read as labels ({err}), and should be UTF-8 text, one label a line"
+            f"{recipe.folder / name}: cannot be read as labels ({err}), and should be UTF-8 text, one label a line"
         ) from err
-    if len(raw) > LABELS_MAX_BYTES or not raw.strip():
-        raise RecipeError(
-            f"{path}: holds {len(raw)} bytes, and should hold one label a line, at most {LABELS_MAX_BYTES} bytes"
-        )
+    if not raw.strip():
+        raise RecipeError(f"{recipe.folder / name}: is empty, and should hold one label a line")
     return raw
 
 
 def _check(recipe: Recipe, path: Path) -> None:
     model = recipe.model
+    _check_paths(recipe, path)
     if (model.factory is None) == (model.program is None):
         raise RecipeError(
             f"{path} [model]: should have either 'factory' or 'program'",
@@ -206,6 +204,37 @@ def _check(recipe: Recipe, path: Path) -> None:
             f"{path} [metric]: {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}",
             try_='name = "top1", or name = "metric.py:function"',
         )
+
+
+def _check_paths(recipe: Recipe, path: Path) -> None:
+    """Every path: as text, and where something lies there already, as a file or folder that reading ends with.
+
+    Weights and data may lie outside the recipe's folder, where large files are kept; labels may not, see read_labels.
+    """
+    model, data = recipe.model, recipe.data
+    for key, value in (
+        ("[model] factory", model.factory),
+        ("[model] program", model.program),
+        ("[model] params", model.params),
+        ("[model] labels", model.labels),
+        ("[data] evaluation", data.evaluation),
+        ("[data] calibration", data.calibration),
+        ("[data] training", data.training),
+        ("[metric] name", recipe.metric.name if recipe.metric else None),
+    ):
+        if value is None:
+            continue
+        if not plain_name(value):
+            raise RecipeError(
+                f"{path} {key}: {value[:80]!r} should be a path without control characters, and not empty"
+            )
+        place = path.resolve().parent / (value.partition(":")[0] if ".py:" in value else value)
+        try:
+            kind = place.stat().st_mode
+        except OSError:
+            continue  # whoever reads it says what is missing
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise RecipeError(f"{path} {key}: {value!r} is no regular file or folder, and should be one")
 
 
 def _check_preprocess(spec: InputTable, steps: Preprocess, where: str) -> None:

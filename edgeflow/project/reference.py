@@ -52,6 +52,3 @@ def load_reference(path: Path) -> Reference:
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise DataError(f"{path}: {name} holds NaN or infinity, with which nothing can be compared")
     return Reference(inputs, found, arrays.get(LABEL))
-
-
-REFERENCE = "reference.npz"

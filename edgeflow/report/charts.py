@@ -4,11 +4,11 @@ size.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any
 
-from edgeflow.report.values import figure, finite, plain, real
+from edgeflow.report.record import Distance, Layer
+from edgeflow.report.values import figure, finite, plain
 
 Span = tuple[float, float]
 PLOT_HEIGHT = 260
@@ -96,10 +96,10 @@ def interval(drop: float | None, low: float, high: float, budget: float | None) 
     return f"<svg class=interval height=112 role=img aria-label='{escape(said, quote=True)}'>{''.join(parts)}</svg>"
 
 
-def layers(found: Sequence[Mapping[str, Any]], first_drift: Any) -> str:
+def layers(found: Sequence[Layer], first_drift: int | None) -> str:
     """SQNR by op: `entire` as a line with dots, `single` as open dots, the op where drift starts marked."""
-    entire = [_sqnr(layer, "entire") for layer in found]
-    single = [_sqnr(layer, "single") for layer in found]
+    entire = [_sqnr(layer.entire) for layer in found]
+    single = [_sqnr(layer.single) for layer in found]
     shown = [min(max(value, -DB_MAX), DB_MAX) for value in map(finite, entire + single) if value is not None] or [
         0.0,
         60.0,
@@ -123,21 +123,20 @@ def layers(found: Sequence[Mapping[str, Any]], first_drift: Any) -> str:
             for i, (layer, value) in enumerate(zip(found, values, strict=True))
             if value is not None
         ]
-    parts += [_text(_across(i, len(found)), PLOT_HEIGHT - 6, plain(found[i].get("op"), 8)) for i in _ticks(len(found))]
+    parts += [_text(_across(i, len(found)), PLOT_HEIGHT - 6, plain(found[i].op, 8)) for i in _ticks(len(found))]
     return (
         f"<svg class=plot height={PLOT_HEIGHT} role=img aria-label='SQNR of {len(found)} ops in the order of the file; "
         f"the figures are in the table below'>{''.join(parts)}</svg>"
     )
 
 
-def _sqnr(layer: Mapping[str, Any], which: str) -> float | None:
-    found = layer.get(which)
-    return real(found.get("sqnr_db")) if isinstance(found, Mapping) else None
+def _sqnr(found: Distance | None) -> float | None:
+    return None if found is None else found.sqnr_db
 
 
-def _marked(found: Sequence[Mapping[str, Any]], first_drift: Any) -> str:
+def _marked(found: Sequence[Layer], first_drift: int | None) -> str:
     for i, layer in enumerate(found):
-        if first_drift is not None and layer.get("op") == first_drift:
+        if first_drift is not None and layer.op == first_drift:
             at = _across(i, len(found))
             return f"<line class=start x1='{_pc(at)}' x2='{_pc(at)}' y1=18 y2={PLOT_HEIGHT - BOTTOM} />" + _text(
                 at, 12, f"drift starts at op {plain(first_drift, 12)}", "start"
@@ -162,12 +161,12 @@ def _line(values: Sequence[float | None], axis: Span) -> str:
     )
 
 
-def _dot(layer: Mapping[str, Any], value: float, series: str, i: int, total: int, axis: Span, radius: float) -> str:
-    op, wrong = layer.get("op"), " wrong" if value != value else ""
-    title = f"op {plain(op, 12)} {plain(layer.get('op_type'))} {plain(layer.get('name'))}: {series} {figure(value)} dB"
+def _dot(layer: Layer, value: float, series: str, i: int, total: int, axis: Span, radius: float) -> str:
+    op, wrong = layer.op, " wrong" if value != value else ""
+    title = f"op {plain(op, 12)} {plain(layer.op_type)} {plain(layer.name)}: {series} {figure(value)} dB"
     at = f"cx='{_pc(_across(i, total))}' cy={_height(value, axis):.1f} r={radius}"
     dot = f"<circle class='{series}{wrong}' {at}><title>{escape(title)}</title></circle>"
-    return f"<a href='#op-{op}' tabindex=-1>{dot}</a>" if isinstance(op, int) else dot
+    return f"<a href='#op-{op}' tabindex=-1>{dot}</a>"
 
 
 def _across(i: int, total: int) -> float:

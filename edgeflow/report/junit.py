@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 from xml.etree import ElementTree
 
-from edgeflow.report.judgement import checks, reason, verdict_of
-from edgeflow.report.values import figure, items, part, plain, real, sentence, texts
+from edgeflow.report.record import Record, State, Word
+from edgeflow.report.values import count, figure, plain, sentence
 
 Outcome = Literal["passed", "failure", "error", "skipped"]
 """`error` stands for INCONCLUSIVE: neither passed nor failed, and red in every dashboard."""
+
+STATES: dict[State, Outcome] = {
+    "holds": "passed",
+    "broken": "failure",
+    "undecided": "error",
+    "not checked": "skipped",
+}
+WORDS: dict[Word, Outcome] = {"PASS": "passed", "FAIL": "failure", "INCONCLUSIVE": "error", "NOT JUDGED": "skipped"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +31,10 @@ class Case:
     message: str = ""
 
 
-def junit(report: Mapping[str, Any]) -> str:
-    """The whole XML document of one report."""
-    title = f"{plain(report.get('name')) or 'model'} on {plain(report.get('target')) or 'a target'}"
-    cases = [*_limits(report), *_decision(report), *_faults(report), *_contract(report)]
-    cases.append(_verdict(report))
+def junit(record: Record) -> str:
+    """The whole XML document of one record. A case fails only where the verdict is FAIL."""
+    cases = [*_limits(record), *_decision(record), *_faults(record), *_contract(record)]
+    cases.append(Case("verdict", "verdict", WORDS[record.verdict], "\n".join([record.reason, *_texts(record.broken)])))
     counts = {
         "tests": str(len(cases)),
         "failures": _many(cases, "failure"),
@@ -39,42 +45,43 @@ def junit(report: Mapping[str, Any]) -> str:
     root = ElementTree.Element(
         "testsuites", {"name": "edgeflow verify", **{k: v for k, v in counts.items() if k != "skipped"}}
     )
-    suite = ElementTree.SubElement(root, "testsuite", {"name": title, **counts})
-    _properties(suite, report)
+    suite = ElementTree.SubElement(root, "testsuite", {"name": record.title, **counts})
+    _properties(suite, record)
     for case in cases:
-        where = f"edgeflow.{_dotless(report.get('target'))}.{case.group}"
+        where = f"edgeflow.{_dotless(record.target)}.{case.group}"
         element = ElementTree.SubElement(suite, "testcase", classname=where, name=case.name, time="0")
         if case.outcome != "passed":
-            kind = (
-                {}
-                if case.outcome == "skipped"
-                else {"type": verdict_of(report) if case.group == "verdict" else case.group}
-            )
-            ElementTree.SubElement(element, case.outcome, {"message": case.message, **kind}).text = case.message
+            kind = {"type": record.verdict if case.group == "verdict" else case.group}
+            held = {} if case.outcome == "skipped" else kind
+            ElementTree.SubElement(element, case.outcome, {"message": case.message, **held}).text = case.message
     ElementTree.SubElement(suite, "system-out").text = "\n".join(
-        f"not checked: {text}" for text in texts(report, "not_checked")
+        f"not checked: {text}" for text in _texts(record.not_checked)
     )
     ElementTree.indent(root, " ")
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _texts(found: tuple[str, ...]) -> list[str]:
+    return [sentence(text) for text in found]
 
 
 def _many(cases: list[Case], outcome: Outcome) -> str:
     return str(sum(case.outcome == outcome for case in cases))
 
 
-def _dotless(value: Any) -> str:
+def _dotless(value: object) -> str:
     """A class name's part: dots would split it into packages."""
     return plain(value).replace(".", "_") or "target"
 
 
-def _properties(suite: ElementTree.Element, report: Mapping[str, Any]) -> None:
+def _properties(suite: ElementTree.Element, record: Record) -> None:
     known = (
-        ("precision", report.get("precision")),
-        ("runner", report.get("runner")),
-        ("samples", report.get("samples")),
-        ("reference_device", report.get("reference_device")),
-        ("nb_sha256", part(report, "nb").get("sha256")),
-        ("manifest_sha256", report.get("manifest_sha256")),
+        ("precision", record.precision),
+        ("runner", record.runner),
+        ("samples", record.samples),
+        ("reference_device", record.reference_device),
+        ("nb_sha256", record.nb.sha256 if record.nb else None),
+        ("manifest_sha256", record.manifest_sha256),
     )
     held = ElementTree.SubElement(suite, "properties")
     for name, value in known:
@@ -82,75 +89,55 @@ def _properties(suite: ElementTree.Element, report: Mapping[str, Any]) -> None:
             ElementTree.SubElement(held, "property", name=name, value=plain(value))
 
 
-def _limits(report: Mapping[str, Any]) -> list[Case]:
+def _limits(record: Record) -> list[Case]:
     found = []
-    for check in checks(report):
-        name = f"{plain(check.output)}: {check.what}" if check.output else check.what
-        outcome: Outcome = "skipped" if check.holds is None else "passed" if check.holds else "failure"
-        message = check.text if check.holds is not None else f"{check.what} does not apply here"
-        found.append(Case("limits", name, outcome, message))
-    for output in items(report, "outputs"):
-        if all(real(output.get(key)) is None for key in ("max_abs", "cosine", "sqnr_db")):
+    for check in record.checks:
+        name = f"{check.output}: {check.limit.what}" if check.output else check.limit.what
+        undecided = f"{check.text}: these samples cannot tell"
+        skipped = f"{check.limit.what} does not apply here"
+        message = {"undecided": undecided, "not checked": skipped}.get(check.state, check.text)
+        found.append(Case("limits", name, STATES[check.state], message))
+    for output in record.outputs:
+        if output.max_abs is None and output.cosine is None and output.sqnr_db is None:
             continue
-        wrong = [key for key in ("max_abs", "cosine") if figure(output.get(key)) == "NaN"]
-        message = f"{plain(output.get('name'))}: holds NaN ({', '.join(wrong)})" if wrong else ""
-        found.append(Case("outputs", f"{plain(output.get('name'))}: no NaN", "failure" if wrong else "passed", message))
+        wrong, name = output.is_not_a_number, plain(output.name)
+        found.append(
+            Case("outputs", f"{name}: no NaN", "failure" if wrong else "passed", f"{name}: holds NaN" if wrong else "")
+        )
     return found
 
 
-def _decision(report: Mapping[str, Any]) -> list[Case]:
-    decided = part(report, "decision")
-    if not decided:
+def _decision(record: Record) -> list[Case]:
+    decided = record.decision
+    if decided is None:
         return []
-    outcomes: dict[str, Outcome] = {"PASS": "passed", "FAIL": "failure", "INCONCLUSIVE": "error"}
-    name = f"{plain(report.get('metric')) or 'metric'} within the budget of {figure(decided.get('budget'))}"
-    return [
-        Case("decision", name, outcomes.get(str(decided.get("verdict")), "error"), sentence(decided.get("sentence")))
-    ]
+    name = f"{plain(record.metric) or 'metric'} within the budget of {figure(decided.budget)}"
+    return [Case("decision", name, WORDS[decided.verdict], sentence(decided.sentence) or decided.verdict)]
 
 
-def _faults(report: Mapping[str, Any]) -> list[Case]:
-    """Each injected fault: one beyond the budget must be noticed; one within it may be."""
-    tested, found = part(report, "self_test"), []
-    for fault in items(tested, "faults"):
-        what = f"{plain(fault.get('fault'))} at {plain(fault.get('where'))} ({plain(fault.get('size'))})"
-        missed = bool(fault.get("beyond_budget")) and not fault.get("noticed")
-        cost, budget = figure(fault.get("metric_drop")), figure(tested.get("budget"))
+def _faults(record: Record) -> list[Case]:
+    """Each injected fault: one beyond the budget must be noticed; one within it may be. A false alarm says that the
+    limits are tight for half of the samples, nothing against the file.
+    """
+    tested, found = record.self_test, []
+    if tested is None:
+        return []
+    for fault in tested.faults:
+        what = f"{plain(fault.fault)} at {plain(fault.where)} ({plain(fault.size)})"
+        missed = bool(fault.beyond_budget) and not fault.noticed
+        cost, budget = figure(fault.metric_drop), figure(tested.budget)
         message = f"not noticed, and costs {cost}: beyond the budget of {budget}"
         found.append(Case("self_test", what, "failure" if missed else "passed", message))
-    alarms = real(tested.get("false_alarms"))
-    if alarms is not None:
-        copies = figure(tested.get("unchanged_copies"))
-        outcome: Outcome = "passed" if alarms == 0 else "failure"
-        found.append(
-            Case("self_test", f"no false alarm on {copies} unchanged copies", outcome, f"{figure(alarms)} false alarms")
-        )
+    if tested.false_alarms is not None:
+        name = f"no false alarm on {figure(tested.unchanged_copies)} unchanged copies"
+        outcome: Outcome = "skipped" if tested.false_alarms else "passed"
+        found.append(Case("self_test", name, outcome, count(tested.false_alarms, "false alarm")))
     return found
 
 
-def _contract(report: Mapping[str, Any]) -> list[Case]:
-    found = part(report, "contract")
-    if not found:
+def _contract(record: Record) -> list[Case]:
+    found = record.contract
+    if found is None:
         return []
-    outcomes: dict[str, Outcome] = {"same": "passed", "pre-processing differs": "failure"}
-    return [
-        Case(
-            "contract",
-            "pre-processing is the build's",
-            outcomes.get(str(found.get("verdict")), "skipped"),
-            sentence(found.get("why")) or "not checked",
-        )
-    ]
-
-
-def _verdict(report: Mapping[str, Any]) -> Case:
-    """The verdict itself, so that a file of passed cases never stands for a report that did not pass."""
-    outcomes: dict[str, Outcome] = {
-        "PASS": "passed",
-        "FAIL": "failure",
-        "INCONCLUSIVE": "error",
-        "NOT JUDGED": "skipped",
-    }
-    return Case(
-        "verdict", "verdict", outcomes[verdict_of(report)], "\n".join([reason(report), *texts(report, "broken")])
-    )
+    outcome: Outcome = "failure" if found.broken else "passed" if found.verdict == "same" else "skipped"
+    return [Case("contract", "pre-processing is the build's", outcome, sentence(found.why) or "not checked")]

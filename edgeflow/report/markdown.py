@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from edgeflow.report.judgement import reason, samples_of, verdict_of, worst_layers
-from edgeflow.report.values import figure, items, part, percent, plain, real, sentence, texts
+from edgeflow.report.record import Record
+from edgeflow.report.values import figure, lost_or_gained, percent, plain, sentence
 
 MARKS = {"PASS": "✅", "FAIL": "❌", "INCONCLUSIVE": "❔", "NOT JUDGED": "➖"}
 SHOWN = 10
@@ -19,38 +18,36 @@ MENTION = "@\u200b"
 """An @ that notifies nobody: names of tensors such as x@GRAD would."""
 
 
-def markdown(report: Mapping[str, Any]) -> str:
+def markdown(record: Record) -> str:
     """Verdict, figures, broken limits, where drift starts; layers, waterfall and what was not checked folded away."""
-    verdict = verdict_of(report)
     parts = [
-        f"### {MARKS[verdict]} {verdict}: {text(report.get('name') or 'model')} on "
-        f"{text(report.get('target') or 'a target')}",
-        text(reason(report)),
-        _outputs(report),
-        _metric(report),
-        _first(report),
-        _listed(f"broken: {text(broken)}" for broken in texts(report, "broken")),
+        f"### {MARKS[record.verdict]} {record.verdict}: {text(record.title)}",
+        text(record.reason),
+        _outputs(record),
+        _metric(record),
+        _first(record),
+        _listed(f"broken: {text(broken)}" for broken in record.broken),
     ]
     more = (
-        ("Drift, hop by hop", _waterfall(report)),
-        ("Worst layers", _layers(report)),
-        ("Findings", _findings(report)),
-        ("Not checked", _listed(text(unseen) for unseen in texts(report, "not_checked"))),
+        ("Drift, hop by hop", _waterfall(record)),
+        ("Worst layers", _layers(record)),
+        ("Findings", _findings(record)),
+        ("Not checked", _listed(text(unseen) for unseen in record.not_checked)),
     )
     for title, body in more:
         if sum(map(len, parts)) + len(body) < COMMENT_LENGTH_MAX:
             parts.append(folded(title, body))
-    parts.append(_footer(report))
+    parts.append(_footer(record))
     return "\n\n".join(found for found in parts if found) + "\n"
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """A text of the report that renders as itself: no markup, no link, no mention."""
     escaped = plain(sentence(value)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]#~|]|(?<=:)/|(?<=www)\.)", r"\\\1", escaped).replace("@", MENTION)
 
 
-def name(value: Any) -> str:
+def name(value: object) -> str:
     """A name as code, whatever backticks are in it."""
     shown = plain(value) or "–"
     fence = "`" * (max((len(run) for run in re.findall("`+", shown)), default=0) + 1)
@@ -69,76 +66,66 @@ def folded(title: str, body: str) -> str:
     return f"<details><summary>{title}</summary>\n\n{body}\n\n</details>" if body else ""
 
 
-def _outputs(report: Mapping[str, Any]) -> str:
+def _outputs(record: Record) -> str:
     return table(
         ("output", "SQNR dB", "cosine", "max abs diff", "top-1 agreement"),
         [
-            (
-                name(o.get("name")),
-                figure(o.get("sqnr_db")),
-                figure(o.get("cosine"), 7),
-                figure(o.get("max_abs"), 3),
-                figure(o.get("top1_agreement")),
-            )
-            for o in items(report, "outputs")[:SHOWN]
+            (name(o.name), figure(o.sqnr_db), figure(o.cosine, 7), figure(o.max_abs, 3), figure(o.top1_agreement))
+            for o in record.outputs[:SHOWN]
         ],
     )
 
 
-def _metric(report: Mapping[str, Any]) -> str:
-    before, after = report.get("metric_reference"), report.get("metric_candidate")
-    if real(before) is None and real(after) is None:
+def _metric(record: Record) -> str:
+    if record.metric_reference is None and record.metric_candidate is None:
         return ""
-    decided = part(report, "decision")
-    held = decided.get("interval")
-    test = ""
-    if isinstance(held, list) and len(held) == 2:
-        budget = figure(decided.get("budget"))
-        test = f"; loss {figure(decided.get('drop'))} ({figure(held[0])} to {figure(held[1])}), budget {budget}"
-    return f"**{text(report.get('metric') or 'metric')}** {figure(before)} → {figure(after)}{test}"
+    decided, test = record.decision, ""
+    if decided is not None:
+        low, high = decided.interval
+        span = f"loss between {figure(low)} and {figure(high)}"
+        test = f"; {lost_or_gained(decided.drop)} ({span}), budget {figure(decided.budget)}"
+    moved = f"{figure(record.metric_reference)} → {figure(record.metric_candidate)}"
+    return f"**{text(record.metric or 'metric')}** {moved}{test}"
 
 
-def _first(report: Mapping[str, Any]) -> str:
-    found = part(report, "first_drift")
-    if not found:
+def _first(record: Record) -> str:
+    found = record.first_drift
+    if found is None:
         return ""
-    said = [text(found.get(key)).rstrip(".") for key in ("reason", "why")]
-    said += [f"Try {name(found['fix'])}"] if found.get("fix") else []
-    return f"**Drift starts at** op {text(found.get('op'))} {name(found.get('name'))}: {'. '.join(filter(None, said))}."
+    said = [text(known).rstrip(".") for known in (found.reason, found.why)]
+    said += [f"Try {name(found.fix)}"] if found.fix else []
+    return f"**Drift starts at** op {found.op} {name(found.name)}: {'. '.join(filter(None, said))}."
 
 
-def _waterfall(report: Mapping[str, Any]) -> str:
+def _waterfall(record: Record) -> str:
     rows = []
-    for hop in items(report, "waterfall"):
-        if hop.get("available"):
-            shown = figure(hop.get("sqnr_db")), figure(hop.get("metric_loss"), 3), percent(hop.get("share"))
-            rows.append((text(hop.get("hop")), *shown))
+    for hop in record.waterfall:
+        if hop.available:
+            rows.append((text(hop.hop), figure(hop.sqnr_db), figure(hop.metric_loss, 3), percent(hop.share)))
         else:
-            rows.append((f"{text(hop.get('hop'))} (missing: {text(hop.get('why_missing'))})", "–", "–", "–"))
+            rows.append((f"{text(hop.hop)} (missing: {text(hop.why_missing)})", "–", "–", "–"))
     return table(("hop", "SQNR dB", "metric loss", "share"), rows)
 
 
-def _layers(report: Mapping[str, Any]) -> str:
+def _layers(record: Record) -> str:
     return table(
         ("layer", "entire dB", "single dB", "saturated", "reason"),
         [
             (
-                f"{plain(layer.get('op'), 12)} {name(layer.get('name'))}",
-                figure(part(layer, "entire").get("sqnr_db")),
-                figure(part(layer, "single").get("sqnr_db")),
-                percent(layer.get("saturation")),
-                text(layer.get("reason")) or "–",
+                f"{layer.op} {name(layer.name)}",
+                figure(layer.entire.sqnr_db if layer.entire else None),
+                figure(layer.single.sqnr_db if layer.single else None),
+                percent(layer.saturation),
+                text(layer.reason) or "–",
             )
-            for layer in worst_layers(report, SHOWN)
+            for layer in record.worst_layers(SHOWN)
         ],
     )
 
 
-def _findings(report: Mapping[str, Any]) -> str:
+def _findings(record: Record) -> str:
     return _listed(
-        f"{text(f.get('severity'))} {text(f.get('code'))} {name(f.get('op'))}: {text(f.get('why'))}. "
-        f"Fix: {text(f.get('fix'))}"
-        for f in items(report, "findings")
+        f"{text(f.severity)} {text(f.code)} {name(f.op)}: {text(f.why)}. Fix: {text(f.fix)}" for f in record.findings
     )
 
 
@@ -149,15 +136,13 @@ def _listed(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in found[:SHOWN] + rest)
 
 
-def _footer(report: Mapping[str, Any]) -> str:
-    held = part(report, "nb")
-    size = real(held.get("bytes"))
+def _footer(record: Record) -> str:
+    held = record.nb
     said = [
-        text(report.get("precision")),
-        f"{size:,.0f} bytes" if size is not None else "",
-        samples_of(report),
-        text(report.get("runner")),
+        text(record.precision),
+        f"{held.bytes:,} bytes" if held is not None and held.bytes is not None else "",
+        record.samples_text,
+        text(record.runner),
+        f"sha256 {name(held.sha256[:12])}" if held is not None and held.sha256 else "",
     ]
-    if isinstance(held.get("sha256"), str):
-        said.append(f"sha256 {name(held['sha256'][:12])}")
     return f"<sub>{' · '.join(t for t in said if t)}</sub>" if any(said) else ""

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Any
 from urllib.parse import quote
 
 from edgeflow.core.errors import DataError
-from edgeflow.report.values import items, part, plain, sentence
+from edgeflow.report.record import LintFinding, Record
+from edgeflow.report.values import plain, sentence
 
 LEVELS = {"error": "error", "warning": "warning"}
 """SARIF's word for every other severity is `note`."""
 
 
-def sarif(report: Mapping[str, Any], model: str = "model.nb") -> str:
-    """The whole SARIF log of one report.
+def sarif(record: Record, model: str = "model.nb") -> str:
+    """The whole SARIF log of one record.
 
     Args:
         model: path of the .nb relative to the repository, with forward slashes.
@@ -36,11 +35,11 @@ def sarif(report: Mapping[str, Any], model: str = "model.nb") -> str:
             f"{plain(model)}: is where the .nb lies, and should be a path within the repository",
             try_="give it as build/<target>/model.nb",
         )
-    uri, findings = quote(path.as_posix()), items(report, "findings")
-    rules = sorted({plain(finding.get("code")) or "NB000" for finding in findings})
-    artifact: dict[str, Any] = {"location": {"uri": uri}}
-    if isinstance(part(report, "nb").get("sha256"), str):
-        artifact["hashes"] = {"sha-256": plain(part(report, "nb")["sha256"])}
+    uri, findings = quote(path.as_posix()), record.findings
+    rules = sorted({plain(finding.code) or "NB000" for finding in findings})
+    artifact: dict[str, object] = {"location": {"uri": uri}}
+    if record.nb is not None and record.nb.sha256 is not None:
+        artifact["hashes"] = {"sha-256": record.nb.sha256}
     titles = _titles()
     driver = {
         "name": "edgeflow",
@@ -53,15 +52,16 @@ def sarif(report: Mapping[str, Any], model: str = "model.nb") -> str:
         "artifacts": [artifact],
         "columnKind": "utf16CodeUnits",
         "results": [_result(finding, rules, uri) for finding in findings],
+        "properties": {"verdict": record.verdict, "reason": record.reason},
     }
     log = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
     return json.dumps(log, indent=1, ensure_ascii=False) + "\n"
 
 
-def _result(finding: Mapping[str, Any], rules: list[str], uri: str) -> dict[str, Any]:
-    rule, op = plain(finding.get("code")) or "NB000", plain(finding.get("op"))
-    why, fix = sentence(finding.get("why")), sentence(finding.get("fix"))
-    location: dict[str, Any] = {
+def _result(finding: LintFinding, rules: list[str], uri: str) -> dict[str, object]:
+    rule, op = plain(finding.code) or "NB000", plain(finding.op)
+    why, fix = sentence(finding.why), sentence(finding.fix)
+    location: dict[str, object] = {
         "physicalLocation": {"artifactLocation": {"uri": uri, "index": 0}, "region": {"startLine": 1}}
     }  # GitHub shows no result without a line; a .nb has none
     if op:
@@ -69,7 +69,7 @@ def _result(finding: Mapping[str, Any], rules: list[str], uri: str) -> dict[str,
     return {
         "ruleId": rule,
         "ruleIndex": rules.index(rule),
-        "level": LEVELS.get(str(finding.get("severity")), "note"),
+        "level": LEVELS.get(finding.severity or "", "note"),
         "message": {"text": f"{op}: {why.rstrip('.')}." + (f" Fix: {fix.rstrip('.')}." if fix else "")},
         "locations": [location],
         "partialFingerprints": {"finding/v1": hashlib.sha256(f"{rule}\0{op}".encode()).hexdigest()},

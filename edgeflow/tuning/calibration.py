@@ -26,6 +26,7 @@ from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.quantised import quantised_inputs
+from edgeflow.project.places import REFERENCE, build_root
 from edgeflow.project.recipe import load_recipe
 
 BATCH = 64
@@ -115,7 +116,7 @@ def examine(
         raise RecipeError(
             f"{output}: exists, and is not written over", try_="--output with another name, or remove it first"
         )
-    root = loaded.folder / "build" if build_dir is None else build_dir.resolve()
+    root = build_root(loaded.folder, build_dir)
     settings = loaded.compress_settings(profile)
     plain = CompressSettings(
         precision="int8", algo=settings.algo, weights=settings.weights, keep_float=settings.keep_float
@@ -125,7 +126,7 @@ def examine(
         ingested = flow.ingest(profile, "int8")
         compressed = flow.compress(profile, plain, "int8", ingested)
         calibration = load_npz(ingested.folder / "calibration.npz")
-        reference = ingested.folder / "reference.npz"
+        reference = ingested.folder / REFERENCE
         arrays = load_npz(reference)
         evaluation = {name.removeprefix("input/"): array for name, array in arrays.items() if name.startswith("input/")}
         workers = flow.workers_for("compress")
@@ -196,7 +197,7 @@ def calibrated_sqnr(
     """SQNR of the outputs of the float program quantised on some samples as a build does it, inside a worker."""
     import tempfile
 
-    from edgeflow.compress.stage import calibrated
+    from edgeflow.compress.quantise import calibrated
     from edgeflow.core.drift import measure
     from edgeflow.paddle.session import Program
     from edgeflow.project.reference import load_reference

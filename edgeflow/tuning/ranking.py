@@ -16,7 +16,7 @@ class Goal:
     """What a candidate must hold, None where nothing is asked, and how long may be searched.
 
     `metric_drop_max` in units of the metric (0.003 is 0.3 points of accuracy). `as_build`: all limits that a build
-    judges by.
+    judges by. `chip`: whose latencies are predicted, a name of targets/latency.json; None is the target's own.
     """
 
     metric_drop_max: float | None = None
@@ -25,6 +25,7 @@ class Goal:
     latency_ms_max: float | None = None
     budget_s: float = 600.0
     as_build: bool = False
+    chip: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from edgeflow.compress import prune
-from edgeflow.compress.stage import own_channels, prunable
+from edgeflow.compress.channels import own_channels, prunable
 from edgeflow.core.errors import RecipeError
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import CompressSettings
@@ -34,6 +34,7 @@ from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.quantised import QuantisedLayer, keep_float, layers
+from edgeflow.project.places import CACHE, REFERENCE, build_root
 from edgeflow.project.recipe import load_recipe
 
 T = TypeVar("T", "LayerCost", "PruneCost")
@@ -89,7 +90,7 @@ def sensitivity(
             f"target {profile.name!r} builds {profile.choose(settings.precision)}: no layer is quantised",
             try_="--target arm64-int8",
         )
-    root = loaded.folder / "build" if build_dir is None else build_dir.resolve()
+    root = build_root(loaded.folder, build_dir)
     with Flow(loaded, root, say or (lambda *_: None), quantisers=os.cpu_count() or 1) as flow:
         flow.begin(profile)
         return layer_costs(flow, profile, settings, samples)
@@ -100,8 +101,9 @@ def layer_costs(flow: Flow, profile: Target, settings: CompressSettings, samples
     ingested = flow.ingest(profile, "int8")
     compressed = flow.compress(profile, settings, "int8", ingested)
     found = layers(Editor(programs.load(compressed.folder / "model.pdmodel")))
-    reference = ingested.folder / "reference.npz"
-    costs = _measured(flow, profile, LayerCost, measure, compressed.folder, reference, list(found), samples)
+    reference = ingested.folder / REFERENCE
+    work = Work(LayerCost, measure, compressed.folder, reference, samples)
+    costs = _measured(flow, profile, work, list(found))
     return sorted(costs, key=lambda item: (-or_inf(item.error), item.name))
 
 
@@ -123,7 +125,7 @@ def prune_sensitivity(
     if not ratios or not all(0 < ratio < 1 for ratio in ratios):
         raise RecipeError(f"ratios: are {list(ratios)}, and should lie between 0 and 1", try_="--ratio 0.5")
     loaded, profile = load_recipe(Path(recipe)), load_target(target)
-    root = loaded.folder / "build" if build_dir is None else build_dir.resolve()
+    root = build_root(loaded.folder, build_dir)
     with Flow(loaded, root, say or (lambda *_: None), quantisers=os.cpu_count() or 1) as flow:
         flow.begin(profile)
         return prune_costs(flow, profile, loaded.compress_settings(profile), ratios, samples)
@@ -151,41 +153,46 @@ def prune_costs(
             )
             for cut in part
         ]
-    reference = ingested.folder / "reference.npz"
-    costs = _measured(flow, profile, PruneCost, measure_cuts, folder, reference, found, samples)
+    reference = ingested.folder / REFERENCE
+    costs = _measured(flow, profile, Work(PruneCost, measure_cuts, folder, reference, samples), found)
     order = {name: k for k, name in enumerate(names)}
     return sorted(costs, key=lambda item: (order[item.name], item.ratio))
 
 
-def _measured(
-    flow: Flow,
-    target: Target,
-    kind: type[T],
-    function: Callable[..., list[T]],
-    folder: Path,
-    reference: Path,
-    items: Sequence[Any],
-    samples: int,
-) -> list[T]:
+@dataclass(frozen=True, slots=True)
+class Work(Generic[T]):
+    """What is measured of each item: `function` of the compress stage's folder, the reference's file, some items and
+    how many samples.
+    """
+
+    kind: type[T]
+    function: Callable[..., list[T]]
+    folder: Path
+    reference: Path
+    samples: int
+
+
+def _measured(flow: Flow, target: Target, task: Work[T], items: Sequence[Any]) -> list[T]:
     """Cut items among the workers, and write down what is measured as it comes in."""
     key = key_of(
-        kind.__name__,
-        sha256(folder / "model.pdiparams"),
-        sha256(folder / "model.pdmodel"),
-        sha256(reference),
-        samples,
+        task.kind.__name__,
+        sha256(task.folder / "model.pdiparams"),
+        sha256(task.folder / "model.pdmodel"),
+        sha256(task.reference),
+        task.samples,
         [repr(item) for item in items],
         code_version(),
     )
-    store = flow.root / ".cache" / f"sensitivity-{key}.json"
-    done = _stored(store, kind)
+    store = flow.root / CACHE / f"sensitivity-{key}.json"
+    done = _stored(store, task.kind)
     todo = [(k, item) for k, item in enumerate(items) if k not in done]
     chunks = [todo[k : k + CHUNK] for k in range(0, len(todo), CHUNK)]
     if chunks:
         workers = flow.workers_for("compress")
 
         def work(part: Sequence[tuple[int, Any]]) -> list[T]:
-            return workers.run(function, folder, reference, [item for _, item in part], samples)
+            some = [item for _, item in part]
+            return workers.run(task.function, task.folder, task.reference, some, task.samples)
 
         with ThreadPoolExecutor(max_workers=flow.quantisers) as pool:
             for part, result in zip(chunks, pool.map(work, chunks), strict=True):

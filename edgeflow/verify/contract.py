@@ -16,14 +16,12 @@ import numpy as np
 from edgeflow.core.artifact import Artifact
 from edgeflow.core.errors import DataError, RecipeError
 from edgeflow.core.samples import Array
-from edgeflow.core.targets import Target
-from edgeflow.deploy.bundle import read_inside
 from edgeflow.emulate import Emulator
 from edgeflow.files.arrays import load_npy, pack_npy
 from edgeflow.files.atomic import sha256, storage
 from edgeflow.files.png import unpack_png
+from edgeflow.nb.model import Model
 from edgeflow.project.contract import (
-    FILE,
     Contract,
     Golden,
     InputContract,
@@ -31,8 +29,12 @@ from edgeflow.project.contract import (
     RuntimeContract,
     dump_contract,
     load_contract,
+    read_named,
 )
+from edgeflow.project.manifest import StageResults
+from edgeflow.project.places import CONTRACT, MODEL
 from edgeflow.project.recipe import Recipe
+from edgeflow.report.record import PreprocessingFinding
 from edgeflow.verify.golden import SAMPLES, GoldenTensors, golden_tensors, max_abs
 from edgeflow.verify.preprocessing import NOT_CHECKED, Finding, compare_inputs, compare_picture
 
@@ -41,18 +43,12 @@ UNSAFE = re.compile(r"[^A-Za-z0-9_+@=.-]+")
 
 
 def write_contract(
-    recipe: Recipe,
-    target: Target,
-    ingested: Artifact,
-    compressed: Artifact,
-    converted: Artifact,
-    inputs: Mapping[str, Array],
-    labels: bytes | None,
-    folder: Path,
+    made: StageResults, model: Model, inputs: Mapping[str, Array], labels: bytes | None, folder: Path
 ) -> dict[str, Any]:
     """Write contract.json, golden/ and labels.txt into a folder.
 
     Args:
+        model: the .nb that was made.
         inputs: of the reference, by name.
 
     Returns:
@@ -61,9 +57,9 @@ def write_contract(
     Raises:
         RecipeError: there are more or fewer labels than scores.
     """
-    npu = target.precision.npu_arithmetic if target.uses_npu else "float32"
+    recipe, target = made.recipe, made.target
     # One thread: sums have the same order on any machine.
-    with Emulator(converted.folder / "model.nb", npu=npu, threads=1) as emulator:
+    with Emulator(model, npu=made.npu, threads=1) as emulator:
         # What compiles a program for every shape is asked for the one that its demo has.
         tensors = golden_tensors(emulator, inputs, 1 if target.static_shapes else SAMPLES)
         specs, outputs = emulator.inputs, emulator.outputs
@@ -73,9 +69,9 @@ def write_contract(
         golden = None
         if tensors is not None:
             limits = recipe.verify_settings(target).limits if target.uses_npu else None
-            limit = max_abs(tensors.outputs, compressed.facts["precision"], limits)
+            limit = max_abs(tensors.outputs, made.compressed.facts["precision"], limits)
             golden = _write_golden(tensors, limit, folder)
-            golden = _write_picture(golden, recipe, [spec.name for spec in specs], ingested, inputs, folder)
+            golden = _write_picture(golden, recipe, [spec.name for spec in specs], made.ingested, inputs, folder)
         if labels is not None:
             (folder / LABELS).write_bytes(labels)
         steps = {name: table.preprocess for name, table in recipe.inputs.items()}
@@ -83,7 +79,7 @@ def write_contract(
             _word(recipe.name),
             _word(target.name),
             recipe.model.task,
-            ModelFile("model.nb", converted.facts["sha256"]),
+            ModelFile(MODEL, made.converted.facts["sha256"]),
             tuple(InputContract(spec.name, spec.dtype, spec.shape, steps.get(spec.name)) for spec in specs),
             outputs,
             golden,
@@ -91,7 +87,7 @@ def write_contract(
             RuntimeContract(target.runtime.devices, "", target.runtime.libraries),
         )
         raw = dump_contract(contract)
-        (folder / FILE).write_bytes(raw)
+        (folder / CONTRACT).write_bytes(raw)
     hashes = [None] * len(specs) if golden is None else [sha256(folder / name) for name in golden.inputs]
     return {
         "contract_sha256": hashlib.sha256(raw).hexdigest(),
@@ -143,7 +139,7 @@ def _write_picture(
     return replace(golden, picture="golden/picture.png", picture_input="golden/picture_in.npy")
 
 
-def contract_entry(model: Path, inputs: Mapping[str, Array], table: Mapping[str, Any]) -> dict[str, Any]:
+def contract_entry(model: Path, inputs: Mapping[str, Array], table: Mapping[str, Any]) -> PreprocessingFinding:
     """What a report says of the pre-processing: whether `inputs` are what the build's contract makes.
 
     Args:
@@ -154,16 +150,18 @@ def contract_entry(model: Path, inputs: Mapping[str, Array], table: Mapping[str,
     Raises:
         DataError: the contract or its golden tensors are not those that the manifest was written for.
     """
-    path = model.parent / FILE
+    path = model.parent / CONTRACT
     if not path.is_file():
-        return _entry(None, Finding(NOT_CHECKED, f"there is no {FILE} beside the model"))
+        return _entry(None, Finding(NOT_CHECKED, f"there is no {CONTRACT} beside the model"))
     contract, known = load_contract(path), sha256(path)
     if table and "contract_sha256" not in table:
-        return _entry(known, Finding(NOT_CHECKED, f"the manifest names no contract, so {FILE} may be another build's"))
+        return _entry(
+            known, Finding(NOT_CHECKED, f"the manifest names no contract, so {CONTRACT} may be another build's")
+        )
     if table and known != table["contract_sha256"]:
         raise _foreign(path)
     if not table and sha256(model) != contract.model.sha256:
-        return _entry(None, Finding(NOT_CHECKED, f"{FILE} beside the model is another model's"))
+        return _entry(None, Finding(NOT_CHECKED, f"{CONTRACT} beside the model is another model's"))
     if contract.golden is None:
         return _entry(known, Finding(NOT_CHECKED, "the build recorded no golden inputs"))
     return _entry(known, _compared(model.parent, contract, contract.golden, inputs, table))
@@ -177,11 +175,11 @@ def _compared(
     if golden.picture is not None and golden.picture_input is not None:
         steps = next((spec.preprocess for spec in contract.inputs if spec.preprocess is not None), None)
         if steps is not None:
-            pixels = unpack_png(read_inside(folder, golden.picture), str(folder / golden.picture))
-            wanted = load_npy(io.BytesIO(read_inside(folder, golden.picture_input)), str(folder / golden.picture_input))
+            pixels = unpack_png(read_named(folder, golden.picture), str(folder / golden.picture))
+            wanted = load_npy(io.BytesIO(read_named(folder, golden.picture_input)), str(folder / golden.picture_input))
             findings.append(compare_picture(pixels, wanted, steps))
     for k, (spec, name) in enumerate(zip(contract.inputs, golden.inputs, strict=True)):
-        raw = read_inside(folder, name)
+        raw = read_named(folder, name)
         if recorded and (k >= len(recorded) or hashlib.sha256(raw).hexdigest() != recorded[k].get("golden_sha256")):
             raise _foreign(folder / name)
         if spec.name not in inputs:
@@ -202,5 +200,5 @@ def _foreign(path: Path) -> DataError:
     )
 
 
-def _entry(known: str | None, found: Finding) -> dict[str, Any]:
-    return {"sha256": known, "verdict": found.verdict, "why": found.why}
+def _entry(known: str | None, found: Finding) -> PreprocessingFinding:
+    return PreprocessingFinding(known, found.verdict, found.why)

@@ -1,23 +1,23 @@
-"""Everything a report says beside the verdict: hops, layers, partition, findings and the worst samples."""
+"""Everything a record says beside the verdict: hops, layers, partition, findings."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edgeflow import nb
 from edgeflow.core.coverage import covered
-from edgeflow.core.drift import finite
-from edgeflow.core.samples import Array
 from edgeflow.core.targets import Target
+from edgeflow.emulate.examined import Examined
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
-from edgeflow.nb.dataflow import nodes
 from edgeflow.nb.lint import lint
-from edgeflow.project.reference import load_reference
+from edgeflow.project.manifest import StageResults
+from edgeflow.project.reference import Reference, load_reference
+from edgeflow.report.record import Hop, LintFinding, Partition, PlacedOp
 from edgeflow.verify.hops import (
     SAMPLES,
     Step,
@@ -28,10 +28,13 @@ from edgeflow.verify.hops import (
     paddle_steps,
     waterfall,
 )
-from edgeflow.verify.layers import layer_drift
+from edgeflow.verify.judge import Verdict
+from edgeflow.verify.layers import LayerDrift, layer_drift
+
+T = TypeVar("T")
 
 
-def traced(compressed: Path, reference: Path, model: Path, npu: str, device: str) -> tuple[dict[str, Any], list[Step]]:
+def traced(compressed: Path, reference: Path, model: Path, npu: str, device: str) -> tuple[LayerDrift, list[Step]]:
     """What needs Paddle, inside a worker: drift layer by layer, and the outputs of the hops before the .nb."""
     from edgeflow.paddle.session import Session
 
@@ -49,72 +52,47 @@ def traced(compressed: Path, reference: Path, model: Path, npu: str, device: str
     return steady(layers), paddle_steps(compressed, loaded, device)
 
 
-def hops(
-    steps: Sequence[Step],
-    model: Path,
-    reference: Path,
-    emulated: Sequence[Array],
-    runner: str,
-    device: str,
-    metric: str | None,
-    folder: Path | None,
-    on_device: Step | None = None,
-) -> list[dict[str, Any]]:
-    """The whole waterfall; `emulated` are the .nb's outputs on all samples."""
-    whole = load_reference(reference)
+def hops(steps: Sequence[Step], made: StageResults, whole: Reference, verdict: Verdict) -> tuple[Hop, ...]:
+    """The whole waterfall of a build; `verdict` holds the .nb's outputs on all samples of the reference."""
     some = first(whole, SAMPLES)
-    cut = tuple(array[: some.samples] if array.ndim and len(array) == whole.samples else array for array in emulated)
-    stops = [*steps, Step("nb_emulated", cut, runner), lite_step(model, some), on_device or missing_device()]
-    return gpu_hop_missing(steady(waterfall(stops, some, metric, folder)), device)
+    cut = tuple(
+        array[: some.samples] if array.ndim and len(array) == whole.samples else array for array in verdict.arrays
+    )
+    stops = [*steps, Step("nb_emulated", cut, verdict.runner), lite_step(made.model, some), missing_device()]
+    rows = waterfall(stops, some, verdict.metric, made.recipe.folder)
+    return gpu_hop_missing(steady(rows), str(made.ingested.facts["device"]))
 
 
-def partition(model: nb.Model) -> dict[str, Any]:
+def partition(file: Examined) -> Partition:
     """Where each op runs, as the file says."""
-    operations = model.blocks[0].operations
-    blocks = [op.attr("sub_block") for op in operations if op.type == "subgraph"]
-    ops = []
-    for number, node in enumerate(nodes(model, nested=True)):
-        if node.op.type in ("feed", "fetch"):
-            continue
-        place = "npu" if node.block else (node.op.kernel.target if node.op.kernel else "unknown")
-        ops.append(
-            {
-                "op": number,
-                "op_type": node.op.type,
-                "place": place,
-                "subgraph": blocks.index(node.block) if node.block in blocks else None,
-            }
-        )
-    inside = sum(op["place"] == "npu" for op in ops)
-    return {"npu_ops": inside, "cpu_ops": len(ops) - inside, "subgraphs": len(blocks), "ops": ops}
+    ops = tuple(PlacedOp(item.number, item.node.op.type, item.place, item.subgraph) for item in file.placed)
+    return Partition(file.split.npu_ops, file.split.cpu_ops, file.split.subgraphs, ops)
 
 
-def findings(model: nb.Model, target: Target | None) -> list[dict[str, Any]]:
+def findings(model: nb.Model, target: Target | None) -> tuple[LintFinding, ...]:
     """Lint, as it stands in a report."""
-    return [
-        {**asdict(item), "severity": "info" if item.severity == "note" else item.severity}
+    return tuple(
+        LintFinding(item.code, "info" if item.severity == "note" else item.severity, item.op, item.why, item.fix)
         for item in lint(model, target, None, covered(target) if target is not None else None)
-    ]
-
-
-def plain(value: Any) -> Any:
-    """JSON values at any depth: infinities and NaN as strings."""
-    return _leaves(value, lambda item: finite({"": item})[""])
-
-
-def steady(value: Any) -> Any:
-    """The same with 12 digits: the order of long sums, which depends on where arrays lie in memory, shows in the last
-    ones.
-    """
-    return _leaves(
-        value, lambda item: float(f"{item:.12g}") if isinstance(item, float) and math.isfinite(item) else item
     )
 
 
+def steady(value: T) -> T:
+    """The same with 12 digits: the order of long sums, which depends on where arrays lie in memory, shows in the last
+    ones.
+    """
+    found: T = _leaves(
+        value, lambda item: float(f"{item:.12g}") if isinstance(item, float) and math.isfinite(item) else item
+    )
+    return found
+
+
 def _leaves(value: Any, function: Callable[[Any], Any]) -> Any:
-    """A function of every value inside mappings and lists."""
+    """A function of every value inside dataclasses, mappings and lists."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _leaves(getattr(value, field.name), function) for field in fields(value)})
     if isinstance(value, Mapping):
         return {key: _leaves(item, function) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_leaves(item, function) for item in value]
+        return type(value)(_leaves(item, function) for item in value)
     return function(value)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from edgeflow import nb
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.targets import Target, load_target
-from edgeflow.emulate.shapes import trace_shapes
+from edgeflow.emulate.examined import Examined
 from edgeflow.nb.predict import Latency, predict
 from edgeflow.nb.summary import summarise
+from edgeflow.report.record import PredictedLatency
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,34 +23,31 @@ class Figures:
     cpu_ops: int | None
     latency: Latency | None
 
-    def in_report(self, report: Mapping[str, Any]) -> dict[str, Any]:
-        """The keys of report.json that hold these figures; see docs/report.md."""
+    @property
+    def predicted(self) -> PredictedLatency | None:
+        """The latency as a record holds it."""
         found = self.latency
-        predicted = (
-            None if found is None else {"value": found.ms, "error": found.error, "chip": found.chip, "threads": 1}
-        )
-        return {"nb": {**(report.get("nb") or {}), "ops": self.ops}, "predicted_latency_ms": predicted}
+        return None if found is None else PredictedLatency(found.ms, found.error, found.chip, 1)
 
 
-def figures(model: Path, target: Target | str | None, inputs: Mapping[str, Any]) -> Figures:
+def figures(file: Examined, target: Target | str | None, inputs: Mapping[str, Any]) -> Figures:
     """Count a file's ops and predict one run of one sample.
 
     Args:
         target: a profile or a profile's name; None, or a name that is not known here, leaves the latency open.
         inputs: arrays of samples by input name, whose shapes close open dimensions.
     """
-    file = nb.read(model)
-    shapes, _ = trace_shapes(file, {name: (1, *array.shape[1:]) for name, array in inputs.items()})
-    summary = summarise(file, "", shapes)
+    shapes = file.shapes_for(inputs)
+    summary = summarise(file.model, "", shapes)
     split = summary.partition
-    profile = _profile(target) if isinstance(target, str) else target
-    latency = None if shapes is None or profile is None else predict(file, shapes, profile)
+    profile = profile_named(target) if isinstance(target, str) else target
+    latency = None if shapes is None or profile is None else predict(file.model, shapes, profile)
     return Figures(
         summary.ops, None if split is None else split.subgraphs, None if split is None else split.cpu_ops, latency
     )
 
 
-def _profile(name: str) -> Target | None:
+def profile_named(name: str) -> Target | None:
     """A profile that comes with edgeflow: the name may come from a file, which is not to choose paths."""
     try:
         return None if "/" in name or name.endswith(".toml") else load_target(name)

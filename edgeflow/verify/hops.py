@@ -4,18 +4,18 @@ bytes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from edgeflow.core.drift import finite, measure
+from edgeflow.core.drift import measure
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.metrics import loss
 from edgeflow.core.samples import Array
 from edgeflow.project.reference import Reference
+from edgeflow.report.record import Hop
 from edgeflow.verify.judge import score
 
 SAMPLES = 512
@@ -41,67 +41,63 @@ class Step:
     why_missing: str = ""
 
 
-def waterfall(
-    steps: Sequence[Step], reference: Reference, metric: str | None, folder: Path | None
-) -> list[dict[str, Any]]:
+def waterfall(steps: Sequence[Step], reference: Reference, metric: str | None, folder: Path | None) -> tuple[Hop, ...]:
     """Error and loss of each hop, from the last stop that is there; `share` is its part of all hops' noise.
 
     Args:
         steps: in order, the reference first; missing ones are named, and the next hop starts before them.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[Hop] = []
     noises: list[float] = []
     before = steps[0]
     for step in steps[1:]:
-        row: dict[str, Any] = {
-            "hop": f"{NAMES[before.key]} -> {NAMES[step.key]}",
-            "from": before.key,
-            "to": step.key,
-            "available": step.outputs is not None,
-            "why_missing": step.why_missing or None,
-            "runner": step.runner or None,
-            "sqnr_db": None,
-            "max_abs": None,
-            "cosine": None,
-            "metric": None,
-            "metric_loss": None,
-            "share": None,
-        }
+        row = _hop(before.key, step)
+        noises.append(0.0)
         if step.outputs is not None and before.outputs is not None:
             drifts = [measure(a, b) for a, b in zip(before.outputs, step.outputs, strict=True)]
             worst = min(drifts, key=lambda item: item.sqnr_db)
-            largest = max(item.max_abs for item in drifts)
-            row.update(finite({"sqnr_db": worst.sqnr_db, "max_abs": largest, "cosine": worst.cosine}))
-            row.update(_metric(before, step, reference, metric, folder))
-            noises.append(
-                sum(
-                    float(((a.astype(np.float64) - b.reshape(a.shape)) ** 2).sum())
-                    for a, b in zip(before.outputs, step.outputs, strict=True)
-                )
+            after, lost = _metric(before, step, reference, metric, folder)
+            row = replace(
+                row,
+                sqnr_db=worst.sqnr_db,
+                max_abs=max(item.max_abs for item in drifts),
+                cosine=worst.cosine,
+                metric=after,
+                metric_loss=lost,
+            )
+            noises[-1] = sum(
+                float(((a.astype(np.float64) - b.reshape(a.shape)) ** 2).sum())
+                for a, b in zip(before.outputs, step.outputs, strict=True)
             )
             before = step
-        else:
-            noises.append(0.0)
         rows.append(row)
     total = sum(noises)
-    for row, noise in zip(rows, noises, strict=True):
-        if row["available"]:
-            row["share"] = noise / total if total > 0 else 0.0
-    return rows
+    return tuple(
+        replace(row, share=noise / total if total > 0 else 0.0) if row.available else row
+        for row, noise in zip(rows, noises, strict=True)
+    )
+
+
+def _hop(before: str, step: Step) -> Hop:
+    return Hop(
+        available=step.outputs is not None,
+        hop=f"{NAMES[before]} -> {NAMES[step.key]}",
+        from_=before,
+        to=step.key,
+        why_missing=step.why_missing or None,
+        runner=step.runner or None,
+    )
 
 
 def _metric(
     before: Step, step: Step, reference: Reference, metric: str | None, folder: Path | None
-) -> dict[str, float]:
+) -> tuple[float | None, float | None]:
+    """The metric after a hop, and what the hop cost."""
     if metric is None or reference.labels is None or before.outputs is None or step.outputs is None:
-        return {}
+        return None, None
     moved = Reference(reference.inputs, before.outputs, reference.labels)
     found, _ = score(metric, moved, list(step.outputs), folder, None)
-    return (
-        {}
-        if found is None
-        else {"metric": found.candidate, "metric_loss": loss(metric, found.reference, found.candidate)}
-    )
+    return (None, None) if found is None else (found.candidate, loss(metric, found.reference, found.candidate))
 
 
 def first(reference: Reference, count: int) -> Reference:
@@ -166,22 +162,8 @@ def missing_device() -> Step:
     return Step("device", None, "", "no device was asked: --on names one")
 
 
-def gpu_hop_missing(rows: list[dict[str, Any]], device: str) -> list[dict[str, Any]]:
+def gpu_hop_missing(rows: tuple[Hop, ...], device: str) -> tuple[Hop, ...]:
     """Name the hop that a CPU reference leaves out."""
     if device.startswith("GPU"):
         return rows
-    head: Mapping[str, Any] = {
-        "hop": "GPU fp32 -> CPU fp32",
-        "from": "gpu_fp32",
-        "to": "cpu_fp32",
-        "available": False,
-        "why_missing": "the reference was computed on the CPU",
-        "runner": None,
-        "sqnr_db": None,
-        "max_abs": None,
-        "cosine": None,
-        "metric": None,
-        "metric_loss": None,
-        "share": None,
-    }
-    return [dict(head), *rows]
+    return (_hop("gpu_fp32", Step("cpu_fp32", None, "", "the reference was computed on the CPU")), *rows)

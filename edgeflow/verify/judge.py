@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -71,15 +71,8 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Nothing was found to be beyond a limit; whether the samples suffice to say so is the verdict's to tell."""
-        return not self.broken
-
-    def as_table(self) -> dict[str, Any]:
-        """The verdict as JSON values."""
-        table = asdict(replace(self, arrays=()))
-        table["passed"], table["verdict"] = self.passed, self.verdict
-        del table["judged"], table["arrays"]
-        return table
+        """Every limit holds, and the samples suffice to say so: INCONCLUSIVE and NOT JUDGED have not passed."""
+        return self.verdict == "PASS"
 
 
 class Runner(Protocol):
@@ -275,7 +268,10 @@ def score(
     elif folder is not None and (folder / name.partition(":")[0]).is_file():
         function = load_function(name, folder)
     else:
-        return None, f"metric {name}: its Python file is not here; verify in the recipe's folder to include it"
+        return (
+            None,
+            f"metric {name}: left out: its Python files are not a build's made here; edgeflow build, or --trust",
+        )
     try:
         before, after = float(function(reference.outputs, labels)), float(function(outputs, labels))
         return Scores(before, after, _resampled(name, function, reference.outputs, outputs, labels, budget)), ""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgeflow.core.errors import EdgeflowError
-from edgeflow.core.layer_drift import Clue, Gathered, explain, widest
+from edgeflow.core.layer_drift import Clue, Gathered, Sums, explain, widest
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import declared_batch
 from edgeflow.emulate import Emulator
@@ -22,7 +22,9 @@ from edgeflow.emulate.single import int8_scales, single_op
 from edgeflow.graph.layermap import layer_map
 from edgeflow.nb import Model
 from edgeflow.nb.dataflow import Node, nodes
+from edgeflow.nb.places import placed
 from edgeflow.nb.summary import scales_of
+from edgeflow.report.record import Distance, FirstDrift, Layer
 
 SAMPLES = 32
 ELEMENTS_AT_ONCE = 1 << 24
@@ -37,6 +39,15 @@ FALL_DB = 6.0
 CONVERSIONS = ("calib", "calib_once", "io_copy", "io_copy_once", "layout", "layout_once", "cast")
 Fetch = Callable[[Mapping[str, Array], Sequence[str]], Mapping[str, Array]]
 """Runs the source program: inputs by name and names of variables in, their values out."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDrift:
+    """The ops in the file's order, their numbers with the worst first, and the op where drift starts."""
+
+    layers: tuple[Layer, ...] = ()
+    ranked: tuple[int, ...] = ()
+    first_drift: FirstDrift | None = None
 
 
 @dataclass
@@ -59,7 +70,7 @@ def layer_drift(
     *,
     npu: str = "float32",
     samples: int = SAMPLES,
-) -> dict[str, Any]:
+) -> LayerDrift:
     """Measure every op of a .nb that was traced to its source.
 
     Args:
@@ -68,7 +79,7 @@ def layer_drift(
         fetch: computes variables of the source program.
 
     Returns:
-        `layers` in the file's order, `ranked` (numbers of ops, worst first) and `first_drift`: see docs/report.md.
+        What docs/report.md calls `layers`, `ranked` and `first_drift`.
     """
     graph = nodes(model, nested=True)
     held = _held(model, program, graph)
@@ -202,77 +213,83 @@ def _table(
     scales: Mapping[str, float],
     held: Mapping[str, str],
     graph: Sequence[Node],
-) -> dict[str, Any]:
-    position = {id(node): k for k, node in enumerate(graph)}
-    subgraphs = [op.attr("sub_block") for op in model.blocks[0].operations if op.type == "subgraph"]
+) -> LayerDrift:
+    places = {id(item.node): item for item in placed(model, graph)}
     entire = {probe.value: probe.seen.entire.sqnr_db for probe in probes if probe.seen.entire.seen}
-    rows, causes = [], []
     clipped = {probe.value: probe.seen.clipped / max(probe.seen.entire.seen, 1) for probe in probes}
+    rows: list[Layer] = []
+    causes: list[tuple[Layer, float]] = []
     for probe in probes:
-        node, seen = probe.node, probe.seen
+        node, seen, where = probe.node, probe.seen, places[id(probe.node)]
         if not seen.entire.seen:
             continue
         reason, why, fix = explain(seen, _clue(model, node, scales, clipped))
         loud = not min(seen.entire.sqnr_db, seen.single.sqnr_db if seen.single.seen else math.inf) >= QUIET_DB
-        number = position[id(node)]
+        scale = scales.get(probe.value)
         rows.append(
-            {
-                "op": number,
-                "op_type": node.op.type,
-                "name": _name(model, node),
-                "output": probe.source,
-                "place": "npu" if node.block else (node.op.kernel.target if node.op.kernel else "unknown"),
-                "subgraph": subgraphs.index(node.block) if node.block in subgraphs else None,
-                "kernel": "" if node.op.kernel is None else "/".join(astuple(node.op.kernel)),
-                "sources": [probe.source],
-                "shape": list(seen.shape),
-                "entire": seen.entire.as_table(),
-                "single": seen.single.as_table() if seen.single.seen else None,
-                "saturation": seen.saturated / seen.entire.seen if probe.value in scales else None,
-                "range": [seen.low, seen.high],
-                "scale": scales.get(probe.value),
-                "scale_range": [-127 * scales[probe.value], 127 * scales[probe.value]]
-                if probe.value in scales
-                else None,
-                "nan": seen.nan,
-                "inf": seen.inf,
-                "reason": reason if loud else "",
-                "why": why if loud else "",
-                "fix": fix if loud and node.op.type not in CONVERSIONS else "",
-            }
+            Layer(
+                op=where.number,
+                op_type=node.op.type,
+                name=_name(model, node),
+                output=probe.source,
+                place=where.place,
+                subgraph=where.subgraph,
+                kernel="" if node.op.kernel is None else "/".join(astuple(node.op.kernel)),
+                sources=(probe.source,),
+                shape=tuple(seen.shape),
+                entire=_distance(seen.entire),
+                single=_distance(seen.single) if seen.single.seen else None,
+                saturation=None if scale is None else seen.saturated / seen.entire.seen,
+                range=(seen.low, seen.high),
+                scale=scale,
+                scale_range=None if scale is None else (-127 * scale, 127 * scale),
+                nan=seen.nan,
+                inf=seen.inf,
+                reason=reason if loud else "",
+                why=why if loud else "",
+                fix=fix if loud and node.op.type not in CONVERSIONS else "",
+            )
         )
         reads = [entire[value] for value in node.reads if value in entire]
         causes.append((rows[-1], min(reads, default=math.inf)))
-    ranked = sorted((row for row in rows if row["op_type"] not in CONVERSIONS), key=_badness)
-    return {"layers": rows, "ranked": [row["op"] for row in ranked], "first_drift": _first(causes)}
+    ranked = sorted((row for row in rows if row.op_type not in CONVERSIONS), key=_badness)
+    return LayerDrift(tuple(rows), tuple(row.op for row in ranked), _first(causes))
 
 
-def _badness(row: Mapping[str, Any]) -> tuple[float, int]:
-    error = (row["single"] or row["entire"])["sqnr_db"]
-    return (-math.inf if math.isnan(error) else error), int(row["op"])
+def _distance(sums: Sums) -> Distance:
+    return Distance(sums.sqnr_db, sums.cosine, sums.max_abs)
 
 
-def _first(causes: Sequence[tuple[dict[str, Any], float]]) -> dict[str, Any] | None:
+def _entire_db(layer: Layer) -> float:
+    return math.nan if layer.entire is None or layer.entire.sqnr_db is None else layer.entire.sqnr_db
+
+
+def _badness(layer: Layer) -> tuple[float, int]:
+    error = _entire_db(layer) if layer.single is None or layer.single.sqnr_db is None else layer.single.sqnr_db
+    return (-math.inf if math.isnan(error) else error), layer.op
+
+
+def _first(causes: Sequence[tuple[Layer, float]]) -> FirstDrift | None:
     """The first op whose result falls well below what it reads, towards the final error; else the one that adds
     most.
     """
     if not causes:
         return None
-    last = causes[-1][0]["entire"]["sqnr_db"]
+    last = _entire_db(causes[-1][0])
     if last >= QUIET_DB:
         return None
 
-    def fallen(row: Mapping[str, Any], reads: float) -> bool:
-        got = row["entire"]["sqnr_db"]
+    def fallen(layer: Layer, reads: float) -> bool:
+        got = _entire_db(layer)
         return math.isnan(got) or (
             got <= reads - FALL_DB and got <= (last if math.isfinite(last) else 0.0) + 2 * FALL_DB
         )
 
-    found = next((row for row, reads in causes if fallen(row, reads)), None)
+    found = next((layer for layer, reads in causes if fallen(layer, reads)), None)
     if found is None:
-        own = [row for row, _ in causes if row["single"] is not None]
-        found = min(own or [row for row, _ in causes], key=_badness)
-    return {key: found[key] for key in ("op", "name", "reason", "why", "fix")}
+        own = [layer for layer, _ in causes if layer.single is not None]
+        found = min(own or [layer for layer, _ in causes], key=_badness)
+    return FirstDrift(found.op, found.name, found.reason, found.why, found.fix)
 
 
 def _name(model: Model, node: Node) -> str:

@@ -8,18 +8,20 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edgeflow import nb
 from edgeflow.core.errors import EdgeflowError
+from edgeflow.core.metrics import loss
 from edgeflow.core.samples import Array
-from edgeflow.core.settings import DriftLimits, VerifySettings
+from edgeflow.core.settings import VerifySettings
 from edgeflow.emulate import Emulator
 from edgeflow.nb.faults import faults
 from edgeflow.project.reference import Reference
+from edgeflow.report.record import InjectedFault, SelfTest
 from edgeflow.verify.judge import Verdict, judge, outputs_of
+from edgeflow.verify.stage import BESIDE, Against, prepared
 
 COPIES = 100
 BUDGET = 0.01
@@ -28,24 +30,18 @@ BUDGET = 0.01
 
 def self_test(
     model: Path,
-    reference: Path | None,
-    limits: DriftLimits | None,
-    metric: str | None,
+    against: Against = BESIDE,
     *,
     copies: int = COPIES,
     say: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
+) -> SelfTest:
     """Inject faults and ask for the verdict on each.
 
     Returns:
-        The report's `self_test`: each fault with the metric's drop and whether it was noticed (any verdict but PASS),
-        faults
-        beyond the budget that were missed, and false alarms on unchanged copies, each judged on its own draw of half
-        the samples.
+        Each fault with the metric's drop and whether it was noticed (any verdict but PASS), faults beyond the budget
+        that were missed, and false alarms on unchanged copies, each judged on its own draw of half the samples.
     """
-    from edgeflow.verify.stage import prepared
-
-    loaded, settings, npu, folder = prepared(model, reference, limits, metric)
+    loaded, settings, npu, folder = prepared(model, against)
     original = nb.read(model)
     budget = settings.limits.metric_drop_max if settings.limits.metric_drop_max is not None else BUDGET
 
@@ -64,20 +60,18 @@ def self_test(
             say(f"self-test: {kind} ({size}) in {where}")
         rows.append(_row(kind, where, size, verdict(candidate, given), base, budget))
     alarms = 0 if isinstance(base, str) else _false_alarms(original, loaded, settings, npu, folder, copies)
-    noticed = [row for row in rows if row["noticed"]]
-    smallest = min(noticed, key=lambda row: abs(row["metric_drop"] or 0.0), default=None)
-    return {
-        "budget": budget,
-        "faults": rows,
-        "injected": len(rows),
-        "noticed": len(noticed),
-        "missed_beyond_budget": sum(row["beyond_budget"] and not row["noticed"] for row in rows),
-        "false_alarms": alarms,
-        "unchanged_copies": copies,
-        "smallest_noticed": None
-        if smallest is None
-        else f"{smallest['fault']} ({smallest['size']}) in {smallest['where']}",
-    }
+    noticed = [row for row in rows if row.noticed]
+    smallest = min(noticed, key=lambda row: abs(row.metric_drop or 0.0), default=None)
+    return SelfTest(
+        budget=budget,
+        faults=tuple(rows),
+        noticed=len(noticed),
+        injected=len(rows),
+        missed_beyond_budget=sum(bool(row.beyond_budget) and not row.noticed for row in rows),
+        false_alarms=alarms,
+        unchanged_copies=copies,
+        smallest_noticed=None if smallest is None else f"{smallest.fault} ({smallest.size}) in {smallest.where}",
+    )
 
 
 def _cases(model: nb.Model, reference: Reference) -> Iterator[tuple[str, str, str, nb.Model, Reference]]:
@@ -98,28 +92,17 @@ def _inputs(array: Array) -> Iterator[tuple[str, str, Array]]:
         yield "mean off", f"{share:g} of the spread", (array + share * spread).astype(array.dtype)
 
 
-def _row(kind: str, where: str, size: str, found: Verdict | str, base: Verdict | str, budget: float) -> dict[str, Any]:
+def _row(kind: str, where: str, size: str, found: Verdict | str, base: Verdict | str, budget: float) -> InjectedFault:
     if isinstance(found, str):  # it does not even run: nobody misses that
-        return {
-            "fault": kind,
-            "where": where,
-            "size": size,
-            "metric_drop": None,
-            "beyond_budget": True,
-            "noticed": True,
-        }
+        return InjectedFault(kind, where, size, None, beyond_budget=True, noticed=True)
     drop = None
-    if found.metric_candidate is not None and not isinstance(base, str) and base.metric_candidate is not None:
-        drop = found.decision.drop if found.decision is not None else base.metric_candidate - found.metric_candidate
+    if found.decision is not None:
+        drop = found.decision.drop
+    elif found.metric is not None and found.metric_candidate is not None and not isinstance(base, str):
+        before = base.metric_candidate
+        drop = None if before is None else loss(found.metric, before, found.metric_candidate)
     beyond = drop is not None and not drop <= budget
-    return {
-        "fault": kind,
-        "where": where,
-        "size": size,
-        "metric_drop": drop,
-        "beyond_budget": beyond,
-        "noticed": found.verdict != "PASS",
-    }
+    return InjectedFault(kind, where, size, drop, beyond_budget=beyond, noticed=found.verdict != "PASS")
 
 
 def _false_alarms(

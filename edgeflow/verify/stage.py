@@ -2,55 +2,80 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from edgeflow import nb
 from edgeflow.core.artifact import Artifact
-from edgeflow.core.drift import finite
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target
 from edgeflow.deploy.runners import control_run, device_report, is_device, open_runner
-from edgeflow.emulate import Emulator
+from edgeflow.emulate.examined import Examined
+from edgeflow.files.arrays import save_npz
 from edgeflow.files.atomic import sha256, storage
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
-from edgeflow.project.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
-from edgeflow.project.recipe import Recipe, load_recipe
-from edgeflow.project.reference import REFERENCE, Reference, load_reference
+from edgeflow.project.manifest import StageResults, dump, load_manifest, manifest, manifest_hash
+from edgeflow.project.places import MANIFEST, MODEL, REFERENCE
+from edgeflow.project.recipe import load_recipe
+from edgeflow.project.reference import Reference, load_reference
+from edgeflow.project.trust import is_unchanged
+from edgeflow.report import exchange
 from edgeflow.report.html import page
+from edgeflow.report.record import DeviceFacts, FileFacts, Output, PreprocessingFinding, Record, ResidencyFinding
 from edgeflow.verify.contract import contract_entry, write_contract
-from edgeflow.verify.explain import findings, hops, partition, plain, traced
-from edgeflow.verify.figures import figures
-from edgeflow.verify.hops import Step, waterfall
-from edgeflow.verify.judge import Verdict, outputs_of, verify
+from edgeflow.verify.explain import findings, hops, partition, traced
+from edgeflow.verify.figures import figures, profile_named
+from edgeflow.verify.judge import Verdict, verify
+from edgeflow.verify.looks import HASH, REPORT, look_again, with_device, with_recorded
 from edgeflow.verify.worst_inputs import worst
 
 DEVICE_BATCH = 8
 """Samples that a device computes at once: its memory is small, and a call's overhead is not what is measured."""
-REPORT_MAX_BYTES = 1 << 26
-LOOKS = ("layers", "ranked", "first_drift", "waterfall", "findings", "self_test")
-"""What a build's report says that its .nb alone cannot."""
 
-NB_KEYS = ("sha256", "bytes", "opt_version")
+CANDIDATE = "candidate.npz"
 HOST_ONLY = "the device itself: nothing ran on it"
+SAME_DATA = {
+    "calibration_sha256": "unseen data: the evaluation data are the calibration data, which the scales were fitted to",
+    "training_sha256": "unseen data: the evaluation data are the training data, which the weights were fitted to",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """What a .nb is judged against: None takes what lies beside it.
+
+    `limits` override single limits of the build's own; without `own_limits` they are all that hold. `trust`: run the
+    metric's Python file and the device's programs, though the folder was not built here.
+    """
+
+    reference: Path | None = None
+    limits: DriftLimits | None = None
+    metric: str | None = None
+    own_limits: bool = True
+    trust: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What executes a .nb; see open_runner. `control`: a CPU-only file of the same model, timed beside an NPU file."""
+
+    on: str = "emulator"
+    runtime: Path | None = None
+    control: Path | None = None
+    limit_s: float = 300.0
+    say: Callable[[str], None] | None = None
+
+
+BESIDE, HERE = Against(), Where()
 
 
 def check_and_report(
-    recipe: Recipe,
-    target: Target,
-    ingested: Artifact,
-    compressed: Artifact,
-    converted: Artifact,
-    folder: Path,
-    labels: bytes | None = None,
-    worker: Callable[..., Any] | None = None,
+    made: StageResults, folder: Path, labels: bytes | None = None, worker: Callable[..., Any] | None = None
 ) -> Artifact:
     """Stage 4 within a build: verify, then write manifest.json, contract.json and what it names, report.json and
     report.html.
@@ -59,119 +84,159 @@ def check_and_report(
         labels: content of the recipe's labels file.
         worker: runs a function where Paddle is loaded; without it layers and hops before the .nb are left out.
     """
-    model = converted.folder / "model.nb"
-    reference = ingested.folder / REFERENCE
-    npu = target.precision.npu_arithmetic if target.uses_npu else "float32"
-    settings, device = recipe.verify_settings(target), str(ingested.facts["device"])
-    loaded, read = load_reference(reference), nb.read(model)
-    verdict = verify(model, loaded, settings, npu=npu, folder=recipe.folder, not_checked=(HOST_ONLY,))
-    layers = as_table(layer_map(read, load(compressed.folder / "source.pdmodel")))
-    contract = write_contract(recipe, target, ingested, compressed, converted, loaded.inputs, labels, folder)
-    table = manifest(recipe, target, ingested, compressed, converted, reference, layers, contract)
-    report = {**report_table(verdict, table), "contract": contract_entry(folder / model.name, loaded.inputs, table)}
-    report |= figures(model, target, loaded.inputs).in_report(report)
-    report["partition"], report["findings"] = partition(read), findings(read, target)
-    report["worst"] = worst(loaded, verdict.arrays)
+    recipe, target = made.recipe, made.target
+    settings, device = recipe.verify_settings(target), str(made.ingested.facts["device"])
+    loaded, file = load_reference(made.reference), Examined(made.model)
+    verdict = verify(made.model, loaded, settings, npu=made.npu, folder=recipe.folder, not_checked=(HOST_ONLY,))
+    layers = as_table(layer_map(file.model, load(made.compressed.folder / "source.pdmodel")))
+    contract = write_contract(made, file.model, loaded.inputs, labels, folder)
+    table = manifest(made, layers, contract)
+    record = _record(verdict, table, settings.limits, contract_entry(folder / MODEL, loaded.inputs, table))
+    record = _with_file(record, file, target, loaded, verdict)
     if worker is not None:
-        looked, steps = worker(traced, compressed.folder, reference, model, npu, device)
-        report.update(looked)
-        report["waterfall"] = hops(
-            steps, model, reference, verdict.arrays, verdict.runner, device, settings.metric, recipe.folder
+        looked, steps = worker(traced, made.compressed.folder, made.reference, made.model, made.npu, device)
+        record = replace(
+            record,
+            layers=looked.layers,
+            ranked=looked.ranked,
+            first_drift=looked.first_drift,
+            waterfall=hops(steps, made, loaded, verdict),
         )
-    report = plain(report)
+    table[HASH] = exchange.looks_sha256(record)
+    record = replace(record, manifest_sha256=manifest_hash(table))
     with storage(folder):
         (folder / MANIFEST).write_bytes(dump(table))
-        (folder / "report.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        (folder / "report.html").write_text(page(report), encoding="utf-8")
-    return Artifact(folder, {"passed": verdict.passed, "manifest_sha256": manifest_hash(table)})
+        (folder / REPORT).write_bytes(exchange.dump(record))
+        (folder / "report.html").write_text(page(record), encoding="utf-8")
+    facts: dict[str, Any] = {"passed": record.passed, "manifest_sha256": record.manifest_sha256}
+    if ".py:" in (settings.metric or ""):
+        # The user's metric is called again in the next build, on these: see flow.build.
+        save_npz(folder / CANDIDATE, {f"output/{k}": array for k, array in enumerate(verdict.arrays)})
+        facts["scores"] = scores_as_facts(verdict.metric_reference, verdict.metric_candidate)
+    return Artifact(folder, facts)
 
 
-def report_table(verdict: Verdict, table: Mapping[str, Any]) -> dict[str, Any]:
-    """report.json: the verdict with where its numbers come from."""
-    report = verdict.as_table()
-    report["outputs"] = [
-        {"index": item.index, "name": item.name, **finite({k: getattr(item.drift, k) for k in item.drift.__slots__})}
-        for item in verdict.outputs
-    ]
-    report["format"] = 2
-    report["tools"] = table.get("tools")
-    for key in ("name", "target", "precision", "compression"):
-        report[key] = table.get(key)
-    report["reference_device"] = table["reference"]["device"] if "reference" in table else None
-    report["nb"] = {key: table["nb"][key] for key in NB_KEYS if key in table["nb"]} if table.get("nb") else None
-    report["manifest_sha256"] = manifest_hash(table) if table else None
-    report["limits"] = table.get("settings", {}).get("limits", {})
-    return report
+def scores_as_facts(reference: float | None, candidate: float | None) -> list[str]:
+    """Scores of a metric so that they can be compared exactly, NaN too."""
+    return [repr(reference), repr(candidate)]
+
+
+def _record(verdict: Verdict, table: Mapping[str, Any], limits: DriftLimits, contract: PreprocessingFinding) -> Record:
+    """The verdict with where its numbers come from; a manifest is read with the same care as a report."""
+    reference, keys = table.get("reference"), ("name", "target", "precision", "compression", "tools", "nb")
+    said = exchange.read_record(
+        {
+            **{key: table.get(key) for key in keys},
+            "reference_device": reference.get("device") if isinstance(reference, Mapping) else None,
+        }
+    )
+    return replace(
+        said,
+        verdict=verdict.verdict,
+        broken=verdict.broken,
+        samples=verdict.samples,
+        runner=verdict.runner,
+        not_checked=(*verdict.not_checked, *_seen_data(table)),
+        limits=limits,
+        outputs=tuple(
+            Output(item.index, item.name, *(getattr(item.drift, field.name) for field in fields(Output)[2:]))
+            for item in verdict.outputs
+        ),
+        metric=verdict.metric,
+        metric_reference=verdict.metric_reference,
+        metric_candidate=verdict.metric_candidate,
+        decision=verdict.decision,
+        contract=contract,
+        manifest_sha256=manifest_hash(table) if table else None,
+    )
+
+
+def _seen_data(table: Mapping[str, Any]) -> tuple[str, ...]:
+    """Says so where a compressed model is judged on the very samples that it was fitted to."""
+    data = table.get("data") if table.get("compression") not in (None, "none") else None
+    known = data.get("evaluation_sha256") if isinstance(data, Mapping) else None
+    if known is None:
+        return ()
+    return tuple(text for key, text in SAME_DATA.items() if isinstance(data, Mapping) and data.get(key) == known)
+
+
+def _with_file(record: Record, file: Examined, target: Target | None, loaded: Reference, verdict: Verdict) -> Record:
+    """What the file itself tells, and the samples it gets most wrong."""
+    known = figures(file, target, loaded.inputs)
+    facts = replace(record.nb or FileFacts(), sha256=file.sha256, bytes=file.path.stat().st_size, ops=known.ops)
+    return replace(
+        record,
+        nb=facts,
+        predicted_latency_ms=known.predicted,
+        partition=partition(file),
+        findings=findings(file.model, target),
+        worst=worst(loaded, verdict.arrays),
+    )
 
 
 def verify_file(
-    model: Path,
-    reference: Path | None = None,
-    limits: DriftLimits | None = None,
-    metric: str | None = None,
-    on: str = "emulator",
-    runtime: Path | None = None,
-    control: Path | None = None,
-    limit_s: float = 300.0,
-    say: Callable[[str], None] | None = None,
-    layers: bool = False,
-) -> tuple[Verdict, dict[str, Any]]:
+    model: Path, against: Against = BESIDE, where: Where = HERE, *, layers: bool = False
+) -> tuple[Verdict, Record]:
     """Verify a .nb from files alone: the manifest and reference beside it, or a reference given.
 
     Args:
-        on, runtime, limit_s, say: see open_runner.
-        control: a CPU-only file of the same model, timed beside an NPU file on a device.
         layers: look at every op again, which needs PaddlePaddle and the build's cache; else the build's own look is
-            shown.
+            shown, where the manifest vouches for it.
 
     Returns:
-        The verdict and the table that report.json holds.
+        The verdict, and the record that report.json holds; both say the same.
 
     Raises:
         DataError: no reference, a reference of another build, or a model that is not the manifest's.
         NbError, UnsupportedOps: the file cannot be emulated.
     """
     table = load_manifest(model.parent / MANIFEST) if (model.parent / MANIFEST).exists() else {}
-    loaded, settings, npu, folder = prepared(model, reference, limits, metric)
-    on_device: dict[str, Any] = {}
-    if is_device(on):
+    loaded, settings, npu, folder = prepared(model, against)
+    device: DeviceFacts | None = None
+    residency: ResidencyFinding | None = None
+    notes: tuple[str, ...] = ()
+    if is_device(where.on):
         with ExitStack() as stack:
             opened = [
-                open_runner(on, file, runtime=runtime, limit_s=limit_s, batch=DEVICE_BATCH, say=say)
-                for file in (model, control)
+                open_runner(
+                    where.on,
+                    file,
+                    runtime=where.runtime,
+                    limit_s=where.limit_s,
+                    batch=DEVICE_BATCH,
+                    trust=against.trust,
+                    say=where.say,
+                )
+                for file in (model, where.control)
                 if file is not None
             ]
             runner, *others = [stack.enter_context(one) for one in opened]
             verdict = verify(model, loaded, settings, folder=folder, runner=runner)
-            on_device = device_report(runner, control_run(runner, others[0], loaded.inputs) if others else None)
+            said = device_report(runner, control_run(runner, others[0], loaded.inputs) if others else None)
+        device, notes = exchange.read(DeviceFacts, said["device"]), tuple(said["library_notes"])
+        residency = exchange.read(ResidencyFinding, said["residency"])
     else:
-        verdict = verify(model, loaded, settings, on=on, npu=npu, folder=folder, not_checked=(HOST_ONLY,))
-    report = {**report_table(verdict, table), "contract": contract_entry(model, loaded.inputs, table), **on_device}
-    report |= figures(model, str(table.get("target", "")), loaded.inputs).in_report(report)
-    report["limits"] = {k: getattr(settings.limits, k) for k in settings.limits.__slots__}
-    read = nb.read(model)
-    report["partition"], report["findings"] = partition(read), findings(read, None)
-    report["worst"] = worst(loaded, verdict.arrays)
-    looked = recorded_looks(model, report, with_layers=layers)
-    if is_device(on):
-        looked["waterfall"] = with_device(
-            looked.get("waterfall", []), model, loaded, verdict, settings.metric, folder, npu
-        )
-    return verdict, plain({**report, **looked})
+        verdict = verify(model, loaded, settings, on=where.on, npu=npu, folder=folder, not_checked=(HOST_ONLY,))
+    contract = contract_entry(model, loaded.inputs, table)
+    if contract.broken is not None:
+        verdict = replace(verdict, broken=(*verdict.broken, contract.broken))
+    record = _record(verdict, table, settings.limits, contract)
+    record = _with_file(record, Examined(model), profile_named(record.target or ""), loaded, verdict)
+    record = replace(record, device=device, library_notes=notes, residency=residency)
+    record = look_again(record, model) if layers else with_recorded(record, model, table)
+    if is_device(where.on):
+        record = with_device(record, model, loaded, verdict, folder, npu)
+    return verdict, record
 
 
-def prepared(
-    model: Path,
-    reference: Path | None,
-    limits: DriftLimits | None,
-    metric: str | None,
-) -> tuple[Reference, VerifySettings, str, Path | None]:
+def prepared(model: Path, against: Against) -> tuple[Reference, VerifySettings, str, Path | None]:
     """The reference, the settings to judge by, the arithmetic of NPU subgraphs, and where a metric's file is looked
     for.
 
     Raises:
         DataError: no reference, a reference of another build, or a model that is not the manifest's.
     """
+    reference, limits, metric = against.reference, against.limits, against.metric
     beside = model.parent / MANIFEST
     table = load_manifest(beside) if beside.exists() else {}
     source = reference or model.parent / REFERENCE
@@ -183,6 +248,8 @@ def prepared(
     settings, npu = VerifySettings(metric), "float32"
     if table:
         settings, npu = _recorded(table, beside, model, None if reference is not None else source)
+    if not against.own_limits:
+        settings = replace(settings, limits=DriftLimits())
     if limits is not None:
         settings = replace(settings, limits=settings.limits.overridden(limits))
     if metric is not None:
@@ -192,72 +259,7 @@ def prepared(
         raise DataError(
             f"{source}: holds no label, which the metric {metric!r} needs", try_="add an array `label` to it"
         )
-    return loaded, settings, npu, _recipe_folder(model, settings.metric)
-
-
-def recorded_looks(model: Path, report: Mapping[str, Any], *, with_layers: bool) -> dict[str, Any]:
-    """Layers and hops: as the build of this very file recorded them beside it, or looked at again.
-
-    Raises:
-        DataError: they are to be looked at again, and what the build kept is gone.
-    """
-    built = model.parent / "report.json"
-    if with_layers:
-        return look_again(model, report)
-    try:
-        if built.stat().st_size > REPORT_MAX_BYTES:
-            return {}
-        known = json.loads(built.read_text(encoding="utf-8"))
-        if (known.get("nb") or {}).get("sha256") != sha256(model):
-            return {}
-    except (OSError, ValueError, RecursionError, AttributeError):
-        return {}
-    return {key: known[key] for key in LOOKS if known.get(key)}
-
-
-def look_again(model: Path, report: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure every op and hop anew, with the programs that the build's cache still holds."""
-    cache = model.resolve().parent.parent / ".cache" / "compress"
-    compressed = next(
-        (path.parent for path in sorted(cache.glob("*/model.pdmodel")) if _made(path.parent, model)), None
-    )
-    if compressed is None:
-        raise DataError(
-            f"{model}: the programs it was made of are not in build/.cache, so its layers cannot be looked at again",
-            try_="edgeflow build, which looks at them",
-        )
-    npu = str((load_manifest(model.parent / MANIFEST)).get("npu_arithmetic") or "float32")
-    looked, _ = traced(compressed, model.parent / REFERENCE, model, npu, str(report.get("reference_device") or "CPU"))
-    return dict(looked)
-
-
-def _made(compressed: Path, model: Path) -> bool:
-    """This result of the compress stage is what the .nb was converted from, by the manifest's own record."""
-    try:
-        table = load_manifest(model.parent / MANIFEST)
-        facts = json.loads((compressed / "facts.json").read_text(encoding="utf-8"))
-        same = sha256(compressed / "model.pdmodel") == table["model"]["compressed_sha256"]
-        return bool(same and facts["method"] == table["compression"])
-    except (OSError, ValueError, KeyError, TypeError, EdgeflowError):
-        return False
-
-
-def with_device(
-    rows: list[dict[str, Any]],
-    model: Path,
-    reference: Reference,
-    verdict: Verdict,
-    metric: str | None,
-    folder: Path | None,
-    npu: str,
-) -> list[dict[str, Any]]:
-    """The hops with a last one from the emulator to the device, which is computed here."""
-    with Emulator(model, npu=npu) as runner:
-        emulated = tuple(outputs_of(runner, reference))
-    stops = [Step("nb_emulated", emulated, Emulator.name), Step("device", verdict.arrays, verdict.runner)]
-    (row,) = waterfall(stops, reference, metric, folder)
-    row["share"] = None  # the other hops were measured in the build
-    return [*(item for item in rows if item.get("to") != "device"), row]
+    return loaded, settings, npu, _recipe_folder(model, settings.metric, trust=against.trust)
 
 
 def _recorded(
@@ -283,12 +285,15 @@ def _recorded(
     return VerifySettings(metric, limits), npu
 
 
-def _recipe_folder(model: Path, metric: str | None) -> Path | None:
-    """The recipe's folder, where build/<target>/model.nb lies below it and the recipe itself names the metric.
+def _recipe_folder(model: Path, metric: str | None, *, trust: bool) -> Path | None:
+    """The folder whose Python file may judge: the recipe above build/<target>/model.nb names the metric, and the user
+    built that recipe here with this code, or trusts it.
 
-    A manifest may come from anywhere: what it names as Python is run only where the recipe says the same.
+    A whole project may come from anywhere: nothing in it can say that its code may run.
     """
     folder = model.resolve().parent.parent.parent
+    if not (trust or is_unchanged(folder)):
+        return None
     try:
         recipe = load_recipe(folder)
     except EdgeflowError:

@@ -4,41 +4,41 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from edgeflow.core.samples import Array
 from edgeflow.files.png import pack_png
 from edgeflow.project.reference import Reference
+from edgeflow.report.record import WorstInput
 
 SHOWN = 8
 SIDE_MAX = 128
 
 
-def worst(reference: Reference, outputs: Sequence[Array]) -> list[dict[str, Any]]:
+def worst(reference: Reference, outputs: Sequence[Array]) -> tuple[WorstInput, ...]:
     """The samples farthest from the reference, answers that changed first; see docs/report.md."""
     wanted, got = reference.outputs[0], outputs[0]
     if wanted.ndim == 0 or len(wanted) != reference.samples or got.shape != wanted.shape:
-        return []
+        return ()
     count = len(wanted)
     a, b = wanted.reshape(count, -1).astype(np.float64), got.reshape(count, -1).astype(np.float64)
     error = np.abs(a - b).max(1)
     scores = wanted.ndim == 2 and wanted.shape[1] > 1
     changed = a.argmax(1) != b.argmax(1) if scores else np.zeros(count, bool)
     order = np.lexsort((-np.nan_to_num(error, nan=np.inf), ~changed))[:SHOWN]
-    return [
-        {
-            "sample": int(k),
-            "error": float(error[k]),
-            "label": _label(reference, int(k)),
-            "reference": _answer(a[k], scores),
-            "candidate": _answer(b[k], scores),
-            "picture": _picture(reference.inputs, int(k)),
-        }
+    return tuple(
+        WorstInput(
+            int(k),
+            float(error[k]),
+            _label(reference, int(k)),
+            _answer(a[k], scores),
+            _answer(b[k], scores),
+            _picture(reference.inputs, int(k)),
+        )
         for k in order
         if error[k] > 0 or np.isnan(error[k])
-    ]
+    )
 
 
 def _label(reference: Reference, index: int) -> int | None:

@@ -72,12 +72,12 @@ def prepare(paddle: object, folder: Path) -> dict[str, Path]:
     programs.save(program, prefix.with_suffix(".pdmodel"))
     quantised = folder / "int8" / "model"
     samples = np.random.default_rng(0).random((16, 3, 224, 224), dtype=np.float32)
-    slim.quantise(prefix, quantised, {"x": samples}, algo="abs_max", per_channel=True, bias_correction=False, batch=4)
+    slim.quantise(prefix, quantised, {"x": samples}, slim.Calibration("abs_max", per_channel=True, batch=4))
     program = programs.load(quantised.with_suffix(".pdmodel"))
     legalise(program)
     programs.save(program, quantised.with_suffix(".pdmodel"))
     for name, source in (("fp32", prefix), ("int8", quantised)):
-        opt.convert(source, folder / f"{name}.nb", valid_targets="arm", fp16=False, log=folder / "log")
+        opt.convert(source, folder / f"{name}.nb", opt.Conversion("arm"), folder / "log")
     return {"fp32": prefix, "int8": quantised}
 
 

@@ -63,9 +63,7 @@ def measured(
     prefix: Path, out: Path, target: str, x: np.ndarray, wanted: np.ndarray
 ) -> tuple[nb.summary.Summary, float]:
     """The file's summary, and its error in the emulator over the largest value that Paddle gives."""
-    opt.convert(
-        prefix, out, valid_targets=load_target(target).lite.valid_targets, fp16=False, log=out.with_suffix(".log")
-    )
+    opt.convert(prefix, out, opt.Conversion(load_target(target).lite.valid_targets), out.with_suffix(".log"))
     model = nb.read(out)
     shapes, _ = trace_shapes(model, {"x": x.shape})
     with Emulator(out) as runner:

@@ -53,7 +53,7 @@ weights = parameters.load(source, folder / "source.pdiparams")
 with Session() as session:
     found = layer_drift(model, source, {"image": x}, lambda feed, names: session.run(source, weights, feed, names),
                         samples=len(x))
-print(found["first_drift"])
+print(found.first_drift)
 """
 
 

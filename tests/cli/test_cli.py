@@ -135,6 +135,12 @@ def test_verify_with_a_reference(tmp_path: Path) -> None:
     assert worse.exit_code == 3
     assert "FAIL" in worse.output
     assert "broken: cosine" in worse.output
+    given = ("verify", LENET, "--reference", str(tmp_path / "r.npz"))
+    unjudged = call(*given, "--json")
+    assert unjudged.exit_code == 4, "no limit was given, and nobody said that none is meant"
+    assert (json.loads(unjudged.output)["verdict"], json.loads(unjudged.output)["passed"]) == ("NOT JUDGED", False)
+    assert call(*given, "--no-limits").exit_code == 0
+    assert call(*given, "--no-limits", "--cosine-min", "0.9").exit_code == 2
     alone = call("verify", LENET)
     assert alone.exit_code == 1
     assert "try: --reference" in alone.output

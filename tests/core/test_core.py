@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from edgeflow.core.samples import batches
 from edgeflow.core.strict import strict
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.files.arrays import load_npy, load_npz, pack_npz, save_npz
-from edgeflow.files.atomic import folder_atomic, lock, sweep, write_atomic
+from edgeflow.files.atomic import folder_atomic, write_atomic
 from edgeflow.ingest.data import load_samples
 from edgeflow.project.functions import files_read, load_function
 
@@ -127,23 +126,6 @@ def test_disk_full_leaves_the_old_file(tmp_path: Path) -> None:
     assert "cannot be written" in done.stdout
     assert (tmp_path / "file").read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
-def test_sweep_takes_only_what_the_dead_left(tmp_path: Path) -> None:
-    for pid in (os.getpid(), 2**22 + 5):
-        (tmp_path / f".x.{pid}.abc.tmp").mkdir()
-    sweep(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == [f".x.{os.getpid()}.abc.tmp"]
-
-
-def test_lock_is_exclusive_and_freed(tmp_path: Path) -> None:
-    import fcntl
-
-    path = tmp_path / "lock"
-    with lock(path), path.open() as other, pytest.raises(BlockingIOError):
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with path.open() as other:
-        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_npz_is_the_same_every_time(tmp_path: Path) -> None:
@@ -258,3 +240,15 @@ def test_files_a_function_reads_are_known(tmp_path: Path) -> None:
     names = {Path(path).name for path in trace.read}
     assert names == {"helper.py", "weights.bin", "model.py"}
     assert not (tmp_path / "__pycache__").exists()
+
+
+def test_what_a_function_imports_when_it_is_called_is_loaded_afresh(tmp_path: Path) -> None:
+    """In one process, such as a notebook that builds twice; modules of the notebook's own are let be."""
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "__init__.py").write_text("")
+    (tmp_path / "metric.py").write_text("def score():\n    from parts import helper\n    return helper.VALUE\n")
+    values = []
+    for value in (1, 22):
+        (tmp_path / "parts" / "helper.py").write_text(f"VALUE = {value}\n")
+        values.append(load_function("metric.py:score", tmp_path)())
+    assert values == [1, 22]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeflow.project.contract import Contract, Golden, InputContract, ModelFile, dump_contract
+from edgeflow.project.trust import trust
 from tests.deploy.conftest import MODEL
 from tests.deploy.device.sshd import SshDevice
 
@@ -52,6 +53,7 @@ def make_build(root: Path, recorded: Path, runtime: Path, target: str) -> Path:
         "settings": {"metric": None, "limits": {"cosine_min": 0.999}},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
+    trust(root / "build" / "device" / folder.name)
     return folder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 
 from edgeflow.core.errors import DataError
-from edgeflow.deploy.bundle import deploy, tar, to_archive, to_folder, whole
+from edgeflow.deploy.bundle import deploy, tar, to_archive
+from edgeflow.deploy.folder import Placed, to_folder
 from edgeflow.deploy.runtime import RuntimeFolder, load_runtime
 from edgeflow.project.contract import Contract, Golden, InputContract, ModelFile, RuntimeContract, dump_contract
 from tests.conftest import GOLDEN
@@ -104,15 +106,81 @@ def test_the_same_bytes_each_time(build: Path, programs: RuntimeFolder, tmp_path
 
 def test_a_folder_is_whole_and_written_once(build: Path, programs: RuntimeFolder, tmp_path: Path) -> None:
     bundle, place = deploy(build, programs), tmp_path / "out"
-    assert to_folder(bundle, place)
-    assert not to_folder(bundle, place)
-    assert whole(place) == bundle.listing
+    assert to_folder(bundle, place) == Placed(True)
+    assert to_folder(bundle, place) == Placed(False)
+    assert {str(p.relative_to(place)): p.read_bytes() for p in place.rglob("*") if p.is_file()} == bundle.files
     listed = json.loads(bundle.listing)
     assert listed["files"]["model.nb"] == hashlib.sha256(MODEL.read_bytes()).hexdigest()
-    (place / "labels.txt").write_text("cat\n")
-    assert whole(place) is None
-    assert to_folder(bundle, place)
-    assert (place / "labels.txt").read_text() == "cat\ndog\n"
+    assert {str(p.relative_to(place)) for p in place.rglob("*") if p.is_file() and os.access(p, os.X_OK)} == (
+        bundle.executable
+    )
+
+
+def test_a_new_bundle_replaces_what_edgeflow_wrote_and_keeps_all_else(
+    build: Path, programs: RuntimeFolder, tmp_path: Path
+) -> None:
+    place, out = tmp_path / "out", tmp_path / "link"
+    out.symlink_to(place)
+    to_folder(deploy(build, programs), place)
+    (place / "thesis.txt").write_text("a year of work")
+    (place / "golden" / "mine.npy").write_text("mine")
+    (place / "link").symlink_to("thesis.txt")
+    (place / "far").symlink_to(tmp_path / "build")
+    os.mkfifo(place / "pipe")
+    (place / "run.sh").write_text("changed by hand")
+    (place / "cache" / "net").mkdir(parents=True)
+    (place / "cache" / "net" / "x.nnc").write_text("compiled")
+    write(build, labels=None, outputs=("z",))
+    placed = to_folder(deploy(build, programs), out)
+    assert placed == Placed(True, ("far", "golden/mine.npy", "link", "pipe", "run.sh.kept", "thesis.txt"))
+    assert out.is_symlink()
+    assert (place / "thesis.txt").read_text() == "a year of work"
+    assert (place / "golden" / "mine.npy").read_text() == "mine"
+    assert (place / "link").readlink() == Path("thesis.txt")
+    assert (place / "far").is_symlink()
+    assert (tmp_path / "build" / "arm64" / "model.nb").is_file()
+    assert (place / "pipe").is_fifo()
+    assert (place / "run.sh.kept").read_text() == "changed by hand"
+    assert (place / "cache" / "net" / "x.nnc").read_text() == "compiled"
+    assert not (place / "labels.txt").exists(), "edgeflow wrote it, and the new bundle has none"
+    assert (place / "run.sh").read_bytes() == deploy(build, programs).files["run.sh"]
+    assert to_folder(deploy(build, programs), place) == Placed(False)
+
+
+@pytest.mark.parametrize("listing", ["{}", '{"files": {}}', '{"files": {"../../secret": "00"}}', "mine", None])
+def test_a_folder_of_others_is_refused(
+    build: Path, programs: RuntimeFolder, tmp_path: Path, listing: str | None
+) -> None:
+    """What a bundle.json lists is no proof that edgeflow wrote it."""
+    place = tmp_path / "out"
+    place.mkdir()
+    (place / "thesis.txt").write_text("a year of work")
+    if listing == "mine":
+        known = hashlib.sha256(b"a year of work").hexdigest()
+        listing = json.dumps({**json.loads(deploy(build, programs).listing), "files": {"thesis.txt": known}})
+    if listing is not None:
+        (place / "bundle.json").write_text(listing)
+    with pytest.raises(DataError, match=r"(?s)thesis.txt, which edgeflow did not write.*try: --to .*out/net-arm64"):
+        to_folder(deploy(build, programs), place)
+    assert (place / "thesis.txt").read_text() == "a year of work"
+    assert len(list(place.iterdir())) == 1 + (listing is not None)
+
+
+def test_a_deploy_that_ends_between_two_steps(
+    build: Path, programs: RuntimeFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed right before or right after the exchange: what lies there is whole, and known as edgeflow's own."""
+    place = tmp_path / "out"
+    to_folder(deploy(build, programs), place)
+    before = {p: p.read_bytes() for p in place.rglob("*") if p.is_file()}
+    write(build, labels=None)
+    monkeypatch.setattr("edgeflow.files.atomic._exchange", lambda work, path: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        to_folder(deploy(build, programs), place)
+    assert {p: p.read_bytes() for p in place.rglob("*") if p.is_file()} == before
+    monkeypatch.undo()
+    assert to_folder(deploy(build, programs), place) == Placed(True)
+    assert not (place / "labels.txt").exists()
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "busybox"])
@@ -135,6 +203,20 @@ def test_run_sh(build: Path, programs: RuntimeFolder, tmp_path: Path, shell: str
     assert run().returncode == 2
     assert "usage: run.sh --check | PICTURE" in run().stderr
     assert run("--check", "x").returncode == 2
+    # Through links: to it, to a link to it, relative ones, from $PATH, and with names that ls -l could be misread by.
+    (tmp_path / "bin -> x").mkdir()
+    (tmp_path / "bin -> x" / "check -> it").symlink_to("../with a space/run.sh")
+    (tmp_path / "second").symlink_to(tmp_path / "bin -> x" / "check -> it")
+    (tmp_path / "folder").symlink_to("with a space")
+    expected = run("--check").stdout
+    for link in ("bin -> x/check -> it", "second", "folder/run.sh"):
+        found = subprocess.run([*argv[:-1], link, "--check"], capture_output=True, text=True, cwd=tmp_path)
+        assert found.stdout == expected, found.stderr
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    found = subprocess.run(["second", "--check"], capture_output=True, text=True, env=environment, cwd="/")
+    assert found.stdout == expected, found.stderr
+    (tmp_path / "loop").symlink_to("loop")
+    assert subprocess.run([*argv[:-1], "./loop"], capture_output=True, cwd=tmp_path).returncode != 0
 
 
 def test_what_is_missing_is_said(build: Path, programs: RuntimeFolder, tmp_path: Path) -> None:
@@ -169,14 +251,6 @@ def test_a_model_that_is_not_the_contracts(build: Path, programs: RuntimeFolder)
     (build / "model.nb").write_bytes(MODEL.read_bytes() + b"x")
     with pytest.raises(DataError, match="its hash is"):
         deploy(build, programs)
-
-
-def test_a_bundle_that_names_the_outside(build: Path, programs: RuntimeFolder, tmp_path: Path) -> None:
-    place = tmp_path / "out"
-    to_folder(deploy(build, programs), place)
-    (place / "bundle.json").write_text('{"files": {"../../secret": "00"}}')
-    with pytest.raises(DataError, match=r"without \.\."):
-        to_folder(deploy(build, programs), place)
 
 
 @pytest.mark.parametrize(

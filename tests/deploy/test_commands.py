@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from edgeflow.cli.main import edgeflow
 from edgeflow.deploy.ssh import CONFIG
+from edgeflow.project.trust import trust
 from tests.conftest import GOLDEN
 from tests.deploy.builds import fault, make_build
 from tests.deploy.device.make import build_runtime, record
@@ -115,7 +116,32 @@ def make_npu_build(root: Path, runtime: Path) -> Path:
         "settings": {"metric": None, "limits": {}},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
+    trust(root / "build" / "device" / folder.name)
     return folder
+
+
+@pytest.mark.parametrize("command", ["verify", "bench", "run", "deploy"])
+def test_programs_that_nobody_built_here_do_not_run(build: Path, tmp_path: Path, command: str) -> None:
+    """Beside the file, and from within the received folder; the address is never called."""
+    copy = tmp_path / "far" / "from" / "mine"
+    shutil.copytree(tmp_path / "build", copy / "build")
+    model = copy / "build" / "arm64-int8" / "model.nb"
+    rest = {
+        "deploy": [model.parent, "--to", tmp_path / "out"],
+        "run": [model, "-i", build / "golden" / "in_0.npy", "-o", tmp_path / "out", "--on", "ssh://x@127.0.0.1:1"],
+    }.get(command, [model, "--on", "ssh://x@127.0.0.1:1"])
+    with pytest.MonkeyPatch.context() as here:
+        here.chdir(copy)
+        for _ in range(2):
+            found = call(command, *rest)
+            assert found.exit_code == 1
+            assert "its programs were not made here" in found.output
+            assert "--trust" in found.output
+            here.chdir(copy.parent)
+    assert not (tmp_path / "out").exists()
+    found = call(command, *rest, "--trust")
+    assert found.exit_code == (0 if command == "deploy" else 1)
+    assert "not made here" not in found.output
 
 
 def test_run(device: SshDevice, build: Path, tmp_path: Path) -> None:
@@ -262,5 +288,5 @@ def test_deploy_never_replaces_what_is_no_bundle(device: SshDevice, build: Path,
     assert (deployed(device) / "thesis.txt").read_text() == "mine"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("mine")
-    assert "is no bundle" in call("deploy", build, "--to", tmp_path / "mine").output
+    assert "is no bundle of its own" in call("deploy", build, "--to", tmp_path / "mine").output
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "mine"

@@ -262,11 +262,17 @@ def test_no_key_and_no_one_there(device: SshDevice, tmp_path: Path, monkeypatch:
         pass
 
 
-def test_a_shell_that_talks(device: SshDevice) -> None:
+def test_a_shell_that_talks(device: SshDevice, tmp_path: Path) -> None:
     fault(device, "echo welcome to the board; echo '\\033[2J' >&2")
     with Device(connect(device.address)) as there:
         assert there.shell("echo yes; exit 3").text == "yes\n"
         assert there.shell("echo yes; exit 3").status == 3
+        (tmp_path / "x").write_bytes(b"\0\n" * 70_000)
+        (place,) = there.put([tmp_path / "x"])
+        there.get(place, tmp_path / "back", 0, 1 << 20)
+        assert (tmp_path / "back").read_bytes() == (tmp_path / "x").read_bytes()
+        with pytest.raises(TransportError, match=r"x takes 140000 bytes there, and should take 0 to 5"):
+            there.get(place, tmp_path / "back", 0, 5)
     fault(device, "yes edgeflow")
     with pytest.raises(TransportError, match=r"answered with more than 1048576 bytes"), Device(connect(device.address)):
         pass

@@ -117,7 +117,7 @@ def test_all_unsupported_ops_are_named_at_once() -> None:
 
 
 def test_read_before_write_and_cycles() -> None:
-    with pytest.raises(NbError, match=r"op 0 \(relu\) reads 'b', which no earlier op"):
+    with pytest.raises(NbError, match=r"op 1 \(relu\) reads 'b', which no earlier op"):
         Emulator(model([op("relu", {"X": "b"}, {"Out": "a"}), op("relu", {"X": "a"}, {"Out": "b"})], outputs=("b",)))
     with pytest.raises(NbError, match="output 'nowhere' is written by no op"):
         Emulator(model([op("relu", {"X": "x"}, {"Out": "y"})], outputs=("nowhere",)))

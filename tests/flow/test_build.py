@@ -92,6 +92,10 @@ def test_a_second_build_keeps_everything_and_edits_remake_what_they_touch(projec
     first = hashes(project / "build" / "arm64-int8")
     done = run(project, "build", "-t", "arm64-int8")
     assert done.stderr.count("kept") == 4, done.stderr
+    assert "kept: its code ran again" in done.stderr
+    assert hashes(project / "build" / "arm64-int8") == first
+    assert "kept" not in run(project, "build", "-t", "arm64-int8", "--no-cache").stderr
+    assert hashes(project / "build" / "arm64-int8") == first
     recipe = project / "edgeflow.toml"
     recipe.write_text(recipe.read_text().replace('algo = "hist"', 'algo = "abs_max"'))
     done = run(project, "build", "-t", "arm64-int8")
@@ -109,6 +113,35 @@ def test_a_second_build_keeps_everything_and_edits_remake_what_they_touch(projec
     paddle.save(state, str(project / "digits.pdparams"))
     done = run(project, "build", "-t", "arm64-int8")
     assert "kept" not in done.stderr
+
+
+def test_a_users_metric_is_called_in_every_build(project: Path) -> None:
+    (project / "metric.py").write_text(
+        "from pathlib import Path\n"
+        "def score(outputs, labels):\n"
+        "    return float((Path(__file__).parent / 'dictionary.txt').read_text())\n"
+    )
+    recipe = project / "edgeflow.toml"
+    recipe.write_text(recipe.read_text().replace('name = "top1"', 'name = "metric.py:score"'))
+    for value, kept in (("0.5", False), ("0.5", True), ("0.25", False), ("0.25", True)):
+        (project / "dictionary.txt").write_text(value)
+        (built,) = edgeflow.build(project, ["arm64"])
+        assert built.report["metric_candidate"] == float(value)
+        assert ("verify" in built.kept) == kept
+
+
+def test_a_flipped_bit_in_the_cache_never_reaches_a_model(project: Path) -> None:
+    (first,) = edgeflow.build(project, ["arm64"])
+    before = hashes(first.folder)
+    (weights,) = (project / "build" / ".cache" / "ingest").glob("*/model.pdiparams")
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-2] + bytes([whole[-2] ^ 0x10]) + whole[-1:])
+    said: list[str] = []
+    (again,) = edgeflow.build(project, ["arm64"], say=lambda target, stage, what: said.append(what))
+    assert any("model.pdiparams is damaged" in line for line in said)
+    assert "ingest" not in again.kept
+    assert hashes(again.folder) == before
+    assert weights.read_bytes() == whole
 
 
 def test_the_users_files_are_never_written(project: Path) -> None:
@@ -179,7 +212,7 @@ def test_killed_at_random_moments_it_resumes(project: Path, built: Path) -> None
     assert done.returncode == 0, done.stderr
     for target in ("arm64-int8", "kirin"):
         assert hashes(project / "build" / target) == hashes(built / "build" / target)
-    assert not list((project / "build").rglob("*.tmp"))
+    assert not list((project / "build").rglob("*.tmp*"))
 
 
 def test_two_builds_at_once_do_not_corrupt_each_other(project: Path, built: Path) -> None:

@@ -15,6 +15,7 @@ from edgeflow.cli.reproduce import lines
 from edgeflow.core.errors import DataError, RecipeError, TargetError
 from edgeflow.flow.provenance import FOLLOWS
 from edgeflow.flow.reproduce import reproduce
+from edgeflow.project.trust import trust
 from tests.conftest import ROOT
 from tests.projects import edit, hashes, run
 
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.build
 def manifest(project: Path, built: Path) -> Path:
     """A finished build of arm64 in a project of its own."""
     shutil.copytree(built / "build" / "arm64", project / "build" / "arm64")
+    trust(project)
     return project / "build" / "arm64" / "manifest.json"
 
 
@@ -53,7 +55,7 @@ def test_changed_weights_data_and_settings_are_told_apart(manifest: Path) -> Non
     assert not found.identical and not found.same_bytes
     assert {item.field for item in found.differences if item.cause == "model"} == {"model.weights_sha256"}
     assert {item.cause for item in found.differences} == {"model", "result"}
-    text = lines(found)
+    text = "\n".join(lines(found))
     assert text.startswith("your model changed\n  the weights are other ones\n" + FOLLOWS)
     edit(project, "model.py", "    model.stem[0].bias.set_value(model.stem[0].bias + 1)\n", "")
 
@@ -93,7 +95,7 @@ def test_other_tools_and_files_that_were_exchanged(manifest: Path, tmp_path: Pat
     assert told == ['paddlelite is "2.13rc0", recorded "2.12"']
     assert {item.cause for item in found.differences} == {"tools", "files"} and found.same_bytes and not found.identical
     assert found.unrecorded == ("code", "settings.convert.keep_float", "settings.convert.keep_on_cpu")
-    text = lines(found)
+    text = "\n".join(lines(found))
     assert "files beside the manifest are not the recorded ones\n  model.nb has other bytes" in text
     assert text.endswith("the .nb itself is the same, byte for byte")
 

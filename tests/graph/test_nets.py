@@ -75,12 +75,10 @@ def test_net(name: str, tmp_path: Path) -> None:
         editor = Editor(programs.load(prefix.with_suffix(".pdmodel")))
         kept = off_npu(editor, profile, ())
         file = tmp_path / f"{target}.nb"
-        opt.convert(
-            prefix, file, valid_targets=profile.lite.valid_targets, fp16=False, log=tmp_path / "log", off_npu=kept
-        )
+        opt.convert(prefix, file, opt.Conversion(profile.lite.valid_targets, off_npu=kept), tmp_path / "log")
         model = nb.read(file)
         if target == "arm64":
-            opt.convert(legal, tmp_path / "raw.nb", valid_targets="arm", fp16=False, log=tmp_path / "log")
+            opt.convert(legal, tmp_path / "raw.nb", opt.Conversion("arm"), tmp_path / "log")
             plain = ops(nb.read(tmp_path / "raw.nb"))
             assert ops(model) < plain if name in PATTERNS else ops(model) <= plain
             with Emulator(file) as runner:
@@ -110,12 +108,7 @@ def test_ops_are_kept_off_the_npu(tmp_path: Path) -> None:
         lines = off_npu(editor, target, (asked,))
         assert lines == (asked,)
         opt.convert(
-            prefix,
-            tmp_path / "out.nb",
-            valid_targets=target.lite.valid_targets,
-            fp16=False,
-            log=tmp_path / "log",
-            off_npu=lines,
+            prefix, tmp_path / "out.nb", opt.Conversion(target.lite.valid_targets, off_npu=lines), tmp_path / "log"
         )
         model = nb.read(tmp_path / "out.nb")
         assert len(pieces(model)) == count
@@ -150,7 +143,7 @@ def test_half_precision_pools_avoid_the_wrong_kernel(tmp_path: Path) -> None:
         assert bool(made.get("max pool in two steps")) == split
         x = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
         assert (run(prefix, x) == run(raw, x)).all()
-        opt.convert(prefix, tmp_path / "out.nb", valid_targets="arm", fp16=True, log=tmp_path / "log")
+        opt.convert(prefix, tmp_path / "out.nb", opt.Conversion("arm", fp16=True), tmp_path / "log")
         model = nb.read(tmp_path / "out.nb")
         shapes, _ = trace_shapes(model, {"x": shape})
         assert "NB116" not in {finding.code for finding in lint(model, load_target("arm64-fp16"), shapes)}

@@ -60,7 +60,7 @@ def test_repairs_let_opt_through_and_keep_the_numbers(name: str, tmp_path: Path)
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     before, after = run(raw, x), run(fixed, x)
     assert np.abs(before - after).max() <= 1e-6 * np.abs(before).max()
-    opt.convert(fixed, tmp_path / "model.nb", valid_targets="arm", fp16=False, log=tmp_path / "log")
+    opt.convert(fixed, tmp_path / "model.nb", opt.Conversion("arm"), tmp_path / "log")
     with Emulator(tmp_path / "model.nb") as runner:
         got = next(iter(runner.infer({"x": x}).values()))
     assert np.abs(got - before).max() <= 1e-5 * np.abs(before).max()
@@ -97,7 +97,7 @@ def test_wrong_fusions_are_stopped(kind: str, tmp_path: Path) -> None:
                     if op.attrs[index].name == "quantization_type":
                         del op.attrs[index]
             programs.save(copy, prefix.with_suffix(".pdmodel"))
-        opt.convert(prefix, tmp_path / f"{name}.nb", valid_targets="arm", fp16=False, log=tmp_path / "log")
+        opt.convert(prefix, tmp_path / f"{name}.nb", opt.Conversion("arm"), tmp_path / "log")
         got = next(iter(Emulator(tmp_path / f"{name}.nb").infer({"x": x}).values()))
         errors[name] = np.abs(got - wanted).max() / np.abs(wanted).max()
     assert errors["repaired"] < 1e-5
@@ -117,7 +117,7 @@ def test_conv_bias_is_folded_and_fuses(tmp_path: Path) -> None:
     rewritten(program, raw, tmp_path / "canonical" / "model")
     counts = {}
     for name, prefix in (("plain", raw), ("canonical", tmp_path / "canonical" / "model")):
-        opt.convert(prefix, tmp_path / f"{name}.nb", valid_targets="arm", fp16=False, log=tmp_path / "log")
+        opt.convert(prefix, tmp_path / f"{name}.nb", opt.Conversion("arm"), tmp_path / "log")
         counts[name] = len(nb.read(tmp_path / f"{name}.nb").blocks[0].operations) - 2
     assert counts == {"plain": 6, "canonical": 2}
 
@@ -188,10 +188,10 @@ def test_opt_failures_are_named(digits: Path, tmp_path: Path) -> None:
         shutil.copyfile(digits / "export" / f"digits{suffix}", prefix.with_suffix(suffix))
     log = tmp_path / "opt.log"
     with pytest.raises(OptFailed, match=r"SIGABRT.*threshold.*opt\.log"):
-        opt.convert(prefix, tmp_path / "out.nb", valid_targets="arm", fp16=False, log=log)
+        opt.convert(prefix, tmp_path / "out.nb", opt.Conversion("arm"), log)
     assert log.stat().st_size > 0
     with pytest.raises(OptFailed, match="SIGABRT"):
-        opt.convert(prefix, tmp_path / "out.nb", valid_targets="magic_npu", fp16=False, log=log)
+        opt.convert(prefix, tmp_path / "out.nb", opt.Conversion("magic_npu"), log)
 
 
 def test_missing_paddle_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

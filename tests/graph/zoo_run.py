@@ -98,7 +98,7 @@ def run(name: str, folder: Path, *, raw: bool = True) -> Outcome:
 
 def _judged(prefix: Path, out: Path, feed: dict[str, Any], wanted: list[Any]) -> str:
     try:
-        opt.convert(prefix, out, valid_targets="arm", fp16=False, log=out.with_suffix(".log"))
+        opt.convert(prefix, out, opt.Conversion("arm"), out.with_suffix(".log"))
         wrong = [finding for finding in lint(nb.read(out)) if finding.severity == "error"]
         if wrong:
             return wrong[0].why

@@ -7,6 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edgeflow.report.exchange import read_record
+from edgeflow.report.record import Record
+
 HERE = Path(__file__).parent
 EXAMPLE: dict[str, Any] = json.loads((HERE / "example.json").read_text(encoding="utf-8"))
 HOSTILE = "</script><img onerror=document.title='run' src=x>\"'`|\x1b[31m\u202e]]>&amp;@here\n# x"
@@ -161,3 +164,12 @@ ALL = {
     "large": large(),
     "not judged": changed(verdict="NOT JUDGED", limits={}, decision=None),
 }
+
+
+RECORDS = {name: read_record(report) for name, report in ALL.items()}
+FULL = RECORDS["full"]
+
+
+def record(**values: Any) -> Record:
+    """The full record, as read from a report with some parts replaced."""
+    return read_record(changed(**values))

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from edgeflow.report.exchange import read_record
 from edgeflow.report.html import page
-from edgeflow.report.judgement import VERDICTS, checks, reason, verdict_of
+from edgeflow.report.record import VERDICTS
 from edgeflow.report.values import figure, percent, plain, real, signed
-from tests.report.reports import ALL, EXAMPLE, HOSTILE, changed, failing, first_format
+from tests.report.reports import ALL, FULL, HOSTILE, RECORDS, first_format, record
 
 ALLOWED = {
     "html",
@@ -94,7 +95,7 @@ def parsed(text: str) -> Tags:
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_report_becomes_a_safe_page(name: str) -> None:
-    text = page(ALL[name])
+    text = page(RECORDS[name])
     found = parsed(text)
     assert {tag for tag, _ in found.tags} <= ALLOWED
     assert sum(tag == "script" for tag, _ in found.tags) == 1
@@ -110,7 +111,7 @@ def test_every_report_becomes_a_safe_page(name: str) -> None:
 
 
 def test_hostile_names_stay_text() -> None:
-    text = page(ALL["hostile"])
+    text = page(RECORDS["hostile"])
     assert "<img onerror" not in text
     assert "\x1b" not in text
     assert "\u202e" not in text
@@ -126,13 +127,13 @@ def test_pictures_are_pictures() -> None:
         "https:" + "//example.com/x.png",
         3,
     ]
-    text = page(changed(worst=[{"sample": i, "picture": picture} for i, picture in enumerate(bad)]))
+    text = page(record(worst=[{"sample": i, "picture": picture} for i, picture in enumerate(bad)]))
     assert "<img" not in text
     assert text.count("no picture") == len(bad)
 
 
 def test_the_full_page_holds_every_part() -> None:
-    words = " ".join(parsed(page(EXAMPLE)).text)
+    words = " ".join(parsed(page(FULL)).text)
     for text in (
         "PASS",
         "the loss is within the budget",
@@ -161,7 +162,7 @@ def test_the_full_page_holds_every_part() -> None:
 
 
 def test_first_format() -> None:
-    text = page(first_format())
+    text = page(RECORDS["first format"])
     for figure_ in (
         "FAIL",
         "SQNR (dB) 3, limit &gt;= 30",
@@ -173,9 +174,9 @@ def test_first_format() -> None:
         "only the outputs",
     ):
         assert figure_ in text
-    passing = page({**first_format(), "passed": True, "broken": []})
+    passing = page(read_record({**first_format(), "passed": True, "broken": [], "outputs": []}))
     assert "PASS" in passing
-    assert "NOT JUDGED" in page({**first_format(), "passed": True, "broken": [], "limits": {}})
+    assert "NOT JUDGED" in page(read_record({**first_format(), "passed": True, "broken": [], "limits": {}}))
 
 
 @pytest.mark.parametrize(
@@ -188,24 +189,26 @@ def test_first_format() -> None:
     ],
 )
 def test_a_contradiction_never_passes(claim: dict[str, Any]) -> None:
-    assert verdict_of(changed(**claim)) == "FAIL"
-    assert "PASS</span>" not in page(changed(**claim, decision=None)).partition("<main")[0]
+    assert record(**claim).verdict == "FAIL"
+    assert not record(**claim).passed
+    assert "PASS</span>" not in page(record(**claim, decision=None)).partition("<main")[0]
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_verdicts_have_a_reason(name: str) -> None:
-    assert verdict_of(ALL[name]) in VERDICTS
-    assert len(reason(ALL[name])) > 20
+    assert RECORDS[name].verdict in VERDICTS
+    assert len(RECORDS[name].reason) > 10
 
 
 def test_checks() -> None:
-    found = {check.what: check for check in checks(failing())}
-    assert found["SQNR (dB)"].holds is False
-    assert found["cosine"].holds is True
-    assert found["metric drop"].holds is False
+    found = {check.limit.what: check for check in RECORDS["fail"].checks}
+    assert found["SQNR (dB)"].state == "broken"
+    assert found["cosine"].state == "holds"
+    assert found["metric drop"].state == "broken"
     assert found["SQNR (dB)"].text == "SQNR (dB) 12.1, limit ≥ 20"
-    lost = changed(outputs=[{"name": "y", "sqnr_db": "nan", "cosine": None}])
-    assert [check.holds for check in checks(lost)] == [None, False, True]
+    lost = record(outputs=[{"name": "y", "sqnr_db": "nan", "cosine": None}])
+    assert [check.state for check in lost.checks] == ["not checked", "broken", "holds"]
+    assert lost.verdict == "FAIL"
 
 
 def test_values() -> None:

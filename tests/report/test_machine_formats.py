@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from edgeflow.cli.tables import verdict
 from edgeflow.core.errors import DataError
-from edgeflow.report.judgement import verdict_of
+from edgeflow.report.exchange import read_record
 from edgeflow.report.junit import junit
 from edgeflow.report.markdown import markdown, name, text
+from edgeflow.report.record import Record
 from edgeflow.report.sarif import sarif
-from tests.report.reports import ALL, EXAMPLE, HOSTILE, changed, failing, undecided
+from tests.report.reports import ALL, FULL, HOSTILE, RECORDS, changed, record
 
 ENDS = {"PASS": None, "FAIL": "failure", "INCONCLUSIVE": "error", "NOT JUDGED": "skipped"}
 
 
-def cases(report: dict[str, Any]) -> dict[str, str | None]:
+def cases(found: Record) -> dict[str, str | None]:
     """How each test case ended."""
-    suite = ElementTree.fromstring(junit(report)).find("testsuite")
+    suite = ElementTree.fromstring(junit(found)).find("testsuite")
     assert suite is not None
     return {
         f"{case.get('classname', '').split('.')[-1]}/{case.get('name')}": case[0].tag if len(case) else None
@@ -33,7 +33,7 @@ def cases(report: dict[str, Any]) -> dict[str, str | None]:
 @pytest.mark.parametrize("key", ALL)
 def test_junit_is_what_dashboards_read(key: str) -> None:
     """Source: the order and attributes of Jenkins' junit-10.xsd."""
-    root = ElementTree.fromstring(junit(ALL[key]))
+    root = ElementTree.fromstring(junit(RECORDS[key]))
     assert root.tag == "testsuites"
     assert set(root.attrib) == {"name", "tests", "failures", "errors", "time"}
     (suite,) = root
@@ -51,44 +51,47 @@ def test_junit_is_what_dashboards_read(key: str) -> None:
         assert case.get("name")
         assert re.fullmatch(r"edgeflow\.[^.]+\.[a-z_]+", case.get("classname", "")), case.get("classname")
         assert all(ending.get("message") for ending in case)
-    assert found[-1] == ENDS[verdict_of(ALL[key])]
+    assert found[-1] == ENDS[RECORDS[key].verdict]
 
 
 def test_junit_cases() -> None:
-    good = cases(EXAMPLE)
+    good = cases(FULL)
     assert set(good.values()) == {None}
     assert "limits/softmax_0.tmp_0: SQNR (dB)" in good
     assert "self_test/no false alarm on 100 unchanged copies" in good
-    bad = cases(failing())
+    bad = cases(RECORDS["fail"])
     assert {key for key, end in bad.items() if end} == {
         "limits/softmax_0.tmp_0: SQNR (dB)",
         "limits/metric drop",
         "decision/top1 within the budget of 0.02",
         "verdict/verdict",
     }
-    assert [end for end in cases(undecided()).values() if end] == ["error", "error"]
+    assert [end for end in cases(RECORDS["undecided"]).values() if end] == [
+        "error"
+    ] * 3  # the limit, its decision, the verdict
     fault = changed()
     fault["self_test"]["faults"][1]["noticed"] = False
-    fault["self_test"]["false_alarms"] = 2
+    fault["self_test"]["false_alarms"] = 2  # said, and nothing against the file
     fault["contract"]["verdict"] = "pre-processing differs"
-    assert sum(end == "failure" for end in cases(fault).values()) == 3
+    assert sum(end == "failure" for end in cases(read_record(fault)).values()) == 3  # fault, pre-processing, verdict
     nan = changed()
     nan["outputs"][0] |= {"max_abs": "nan", "cosine": "nan", "sqnr_db": "nan"}
-    assert [key for key, end in cases(nan).items() if end == "failure"] == [
+    assert [key for key, end in cases(read_record(nan)).items() if end == "failure"] == [
         "limits/softmax_0.tmp_0: cosine",
         "limits/softmax_0.tmp_0: SQNR (dB)",
         "outputs/softmax_0.tmp_0: no NaN",
+        "verdict/verdict",
     ]
 
 
 @pytest.mark.parametrize("key", ALL)
 def test_markdown(key: str) -> None:
-    said = markdown(ALL[key])
-    assert verdict_of(ALL[key]) in said.split("\n")[0]
+    said = markdown(RECORDS[key])
+    assert RECORDS[key].verdict in said.split("\n")[0]
     assert len(said) < 65_536
     assert said.count("<details>") == said.count("</details>")
     for line in said.split("\n"):
-        outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", line)
+        outside = re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", line.replace("\\`", ""))
         assert set(re.findall(r"<[^>]*>", outside)) <= {
             "<details>",
             "<summary>",
@@ -103,7 +106,7 @@ def test_markdown(key: str) -> None:
 
 
 def test_markdown_holds_what_a_reviewer_asks() -> None:
-    said = markdown(failing())
+    said = markdown(RECORDS["fail"])
     for part in (
         "FAIL: digits",
         "0.9933 → 0.9633",
@@ -124,7 +127,7 @@ def test_markdown_escapes() -> None:
     assert "://" not in text("see https:" + "//example.com")
     assert name("a") == "`a`"
     assert name("`a``b") == "``` `a``b ```"
-    many = changed(
+    many = record(
         broken=[HOSTILE] * 500,
         findings=[{"why": HOSTILE * 100, "fix": HOSTILE * 100, "op": "x" * 10**6}] * 500,
         passed=False,
@@ -135,7 +138,7 @@ def test_markdown_escapes() -> None:
 
 @pytest.mark.parametrize("key", ALL)
 def test_sarif(key: str) -> None:
-    log = json.loads(sarif(ALL[key], "build/arm64 int8/model.nb"))
+    log = json.loads(sarif(RECORDS[key], "build/arm64 int8/model.nb"))
     assert log["version"] == "2.1.0"
     (run,) = log["runs"]
     rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
@@ -150,7 +153,7 @@ def test_sarif(key: str) -> None:
 
 
 def test_sarif_says_what_and_how() -> None:
-    (run,) = json.loads(sarif(EXAMPLE))["runs"]
+    (run,) = json.loads(sarif(FULL))["runs"]
     first = run["results"][0]
     assert (first["ruleId"], first["level"]) == ("NB105", "warning")
     assert first["message"]["text"] == (
@@ -164,19 +167,19 @@ def test_sarif_says_what_and_how() -> None:
 @pytest.mark.parametrize("path", ["/abs/model.nb", "../model.nb", "a/../../model.nb", "C:\\x\\model.nb", ""])
 def test_sarif_stays_in_the_repository(path: str) -> None:
     with pytest.raises(DataError, match="within the repository"):
-        sarif(EXAMPLE, path)
+        sarif(FULL, path)
 
 
 @pytest.mark.parametrize("key", ALL)
 def test_terminal(key: str) -> None:
-    said = verdict(ALL[key])
-    assert verdict_of(ALL[key]) in said.split("\n")[-1]
+    said = verdict(RECORDS[key])
+    assert RECORDS[key].verdict in said.split("\n")[-1]
     assert "\x1b" not in said
     assert "\u202e" not in said
 
 
 def test_terminal_says_where_drift_comes_from() -> None:
-    said = verdict(EXAMPLE)
+    said = verdict(FULL)
     for part in (
         "the loss is within the budget of 0.02",
         "CPU fp32 -> compressed",

@@ -9,7 +9,7 @@ import pytest
 
 from edgeflow.report.html import page
 from tests.report.browser import Browser, missing
-from tests.report.reports import ALL, EXAMPLE
+from tests.report.reports import ALL, EXAMPLE, RECORDS
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "runs")
 SHOWN = "return Array.from(document.querySelectorAll('#layers-table tbody tr:not([hidden])'), (row) => row.cells[arguments[0]].textContent)"
@@ -37,7 +37,7 @@ def shown(
     browser: Browser, folder: Path, name: str, width: int = 1280, height: int = 900, scheme: str = "light"
 ) -> Browser:
     file = folder / "report.html"
-    file.write_text(page(ALL[name]), encoding="utf-8")
+    file.write_text(page(RECORDS[name]), encoding="utf-8")
     browser.shape(width, height, scheme)
     browser.console()
     browser.requests()
@@ -136,7 +136,7 @@ def test_500_layers_stay_responsive(browser: Browser, tmp_path: Path) -> None:
         return [sorted - start, performance.now() - sorted]""")
     assert browser.run("return document.getElementById('filter-count').value") == "11 of 500 layers"
     assert max(passed_ms) < 1500  # 500 rows take some tens of milliseconds; the machine may be busy
-    assert len(page(ALL["large"])) < 1_500_000
+    assert len(page(RECORDS["large"])) < 1_500_000
 
 
 def test_light_and_dark_differ_and_can_be_read(browser: Browser, tmp_path: Path) -> None:

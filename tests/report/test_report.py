@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgeflow.cli.tables import number, size, table, verdict
+from edgeflow.report.exchange import read_record
 from edgeflow.report.html import page
 
 REPORT = {
@@ -29,7 +30,7 @@ REPORT = {
 
 
 def test_page() -> None:
-    text = page(REPORT)
+    text = page(read_record(REPORT))
     assert "<script>alert" not in text
     assert "y&lt;b&gt;" in text
     assert "the device &amp; more" in text
@@ -44,5 +45,5 @@ def test_tables() -> None:
     assert table(("a", "b"), [("x", "10")]) == "a   b\n-  --\nx  10"
     assert [size(n) for n in (5, 1500, 2_000_000, 3e9)] == ["5 B", "1.5 kB", "2.0 MB", "3.0 GB"]
     assert number(None) == "-"
-    assert "FAIL" in verdict(REPORT)
-    assert "not checked: the device & more" in verdict(REPORT)
+    assert "FAIL" in verdict(read_record(REPORT))
+    assert "not checked: the device & more" in verdict(read_record(REPORT))

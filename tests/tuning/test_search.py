@@ -14,8 +14,9 @@ import pytest
 
 import edgeflow
 from edgeflow.core.errors import RecipeError, TargetError
+from edgeflow.tuning.candidates import shares
 from edgeflow.tuning.ranking import Goal
-from edgeflow.tuning.search import search, shares
+from edgeflow.tuning.search import search
 from edgeflow.tuning.sensitivity import PruneCost
 
 pytestmark = pytest.mark.build
@@ -26,8 +27,7 @@ def test_time_limit_best_so_far_and_the_recipe_it_writes(project: Path) -> None:
     found = search(
         project,
         "arm64-int8",
-        Goal(metric_drop_max=0.01, budget_s=12),
-        chip="Snapdragon 865",
+        Goal(metric_drop_max=0.01, budget_s=12, chip="Snapdragon 865"),
         told=lambda item, _: told.append(item.name),
     )
     assert (
@@ -53,9 +53,9 @@ def test_what_crashes_is_noted_and_the_search_goes_on(project: Path, monkeypatch
     def crash(*_: object) -> None:
         raise ValueError("as a bug would")
 
-    monkeypatch.setattr("edgeflow.tuning.search.layer_costs", crash)
-    monkeypatch.setattr("edgeflow.tuning.search.ALGOS", ("hist",))
-    monkeypatch.setattr("edgeflow.tuning.search.PRUNED", (0.25,))
+    monkeypatch.setattr("edgeflow.tuning.candidates.layer_costs", crash)
+    monkeypatch.setattr("edgeflow.tuning.candidates.ALGOS", ("hist",))
+    monkeypatch.setattr("edgeflow.tuning.candidates.PRUNED", (0.25,))
     found = search(project, "arm64-int8", Goal(metric_drop_max=0.01, budget_s=120))
     failed = [item.error for item in found.tried if item.name == "what each layer costs"]
     assert failed == ["ValueError: as a bug would"] and found.met and found.stopped == "done"
@@ -69,7 +69,7 @@ def test_no_candidate_meets_it(project: Path) -> None:
     with pytest.raises(RecipeError, match="should be above 0"):
         search(project, "kirin", Goal(latency_ms_max=0.0))
     with pytest.raises(TargetError, match="did you mean 'RK3399'"):
-        search(project, "kirin", Goal(), chip="RK3398")
+        search(project, "kirin", Goal(chip="RK3398"))
     with pytest.raises(RecipeError, match="no published latencies"):
         search(project, "x86", Goal(latency_ms_max=5.0))
     recipe = project / "edgeflow.toml"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import edgeflow
+from edgeflow.cli.verify import exit_code
 from edgeflow.core.errors import DataError, RecipeError
 from edgeflow.core.targets import load_target, names
 from edgeflow.deploy.stage import deploy_to
@@ -18,8 +19,10 @@ from edgeflow.emulate import Emulator
 from edgeflow.files.png import unpack_png
 from edgeflow.project.contract import Contract, InputContract, ModelFile, RuntimeContract, dump_contract, load_contract
 from edgeflow.project.template import write_project
+from edgeflow.report.junit import junit
+from edgeflow.report.record import PreprocessingFinding
 from edgeflow.verify.contract import contract_entry
-from edgeflow.verify.stage import verify_file
+from edgeflow.verify.stage import Against, verify_file
 from tests.conftest import HAS_BUILD
 from tests.demos.builds import built as device_programs
 from tests.projects import edit, hashes
@@ -165,17 +168,19 @@ def swapped(folder: Path, path: Path) -> Path:
 def test_verify_tells_another_preprocessing_from_another_model(own: Path) -> None:
     folder = own / "build" / "arm64-int8"
     _, report = verify_file(folder / "model.nb")
-    assert report["contract"] == {
-        "sha256": hashes(folder)["contract.json"],
-        "verdict": "same",
-        "why": (
-            "the golden picture becomes the input that the build recorded; input 'image': they are the golden ones"
-        ),
-    }
-    verdict, report = verify_file(folder / "model.nb", swapped(folder, own / "bgr.npz"))
-    assert verdict.passed, "the model is the same"
-    assert report["contract"]["verdict"] == "pre-processing differs"
-    assert report["contract"]["why"] == "input 'image': channels are swapped, BGR for RGB or the other way round"
+    assert report.contract == PreprocessingFinding(
+        hashes(folder)["contract.json"],
+        "same",
+        "the golden picture becomes the input that the build recorded; input 'image': they are the golden ones",
+    )
+    verdict, report = verify_file(folder / "model.nb", Against(swapped(folder, own / "bgr.npz")))
+    assert report.contract is not None and report.contract.verdict == "pre-processing differs"
+    assert report.contract.why == "input 'image': channels are swapped, BGR for RGB or the other way round"
+    # The model is the same, and yet what was verified is not what will run: one verdict, everywhere.
+    assert verdict.verdict == report.verdict == "FAIL"
+    assert not verdict.passed and exit_code([report], judging=True) == 3
+    assert verdict.broken == report.broken == (f"pre-processing differs: {report.contract.why}",)
+    assert junit(report).count("<failure") == 2, "the pre-processing, and the verdict"
 
 
 @pytest.mark.build
@@ -183,14 +188,14 @@ def test_foreign_files_beside_the_model(own: Path) -> None:
     folder = own / "build" / "arm64-int8"
     inputs = {"image": np.load(folder / "golden" / "in_0.npy")}
     table = json.loads((folder / "manifest.json").read_text())
-    assert contract_entry(folder / "model.nb", inputs, table)["verdict"] == "same"
+    assert contract_entry(folder / "model.nb", inputs, table).verdict == "same"
     assert (
-        contract_entry(folder / "model.nb", {"photo": inputs["image"]}, table)["why"]
+        contract_entry(folder / "model.nb", {"photo": inputs["image"]}, table).why
         == "the reference has no input 'image'"
     )
     text = (folder / "contract.json").read_text()
     old = {key: value for key, value in table.items() if key not in ("contract_sha256", "inputs")}
-    assert "names no contract" in contract_entry(folder / "model.nb", inputs, old)["why"]
+    assert "names no contract" in (contract_entry(folder / "model.nb", inputs, old).why or "")
     np.save(folder / "golden" / "in_0.npy", inputs["image"] * 2)
     with pytest.raises(
         DataError, match=r"(?s)in_0.npy: is not the file that manifest.json was written for.*try: run edgeflow build"
@@ -202,19 +207,17 @@ def test_foreign_files_beside_the_model(own: Path) -> None:
     # Without a manifest nothing holds the contract to the build: it still says when its own picture does not become
     # its own input.
     (folder / "manifest.json").unlink()
-    assert "the golden picture now becomes another input" in contract_entry(folder / "model.nb", inputs, {})["why"]
+    assert "the golden picture now becomes another input" in (contract_entry(folder / "model.nb", inputs, {}).why or "")
     (folder / "golden" / "picture.png").unlink()
     (folder / "golden" / "picture.png").symlink_to(own / "names.txt")
     with pytest.raises(DataError, match="leads out of"):
         contract_entry(folder / "model.nb", inputs, {})
     (folder / "model.nb").write_bytes(b"x")
-    assert contract_entry(folder / "model.nb", inputs, {})["why"] == "contract.json beside the model is another model's"
+    assert contract_entry(folder / "model.nb", inputs, {}).why == "contract.json beside the model is another model's"
     (folder / "contract.json").unlink()
-    assert contract_entry(folder / "model.nb", inputs, table) == {
-        "sha256": None,
-        "verdict": "not checked",
-        "why": "there is no contract.json beside the model",
-    }
+    assert contract_entry(folder / "model.nb", inputs, table) == PreprocessingFinding(
+        None, "not checked", "there is no contract.json beside the model"
+    )
 
 
 @pytest.mark.build
@@ -228,7 +231,7 @@ def test_labels_are_held_to_the_scores(own: Path) -> None:
         with pytest.raises(RecipeError, match=r"names.txt: "):
             edgeflow.build(own, ["kirin"])
     (own / "names.txt").unlink()
-    with pytest.raises(RecipeError, match=r"names.txt: cannot be read as labels"):
+    with pytest.raises(RecipeError, match=r"names.txt: cannot be read"):
         edgeflow.build(own, ["kirin"])
     assert not (own / "build").exists(), "refused before any work"
 

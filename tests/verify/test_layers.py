@@ -17,9 +17,10 @@ from edgeflow.emulate import Emulator
 from edgeflow.files.arrays import load_npz, save_npz
 from edgeflow.nb.dataflow import nodes
 from edgeflow.nb.faults import faults, with_op, with_weight
-from edgeflow.verify.layers import layer_drift
+from edgeflow.report.exchange import table
+from edgeflow.verify.layers import LayerDrift, layer_drift
 from edgeflow.verify.self_test import self_test
-from edgeflow.verify.stage import verify_file
+from edgeflow.verify.stage import Against, verify_file
 from tests.conftest import GOLDEN, ROOT
 from tests.projects import run as command
 
@@ -72,13 +73,12 @@ def test_reports_keep_to_their_schema(built: Path) -> None:
     schema = json.loads((ROOT / "edgeflow" / "report" / "report.schema.json").read_text())
     for target in ("arm64-int8", "kirin", "x86"):
         jsonschema.validate(report(built, target), schema)
-    _, found = verify_file(built / "build" / "kirin" / "model.nb")
-    jsonschema.validate(
-        {**found, "self_test": self_test(built / "build" / "kirin" / "model.nb", None, None, None, copies=3)}, schema
-    )
+    model = built / "build" / "kirin" / "model.nb"
+    _, found = verify_file(model)
+    jsonschema.validate(table(replace(found, self_test=self_test(model, copies=3))), schema)
 
 
-def look(built: Path, change: object) -> dict[str, object]:
+def look(built: Path, change: object) -> LayerDrift:
     """The example's int8 file with a fault, looked at against its source program."""
     from edgeflow.graph import parameters
     from edgeflow.graph import program as programs
@@ -112,7 +112,7 @@ def test_the_guilty_layer_is_named(built: Path) -> None:
         return with_weight(model, weight, np.zeros(weight.dims, np.int8))
 
     found = look(built, zeroed)
-    assert found["first_drift"]["name"] == "conv2d_3.w_0"  # type: ignore[index]
+    assert found.first_drift is not None and found.first_drift.name == "conv2d_3.w_0"
 
     def clipped(model: nb.Model) -> nb.Model:
         """Calibration that saw a quarter of the range: the scale of one layer's input."""
@@ -135,8 +135,8 @@ def test_the_guilty_layer_is_named(built: Path) -> None:
         return any(o.type == "calib" and o.output("Out") == op.input("Input") for o in model.blocks[0].operations)
 
     if has_calib(nb.read(built / "build" / "arm64-int8" / "model.nb")):
-        rows = look(built, clipped)["layers"]
-        saturated = [row["saturation"] for row in rows if row["saturation"]]  # type: ignore[attr-defined]
+        rows = look(built, clipped).layers
+        saturated = [row.saturation for row in rows if row.saturation]
         assert max(saturated) > 0.05
 
 
@@ -166,9 +166,9 @@ def test_looking_does_not_change_the_answer(case: str) -> None:
 @pytest.mark.build
 def test_the_verdict_notices_faults_of_the_example(built: Path) -> None:
     for target in ("arm64-int8", "kirin"):
-        found = self_test(built / "build" / target / "model.nb", None, None, None)
-        assert found["missed_beyond_budget"] == 0 and found["false_alarms"] == 0 and found["unchanged_copies"] == 100
-        assert found["noticed"] >= 8 and found["smallest_noticed"]
+        found = self_test(built / "build" / target / "model.nb")
+        assert found.missed_beyond_budget == 0 and found.false_alarms == 0 and found.unchanged_copies == 100
+        assert (found.noticed or 0) >= 8 and found.smallest_noticed
     kinds = {fault.kind for fault in faults(nb.read(built / "build" / "arm64-int8" / "model.nb"))}
     assert kinds >= KINDS
 
@@ -193,10 +193,10 @@ def test_the_verdict_notices_faults_of_golden_nets(case: str, tmp_path: Path) ->
     reference = tmp_path / "reference.npz"
     save_npz(reference, {f"input/{name}": noise, "output/0": whole, "label": whole.reshape(48, -1).argmax(1)})
     limits = DriftLimits(metric_drop_max=0.05, sqnr_db_min=20.0)
-    found = self_test(model, reference, limits, "top1")
-    assert found["missed_beyond_budget"] == 0 and found["false_alarms"] == 0 and found["noticed"] > 0
+    found = self_test(model, Against(reference, limits, "top1"))
+    assert found.missed_beyond_budget == 0 and found.false_alarms == 0 and (found.noticed or 0) > 0
     if shape[0] == 3:
-        assert "RGB and BGR swapped" in {row["fault"] for row in found["faults"]}
+        assert "RGB and BGR swapped" in {row.fault for row in found.faults}
 
 
 @pytest.mark.build
@@ -244,8 +244,8 @@ def test_constant_outputs_and_nan_never_pass(built: Path, tmp_path: Path) -> Non
     weight = model.parameters["linear_1.w_0"]
     broken = tmp_path / "model.nb"
     nb.write(with_weight(model, weight, np.zeros(weight.dims, np.float32)), broken)
-    verdict, found = verify_file(broken, reference, DriftLimits(max_abs_max=1e9))
-    assert verdict.verdict == "FAIL" and any("same for every sample" in text for text in found["broken"])
+    verdict, found = verify_file(broken, Against(reference, DriftLimits(max_abs_max=1e9)))
+    assert verdict.verdict == "FAIL" and any("same for every sample" in text for text in found.broken)
     nb.write(with_weight(model, weight, np.full(weight.dims, np.nan, np.float32)), broken)
-    verdict, found = verify_file(broken, reference, DriftLimits(max_abs_max=1e9))
-    assert verdict.verdict == "FAIL" and found["outputs"][0]["max_abs"] == "nan"
+    verdict, found = verify_file(broken, Against(reference, DriftLimits(max_abs_max=1e9)))
+    assert verdict.verdict == "FAIL" and np.isnan(found.outputs[0].max_abs)

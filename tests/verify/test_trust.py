@@ -86,6 +86,33 @@ def test_a_manifest_cannot_name_code_to_run(built: Path, tmp_path: Path) -> None
     assert not (tmp_path / "ran").exists()
 
 
+def test_code_of_a_received_project_runs_when_asked(built: Path, tmp_path: Path) -> None:
+    """The whole project came from somebody: recipe, helper and manifest agree, and nobody built it here."""
+    project = tmp_path / "p"
+    shutil.copytree(built / "build" / "arm64", project / "build" / "arm64")
+    (project / "helper.py").write_text(
+        f"from pathlib import Path\nPath({str(tmp_path / 'ran')!r}).touch()\ndef f(o, l):\n    return 1.0\n"
+    )
+    shutil.copyfile(built / "edgeflow.toml", project / "edgeflow.toml")
+    edit(project, "edgeflow.toml", 'name = "top1"', 'name = "helper.py:f"')
+    manifest, model = project / "build" / "arm64" / "manifest.json", project / "build" / "arm64" / "model.nb"
+    table = json.loads(manifest.read_text())
+    table["settings"]["metric"] = "helper.py:f"
+    manifest.write_text(json.dumps(table))
+    command = [sys.executable, "-m", "edgeflow", "verify", str(model), "--json"]
+    report = json.loads(subprocess.run(command, capture_output=True, text=True).stdout)
+    assert report["metric_candidate"] is None
+    assert any("helper.py:f: left out" in note and "--trust" in note for note in report["not_checked"])
+    assert not (tmp_path / "ran").exists()
+    done = subprocess.run([*command[:3], "reproduce", str(manifest)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"try: --recipe {project}" in done.stderr
+    assert not (tmp_path / "ran").exists()
+    report = json.loads(subprocess.run([*command, "--trust"], capture_output=True, text=True).stdout)
+    assert report["metric_candidate"] == 1.0
+    assert (tmp_path / "ran").exists()
+
+
 def test_a_factory_that_exits(project: Path) -> None:
     edit(project, "model.py", "    model = Digits()\n    model.set", "    raise SystemExit(0)\n    model.set")
     done = subprocess.run(

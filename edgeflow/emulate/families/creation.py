@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from edgeflow.core.errors import NbError
-from edgeflow.emulate.graph import ELEMENTS_MAX, Value
+from edgeflow.emulate.bounds import ELEMENTS_MAX
+from edgeflow.emulate.graph import Value
 from edgeflow.emulate.step import Lowering, Step
 
 # Source: framework.proto VarType.Type, as attributes `dtype`, `in_dtype`, `out_dtype` carry it.

@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from edgeflow.core.errors import NbError
-from edgeflow.emulate.graph import ELEMENTS_MAX, Array, Value
+from edgeflow.emulate.bounds import ELEMENTS_MAX
+from edgeflow.emulate.graph import Array, Value
 from edgeflow.emulate.step import Lowering, Step
 
 SAME_RATIO = 1e-6

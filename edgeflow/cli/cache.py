@@ -1,0 +1,131 @@
+"""edgeflow cache."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+UNITS_S = {"h": 3600, "d": 86_400, "w": 604_800}
+
+
+def _common(function: F) -> F:
+    """What every one of these commands takes."""
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+    place = click.option(
+        "--build-dir", type=click.Path(file_okay=False, path_type=Path), help="The build folder; default build/."
+    )
+    recipe = click.argument("recipe", type=click.Path(exists=True, path_type=Path), default=".")
+    return recipe(place(as_json(function)))
+
+
+def _age(context: click.Context, option: click.Parameter, value: str) -> float:
+    found = re.fullmatch(r"(\d{1,6})([hdw])", value)
+    if found is None:
+        raise click.BadParameter(f"{value!r}, and should be a number of hours, days or weeks: 12h, 30d, 8w")
+    return int(found[1]) * UNITS_S[found[2]]
+
+
+@click.group("cache", context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """What builds of a recipe have kept: list it, its size, remove what is old.
+
+    Removing is always safe: what is missing is made again.
+
+    Example: edgeflow cache prune --older-than 30d
+    """
+
+
+@command.command("list")
+@_common
+def list_(recipe: Path, build_dir: Path | None, as_json: bool) -> None:
+    """List the results of RECIPE's builds, what was used last first.
+
+    Example: edgeflow cache list
+    """
+    from edgeflow.flow.kept import entries
+
+    _show(entries(_place(recipe, build_dir)), as_json)
+
+
+@command.command("size")
+@_common
+def size(recipe: Path, build_dir: Path | None, as_json: bool) -> None:
+    """Say how much the results of RECIPE's builds take, by stage.
+
+    Example: edgeflow cache size
+    """
+    from edgeflow.cli.tables import size as readable
+    from edgeflow.cli.tables import table
+    from edgeflow.flow.kept import entries
+
+    stages: dict[str, list[int]] = {}
+    for entry in entries(_place(recipe, build_dir)):
+        stages.setdefault(entry.stage, []).append(entry.bytes)
+    sums = {stage: {"results": len(sizes), "bytes": sum(sizes)} for stage, sizes in sorted(stages.items())}
+    total = {"results": sum(map(len, stages.values())), "bytes": sum(map(sum, stages.values()))}
+    if as_json:
+        _json({"stages": sums, **total})
+        return
+    rows = [(name, str(item["results"]), readable(item["bytes"])) for name, item in (*sums.items(), ("all", total))]
+    click.echo(table(("stage", "results", "size"), rows))
+
+
+@command.command("prune")
+@click.option(
+    "--older-than",
+    "older_than_s",
+    callback=_age,
+    required=True,
+    metavar="AGE",
+    help="Not used for so long: 12h, 30d, 8w.",
+)
+@_common
+def prune(recipe: Path, build_dir: Path | None, as_json: bool, older_than_s: float) -> None:
+    """Remove results that no build of RECIPE used for AGE.
+
+    Example: edgeflow cache prune --older-than 30d
+    """
+    from edgeflow.flow.kept import prune as remove
+
+    _show(remove(_place(recipe, build_dir), older_than_s), as_json, "removed")
+
+
+def _place(recipe: Path, build_dir: Path | None) -> Path:
+    folder = recipe if recipe.is_dir() else recipe.parent
+    return (build_dir or folder / "build").resolve() / ".cache"
+
+
+def _show(found: list[Any], as_json: bool, what: str = "in the cache") -> None:
+    import time
+
+    from edgeflow.cli.tables import size as readable
+    from edgeflow.cli.tables import table
+
+    if as_json:
+        keys = ("stage", "name", "bytes", "used")
+        _json({"entries": [{key: getattr(entry, key) for key in keys} for entry in found]})
+        return
+    if found:
+        now = time.time()
+        rows = [(entry.stage, entry.name, readable(entry.bytes), _since(now - entry.used)) for entry in found]
+        click.echo(table(("stage", "result", "size", "last used"), rows))
+    total = readable(sum(entry.bytes for entry in found))
+    click.echo(f"{len(found)} result{'' if len(found) == 1 else 's'}, {total}, {what}")
+
+
+def _since(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return "now"
+
+
+def _json(table: Any) -> None:
+    import json
+
+    click.echo(json.dumps(table, indent=1))

@@ -1,0 +1,81 @@
+"""The one place that writes to the terminal: what a file or a folder brought along is shown, never obeyed.
+
+A name in a .nb may hold terminal escapes, direction marks and line breaks. Every line is made visible on its own here,
+so that none of them moves the cursor, recolours, reorders or forges a line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from typing import Any
+
+import click
+
+from edgeflow.core.errors import EdgeflowError
+
+ACTS = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+"""Unicode categories that a terminal obeys or that change what stands beside them: controls, direction marks, lone
+surrogates (bytes that are no UTF-8), line and paragraph separators.
+"""
+
+
+def visible(text: object) -> str:
+    """A text as one line, its control and direction characters as escapes such as \\x1b."""
+    line = str(text)
+    if line.isascii() and line.isprintable():
+        return line
+    return "".join(_escape(c) if unicodedata.category(c) in ACTS else c for c in line)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def show(*lines: object, err: bool = False) -> None:
+    """Print lines; a line break inside one is shown as \\n.
+
+    Args:
+        err: on stderr.
+    """
+    click.echo("\n".join(map(visible, lines)), err=err)
+
+
+def show_page(text: str) -> None:
+    """Print a text that edgeflow laid out itself: its line breaks are its own, and all else in it is made visible."""
+    show(*text.split("\n"))
+
+
+def say(text: str) -> None:
+    """One line of progress, on stderr."""
+    show(text, err=True)
+
+
+def show_json(value: Any) -> None:
+    """Print JSON, which is ASCII: whatever acts stands there as an escape."""
+    click.echo(json.dumps(value, indent=1))
+
+
+def show_error(err: EdgeflowError) -> None:
+    """What went wrong in one line, and what to do about it in the next."""
+    show(f"edgeflow: {err.what}", *([f"  try: {err.try_}"] if err.try_ else []), err=True)
+
+
+def write_progress(text: str, *, clear: bool = False, stay: bool = False) -> None:
+    """Write a line of progress.
+
+    Args:
+        clear: take the place of the line that stands there.
+        stay: leave the cursor on it, for the next one to take its place.
+    """
+    sys.stderr.write(f"{CLEAR if clear else ''}{visible(text)}{'' if stay else chr(10)}")
+    sys.stderr.flush()
+
+
+def clear_progress() -> None:
+    """Take away the line of progress that stands there."""
+    sys.stderr.write(CLEAR)
+
+
+CLEAR = "\r\x1b[K"

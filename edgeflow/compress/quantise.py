@@ -1,0 +1,111 @@
+"""Post-training quantisation as the target computes, and what is put right in the program afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgeflow.compress.slim import Calibration, quantise
+from edgeflow.core.errors import CompressFailed, DataError, RecipeError, near
+from edgeflow.core.settings import CompressSettings
+from edgeflow.core.targets import Target
+from edgeflow.graph import parameters
+from edgeflow.graph import program as programs
+from edgeflow.graph.edit import Editor
+from edgeflow.graph.powers import power_of_two_scales
+from edgeflow.graph.quantised import activation_scales, canonical_names, keep_float, layers
+
+BATCH = 32
+"""Calibration samples a step, where the model's batch is open."""
+
+
+def calibrated(
+    floats: Path, out: Path, target: Target, settings: CompressSettings, samples: Mapping[str, Any]
+) -> tuple[int, int]:
+    """Quantise after training, as the target computes; writes `out`.pdmodel and .pdiparams.
+
+    Returns:
+        How many samples calibrated, and how many layers stayed float. Samples that fill no fixed batch are left out.
+
+    Raises:
+        RecipeError: a layer named is not quantised here.
+        DataError: too few samples for the model's fixed batch.
+        CompressFailed: PaddleSlim gave up.
+    """
+    per_channel = (settings.weights or target.precision.weights) == "per_channel"
+    count = len(next(iter(samples.values())))
+    fixed = next((dims[0] for _, dims, _ in programs.feeds(programs.load(floats.with_suffix(".pdmodel"))) if dims), -1)
+    if fixed > count:
+        raise DataError(f"{count} calibration samples do not fill the model's fixed batch of {fixed}")
+    if fixed > 0:
+        count -= count % fixed
+        samples = {name: array[:count] for name, array in samples.items()}
+    way = Calibration(
+        settings.algo,
+        per_channel,
+        batch=fixed if fixed > 0 else min(BATCH, count),
+        bias_correction=settings.bias_correction,
+        reconstruct=settings.rounding == "reconstruction",
+    )
+    quantise(floats, out, samples, way)
+    if not out.with_suffix(".pdiparams").exists():
+        raise CompressFailed("PaddleSlim wrote no parameters")
+    _own_ranges(floats, out, samples, settings, way)
+    return count, finish(floats, out, target, settings.keep_float)
+
+
+def _own_ranges(
+    floats: Path, out: Path, samples: Mapping[str, Any], settings: CompressSettings, way: Calibration
+) -> None:
+    """Ranges of single layers' inputs as another algorithm finds them.
+
+    Raises:
+        RecipeError: a layer named is not quantised here.
+    """
+    if not settings.layer_algo:
+        return
+    program = programs.load(out.with_suffix(".pdmodel"))
+    held = parameters.load(program, out.with_suffix(".pdiparams"))
+    scales = activation_scales(Editor(program, held))
+    for name in settings.layer_algo:
+        if name not in scales:
+            raise RecipeError(f"[compress] layer_algo: {name!r} is no quantised layer; {near(name, scales, 'layers')}")
+    for algo in sorted({*settings.layer_algo.values()} - {settings.algo}):
+        other = out.parent / "steps" / algo / "model"
+        quantise(floats, other, samples, Calibration(algo, way.per_channel, way.batch))
+        theirs = parameters.load(programs.load(other.with_suffix(".pdmodel")), other.with_suffix(".pdiparams"))
+        held.update({scales[name]: theirs[scales[name]] for name, own in settings.layer_algo.items() if own == algo})
+    parameters.save(program, held, out.with_suffix(".pdiparams"))
+
+
+def finish(floats: Path, out: Path, target: Target, keep: tuple[str, ...]) -> int:
+    """Give a quantised program names that do not depend on the run, float layers, and scales as the target wants them.
+
+    Returns:
+        How many layers stayed float.
+
+    Raises:
+        RecipeError: a layer named is not quantised here.
+    """
+    program = programs.load(out.with_suffix(".pdmodel"))
+    weights = parameters.load(program, out.with_suffix(".pdiparams"))
+    source = parameters.load(programs.load(floats.with_suffix(".pdmodel")), floats.with_suffix(".pdiparams"))
+    editor = Editor(program, weights)
+    found = layers(editor)
+    known = {layer.name for layer in found} | {layer.op_type for layer in found}
+    for name in keep:
+        if name not in known:
+            raise RecipeError(
+                f"[compress] keep_float: {name!r} is no quantised layer; {near(name, known, 'layers')}",
+                try_="edgeflow sensitivity lists them",
+            )
+    made = keep_float(editor, source, {layer.name for layer in found if layer.name in keep or layer.op_type in keep})
+    canonical_names(editor)
+    editor.commit()
+    if target.precision.scales == "power_of_two":
+        power_of_two_scales(program, weights, source)
+    programs.forget_callstacks(program)
+    programs.save(program, out.with_suffix(".pdmodel"))
+    parameters.save(program, weights, out.with_suffix(".pdiparams"))
+    return made

@@ -1,0 +1,447 @@
+"""The record of one verification: everything that was found, and the one verdict that every page and exit code shows.
+
+`report.json` is its serialisation (report/exchange.py); docs/report.md explains every key. Nothing in a record is
+trusted to be short or printable: names come from model files, and renderers escape them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from edgeflow.core.drift import LIMITS, METRIC_DROP, NOT_A_NUMBER, Limit
+from edgeflow.core.errors import EdgeflowError
+from edgeflow.core.metrics import loss
+from edgeflow.core.settings import DriftLimits
+from edgeflow.core.statistics import Decision
+from edgeflow.report.values import count, figure, plain, sentence
+
+FORMAT = 2
+Word = Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT JUDGED"]
+VERDICTS: tuple[Word, ...] = ("PASS", "FAIL", "INCONCLUSIVE", "NOT JUDGED")
+State = Literal["holds", "broken", "undecided", "not checked"]
+Range = tuple[float, float]
+SHA256 = {"pattern": "^[0-9a-f]{64}$"}
+PICTURE = {"pattern": "^data:image/(png|jpeg);base64,[A-Za-z0-9+/]+=*$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Drift of one output over all samples; see core.drift.Drift."""
+
+    index: int | None = None
+    name: str | None = None
+    max_abs: float | None = None
+    mean_abs: float | None = None
+    cosine: float | None = None
+    sqnr_db: float | None = None
+    psnr_db: float | None = None
+    kl: float | None = None
+    top1_agreement: float | None = None
+
+    @property
+    def is_not_a_number(self) -> bool:
+        """NaN is among the values."""
+        return any(value is not None and math.isnan(value) for value in (self.max_abs, self.cosine))
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """From one stage to the next: whether it was compared, what lies between them and what it costs the metric."""
+
+    available: bool
+    hop: str | None = None
+    from_: str | None = field(default=None, metadata={"key": "from"})
+    to: str | None = None
+    why_missing: str | None = None
+    runner: str | None = None
+    sqnr_db: float | None = None
+    max_abs: float | None = None
+    cosine: float | None = None
+    metric: float | None = None
+    metric_loss: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far one op's result is from the reference's."""
+
+    sqnr_db: float | None = None
+    cosine: float | None = None
+    max_abs: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One op of the file: `entire` with the error that has gathered up to it, `single` with its own alone."""
+
+    op: int
+    op_type: str | None = None
+    name: str | None = None
+    output: str | None = None
+    place: str | None = None
+    subgraph: int | None = None
+    kernel: str | None = None
+    sources: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+    entire: Distance | None = None
+    single: Distance | None = None
+    saturation: float | None = None
+    range: Range | None = None
+    scale: float | None = None
+    scale_range: Range | None = None
+    nan: int | None = None
+    inf: int | None = None
+    reason: str | None = None
+    why: str | None = None
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstDrift:
+    """The op where drift starts, why, and what to do about it."""
+
+    op: int
+    name: str | None = None
+    reason: str | None = None
+    why: str | None = None
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedOp:
+    """Where the file says that one op runs."""
+
+    op: int
+    op_type: str | None = None
+    place: str | None = None
+    subgraph: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """How the file divides its ops between NPU and CPU."""
+
+    npu_ops: int | None = None
+    cpu_ops: int | None = None
+    subgraphs: int | None = None
+    ops: tuple[PlacedOp, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorstInput:
+    """One of the samples on which the two differ most, with a small picture where the input is one."""
+
+    sample: int | None = None
+    error: float | None = None
+    label: int | str | None = None
+    reference: str | None = None
+    candidate: str | None = None
+    picture: str | None = field(default=None, metadata={**PICTURE, "length_max": 2_000_000})
+
+
+@dataclass(frozen=True, slots=True)
+class LintFinding:
+    """One finding of lint in the file."""
+
+    code: str | None = None
+    severity: Literal["error", "warning", "note", "info"] | None = None
+    op: str | None = None
+    why: str | None = None
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InjectedFault:
+    """One known fault put into a copy, what it cost the metric, and whether the verdict noticed it."""
+
+    fault: str | None = None
+    where: str | None = None
+    size: str | None = None
+    metric_drop: float | None = None
+    beyond_budget: bool | None = None
+    noticed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """Which injected faults the verdict noticed, and how often it called an unchanged copy worse."""
+
+    budget: float | None = None
+    faults: tuple[InjectedFault, ...] = ()
+    noticed: int | None = None
+    injected: int | None = None
+    missed_beyond_budget: int | None = None
+    false_alarms: int | None = None
+    unchanged_copies: int | None = None
+    smallest_noticed: str | None = None
+
+    @property
+    def broken(self) -> str | None:
+        """What speaks against a pass, as a sentence."""
+        missed = sum(bool(fault.beyond_budget) and not fault.noticed for fault in self.faults)
+        many = max(self.missed_beyond_budget or 0, missed)
+        return f"self-test: {count(many, 'fault')} beyond the budget not noticed" if many else None
+
+
+@dataclass(frozen=True, slots=True)
+class PreprocessingFinding:
+    """Whether the inputs are what the build's contract makes of raw data."""
+
+    sha256: str | None = field(default=None, metadata=SHA256)
+    verdict: Literal["same", "pre-processing differs", "not checked"] | None = None
+    why: str | None = None
+
+    @property
+    def broken(self) -> str | None:
+        """What speaks against a pass, as a sentence."""
+        return f"pre-processing differs: {self.why or ''}" if self.verdict == "pre-processing differs" else None
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """The .nb that was judged."""
+
+    sha256: str | None = field(default=None, metadata=SHA256)
+    bytes: int | None = None
+    opt_version: str | None = None
+    ops: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedLatency:
+    """Milliseconds of one run, predicted from published tables; `error` is relative to `value`."""
+
+    value: float | None = None
+    error: float | None = None
+    chip: str | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """Clocks and heat of a device at one moment."""
+
+    limit_khz: int | None = None
+    clock_khz: int | None = None
+    temperature_c: float | None = None
+    throttled: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """A device in its own words."""
+
+    machine: str | None = None
+    bits: str | None = None
+    abis: tuple[str, ...] = ()
+    chip: str | None = None
+    model: str | None = None
+    os: str | None = None
+    kernel: str | None = None
+    cpus: int | None = None
+    governor: str | None = None
+    has_armhf: bool | None = None
+    free_bytes: int | None = None
+    state: DeviceState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResidencyFinding:
+    """How much ran on the accelerator, `share` of `of`, with the grounds for saying so."""
+
+    share: float | None = None
+    of: str | None = None
+    verdict: str | None = None
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One limit held against one output, or against the metric where `output` is empty."""
+
+    output: str
+    limit: Limit
+    value: float | None
+    bound: float
+    state: State
+
+    @property
+    def text(self) -> str:
+        """The check as a person reads it; a gain is no negative drop."""
+        side = "≥" if self.limit.at_least else "≤"
+        if self.limit is METRIC_DROP and self.value is not None and self.value < 0:
+            return f"metric gain {figure(-self.value)}, limit of its drop {side} {figure(self.bound)}"
+        return f"{self.limit.what} {figure(self.value)}, limit {side} {figure(self.bound)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one verification of a .nb found.
+
+    However it is made, it never contradicts itself: whatever is known to be broken stands in `broken`, and then the
+    verdict is FAIL; what the samples leave open is never a PASS.
+    """
+
+    verdict: Word
+    name: str | None = None
+    target: str | None = None
+    precision: str | None = None
+    compression: str | None = None
+    broken: tuple[str, ...] = ()
+    samples: int | None = None
+    runner: str | None = None
+    reference_device: str | None = None
+    not_checked: tuple[str, ...] = ()
+    limits: DriftLimits = DriftLimits()
+    outputs: tuple[Output, ...] = ()
+    metric: str | None = None
+    metric_reference: float | None = None
+    metric_candidate: float | None = None
+    decision: Decision | None = None
+    waterfall: tuple[Hop, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    ranked: tuple[int, ...] = ()
+    first_drift: FirstDrift | None = None
+    partition: Partition | None = None
+    worst: tuple[WorstInput, ...] = ()
+    findings: tuple[LintFinding, ...] = ()
+    self_test: SelfTest | None = None
+    contract: PreprocessingFinding | None = None
+    nb: FileFacts | None = None
+    manifest_sha256: str | None = field(default=None, metadata=SHA256)
+    tools: Mapping[str, str | None] = field(default_factory=dict)
+    predicted_latency_ms: PredictedLatency | None = None
+    library_notes: tuple[str, ...] = ()
+    device: DeviceFacts | None = None
+    residency: ResidencyFinding | None = None
+
+    def __post_init__(self) -> None:
+        """Complete `broken`, and hold the verdict to it."""
+        found = [*self.broken, *self._broken_parts()]
+        if self.verdict in ("PASS", "NOT JUDGED"):
+            found += self._broken_values()
+        object.__setattr__(self, "broken", tuple(dict.fromkeys(found)))
+        decided = None if self.decision is None else self.decision.verdict
+        if self.broken or (self.verdict in ("PASS", "NOT JUDGED") and decided == "FAIL"):
+            object.__setattr__(self, "verdict", "FAIL")
+        elif self.verdict in ("PASS", "NOT JUDGED") and decided == "INCONCLUSIVE":
+            object.__setattr__(self, "verdict", "INCONCLUSIVE")
+
+    def _broken_parts(self) -> list[str]:
+        said = [part.broken for part in (self.contract, self.self_test) if part is not None]
+        nan = any(output.is_not_a_number for output in self.outputs) and not any(
+            NOT_A_NUMBER in text for text in self.broken
+        )
+        return [text for text in said if text] + ([NOT_A_NUMBER] if nan else [])
+
+    def _broken_values(self) -> list[str]:
+        """Values beyond their limits that a report which claims to have passed does not tell of."""
+        return [
+            check.limit.sentence(check.value, check.bound)
+            for check in self.checks
+            if check.value is not None
+            and not check.limit.holds(check.value, check.bound)
+            and check.state == "broken"
+            and not any(check.limit.what in text for text in self.broken)
+        ]
+
+    @property
+    def passed(self) -> bool:
+        """Every limit was held against samples that suffice, and holds."""
+        return self.verdict == "PASS"
+
+    @property
+    def reason(self) -> str:
+        """Why the verdict is what it is, in a sentence."""
+        if self.verdict == "FAIL" and self.broken:
+            more = f", and {len(self.broken) - 1} more" if len(self.broken) > 1 else ""
+            return f"Broken: {sentence(self.broken[0])}{more}."
+        if self.decision is not None and self.decision.sentence:
+            return sentence(self.decision.sentence)
+        if self.verdict == "FAIL":
+            return "The comparison did not pass; this report does not say which limit is broken."
+        if self.verdict == "INCONCLUSIVE":
+            return "These samples cannot tell a loss within the budget from one beyond it."
+        if self.verdict == "NOT JUDGED":
+            return "No limit was set, so the figures below are measured and not judged."
+        return f"Every limit holds over {self.samples_text or 'the samples'}."
+
+    @property
+    def title(self) -> str:
+        """What was judged, in words."""
+        return f"{plain(self.name) or 'model'} on {plain(self.target) or 'a target'}"
+
+    @property
+    def samples_text(self) -> str:
+        """How many samples were compared; empty where that is not known."""
+        return "" if self.samples is None else count(self.samples, "sample")
+
+    @property
+    def drop(self) -> float | None:
+        """How much worse the metric got, by its own direction; below 0 for a gain."""
+        if self.decision is not None:
+            return self.decision.drop
+        if self.metric is None or self.metric_reference is None or self.metric_candidate is None:
+            return None
+        try:
+            return loss(self.metric, self.metric_reference, self.metric_candidate)
+        except EdgeflowError:  # a metric that nobody knows, in a report from elsewhere
+            return None
+
+    @property
+    def is_limited(self) -> bool:
+        """At least one limit is set."""
+        return self.limits != DriftLimits()
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Every limit that is set, held against every output it applies to, and the metric's last."""
+        found = []
+        for output in self.outputs:
+            for limit in LIMITS:
+                bound: float | None = getattr(self.limits, limit.key)
+                if bound is not None:
+                    value: float | None = getattr(output, limit.drift)
+                    found.append(Check(plain(output.name), limit, value, bound, self._state(limit, value, bound)))
+        bound, lost = self.limits.metric_drop_max, self.drop
+        if bound is not None and lost is not None:
+            found.append(Check("", METRIC_DROP, lost, bound, self._state(METRIC_DROP, lost, bound)))
+        return tuple(found)
+
+    def _state(self, limit: Limit, value: float | None, bound: float) -> State:
+        """One judgement for every page: a value beyond its limit is broken only where the verdict says so."""
+        if value is None:
+            return "not checked"
+        if limit is METRIC_DROP and self.decision is not None:
+            words: dict[str, State] = {"PASS": "holds", "FAIL": "broken"}
+            return words.get(self.decision.verdict, "undecided")
+        if limit.holds(value, bound):
+            return "holds"
+        named = any(limit.what in text for text in self.broken)
+        if math.isnan(value) or named or self.verdict in ("PASS", "NOT JUDGED"):
+            return "broken"
+        return "undecided"
+
+    def worst_layers(self, many: int) -> list[Layer]:
+        """The first `many` of the ranked layers."""
+        by_op = {layer.op: layer for layer in self.layers}
+        return [by_op[op] for op in self.ranked if op in by_op][:many]
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Parts that a full report has and this one lacks, as sentences for "what was not checked"."""
+        parts: tuple[tuple[Any, str], ...] = (
+            (
+                self.waterfall,
+                "the drift waterfall: the stages between the reference and the .nb were not compared one by one",
+            ),
+            (self.decision, "the statistics: no test held the loss of the metric against a budget"),
+            (self.layers, "the layers: only the outputs were compared"),
+            (self.self_test, "the verdict itself: no fault was injected to see whether it would be noticed"),
+            (self.contract, "the pre-processing: no input contract was compared"),
+        )
+        return tuple(text for held, text in parts if not held)

@@ -1,0 +1,148 @@
+"""One candidate compression after another through the real stages, each within the time that is left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, TimeoutError
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from edgeflow import nb
+from edgeflow.core.errors import CompressFailed, EdgeflowError
+from edgeflow.core.metrics import loss
+from edgeflow.core.settings import CompressSettings
+from edgeflow.core.targets import Target
+from edgeflow.emulate.shapes import trace_shapes
+from edgeflow.flow.build import Flow
+from edgeflow.nb.predict import predict
+from edgeflow.project.places import MODEL, REFERENCE
+from edgeflow.project.reference import load_reference
+from edgeflow.tuning.certificate import changes
+from edgeflow.tuning.ranking import Goal, Tried
+from edgeflow.verify.judge import verify
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Settings to try; see Tried for `steps`."""
+
+    name: str
+    settings: CompressSettings
+    steps: int
+    fp16: bool = False
+
+
+class Trials:
+    """Measures candidates of one model for one target, within the time that a goal allows, and keeps what was tried."""
+
+    def __init__(self, flow: Flow, target: Target, goal: Goal) -> None:
+        self.flow, self.recipe, self.target, self.goal = flow, flow.recipe, target, goal
+        self.since = time.monotonic()
+        self.tried: list[Tried] = []
+        flow.begin(target)
+        self.ingested = flow.ingest(target, "int8" if "int8" in target.precision.allowed else "float32")
+        self.reference = load_reference(self.ingested.folder / REFERENCE)
+        self.plain = self.recipe.compress_settings(target)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that may still be searched."""
+        return self.goal.budget_s - self.seconds
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the search began."""
+        return time.monotonic() - self.since
+
+    def measure(self, candidate: Candidate) -> Tried:
+        """Run one candidate through compress, convert and verify; what fails is a result too.
+
+        The first one may take whatever time it needs, so that there is always an answer.
+        """
+        since = time.monotonic()
+        empty = Tried(candidate.name, changes(candidate.settings, self.plain, candidate.fp16), candidate.steps)
+        try:
+            item = self._within(lambda: self._measure(candidate, empty), None if not self.tried else self.left_s)
+        except Exception as err:
+            item = replace(empty, error=said(err))
+        item = replace(item, seconds=time.monotonic() - since)
+        self.tried.append(item)
+        return item
+
+    def costs(self, what: str, work: Callable[[], T]) -> T | None:
+        """What measuring layers gives within the time that is left; what fails is noted, and None."""
+        try:
+            return self._within(work, self.left_s)
+        except Exception as err:
+            self.tried.append(Tried(what, {}, 0, error=said(err)))
+            return None
+
+    def _within(self, work: Callable[[], T], limit_s: float | None) -> T:
+        future: Future[T] = Future()
+
+        def thread() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as err:  # whatever it is, whoever waits is told
+                future.set_exception(err)
+
+        since = time.monotonic()
+        # A daemon: nobody waits for what was given up, not even the interpreter when it ends.
+        threading.Thread(target=thread, daemon=True).start()
+        try:
+            return future.result(None if limit_s is None else max(limit_s, 0.0))
+        except TimeoutError:
+            self.flow.abandon()
+            raise CompressFailed(f"not done when the time was up, after {time.monotonic() - since:.0f} s") from None
+        except KeyboardInterrupt:
+            self.flow.abandon()
+            raise
+
+    def _measure(self, candidate: Candidate, empty: Tried) -> Tried:
+        target = self.target
+        if candidate.fp16:
+            target = replace(
+                target,
+                lite=replace(target.lite, fp16=True),
+                precision=replace(target.precision, allowed=("float16",), default="float16"),
+            )
+        precision = target.choose(candidate.settings.precision)
+        compressed = self.flow.compress(target, candidate.settings, precision, self.ingested)
+        converted = self.flow.convert(target, compressed)
+        model = converted.folder / MODEL
+        verdict = verify(
+            model,
+            self.reference,
+            self.recipe.verify_settings(self.target),
+            npu=target.emulated_npu,
+            folder=self.recipe.folder,
+        )
+        drop = None
+        if self.recipe.metric and verdict.metric_candidate is not None and verdict.metric_reference is not None:
+            drop = loss(self.recipe.metric.name, verdict.metric_reference, verdict.metric_candidate)
+        return replace(
+            empty,
+            precision=precision,
+            metric=verdict.metric_candidate,
+            metric_drop=drop,
+            sqnr_db=min(item.drift.sqnr_db for item in verdict.outputs),
+            size_bytes=int(converted.facts["bytes"]),
+            latency_ms=self._latency(model, target),
+            breaks=verdict.broken,
+        )
+
+    def _latency(self, path: Path, target: Target) -> float | None:
+        model = nb.read(path)
+        shapes, _ = trace_shapes(model, {name: (1, *array.shape[1:]) for name, array in self.reference.inputs.items()})
+        found = None if shapes is None or self.goal.chip is None else predict(model, shapes, target, self.goal.chip)
+        return None if found is None else found.ms
+
+
+def said(err: BaseException) -> str:
+    """What went wrong, in one line."""
+    return err.what if isinstance(err, EdgeflowError) else f"{type(err).__name__}: {err}"

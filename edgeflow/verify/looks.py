@@ -1,0 +1,90 @@
+"""Layers and hops in a record: as the build saw them, where its manifest vouches for that, or looked at again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from edgeflow.core.errors import DataError, EdgeflowError
+from edgeflow.emulate import Emulator
+from edgeflow.files.atomic import sha256
+from edgeflow.project.manifest import load_manifest
+from edgeflow.project.places import MANIFEST, REFERENCE
+from edgeflow.project.reference import Reference
+from edgeflow.report.exchange import LOOKS, load_record, looks_sha256
+from edgeflow.report.record import Record
+from edgeflow.verify.explain import traced
+from edgeflow.verify.hops import Step, waterfall
+from edgeflow.verify.judge import Verdict, outputs_of
+
+REPORT = "report.json"
+HASH = "looks_sha256"
+"""Where a manifest says what its build saw; report.json itself cannot be hashed there, for it names the manifest."""
+
+UNHELD = f"the layers and hops that {REPORT} beside the .nb tells of: manifest.json does not vouch for them"
+
+
+def with_recorded(record: Record, model: Path, table: Mapping[str, Any]) -> Record:
+    """What the build of this very file saw; left out, and said, where that is not what its manifest was written for.
+
+    Args:
+        table: the manifest; empty where there is none.
+    """
+    beside = model.parent / REPORT
+    if not beside.is_file():
+        return record
+    try:
+        built = load_record(beside)
+    except EdgeflowError:
+        return replace(record, not_checked=(*record.not_checked, UNHELD))
+    if not any(getattr(built, key) for key in LOOKS):
+        return record
+    if table.get(HASH) != looks_sha256(built):
+        return replace(record, not_checked=(*record.not_checked, UNHELD))
+    return replace(record, **{key: getattr(built, key) for key in LOOKS})
+
+
+def look_again(record: Record, model: Path) -> Record:
+    """Measure every op anew, with the programs that the build's cache still holds.
+
+    Raises:
+        DataError: they are gone.
+    """
+    cache = model.resolve().parent.parent / ".cache" / "compress"
+    compressed = next(
+        (path.parent for path in sorted(cache.glob("*/model.pdmodel")) if _made(path.parent, model)), None
+    )
+    if compressed is None:
+        raise DataError(
+            f"{model}: the programs it was made of are not in build/.cache, so its layers cannot be looked at again",
+            try_="edgeflow build, which looks at them",
+        )
+    npu = str((load_manifest(model.parent / MANIFEST)).get("npu_arithmetic") or "float32")
+    looked, _ = traced(compressed, model.parent / REFERENCE, model, npu, record.reference_device or "CPU")
+    return replace(record, layers=looked.layers, ranked=looked.ranked, first_drift=looked.first_drift)
+
+
+def _made(compressed: Path, model: Path) -> bool:
+    """This result of the compress stage is what the .nb was converted from, by the manifest's own record."""
+    try:
+        table = load_manifest(model.parent / MANIFEST)
+        facts = json.loads((compressed / "facts.json").read_text(encoding="utf-8"))
+        same = sha256(compressed / "model.pdmodel") == table["model"]["compressed_sha256"]
+        return bool(same and facts["method"] == table["compression"])
+    except (OSError, ValueError, KeyError, TypeError, EdgeflowError):
+        return False
+
+
+def with_device(
+    record: Record, model: Path, reference: Reference, verdict: Verdict, folder: Path | None, npu: str
+) -> Record:
+    """The hops with a last one from the emulator to the device, which is computed here."""
+    with Emulator(model, npu=npu) as runner:
+        emulated = tuple(outputs_of(runner, reference))
+    stops = [Step("nb_emulated", emulated, Emulator.name), Step("device", verdict.arrays, verdict.runner)]
+    (hop,) = waterfall(stops, reference, verdict.metric, folder)
+    last = replace(hop, share=None)  # the other hops were measured in the build
+    return replace(record, waterfall=(*(item for item in record.waterfall if item.to != "device"), last))
