@@ -1,4 +1,4 @@
-"""What can go wrong, by what the user must look at.
+"""Errors of edgeflow: a sentence that says what is wrong, and what to try.
 
     EdgeflowError
     ├── TargetError       a target profile (TOML)
@@ -42,7 +42,7 @@ class EdgeflowError(Exception):
 
 
 def last_line(err: BaseException) -> str:
-    """The end of what another package's error says, where Paddle puts the reason; empty where it says nothing."""
+    """Last line of another package's error message, where Paddle puts the reason; empty if there is no message."""
     return next((line.strip() for line in reversed(str(err).splitlines()) if line.strip()), "")
 
 

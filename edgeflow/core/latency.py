@@ -58,7 +58,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Other file against the control. `ratio` below 1: the other is faster. `refused` lists why nothing is
+    """The other file's latency over the control's. `ratio` below 1: the other is faster. `refused` lists why nothing is
     concluded.
     """
 

@@ -23,7 +23,7 @@ CHANNELS_APART = 8.0
 
 @dataclass
 class Sums:
-    """What two streams of a tensor have in common: enough for SQNR, cosine and the largest difference."""
+    """Running sums over two versions of a tensor, from which SQNR, cosine and the largest difference follow."""
 
     signal: float = 0.0
     other: float = 0.0
@@ -64,7 +64,7 @@ class Sums:
 
 @dataclass
 class Gathered:
-    """Everything seen of one op: accumulated and own error, ranges, saturation, and what is no number."""
+    """Measurements of one op over all batches: accumulated and own error, ranges, saturation, NaN and infinity."""
 
     entire: Sums = field(default_factory=Sums)
     single: Sums = field(default_factory=Sums)
@@ -107,7 +107,7 @@ def widest(known: Array | None, array: Array) -> Array | None:
 
 @dataclass(frozen=True, slots=True)
 class Clue:
-    """What is known of an op beside its errors, for `explain`."""
+    """Facts about an op, besides its errors, from which `explain` finds the reason."""
 
     name: str
     quantised: bool

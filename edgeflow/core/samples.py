@@ -16,7 +16,7 @@ LABEL = "label"
 
 
 def joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """What several feeds gave, as if they had been one; what has no samples is taken from the first."""
+    """Join the outputs of several feeds along the samples; an output without samples is taken from the first feed."""
     return {
         name: np.concatenate([part[name] for part in parts]) if array.ndim else array
         for name, array in parts[0].items()

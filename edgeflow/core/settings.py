@@ -28,7 +28,7 @@ class DriftLimits:
     metric_drop_max: float | None = None
 
     def overridden(self, other: DriftLimits) -> DriftLimits:
-        """These limits with every one that `other` sets taken from there."""
+        """These limits, overridden by those that `other` sets."""
         chosen = {
             f.name: getattr(other, f.name) if getattr(other, f.name) is not None else getattr(self, f.name)
             for f in fields(self)
@@ -112,7 +112,7 @@ class CompressSettings:
 
     @property
     def is_plain(self) -> bool:
-        """Weights stay as they are in a float build."""
+        """Whether a float build leaves the weights as they are."""
         return self.prune == 0 and self.sparsity == 0 and not self.prune_layers
 
 

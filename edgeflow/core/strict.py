@@ -1,4 +1,4 @@
-"""Tables of TOML or JSON into frozen dataclasses; an unknown key is an error with the near match."""
+"""Turn tables of TOML or JSON into frozen dataclasses; an unknown key is an error that names the nearest known one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Overrides(Generic[T]):
     given: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def over(self, settings: T) -> T:
-        """The settings, with what is given in place of what they have."""
+        """The settings, overridden by the keys that were given."""
         return dataclasses.replace(settings, **self.given)  # type: ignore[type-var]
 
 

@@ -32,7 +32,7 @@ def declared_batch(inputs: Iterable[TensorSpec]) -> int:
 
 
 def check_array(array: npt.NDArray[Any], spec: TensorSpec, where: str, *, batch: bool = False) -> None:
-    """Hold an array to its specification.
+    """Raise DataError unless an array fits its specification.
 
     Args:
         batch: the first dimension may have any size, whatever the specification says.
@@ -63,7 +63,7 @@ def check_array(array: npt.NDArray[Any], spec: TensorSpec, where: str, *, batch:
 
 
 def check_names(given: Iterable[str], wanted: Iterable[str], where: str) -> None:
-    """Hold the names of some arrays to those that are wanted.
+    """Raise DataError unless the arrays have the wanted names.
 
     Raises:
         DataError: names are missing or unknown; both lists are given.
@@ -81,7 +81,7 @@ def check_names(given: Iterable[str], wanted: Iterable[str], where: str) -> None
 
 
 def check_feed(feed: Mapping[str, npt.NDArray[Any]], specs: Iterable[TensorSpec], where: str) -> None:
-    """Hold all inputs of a model to their specifications; see check_names and check_array."""
+    """Raise DataError unless all inputs of a model fit their specifications."""
     specs = tuple(specs)
     check_names(feed, [spec.name for spec in specs], where)
     for spec in specs:

@@ -33,7 +33,7 @@ def key_of(*parts: Any) -> str:
 
 @cache
 def tool_versions() -> dict[str, str]:
-    """Versions of everything that has a say in the result."""
+    """Versions of every package on which a build's result depends."""
     found = {"python": ".".join(map(str, sys.version_info[:3]))}
     for package in TOOLS:
         try:
@@ -55,5 +55,5 @@ def code_version() -> str:
 
 
 def is_installed(package: str) -> bool:
-    """A package can be imported, found out without importing it."""
+    """Whether a package can be imported; does not import it."""
     return importlib.util.find_spec(package) is not None

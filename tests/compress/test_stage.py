@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,16 @@ from edgeflow.graph import program as programs
 from tests.graph.programs import rewritten
 
 pytestmark = pytest.mark.build
+
+
+@pytest.fixture(scope="module")
+def project(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One copy of the example for all tests of this module: what ingest made of it is kept from test to test."""
+    return copied(digits, tmp_path_factory.mktemp("compress") / "project")
+
+
+def copied(digits: Path, folder: Path) -> Path:
+    return shutil.copytree(digits, folder, ignore=shutil.ignore_patterns("build", "__pycache__"))
 
 
 def build(
@@ -266,7 +277,8 @@ def test_two_processes_train_as_one(pruned: Job, tmp_path: Path) -> None:
         fine_tune(replace(pruned, samples=tmp_path / "few.npz", checkpoint=tmp_path / "f.npz", settings=settings))
 
 
-def test_a_killed_build_goes_on_training_where_it_stopped(project: Path) -> None:
+def test_a_killed_build_goes_on_training_where_it_stopped(digits: Path, tmp_path: Path) -> None:
+    project = copied(digits, tmp_path / "project")
     recipe = project / "edgeflow.toml"
     recipe.write_text(
         recipe.read_text()

@@ -1,5 +1,5 @@
-// Preloaded into a shell, makes the PC behave as an ARM machine: ARM programs run under qemu, as binfmt_misc would do it, x86
-// programs that a user pushed do not run, and its disk holds as much as DEVICE_DISK_BYTES says.
+// Preloaded into a shell, makes the PC behave as an ARM machine: ARM programs run under qemu, as binfmt_misc would do
+// it, x86 programs that a user pushed do not run, and its disk holds as much as DEVICE_DISK_BYTES says.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -21,7 +21,10 @@ static int machine_of(const char* path) {
 int execve(const char* path, char* const argv[], char* const envp[]) {
   int (*real)(const char*, char* const*, char* const*) = dlsym(RTLD_NEXT, "execve");
   int machine = machine_of(path);
-  if (machine == 62 && strstr(path, "/.edgeflow.")) { errno = ENOEXEC; return -1; }
+  if (machine == 62 && strstr(path, "/.edgeflow.")) {
+    errno = ENOEXEC;
+    return -1;
+  }
   if (machine != 183) return real(path, argv, envp);
   int argc = 0, n = 0;
   while (argv[argc]) ++argc;
@@ -43,7 +46,10 @@ ssize_t write(int file, const void* data, size_t size) {
   struct stat info;
   if (disk && !fstat(file, &info) && S_ISREG(info.st_mode)) {
     off_t left = atoll(disk) - info.st_size;
-    if (left <= 0) { errno = ENOSPC; return -1; }
+    if (left <= 0) {
+      errno = ENOSPC;
+      return -1;
+    }
     if ((off_t)size > left) size = left;
   }
   return real(file, data, size);
