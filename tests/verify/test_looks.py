@@ -113,7 +113,7 @@ def test_files_that_are_no_report(folder: Path, text: str) -> None:
 def test_damaged_manifests_end_in_an_error_or_a_verdict(folder: Path, changes: dict[str, Any]) -> None:
     write(folder, BUILT, **changes)
     found = CliRunner().invoke(edgeflow, ["verify", str(folder / "model.nb")])
-    assert found.exit_code in (0, 1) and found.exception is None or isinstance(found.exception, SystemExit)
+    assert (found.exit_code in (0, 1) and found.exception is None) or isinstance(found.exception, SystemExit)
 
 
 def test_evaluation_data_that_the_model_was_fitted_to(folder: Path) -> None:
