@@ -17,7 +17,7 @@ from edgeflow.graph import program as programs
 from edgeflow.nb.lint import lint
 from edgeflow.nb.places import placed, split
 from edgeflow.project.reference import load_reference
-from edgeflow.report.record import Hop, LintFinding, Partition, PlacedOp
+from edgeflow.report.parts import Hop, LintFinding, Partition, PlacedOp
 from edgeflow.verify.hops import (
     SAMPLES,
     Step,

@@ -13,7 +13,7 @@ from edgeflow.core.targets import Target, load_target
 from edgeflow.emulate.shapes import trace_shapes
 from edgeflow.nb.predict import Latency, predict
 from edgeflow.nb.summary import summarise
-from edgeflow.report.record import PredictedLatency
+from edgeflow.report.parts import PredictedLatency
 
 
 @dataclass(frozen=True, slots=True)

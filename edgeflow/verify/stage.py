@@ -23,7 +23,8 @@ from edgeflow.project.recipe import Recipe, load_recipe
 from edgeflow.project.reference import REFERENCE, Reference, load_reference
 from edgeflow.report import exchange
 from edgeflow.report.html import page
-from edgeflow.report.record import DeviceFacts, FileFacts, Output, PreprocessingFinding, Record, ResidencyFinding
+from edgeflow.report.parts import DeviceFacts, FileFacts, Output, PreprocessingFinding, ResidencyFinding
+from edgeflow.report.record import Record
 from edgeflow.verify.contract import contract_entry, write_contract
 from edgeflow.verify.explain import findings, hops, partition, traced
 from edgeflow.verify.figures import figures, profile_named

@@ -18,7 +18,8 @@ from edgeflow.flow.build import Built
 from edgeflow.flow.locked import budget_of
 from edgeflow.project.accepted import compare
 from edgeflow.project.lockfile import read_lock
-from edgeflow.report.record import Output, Record
+from edgeflow.report.parts import Output
+from edgeflow.report.record import Record
 from edgeflow.verify.figures import figures
 from tests.conftest import GOLDEN, ROOT
 from tests.flow.test_build import edit, run
