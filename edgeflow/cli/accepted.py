@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from edgeflow.cli.tables import number, size
+from edgeflow.project.accepted import drop_or_gain
 from edgeflow.report.values import SENTENCE_LENGTH_MAX, plain
 
+if TYPE_CHECKING:
+    from edgeflow.flow.locked import Held
+    from edgeflow.project.accepted import Budget, Change
 
-def comparison(items: Sequence[Any]) -> str:
+
+def comparison(items: Sequence[Held]) -> str:
     """What is worse or better than the lock, target by target, and what to do about it."""
     lines: list[str] = []
     for item in items:
@@ -26,7 +31,7 @@ def comparison(items: Sequence[Any]) -> str:
     return "\n".join(lines)
 
 
-def accepted(items: Sequence[Any]) -> str:
+def accepted(items: Sequence[Held]) -> str:
     """What `edgeflow lock` wrote, and what it refused."""
     lines: list[str] = []
     for item in items:
@@ -43,14 +48,14 @@ def accepted(items: Sequence[Any]) -> str:
     return "\n".join(lines)
 
 
-def _kind(change: Any) -> str:
+def _kind(change: Change) -> str:
     return "changed" if change.judgement == "other" else str(change.judgement)
 
 
-def _figures(budget: Any) -> str:
+def _figures(budget: Budget) -> str:
     found = [f"SQNR {number(min(o.sqnr_db for o in budget.outputs))} dB"]
     if budget.metric_drop is not None:
-        found.append(f"{plain(budget.metric)} drop {number(budget.metric_drop)}")
+        found.append(f"{plain(budget.metric)} {drop_or_gain(budget.metric_drop)}")
     found += [size(budget.size_bytes), f"{budget.ops} ops"]
     if budget.subgraphs:
         found.append(f"{budget.subgraphs} NPU subgraph{'s' if budget.subgraphs > 1 else ''}")

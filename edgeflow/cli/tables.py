@@ -10,7 +10,8 @@ from edgeflow.report.values import SENTENCE_LENGTH_MAX, finite, plain, real
 
 if TYPE_CHECKING:
     from edgeflow.flow.build import Built
-    from edgeflow.report.record import Record, ResidencyFinding
+    from edgeflow.report.parts import ResidencyFinding
+    from edgeflow.report.record import Record
 
 LAYERS_SHOWN = 5
 

@@ -25,7 +25,7 @@ class OutputBudget:
 class Budget:
     """What one target's build costs. None is unknown: no metric, no NPU subgraph, no published latency of the chip.
 
-    `metric_drop` is what the metric lost against the reference, negative for a gain.
+    `metric_drop` is how much worse the metric got against the reference, by its own direction: negative for a gain.
     `subgraphs` and `cpu_ops` are the NPU's subgraphs and the ops outside them.
     """
 
@@ -115,6 +115,11 @@ def is_comparable(budget: Budget) -> bool:
     return all(
         math.isfinite(value) for value in (*values, budget.metric_drop or 0.0, budget.predicted_latency_ms or 0.0)
     ) and not any(math.isnan(item.sqnr_db) for item in budget.outputs)
+
+
+def drop_or_gain(drop: float) -> str:
+    """What a metric lost or gained against the reference, in words: a gain is no negative drop."""
+    return f"{'gain' if drop < 0 else 'drop'} {abs(drop):.6g}"
 
 
 def _digits(value: float) -> float:
@@ -209,7 +214,7 @@ def _metric(accepted: Budget, found: Budget, allowed: Tolerances) -> Iterator[Ch
     before, after = accepted.metric_drop, found.metric_drop
     if before is None:
         if after is not None:
-            yield Change("metric_drop", None, after, "other", f"{found.metric} is measured now: a drop of {after:.6g}")
+            yield Change("metric_drop", None, after, "other", f"{found.metric} is measured now: {drop_or_gain(after)}")
         return
     if after is None:
         yield _lost("metric_drop", str(accepted.metric), before, None, "is no longer measured")
@@ -220,14 +225,11 @@ def _metric(accepted: Budget, found: Budget, allowed: Tolerances) -> Iterator[Ch
     else:
         one = 1 / max(found.samples, 1)
         if not abs(after - before) <= allowed.samples * one + 1e-6:
-            yield _moved(
-                "metric_drop",
-                f"drop of {found.metric}",
-                before,
-                after,
-                f"{abs(after - before):.4g} ({abs(after - before) / one:.3g} of {found.samples} samples)",
-                up_is_worse=True,
-            )
+            by = f"{abs(after - before):.4g} ({abs(after - before) / one:.3g} of {found.samples} samples)"
+            moved = _moved("metric_drop", "", before, after, by, up_is_worse=True)
+            text = f"{found.metric} {drop_or_gain(after)}, was {drop_or_gain(before)}: "
+            text += "not a number" if math.isnan(after) else f"{by} {'more' if after > before else 'less'} lost"
+            yield replace(moved, text=text)
 
 
 def _file(accepted: Budget, found: Budget) -> Iterator[Change]:

@@ -39,12 +39,12 @@ def page(record: Record) -> str:
             style=_safe(style),
             script=_safe(script),
             tiles=view.tiles(record),
-            bars=[(hop, _safe(chart)) for hop, chart in bars],
+            bars=bars,
             costs=costs,
-            interval=_safe(view.interval_chart(record)),
+            interval=view.interval_chart(record),
             columns=view.columns(record),
             drifts=view.drifts(record),
-            layer_plot=_safe(view.layer_plot(record)),
+            layer_plot=view.layer_plot(record),
             layer_places=sorted({plain(layer.place) for layer in record.layers if layer.place}),
             layer_rows=view.layer_rows(record),
             cells=cells,
@@ -84,6 +84,7 @@ def _environment() -> Environment:
     found.filters |= {
         "plain": plain,
         "name": lambda value: escape(plain(value)),
+        "drawn": _safe,
         "picture": _safe,  # a record's pictures are held to their pattern when it is read
         "figure": figure,
         "metric": view.metric,

@@ -17,7 +17,7 @@ from edgeflow.graph import program as programs
 from edgeflow.nb.lint import lint
 from edgeflow.project.manifest import StageResults
 from edgeflow.project.reference import Reference, load_reference
-from edgeflow.report.record import Hop, LintFinding, Partition, PlacedOp
+from edgeflow.report.parts import Hop, LintFinding, Partition, PlacedOp
 from edgeflow.verify.hops import (
     SAMPLES,
     Step,

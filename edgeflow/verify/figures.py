@@ -11,7 +11,7 @@ from edgeflow.core.targets import Target, load_target
 from edgeflow.emulate.examined import Examined
 from edgeflow.nb.predict import Latency, predict
 from edgeflow.nb.summary import summarise
-from edgeflow.report.record import PredictedLatency
+from edgeflow.report.parts import PredictedLatency
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from edgeflow.nb import Model
 from edgeflow.nb.dataflow import Node, nodes
 from edgeflow.nb.places import placed
 from edgeflow.nb.summary import scales_of
-from edgeflow.report.record import Distance, FirstDrift, Layer
+from edgeflow.report.parts import Distance, FirstDrift, Layer
 
 SAMPLES = 32
 ELEMENTS_AT_ONCE = 1 << 24

@@ -26,7 +26,8 @@ from edgeflow.project.reference import Reference, load_reference
 from edgeflow.project.trust import is_unchanged
 from edgeflow.report import exchange
 from edgeflow.report.html import page
-from edgeflow.report.record import DeviceFacts, FileFacts, Output, PreprocessingFinding, Record, ResidencyFinding
+from edgeflow.report.parts import DeviceFacts, FileFacts, Output, PreprocessingFinding, ResidencyFinding
+from edgeflow.report.record import Record
 from edgeflow.verify.contract import contract_entry, write_contract
 from edgeflow.verify.explain import findings, hops, partition, traced
 from edgeflow.verify.figures import figures, profile_named

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow.core.statistics import decide_bootstrap, decide_paired, mcnemar, tango
+from edgeflow.core.statistics import decide_bootstrap, decide_paired, mcnemar, moved_by, tango
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,24 @@ def test_bootstrap_agrees_and_nan_fails() -> None:
     assert decide_bootstrap(means, 500, 0.02).verdict == "INCONCLUSIVE"
     nan = decide_bootstrap(lambda chosen: (1.0, math.nan), 10, 0.5)
     assert nan.verdict == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("drop", "higher", "words"),
+    [
+        (0.02, True, "drops by 0.02"),
+        (-0.02, True, "rises by 0.02"),
+        (0.55, False, "rises by 0.55, lower being better"),
+        (-0.02, False, "falls by 0.02, lower being better"),
+        (-0.0, True, "stays as it is"),
+        (math.nan, True, "is not a number"),
+    ],
+)
+def test_a_gain_is_no_negative_drop(drop: float, higher: bool, words: str) -> None:
+    assert moved_by(drop, higher_is_better=higher) == words
+
+
+def test_the_sentence_says_a_gain_as_one() -> None:
+    gained = decide_paired(*answers(200, 0, 4), 0.01)
+    assert "the metric rises by 0.02, its loss lies in [" in gained.sentence and "drops by" not in gained.sentence
+    assert "-0]" not in gained.sentence and "-0," not in gained.sentence

@@ -81,8 +81,8 @@ def test_verify_fails_on_a_device_that_computes_something_else(device: SshDevice
 
 def test_an_npu_file_tells_where_it_ran(device: SshDevice, build: Path, runtime: Path, tmp_path: Path) -> None:
     npu = make_npu_build(tmp_path / "npu", runtime)
-    found = call("verify", npu / "model.nb", "--on", device.address, "--json")
-    assert found.exit_code in (0, 3), found.output
+    found = call("verify", npu / "model.nb", "--on", device.address, "--json", "--no-limits")
+    assert found.exit_code == 0, found.output
     judged = json.loads(found.stdout)["residency"]
     assert judged["of"] == "ops"
     assert 0 < judged["share"] <= 1

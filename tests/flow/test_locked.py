@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgeflow.core.targets import load_target
 from edgeflow.emulate.examined import Examined
+from edgeflow.files.arrays import save_npz
+from edgeflow.flow.build import Built
+from edgeflow.flow.locked import budget_of
+from edgeflow.project.accepted import compare
 from edgeflow.project.lockfile import read_lock
+from edgeflow.report.parts import Output
+from edgeflow.report.record import Record
 from edgeflow.verify.figures import figures
 from tests.conftest import GOLDEN, ROOT
 from tests.projects import edit, run
@@ -91,3 +101,27 @@ def test_lock_then_worse_then_accepted(project: Path) -> None:
         and "edgeflow.lock: is no TOML" in broken.stderr
         and lock.read_text() == "format = 1\nx = ["
     )
+
+
+def test_an_error_rate_that_rises_is_worse(tmp_path: Path) -> None:
+    """From 0.05 to 0.60 of the characters wrong: a lower one would be better, and the lock says so."""
+    shutil.copyfile(GOLDEN / "net_lenet__fp32" / "model.nb", tmp_path / "model.nb")
+    case = np.load(GOLDEN / "net_lenet__fp32" / "case.npz")
+    save_npz(tmp_path / "reference.npz", {"input/x": case["in_0"], "output/0": case["out_0"]})
+    record = Record(
+        "PASS",
+        samples=100,
+        outputs=(Output(0, "y", 0.0, 0.0, 1.0, math.inf),),
+        metric="cer",
+        metric_reference=0.05,
+        metric_candidate=0.05,
+    )
+    before, after = (
+        budget_of(
+            Built("arm64", tmp_path, "float32", replace(record, metric_candidate=value), ()), load_target("arm64")
+        )
+        for value in (0.05, 0.60)
+    )
+    (change,) = compare(before, after)
+    assert (change.what, change.judgement) == ("metric_drop", "worse")
+    assert after.metric_drop == pytest.approx(0.55)

@@ -132,3 +132,8 @@ def test_better_one_way_is_worse_the_other(one: Budget, other: Budget) -> None:
     for what in ("size_bytes", "ops"):
         assert {there.get(what), back.get(what)} in ({None}, {"better", "worse"})
     assert settled(one, settled(one, other)) == settled(one, other)
+
+
+def test_a_gain_is_no_negative_drop() -> None:
+    (change,) = compare(INT8, replace(INT8, metric_drop=-0.01))
+    assert change.text.startswith("top1 gain 0.01, was drop 0.002222: 0.01222 (5.5 of 450 samples) less lost")

@@ -104,6 +104,7 @@ def test_every_report_becomes_a_safe_page(name: str) -> None:
         assert (attributes.get("href") or "#").startswith(("#", "data:,"))
         assert (attributes.get("src") or "data:image/").startswith("data:image/")
     assert "://" not in text
+    assert "&lt;svg" not in text and "&lt;span" not in text and "&lt;code" not in text, "markup shown as text"
     identities = [attributes["id"] for _, attributes in found.tags if "id" in attributes]
     assert len(identities) == len(set(identities))
     targets = {attributes["href"] for tag, attributes in found.tags if tag == "a"}

@@ -1,0 +1,245 @@
+"""The parts of a record: what each measurement of a verification found; docs/report.md explains every key."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from edgeflow.report.values import count
+
+Range = tuple[float, float]
+SHA256 = {"pattern": "^[0-9a-f]{64}$"}
+PICTURE = {"pattern": "^data:image/(png|jpeg);base64,[A-Za-z0-9+/]+=*$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Drift of one output over all samples; see core.drift.Drift."""
+
+    index: int | None = None
+    name: str | None = None
+    max_abs: float | None = None
+    mean_abs: float | None = None
+    cosine: float | None = None
+    sqnr_db: float | None = None
+    psnr_db: float | None = None
+    kl: float | None = None
+    top1_agreement: float | None = None
+
+    @property
+    def is_not_a_number(self) -> bool:
+        """NaN is among the values."""
+        return any(value is not None and math.isnan(value) for value in (self.max_abs, self.cosine))
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """From one stage to the next: whether it was compared, what lies between them and what it costs the metric."""
+
+    available: bool
+    hop: str | None = None
+    from_: str | None = field(default=None, metadata={"key": "from"})
+    to: str | None = None
+    why_missing: str | None = None
+    runner: str | None = None
+    sqnr_db: float | None = None
+    max_abs: float | None = None
+    cosine: float | None = None
+    metric: float | None = None
+    metric_loss: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Distance:
+    """How far one op's result is from the reference's."""
+
+    sqnr_db: float | None = None
+    cosine: float | None = None
+    max_abs: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One op of the file: `entire` with the error that has gathered up to it, `single` with its own alone."""
+
+    op: int
+    op_type: str | None = None
+    name: str | None = None
+    output: str | None = None
+    place: str | None = None
+    subgraph: int | None = None
+    kernel: str | None = None
+    sources: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+    entire: Distance | None = None
+    single: Distance | None = None
+    saturation: float | None = None
+    range: Range | None = None
+    scale: float | None = None
+    scale_range: Range | None = None
+    nan: int | None = None
+    inf: int | None = None
+    reason: str | None = None
+    why: str | None = None
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstDrift:
+    """The op where drift starts, why, and what to do about it."""
+
+    op: int
+    name: str | None = None
+    reason: str | None = None
+    why: str | None = None
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedOp:
+    """Where the file says that one op runs."""
+
+    op: int
+    op_type: str | None = None
+    place: str | None = None
+    subgraph: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """How the file divides its ops between NPU and CPU."""
+
+    npu_ops: int | None = None
+    cpu_ops: int | None = None
+    subgraphs: int | None = None
+    ops: tuple[PlacedOp, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorstInput:
+    """One of the samples on which the two differ most, with a small picture where the input is one."""
+
+    sample: int | None = None
+    error: float | None = None
+    label: int | str | None = None
+    reference: str | None = None
+    candidate: str | None = None
+    picture: str | None = field(default=None, metadata={**PICTURE, "length_max": 2_000_000})
+
+
+@dataclass(frozen=True, slots=True)
+class LintFinding:
+    """One finding of lint in the file."""
+
+    code: str | None = None
+    severity: Literal["error", "warning", "note", "info"] | None = None
+    op: str | None = None
+    why: str | None = None
+    fix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InjectedFault:
+    """One known fault put into a copy, what it cost the metric, and whether the verdict noticed it."""
+
+    fault: str | None = None
+    where: str | None = None
+    size: str | None = None
+    metric_drop: float | None = None
+    beyond_budget: bool | None = None
+    noticed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """Which injected faults the verdict noticed, and how often it called an unchanged copy worse."""
+
+    budget: float | None = None
+    faults: tuple[InjectedFault, ...] = ()
+    noticed: int | None = None
+    injected: int | None = None
+    missed_beyond_budget: int | None = None
+    false_alarms: int | None = None
+    unchanged_copies: int | None = None
+    smallest_noticed: str | None = None
+
+    @property
+    def broken(self) -> str | None:
+        """What speaks against a pass, as a sentence."""
+        missed = sum(bool(fault.beyond_budget) and not fault.noticed for fault in self.faults)
+        many = max(self.missed_beyond_budget or 0, missed)
+        return f"self-test: {count(many, 'fault')} beyond the budget not noticed" if many else None
+
+
+@dataclass(frozen=True, slots=True)
+class PreprocessingFinding:
+    """Whether the inputs are what the build's contract makes of raw data."""
+
+    sha256: str | None = field(default=None, metadata=SHA256)
+    verdict: Literal["same", "pre-processing differs", "not checked"] | None = None
+    why: str | None = None
+
+    @property
+    def broken(self) -> str | None:
+        """What speaks against a pass, as a sentence."""
+        return f"pre-processing differs: {self.why or ''}" if self.verdict == "pre-processing differs" else None
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """The .nb that was judged."""
+
+    sha256: str | None = field(default=None, metadata=SHA256)
+    bytes: int | None = None
+    opt_version: str | None = None
+    ops: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedLatency:
+    """Milliseconds of one run, predicted from published tables; `error` is relative to `value`."""
+
+    value: float | None = None
+    error: float | None = None
+    chip: str | None = None
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """Clocks and heat of a device at one moment."""
+
+    limit_khz: int | None = None
+    clock_khz: int | None = None
+    temperature_c: float | None = None
+    throttled: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """A device in its own words."""
+
+    machine: str | None = None
+    bits: str | None = None
+    abis: tuple[str, ...] = ()
+    chip: str | None = None
+    model: str | None = None
+    os: str | None = None
+    kernel: str | None = None
+    cpus: int | None = None
+    governor: str | None = None
+    has_armhf: bool | None = None
+    free_bytes: int | None = None
+    state: DeviceState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ResidencyFinding:
+    """How much ran on the accelerator, `share` of `of`, with the grounds for saying so."""
+
+    share: float | None = None
+    of: str | None = None
+    verdict: str | None = None
+    evidence: tuple[str, ...] = ()
