@@ -7,10 +7,13 @@ import contextlib
 import importlib
 import multiprocessing
 import os
+import secrets
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, TimeoutError
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -33,8 +36,9 @@ class Workers:
         # and tells when a worker dies.
         from loky import ProcessPoolExecutor
 
+        self._temporary = Path(tempfile.gettempdir()) / f"edgeflow-{secrets.token_hex(8)}"
         self._pool = ProcessPoolExecutor(
-            max_workers=count, timeout=60, initializer=_prepare, initargs=(os.getpid(), modules)
+            max_workers=count, timeout=60, initializer=_prepare, initargs=(os.getpid(), self._temporary, modules)
         )
 
     def start(self) -> None:
@@ -70,6 +74,7 @@ class Workers:
     def kill(self) -> None:
         """Stop every process, at once; whoever waits for one gets an error."""
         self._pool.shutdown(wait=False, kill_workers=True)
+        shutil.rmtree(self._temporary, ignore_errors=True)
 
     def __enter__(self) -> Workers:
         return self
@@ -79,6 +84,7 @@ class Workers:
     ) -> None:
         # Idle workers leave by themselves; after an error one may still be busy, and is stopped.
         self._pool.shutdown(wait=True, kill_workers=kind is not None)
+        shutil.rmtree(self._temporary, ignore_errors=True)
 
 
 def stage_in_worker(stage: str, source: Artifact, target: Any, settings: Any, folder: Path, log: Path) -> Artifact:
@@ -93,8 +99,7 @@ def stage_in_worker(stage: str, source: Artifact, target: Any, settings: Any, fo
 
     def fence() -> None:
         # The cache, not the folder alone: a worker does several stages, and training keeps its checkpoint beside it.
-        write_only_in([folder.parents[1]])
-        os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+        _fence(folder.parents[1])
 
     with _output_to(log), storage(folder):
         if source.facts.get("foreign"):
@@ -102,6 +107,18 @@ def stage_in_worker(stage: str, source: Artifact, target: Any, settings: Any, fo
         function = getattr(importlib.import_module(f"edgeflow.{stage}.stage"), stage)
         made: Artifact = function(source, target, settings, Tools(folder, say, key_of_folder(folder), fence))
         return made
+
+
+@cache
+def _fence(folder: Path) -> None:
+    """Once a worker: it writes below a folder and in temporary files of its pool, which the parent removes."""
+    _temporary[0].mkdir(mode=0o700, exist_ok=True)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(_temporary[0])
+    write_only_in([folder, _temporary[0]])
+
+
+_temporary: list[Path] = []
+"""In a worker: where its pool may have temporary files."""
 
 
 def progress_of(folder: Path) -> Path:
@@ -124,8 +141,9 @@ def _nothing() -> None:
     return None
 
 
-def _prepare(parent: int, modules: tuple[str, ...]) -> None:
+def _prepare(parent: int, temporary: Path, modules: tuple[str, ...]) -> None:
     die_with(parent)
+    _temporary.append(temporary)
     os.environ["GLOG_minloglevel"] = "2"
     # As many threads on a busy machine as on an idle one: sums keep their order, and builds their bytes.
     os.environ["MKL_DYNAMIC"] = os.environ["OMP_DYNAMIC"] = "FALSE"

@@ -191,7 +191,8 @@ def fold_batch_norm(editor: Editor) -> int:
         ):
             continue
         gamma, beta, mean, variance = (np.asarray(s, np.float64) for s in stats)
-        factor = gamma / np.sqrt(variance + float(value(norm, "epsilon", 1e-5)))
+        with np.errstate(all="ignore"):  # a factor that is not finite is left alone
+            factor = gamma / np.sqrt(variance + float(value(norm, "epsilon", 1e-5)))
         conv, add, bias = chain
         if not _scale_filter(editor, conv, factor):
             continue

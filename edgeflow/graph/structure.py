@@ -161,6 +161,11 @@ def _variables(block: Any, types: Mapping[int, str], wrong: Callable[..., ModelE
     for var in block.vars:
         if not _readable(var.name):
             raise wrong(f"a variable is called {_shown(var.name)}, and should have a name of printable text")
+        if var.name in KEPT_NAMES and types[var.type.type] == "LOD_TENSOR":
+            raise wrong(
+                f"a tensor is called {var.name!r}, a name that Paddle keeps for itself",
+                "export the model with another name for that input or output",
+            )
         if var.name in own:
             raise wrong(f"declares the variable {var.name!r} twice")
         own[var.name] = var
@@ -246,12 +251,6 @@ def _ends(program: Any, declared: Mapping[str, Any], wrong: Callable[..., ModelE
             column = next((attr.i for attr in op.attrs if attr.name == "col"), 0)
             if index or column in seen[op.type] or (op.type == "feed" and name in seen[op.type]):
                 raise wrong(f"{op.type} of {name!r} is there twice, or in block {index}")
-            if name in KEPT_NAMES:
-                what = "input" if op.type == "feed" else "output"
-                raise wrong(
-                    f"an {what} is called {name!r}, a name that Paddle keeps for itself",
-                    "export the model with another name for it",
-                )
             if op.type == "feed" and declared[name].persistable:
                 raise wrong(f"the input {name!r} is a weight too")
             seen[op.type] |= {column, name}
