@@ -114,7 +114,7 @@ UNFIT = (IndexError, ValueError, TypeError, KeyError, ArithmeticError, Attribute
 MISFIT = "its attributes and inputs do not fit together"
 
 
-def _placed(index: int, op: Op, what: str) -> str:
+def placed(index: int, op: Op, what: str) -> str:
     """An error's text with the op it is about in front, numbered as `edgeflow inspect` does."""
     return f"op {index}: {what}" if what.startswith(op.type) else f"op {index} ({op.type}): {what}"
 
@@ -132,6 +132,7 @@ class Lowerer:
         plain = model.blocks[0].operations
         self.place = [i for i, op in enumerate(plain) if op.type not in ("feed", "fetch")]
         self._shapes: dict[tuple[int, int], dict[str, tuple[tuple[int, ...], ...]]] = {}
+        self._inlined: set[int] = set()
 
     def segment(self, start: int, live: Mapping[str, Value], *, trace: bool = False) -> Segment:
         """Lower ops from `start` with the variables in `live` as graph inputs, or constants where known.
@@ -140,7 +141,7 @@ class Lowerer:
             NeedValue: the very first op needs the content of a live variable; give it as a constant.
         """
         graph, env, results = Graph(), {}, []
-        self._shapes = {}
+        self._shapes, self._inlined = {}, set[int]()
         for name, value in live.items():
             if math.prod(value.shape) > ELEMENTS_MAX:
                 raise NbError(f"{name!r} of shape {list(value.shape)} has more than {ELEMENTS_MAX} elements")
@@ -162,9 +163,9 @@ class Lowerer:
                     raise
                 break
             except NbError as err:
-                raise NbError(_placed(self.place[end], op, err.what), try_=err.try_) from err
+                raise NbError(placed(self.place[end], op, err.what), try_=err.try_) from err
             except UNFIT as err:
-                raise NbError(_placed(self.place[end], op, f"{MISFIT} ({err})")) from err
+                raise NbError(placed(self.place[end], op, f"{MISFIT} ({err})")) from err
             if step.fp16:
                 for name, value in step.written.items():
                     if value.dtype == "float32" and value.const is None:
@@ -218,6 +219,9 @@ class Lowerer:
         """Lower the block of a subgraph op in the same graph and scope."""
         if not 0 < index < len(self.model.blocks):
             raise NbError(f"subgraph: sub_block is {index}, the file has blocks 1 to {len(self.model.blocks) - 1}")
+        if index in self._inlined:
+            raise NbError(f"subgraph: block {index} is named by two ops, and should be by one")
+        self._inlined.add(index)
         for position, op in enumerate(self.model.blocks[index].operations):
             if op.type == "subgraph":
                 raise NbError(f"block {index} holds a subgraph, and should hold plain ops")

@@ -8,22 +8,30 @@ refused, so that whatever the .nb says, no session is made of shapes that do not
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgeflow.core.errors import NbError
+from edgeflow.emulate.node_checks import (
+    SCALAR,
+    SIDE_MAX,
+    Attributes,
+    Inputs,
+    axis_of,
+    constants,
+    ensure,
+    filled,
+    given,
+    indices,
+    numbers,
+    within,
+)
 
 if TYPE_CHECKING:
     from edgeflow.emulate.graph import Value
 
-SIDE_MAX = 1 << 16
-"""Strides, dilations, paddings and kernels: more than any axis of an edge network has."""
-
-SCALAR = ((), (1,))
-Inputs = Sequence["Value | None"]
-Attributes = Mapping[str, Any]
 Rule = Callable[[str, Inputs, Attributes], None]
 
 
@@ -43,52 +51,14 @@ def hold(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     rule(kind, inputs, attrs)
 
 
-def ensure(kind: str, fits: object, what: str, *shapes: Value | None) -> None:
-    """Raise NbError unless `fits`; `what` says what should be, and the shapes are shown."""
-    if not fits:
-        shown = ", ".join(f"{v.dtype}{list(v.shape)}" for v in shapes if v is not None)
-        raise NbError(f"{kind}{' of ' + shown if shown else ''}: {what}")
-
-
-def _given(kind: str, inputs: Inputs, count: int) -> list[Value]:
-    values = [value for value in inputs[:count] if value is not None]
-    ensure(kind, len(values) == count, f"should have {count} inputs, has {len(values)}")
-    return values
-
-
-def _filled(kind: str, *values: Value | None) -> None:
-    for value in values:
-        ensure(kind, value is None or 0 not in value.shape, "should have no dimension of 0", value)
-
-
-def _numbers(kind: str, attrs: Attributes, name: str, count: int, low: int, default: int) -> list[int]:
-    listed = attrs.get(name, [default] * count)
-    numbers = [n for n in listed if isinstance(n, (int, np.integer))]
-    fits = len(numbers) == len(listed) == count and all(low <= n <= SIDE_MAX for n in numbers)
-    ensure(kind, fits, f"{name} is {list(listed)[:8]}, and should be {count} whole numbers from {low} to {SIDE_MAX}")
-    return [int(n) for n in numbers]
-
-
-def _axis(kind: str, axis: object, rank: int, what: str = "axis") -> int:
-    fits = isinstance(axis, (int, np.integer)) and -rank <= axis < rank
-    ensure(kind, fits, f"{what} is {axis}, and should lie within {rank} dimensions")
-    return int(axis) % rank  # type: ignore[call-overload, no-any-return]
-
-
-def _constants(kind: str, value: Value | None, what: str) -> list[int]:
-    """Whole numbers that the node is given as a constant input."""
-    ensure(kind, value is not None and value.const is not None and value.rank <= 1, f"{what} should be known")
-    return [int(n) for n in np.ravel(value.const)]  # type: ignore[union-attr, arg-type]
-
-
 def free(kind: str, inputs: Inputs, _: Attributes) -> None:
     """One input of any shape."""
-    _given(kind, inputs, 1)
+    given(kind, inputs, 1)
 
 
 def broadcast(kind: str, inputs: Inputs, _: Attributes) -> None:
     """Shapes that broadcast together."""
-    values = _given(kind, inputs, 3 if kind == "Where" else 2)
+    values = given(kind, inputs, 3 if kind == "Where" else 2)
     try:
         np.broadcast_shapes(*(v.shape for v in values))
     except ValueError as err:
@@ -102,7 +72,7 @@ def broadcast(kind: str, inputs: Inputs, _: Attributes) -> None:
 def prelu(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     """A slope that broadcasts to the input, and no further."""
     broadcast(kind, inputs, attrs)
-    x, slope = _given(kind, inputs, 2)
+    x, slope = given(kind, inputs, 2)
     ensure(kind, np.broadcast_shapes(x.shape, slope.shape) == x.shape, "the slope should broadcast to the input", x)
 
 
@@ -113,7 +83,7 @@ def clip(kind: str, inputs: Inputs, _: Attributes) -> None:
 
 def linear_scale(kind: str, inputs: Inputs, _: Attributes) -> None:
     """QuantizeLinear and DequantizeLinear with one scale."""
-    scale, zero = _given(kind, inputs, 3)[1:]
+    scale, zero = given(kind, inputs, 3)[1:]
     ensure(kind, scale.shape in SCALAR and zero.shape in SCALAR, "scale and zero point should be scalars")
 
 
@@ -122,8 +92,8 @@ def windows(
 ) -> tuple[list[int], list[int], list[int], list[int]]:
     """Strides, paddings, dilations and output sizes of a sliding window; the window fits into the padded input."""
     count = x.rank - 2
-    strides, dilations = (_numbers(kind, attrs, name, count, 1, 1) for name in ("strides", "dilations"))
-    pads = _numbers(kind, attrs, "pads", 2 * count, 0, 0)
+    strides, dilations = (numbers(kind, attrs, name, count, 1, 1) for name in ("strides", "dilations"))
+    pads = numbers(kind, attrs, "pads", 2 * count, 0, 0)
     ensure(kind, all(1 <= k <= SIDE_MAX for k in kernel), f"kernel {list(kernel)} should be from 1 to {SIDE_MAX}", x)
     shape = attrs.get("kernel_shape")
     ensure(kind, shape is None or list(shape) == list(kernel), f"kernel is {list(kernel)}, its attribute says {shape}")
@@ -136,9 +106,9 @@ def windows(
 
 def conv(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     """Conv and ConvInteger: input [N, C, H, W], filter [M, C / groups, h, w], bias [M]."""
-    x, weight = _given(kind, inputs, 2)
+    x, weight = given(kind, inputs, 2)
     ensure(kind, x.rank == weight.rank and x.rank in (3, 4, 5), "should have three to five dimensions each", x, weight)
-    _filled(kind, x, weight)
+    filled(kind, x, weight)
     groups = _groups(kind, attrs)
     ensure(kind, weight.shape[1] * groups == x.shape[1], f"the filter's channels times {groups} groups differ from "
            "the input's channels", x, weight)  # fmt: skip
@@ -150,14 +120,14 @@ def conv(kind: str, inputs: Inputs, attrs: Attributes) -> None:
 
 def conv_transpose(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     """Input [N, C, H, W], filter [C, M / groups, h, w], bias [M]."""
-    x, weight = _given(kind, inputs, 2)
+    x, weight = given(kind, inputs, 2)
     ensure(kind, x.rank == weight.rank == 4, "should have four dimensions each", x, weight)
-    _filled(kind, x, weight)
+    filled(kind, x, weight)
     groups = _groups(kind, attrs)
     ensure(kind, weight.shape[0] == x.shape[1], "the filter's first dimension should be the channels", x, weight)
     ensure(kind, x.shape[1] % groups == 0, f"{groups} groups should divide the channels", x)
     strides, pads, dilations, _ = windows(kind, x, weight.shape[2:], attrs)
-    extra = _numbers(kind, attrs, "output_padding", 2, 0, 0)
+    extra = numbers(kind, attrs, "output_padding", 2, 0, 0)
     out = [
         (x.shape[2 + i] - 1) * strides[i] + extra[i] + dilations[i] * (weight.shape[2 + i] - 1) + 1
         - pads[i] - pads[i + 2] for i in range(2)
@@ -179,10 +149,10 @@ def _bias(kind: str, inputs: Inputs, channels: int) -> None:
 
 def pool(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     """MaxPool and AveragePool: paddings smaller than the kernel, and at least one window."""
-    (x,) = _given(kind, inputs, 1)
+    (x,) = given(kind, inputs, 1)
     ensure(kind, x.rank in (3, 4, 5), "should have three to five dimensions", x)
-    _filled(kind, x)
-    kernel = _numbers(kind, attrs, "kernel_shape", x.rank - 2, 1, 1)
+    filled(kind, x)
+    kernel = numbers(kind, attrs, "kernel_shape", x.rank - 2, 1, 1)
     _, pads, _, out = windows(kind, x, kernel, attrs)
     ensure(kind, all(pad < kernel[i % len(kernel)] for i, pad in enumerate(pads)), f"paddings {pads} should be smaller "
            f"than the kernel {kernel}", x)  # fmt: skip
@@ -191,12 +161,12 @@ def pool(kind: str, inputs: Inputs, attrs: Attributes) -> None:
 
 def recurrent(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     """LSTM, GRU, RNN: X [T, B, I], W [D, gates * H, I], R [D, gates * H, H], B [D, 2 * gates * H], states [D, B, H]."""
-    x, weight, memory, bias = _given(kind, inputs, 4)
+    x, weight, memory, bias = given(kind, inputs, 4)
     directions = 2 if attrs.get("direction") == "bidirectional" else 1
     hidden = attrs.get("hidden_size", 0)
     ensure(kind, isinstance(hidden, int) and 1 <= hidden <= SIDE_MAX, f"hidden_size is {hidden}, should be 1 or more")
     ensure(kind, x.rank == 3, "the input should be [time, batch, features]", x)
-    _filled(kind, x, weight, memory, bias)
+    filled(kind, x, weight, memory, bias)
     rows = {"LSTM": 4, "GRU": 3, "RNN": 1}[kind] * hidden
     wanted = ((weight, rows, x.shape[2]), (memory, rows, hidden), (bias, 2 * rows))
     for value, *shape in wanted:
@@ -210,7 +180,7 @@ def recurrent(kind: str, inputs: Inputs, attrs: Attributes) -> None:
 
 def matmul(kind: str, inputs: Inputs, _: Attributes) -> None:
     """[..., M, K] times [..., K, N]; vectors stand for one row or column."""
-    a, b = _given(kind, inputs, 2)
+    a, b = given(kind, inputs, 2)
     ensure(kind, a.rank >= 1 and b.rank >= 1, "should have dimensions", a, b)
     ensure(kind, a.shape[-1] == b.shape[-2 if b.rank > 1 else 0], "columns and rows should be as many", a, b)
     ensure(kind, a.shape[-1] > 0, "should have columns", a, b)
@@ -222,33 +192,23 @@ def matmul(kind: str, inputs: Inputs, _: Attributes) -> None:
 
 def gather(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     """Indices along an axis; known ones lie within it."""
-    x, index = _given(kind, inputs, 2)
-    axis = _axis(kind, attrs.get("axis", 0), x.rank)
-    _indices(kind, index)
+    x, index = given(kind, inputs, 2)
+    axis = axis_of(kind, attrs.get("axis", 0), x.rank)
+    indices(kind, index)
     if kind == "GatherElements":
         ensure(kind, index.rank == x.rank, "indices should have the input's dimensions", x, index)
         others = [i for i in range(x.rank) if i != axis]
         ensure(kind, all(index.shape[i] <= x.shape[i] for i in others), "indices should lie within the input", x, index)
-    _within(kind, index, x.shape[axis])
-
-
-def _indices(kind: str, index: Value) -> None:
-    ensure(kind, index.storage in ("int32", "int64"), "indices should be int32 or int64", index)
-
-
-def _within(kind: str, index: Value, size: int) -> None:
-    if index.const is not None and index.const.size:
-        low, high = int(index.const.min()), int(index.const.max())
-        ensure(kind, -size <= low and high < size, f"indices from {low} to {high} leave an axis of {size}")
+    within(kind, index, x.shape[axis])
 
 
 def gather_nd(kind: str, inputs: Inputs, _: Attributes) -> None:
     """GatherND and ScatterND: the last axis of the indices names an element or a slice."""
-    x, index = _given(kind, inputs, 2)
+    x, index = given(kind, inputs, 2)
     ensure(kind, index.storage == "int64", "indices should be int64", index)
     ensure(kind, index.rank >= 1 and 1 <= index.shape[-1] <= x.rank, "indices should name at most all axes", x, index)
     if kind == "ScatterND":
-        updates = _given(kind, inputs, 3)[2]
+        updates = given(kind, inputs, 3)[2]
         shape = (*index.shape[:-1], *x.shape[index.shape[-1] :])
         ensure(kind, updates.shape == shape, f"updates should be {list(shape)}", updates)
         ensure(kind, updates.storage == x.storage, "updates should be of the input's type", x, updates)
@@ -260,41 +220,41 @@ def gather_nd(kind: str, inputs: Inputs, _: Attributes) -> None:
 
 def concat(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     """Equal but for one axis."""
-    values = _given(kind, inputs, len(inputs))
-    axis = _axis(kind, attrs.get("axis"), values[0].rank)
+    values = given(kind, inputs, len(inputs))
+    axis = axis_of(kind, attrs.get("axis"), values[0].rank)
     around = {(v.rank, v.shape[:axis], v.shape[axis + 1 :], v.storage) for v in values}
     ensure(kind, len(around) == 1, f"should be equal but for axis {axis}", *values[:6])
 
 
 def slice_(kind: str, inputs: Inputs, _: Attributes) -> None:
     """Starts, ends, axes and steps, one of each an axis."""
-    x = _given(kind, inputs, 4)[0]
-    starts, ends, axes = (_constants(kind, v, "bounds") for v in inputs[1:4])
-    steps = _constants(kind, inputs[4], "steps") if len(inputs) > 4 else [1] * len(axes)
+    x = given(kind, inputs, 4)[0]
+    starts, ends, axes = (constants(kind, v, "bounds") for v in inputs[1:4])
+    steps = constants(kind, inputs[4], "steps") if len(inputs) > 4 else [1] * len(axes)
     ensure(kind, len(starts) == len(ends) == len(axes) == len(steps), "bounds, axes and steps should be as many", x)
-    found = [_axis(kind, axis, x.rank) for axis in axes]
+    found = [axis_of(kind, axis, x.rank) for axis in axes]
     ensure(kind, len(set(found)) == len(found), f"axes {axes} should differ", x)
     ensure(kind, all(s != 0 and abs(s) < 1 << 31 for s in steps), f"steps {steps} should not be 0", x)
 
 
 def transpose(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     """Every axis once."""
-    (x,) = _given(kind, inputs, 1)
+    (x,) = given(kind, inputs, 1)
     perm = list(attrs.get("perm", ()))
     ensure(kind, sorted(perm) == list(range(x.rank)), f"axes {perm} should name each of {x.rank} dimensions once", x)
 
 
 def reshape(kind: str, inputs: Inputs, _: Attributes) -> None:
     """As many elements as before."""
-    x = _given(kind, inputs, 2)[0]
-    shape = _constants(kind, inputs[1], "the shape")
+    x = given(kind, inputs, 2)[0]
+    shape = constants(kind, inputs[1], "the shape")
     ensure(kind, min(shape, default=0) >= 0 and math.prod(shape) == math.prod(x.shape), f"does not fit into {shape}", x)
 
 
 def expand(kind: str, inputs: Inputs, _: Attributes) -> None:
     """A shape that the input broadcasts to."""
-    x = _given(kind, inputs, 2)[0]
-    shape = _constants(kind, inputs[1], "the shape")
+    x = given(kind, inputs, 2)[0]
+    shape = constants(kind, inputs[1], "the shape")
     ensure(kind, min(shape, default=0) >= 0, f"shape {shape[:8]} should have no negative dimension", x)
     try:
         np.broadcast_shapes(x.shape, tuple(shape))
@@ -304,15 +264,15 @@ def expand(kind: str, inputs: Inputs, _: Attributes) -> None:
 
 def tile(kind: str, inputs: Inputs, _: Attributes) -> None:
     """A count for each axis."""
-    x = _given(kind, inputs, 2)[0]
-    times = _constants(kind, inputs[1], "counts")
+    x = given(kind, inputs, 2)[0]
+    times = constants(kind, inputs[1], "counts")
     ensure(kind, len(times) == x.rank and min(times, default=0) >= 0, f"counts {times[:8]} should be one an axis", x)
 
 
 def pad(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     """Begin and end of each axis; what is mirrored or repeated is there."""
-    x = _given(kind, inputs, 2)[0]
-    pads = _constants(kind, inputs[1], "paddings")
+    x = given(kind, inputs, 2)[0]
+    pads = constants(kind, inputs[1], "paddings")
     fits = len(pads) == 2 * x.rank and all(0 <= p <= 1 << 24 for p in pads)
     ensure(kind, fits, f"paddings {pads[:12]} should be {2 * x.rank} numbers of 0 or more", x)
     mode = attrs.get("mode", "constant")
@@ -329,79 +289,79 @@ def pad(kind: str, inputs: Inputs, attrs: Attributes) -> None:
 
 def reduction(kind: str, inputs: Inputs, _: Attributes) -> None:
     """Axes of the input, each once; an extreme or a mean is of something."""
-    x = _given(kind, inputs, 2)[0]
-    axes = [_axis(kind, axis, max(x.rank, 1)) for axis in _constants(kind, inputs[1], "axes")]
+    x = given(kind, inputs, 2)[0]
+    axes = [axis_of(kind, axis, max(x.rank, 1)) for axis in constants(kind, inputs[1], "axes")]
     ensure(kind, len(set(axes)) == len(axes), f"axes {axes} should differ", x)
-    _filled(kind, x)
+    filled(kind, x)
 
 
 def arg_extreme(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     """ArgMax, ArgMin, Softmax and LogSoftmax: an axis with elements."""
-    (x,) = _given(kind, inputs, 1)
-    _axis(kind, attrs.get("axis", -1), x.rank)
-    _filled(kind, x)
+    (x,) = given(kind, inputs, 1)
+    axis_of(kind, attrs.get("axis", -1), x.rank)
+    filled(kind, x)
 
 
 def top_k(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     """As many as the axis has, at most."""
-    x = _given(kind, inputs, 2)[0]
-    axis = _axis(kind, attrs.get("axis", -1), x.rank)
-    (k,) = _constants(kind, inputs[1], "k") or [-1]
+    x = given(kind, inputs, 2)[0]
+    axis = axis_of(kind, attrs.get("axis", -1), x.rank)
+    (k,) = constants(kind, inputs[1], "k") or [-1]
     ensure(kind, 0 <= k <= x.shape[axis], f"k is {k}, and should be at most {x.shape[axis]}", x)
 
 
 def cumsum(kind: str, inputs: Inputs, _: Attributes) -> None:
     """Along one axis."""
-    x, axis = _given(kind, inputs, 2)
-    _axis(kind, (_constants(kind, axis, "axis") or [x.rank])[0], x.rank)
+    x, axis = given(kind, inputs, 2)
+    axis_of(kind, (constants(kind, axis, "axis") or [x.rank])[0], x.rank)
 
 
 def lrn(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     """An odd number of channels around each."""
-    (x,) = _given(kind, inputs, 1)
+    (x,) = given(kind, inputs, 1)
     size = attrs.get("size", 0)
     ensure(kind, x.rank == 4 and isinstance(size, int) and 1 <= size <= SIDE_MAX and size % 2,
            f"n is {size}, and should be odd, of an input of four dimensions", x)  # fmt: skip
-    _filled(kind, x)
+    filled(kind, x)
 
 
 def depth_to_space(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     """Channels that are a multiple of the block."""
-    (x,) = _given(kind, inputs, 1)
+    (x,) = given(kind, inputs, 1)
     block = attrs.get("blocksize", 0)
     ensure(kind, x.rank == 4 and isinstance(block, int) and 1 <= block <= 1 << 10, f"factor {block} does not fit", x)
     ensure(kind, x.shape[1] % (block * block) == 0, f"channels should be a multiple of {block * block}", x)
-    _filled(kind, x)
+    filled(kind, x)
 
 
 def grid_sample(kind: str, inputs: Inputs, _: Attributes) -> None:
     """Input [N, C, H, W], grid [N, h, w, 2]."""
-    x, grid = _given(kind, inputs, 2)
+    x, grid = given(kind, inputs, 2)
     fits = x.rank == grid.rank == 4 and grid.shape[3] == 2 and grid.shape[0] == x.shape[0]
     ensure(kind, fits, "the grid should be [batch, height, width, 2]", x, grid)
-    _filled(kind, x, grid)
+    filled(kind, x, grid)
     ensure(kind, x.storage == grid.storage == "float32", "should be float32", x, grid)
 
 
 def roi_align(kind: str, inputs: Inputs, attrs: Attributes) -> None:
     """Input [N, C, H, W], regions [R, 4], one picture's number a region."""
-    x, rois, batch = _given(kind, inputs, 3)
+    x, rois, batch = given(kind, inputs, 3)
     fits = x.rank == 4 and rois.rank == 2 and rois.shape[1] == 4 and batch.shape == rois.shape[:1]
     ensure(kind, fits, "regions should be [count, 4], with a picture each", x, rois, batch)
-    _filled(kind, x)
+    filled(kind, x)
     for name in ("output_height", "output_width"):
         ensure(kind, 1 <= attrs.get(name, 1) <= 1 << 10, f"{name} is {attrs.get(name)}, should be 1 to {1 << 10}")
     ensure(kind, 0 <= attrs.get("sampling_ratio", 0) <= 1 << 6, "sampling_ratio should be at most 64")
     scale = attrs.get("spatial_scale", 1.0)
     ensure(kind, math.isfinite(scale) and 0 < scale <= 16, f"spatial_scale is {scale}, and should lie above 0")
-    _constants(kind, batch, "the picture of each region")
-    _within(kind, batch, x.shape[0])
+    constants(kind, batch, "the picture of each region")
+    within(kind, batch, x.shape[0])
     ensure(kind, batch.const is None or batch.const.min(initial=0) >= 0, "pictures count from 0")
 
 
 def trilu(kind: str, inputs: Inputs, _: Attributes) -> None:
     """A triangle of the last two axes."""
-    x = _given(kind, inputs, 2)[0]
+    x = given(kind, inputs, 2)[0]
     ensure(kind, x.rank >= 2, "should have two dimensions or more", x)
     ensure(kind, abs(int(np.ravel(inputs[1].const)[0])) < 1 << 31, "the diagonal lies outside", x)  # type: ignore
 

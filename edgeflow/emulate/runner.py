@@ -17,7 +17,7 @@ from edgeflow.core.targets import NPU_ARITHMETICS
 from edgeflow.core.tensors import check_feed
 from edgeflow.emulate.families import HOST_OPS
 from edgeflow.emulate.graph import INT8, Array, Value, onnx_name
-from edgeflow.emulate.lower import Lowerer, Segment
+from edgeflow.emulate.lower import MISFIT, UNFIT, Lowerer, Segment, placed
 from edgeflow.emulate.step import NeedValue
 from edgeflow.nb import Model, read
 
@@ -245,7 +245,13 @@ class Emulator:
             p: [arrays[n] if n in arrays else self.model.parameters[n].array() for n in names]
             for p, names in op.inputs.items()
         }
-        for parameter, results in HOST_OPS[op.type](op, given).items():
+        try:
+            found = HOST_OPS[op.type](op, given)
+        except NbError as err:
+            raise NbError(placed(self._lowerer.place[position], op, err.what), try_=err.try_) from err
+        except UNFIT as err:
+            raise NbError(placed(self._lowerer.place[position], op, f"{MISFIT} ({err})")) from err
+        for parameter, results in found.items():
             for name, array in zip(op.outputs.get(parameter, ()), results, strict=False):
                 arrays[name], labels[name] = array, str(array.dtype)
                 if seen is not None:

@@ -20,15 +20,10 @@ def int8_scales(model: Model) -> dict[str, float]:
         alias = node.op.kernel.alias if node.op.kernel is not None else ""
         scale: float | None = None
         if node.op.type in ("calib", "calib_once"):
-            scale = float(node.op.attr("scale", 0.0)) if alias in TO_INT8 else None
+            scale = next(iter(node.op.numbers("scale")), None) if alias in TO_INT8 else None
         elif alias in INT8_OUT:
-            held = list(node.op.attr(INT8_OUT[alias]) or ())
-            scale = float(held[0]) if held else None
-        elif (
-            node.op.kernel is not None
-            and node.op.kernel.precision != "float32"
-            and not node.op.attr("enable_int8", False)
-        ):
+            scale = next(iter(node.op.numbers(INT8_OUT[alias])), None)
+        elif node.op.kernel is not None and node.op.kernel.precision != "float32" and not node.op.flag("enable_int8"):
             scale = next((found[v] for v in node.reads if v in found), None)  # reshapes and the like pass it on
         if scale:
             found.update(dict.fromkeys(node.writes, scale))
@@ -71,9 +66,7 @@ def single_op(model: Model, node: Node, scales: Mapping[str, float], shapes: Map
     alone = replace(node.op, inputs=inputs, outputs=dict(node.outputs))
     if not node.block:
         return Model(model.header, (Block((*head, alone, *tail), tuple(variables)),), model.parameters)
-    outer = next(
-        op for op in model.blocks[0].operations if op.type == "subgraph" and op.attr("sub_block") == node.block
-    )
+    outer = next(op for op in model.blocks[0].operations if op.type == "subgraph" and op.block() == node.block)
     wrap = Op(
         "subgraph",
         {"Inputs": tuple(rename[v] for v in data)},

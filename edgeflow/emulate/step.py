@@ -166,6 +166,16 @@ class Step:
         if any(not 1 <= value <= most for value in listed):
             raise NbError(f"{self.op.type}: {what} {listed} should lie between 1 and {most}")
 
+    def axis(self, axis: int, rank: int) -> int:
+        """An axis counted from the front.
+
+        Raises:
+            NbError: a tensor of `rank` dimensions has none of that number.
+        """
+        if not -rank <= int(axis) < rank:
+            raise NbError(f"{self.op.type}: axis {axis} is none of {rank} dimensions")
+        return int(axis) % rank
+
     def scale(self, name: str) -> Array:
         """A quantisation scale attribute as float32[n].
 

@@ -215,8 +215,8 @@ def _forward(variable: str, types: Sequence[str], source: _Source, depth: int, d
 def _absorb(node: Node, chain: list[int], model: Model, source: _Source, readers: dict[str, list[Node]]) -> list[int]:
     """Add the source ops that were fused after the last of `chain`."""
     followers = _followers(node, model, readers)
-    activation = node.op.attr("act_type") or node.op.attr("activation_type") or ""
-    fused = bool(activation) or bool(node.op.attr("with_act", False)) or bool(node.op.attr("fuse_relu", False))
+    activation = node.op.text("act_type") or node.op.text("activation_type")
+    fused = bool(activation) or node.op.flag("with_act") or node.op.flag("fuse_relu")
     current, chain = chain[-1], list(chain)
     for _ in range(2 * DEPTH_MAX):
         output = source.output(current)

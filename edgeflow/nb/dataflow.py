@@ -35,6 +35,7 @@ def nodes(model: Model, *, nested: bool = False) -> list[Node]:
     """
     version: dict[str, int] = {}
     found: list[Node] = []
+    inlined: set[int] = set()
 
     def value(name: str) -> str:
         count = version.get(name, 0)
@@ -49,8 +50,9 @@ def nodes(model: Model, *, nested: bool = False) -> list[Node]:
         found.append(Node(index, op, inputs, outputs, block))
 
     for index, op in enumerate(model.blocks[0].operations):
-        sub = op.attr("sub_block")
-        if nested and op.type == "subgraph" and isinstance(sub, int) and 0 < sub < len(model.blocks):
+        sub = op.block()
+        if nested and op.type == "subgraph" and sub is not None and 0 < sub < len(model.blocks) and sub not in inlined:
+            inlined.add(sub)  # once, as opt writes it: a damaged file could name a large block thousands of times
             for position, inner in enumerate(model.blocks[sub].operations):
                 add(inner, position, sub)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -28,6 +28,9 @@ FAMILY = {
 }
 CONVERSIONS = ("calib", "io_copy", "layout", "scale", "cast")
 """Ops that opt inserts between others; what they convert counts."""
+
+UPSTREAM_MAX = 64
+"""Weights before an op that tell it from others alike."""
 
 FUSION = ("with_act", "act_type", "activation_type", "fuse_relu")
 IGNORED = TRAINING_ONLY | {
@@ -164,7 +167,7 @@ def _match(
     lefts, rights = list(left), list(right)
     for key in (_history, _anchors, _surroundings):
         keys_left, keys_right = key(before, left), key(after, right)
-        waiting: dict[Any, list[Node]] = defaultdict(list)
+        waiting: dict[Any, deque[Node]] = defaultdict(deque)
         for node in rights:
             if (k := keys_right.get(id(node))) is not None:
                 waiting[k].append(node)
@@ -172,7 +175,7 @@ def _match(
         for node in lefts:
             k = keys_left.get(id(node))
             if k is not None and waiting.get(k):
-                pairs.append((node, waiting[k].pop(0)))
+                pairs.append((node, waiting[k].popleft()))
             else:
                 rest.append(node)
         taken = {id(b) for _, b in pairs}
@@ -232,7 +235,7 @@ def _surroundings(model: Model, graph: Sequence[Node]) -> dict[int, Any]:
                     sorted(v for v in source.reads if v in model.parameters and len(model.parameters[v].dims) > 1)
                 )
                 names.update(own or upstream.get(id(source), ()))
-        upstream[id(node)] = tuple(sorted(names))
+        upstream[id(node)] = tuple(sorted(names)[:UPSTREAM_MAX])
         key = (FAMILY.get(node.op.type, node.op.type), tuple(sorted(n for n in names if n.endswith("w_0"))))
         found[id(node)] = (*key, seen[key])
         seen[key] += 1
@@ -304,15 +307,15 @@ class _Wiring:
 
     def _source(self, side: int, value: str) -> Node | None:
         maker = self.makers[side].get(value)
-        while maker is not None and maker.op.type in CONVERSIONS and maker.reads:
+        seen: set[int] = set()
+        while maker is not None and maker.op.type in CONVERSIONS and maker.reads and id(maker) not in seen:
+            seen.add(id(maker))  # a damaged file may hold a circle of conversions
             maker = self.makers[side].get(maker.reads[0])
         return maker if value not in self.models[side].parameters else None
 
 
 def _fusion(op: Op) -> str:
-    if op.attr("act_type"):
-        return str(op.attr("act_type"))
-    return str(op.attr("activation_type") or ("relu" if op.attr("fuse_relu", False) else ""))
+    return op.text("act_type") or op.text("activation_type") or ("relu" if op.flag("fuse_relu") else "")
 
 
 def _short(value: Any) -> str:
@@ -364,7 +367,11 @@ def _sqnr(x: Parameter, a: Node, y: Parameter, b: Node) -> float:
     with np.errstate(all="ignore"):
         noise = float(np.square(reference - candidate).sum())
         signal = float(np.square(reference).sum())
-    return math.inf if noise == 0 else (10 * math.log10(signal / noise) if signal > 0 else -math.inf)
+    if noise == 0:
+        return math.inf
+    if not (math.isfinite(signal) and math.isfinite(noise)):
+        return math.nan  # NaN or infinity among the weights, which the change says nothing about
+    return 10 * (math.log10(signal) - math.log10(noise)) if signal > 0 else -math.inf
 
 
 def _dequantised(parameter: Parameter, node: Node) -> Any:

@@ -113,7 +113,7 @@ def _scaled(factor: float) -> Callable[[Model, Place, Op, Parameter], Model | No
             np.abs(np.moveaxis(array, axis, 0).astype(np.float64)).reshape(array.shape[axis], -1).sum(1).argmax()
         )
         scale = SCALES[WEIGHTS[op.type]]
-        held = op.attr(scale) if op.attr("enable_int8", False) else None
+        held = op.numbers(scale) if op.flag("enable_int8") else ()
         if held is not None and len(held) == array.shape[axis]:
             values = tuple(v * factor if k == channel else v for k, v in enumerate(held))
             return with_op(
@@ -179,7 +179,7 @@ def _activations(model: Model) -> Iterator[Fault]:
     found = [
         (k, op)
         for k, op in _ops(model)
-        if op.attr("with_act", False) or op.attr("fuse_relu", False) or op.attr("activation_type") or op.type in ALONE
+        if op.flag("with_act") or op.flag("fuse_relu") or op.text("activation_type") or op.type in ALONE
     ]
     for k, op in _spread(found):
         if op.type in ALONE:
@@ -219,7 +219,7 @@ def _rounding(model: Model) -> Iterator[Fault]:
         attributes: Mapping[str, Attribute] = {
             KERNEL_ATTRIBUTE: Attribute(AttrType.STRING, "scale/def/4/1/1"),
             "scale": Attribute(AttrType.FLOAT, 1.0),
-            "bias": Attribute(AttrType.FLOAT, -0.5 * float(op.attr("scale"))),
+            "bias": Attribute(AttrType.FLOAT, -0.5 * float((op.numbers("scale") or (1.0,))[0])),
             "bias_after_scale": Attribute(AttrType.BOOLEAN, True),
         }
         shift = Op("scale", {"X": (source,)}, {"Out": (lower,)}, attributes)

@@ -83,7 +83,7 @@ def float_in_int8(case: Case) -> Iterator[Finding]:
     if precision(case.model) != "int8":
         return
     for node in case.graph:
-        if node.op.type in (*CONVOLUTIONS, "fc", "mul") and not node.op.attr("enable_int8", False):
+        if node.op.type in (*CONVOLUTIONS, "fc", "mul") and not node.op.flag("enable_int8"):
             yield Finding(
                 "NB101",
                 "warning",
@@ -114,10 +114,10 @@ def missing_output_scale(case: Case) -> Iterator[Finding]:
     if not case.npu or (case.target is not None and not any(p in NPU_TARGETS_FULL_INT8 for p in _places(case.target))):
         return
     for node in case.graph:
-        if not node.block or not node.op.attr("enable_int8", False):
+        if not node.block or not node.op.flag("enable_int8"):
             continue
         name = "Output" if node.op.type in CONVOLUTIONS else "Out"
-        if not node.op.attr(f"{name}0_scale"):
+        if not node.op.numbers(f"{name}0_scale"):
             yield Finding(
                 "NB103",
                 "error",
@@ -132,8 +132,8 @@ def per_channel_weights(case: Case) -> Iterator[Finding]:
     if case.target is None or case.target.precision.weights != "per_layer" or precision(case.model) != "int8":
         return
     for node in case.graph:
-        scale = node.op.attr("Filter0_scale") or node.op.attr("Y0_scale") or ()
-        if node.op.attr("enable_int8", False) and len(set(scale)) > 1:
+        scale = node.op.numbers("Filter0_scale") or node.op.numbers("Y0_scale")
+        if node.op.flag("enable_int8") and len(set(scale)) > 1:
             yield Finding(
                 "NB104",
                 "error",
@@ -154,7 +154,7 @@ def unfused(case: Case) -> Iterator[Finding]:
         if len(after) != 1:
             continue
         follower = after[0].op
-        if follower.type == "batch_norm" or (follower.type in FUSED_BY_OPT and not node.op.attr("with_act", False)):
+        if follower.type == "batch_norm" or (follower.type in FUSED_BY_OPT and not node.op.flag("with_act")):
             yield Finding(
                 "NB105",
                 "warning",
@@ -320,7 +320,7 @@ def one_entry_scale(case: Case) -> Iterator[Finding]:
     """NB113: a per-layer weight scale that ARM kernels read past."""
     for node in case.graph:
         for name, weight in (("Filter0_scale", "Filter"), ("W0_scale", "W")):
-            scale = node.op.attr(name)
+            scale = node.op.numbers(name)
             parameter = case.model.parameters.get(node.op.input(weight) or "")
             if node.block or not scale or parameter is None or len(scale) != 1 or len(parameter.dims) < 2:
                 continue
@@ -339,9 +339,10 @@ def bad_scale(case: Case) -> Iterator[Finding]:
     """NB114: scales that are zero, negative or not finite."""
     for node in case.graph:
         for name, attribute in node.op.attributes.items():
-            if attribute.type == AttrType.FLOATS and name.endswith("_scale") and attribute.value:
-                bad = [s for s in attribute.value if not 0 <= s < float("inf")]
-                if bad or (len(attribute.value) == 1 and attribute.value[0] == 0):
+            scales = node.op.numbers(name) if attribute.type == AttrType.FLOATS and name.endswith("_scale") else ()
+            if scales:
+                bad = [s for s in scales if not 0 <= s < float("inf")]
+                if bad or scales == (0.0,):
                     yield Finding(
                         "NB114",
                         "error",
@@ -355,7 +356,7 @@ def deconv_batch_norm(case: Case) -> Iterator[Finding]:
     """NB115: int8 conv2d_transpose into which opt folded a batch norm."""
     for node in case.graph:
         bias = node.op.input("Bias") or ""
-        if node.op.type == "conv2d_transpose" and node.op.attr("enable_int8", False) and "batch_norm" in bias:
+        if node.op.type == "conv2d_transpose" and node.op.flag("enable_int8") and "batch_norm" in bias:
             yield Finding(
                 "NB115",
                 "error",
@@ -405,11 +406,11 @@ def runtime_defects(case: Case) -> Iterator[Finding]:
 
 def _is_pair_pool(op: Op) -> bool:
     return (
-        op.attr("pooling_type") == "max"
-        and tuple(op.attr("ksize", ())) == (2, 2)
-        and tuple(op.attr("strides", ())) == (2, 2)
-        and not op.attr("global_pooling", False)
-        and not op.attr("adaptive", False)
+        op.text("pooling_type") == "max"
+        and op.numbers("ksize") == (2, 2)
+        and op.numbers("strides") == (2, 2)
+        and not op.flag("global_pooling")
+        and not op.flag("adaptive")
     )
 
 

@@ -125,7 +125,7 @@ def works(model: Model, shapes: Shapes) -> dict[Arithmetic, Work]:
 
 
 def _arithmetic(op: Op) -> Arithmetic:
-    if op.attr("enable_int8", False):
+    if op.flag("enable_int8"):
         return "int8"
     return "float16" if op.kernel is not None and op.kernel.precision == "float16" else "float32"
 
@@ -136,7 +136,7 @@ def _work(model: Model, op: Op, shapes: Mapping[str, tuple[tuple[int, ...], ...]
     if op.type == "sparse_conv2d":
         return Work(sparse=count, elements=written)
     if op.type in CONVOLUTIONS:
-        if op.type.startswith("depthwise") or int(op.attr("groups", 1) or 1) > 1:
+        if op.type.startswith("depthwise") or (op.numbers("groups") or (1,))[0] > 1:
             return Work(depthwise=count, elements=written)
         kernel = (shapes.get("Filter") or ((),))[0]
         return Work(pointwise=count, elements=written) if kernel[2:] == (1, 1) else Work(dense=count, elements=written)

@@ -93,12 +93,17 @@ class Summary:
 def precision(model: Model) -> str:
     """int8, fp16, weight-only int8/int16 or float32, by what the kernels compute in."""
     ops = [op for block in model.blocks for op in block.operations]
-    if any(op.attr("enable_int8", False) for op in ops):
+    if any(op.flag("enable_int8") for op in ops):
         return "int8"
     if any(op.kernel is not None and op.kernel.precision == "float16" for op in ops):
         return "float16"
-    bits = [op.attr("quantize_weight_bits") for op in ops if op.attr("quantize_weight_bits")]
-    return f"float32 with int{bits[0]} weights" if bits else "float32"
+    bits = _weight_bits(ops)
+    return f"float32 with int{bits} weights" if bits else "float32"
+
+
+def _weight_bits(ops: Sequence[Op]) -> int | None:
+    """In how many bits float weights are stored; None where they are whole."""
+    return next((int(n[0]) for op in ops if (n := op.numbers("quantize_weight_bits")) and 0 < n[0] <= 64), None)
 
 
 def summarise(
@@ -173,8 +178,8 @@ def macs(model: Model, op: Op, shapes: Mapping[str, tuple[Shape, ...]]) -> int:
         if not x or not out:
             return 0
         if op.type == "mul":
-            return math.prod(out) * math.prod(x[int(op.attr("x_num_col_dims", 1)) :])
-        flipped = op.attr("trans_x", op.attr("transpose_X", False))
+            return math.prod(out) * math.prod(x[int((op.numbers("x_num_col_dims") or (1,))[0]) :])
+        flipped = op.flag("trans_x", op.flag("transpose_X"))
         return math.prod(out) * (x[-2] if flipped and len(x) > 1 else x[-1])
     return 0
 
@@ -242,16 +247,15 @@ def _why(op_type: str, npu_ops: Collection[str] | None) -> str:
 
 def _quantisation(model: Model) -> Quantisation | None:
     ops = [op for block in model.blocks for op in block.operations]
-    int8 = [op for op in ops if op.attr("enable_int8", False)]
-    bits = [op.attr("quantize_weight_bits") for op in ops if op.attr("quantize_weight_bits")]
+    int8 = [op for op in ops if op.flag("enable_int8")]
+    bits = _weight_bits(ops)
     if not int8 and not bits:
         return None
     weights = [s for op in int8 for name in ("Filter0_scale", "W0_scale") if (s := scales_of(op, name))]
     activations = [s[0] for op in int8 for name in ("Input0_scale", "X0_scale") if (s := scales_of(op, name))]
-    weight_bits = next((int(p) for op in ops if (p := op.attr("quantize_weight_bits"))), None) if not int8 else None
     return Quantisation(
         int8_ops=len(int8),
-        float_multiplying_ops=sum(op.type in MULTIPLYING and not op.attr("enable_int8", False) for op in ops),
+        float_multiplying_ops=sum(op.type in MULTIPLYING and not op.flag("enable_int8") for op in ops),
         int8_out=sum(op.kernel is not None and op.kernel.alias in ("int8_out", "int8out") for op in ops),
         fp32_out=sum(op.kernel is not None and op.kernel.alias in ("fp32_out", "fp32out") for op in ops),
         calibs=sum(op.type == "calib" for op in ops),
@@ -259,14 +263,14 @@ def _quantisation(model: Model) -> Quantisation | None:
         per_layer=sum(len(set(s)) == 1 for s in weights),
         scale_min=min(activations, default=None),
         scale_max=max(activations, default=None),
-        weight_only_bits=weight_bits,
+        weight_only_bits=None if int8 else bits,
     )
 
 
 def scales_of(op: Op, name: str) -> tuple[float, ...]:
     """A scale attribute; empty where it is absent or of another type."""
     attribute = op.attributes.get(name)
-    return tuple(attribute.value) if attribute is not None and attribute.type == AttrType.FLOATS else ()
+    return op.numbers(name) if attribute is not None and attribute.type == AttrType.FLOATS else ()
 
 
 def is_float_parameter(dtype: DType) -> bool:

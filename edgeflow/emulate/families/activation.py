@@ -161,9 +161,8 @@ def increment(step: Step) -> None:
 
 
 def softmax(step: Step) -> None:
-    axis = int(step.attr("axis", -1))
     x = step.x("X")
-    step.out("Out", arm.softmax(step.g, x, axis % x.rank))
+    step.out("Out", arm.softmax(step.g, x, step.axis(step.attr("axis", -1), x.rank)))
 
 
 def log_softmax(step: Step) -> None:

@@ -49,16 +49,32 @@ def _node(op_type: str) -> Callable[[Graph, Value, Value], Value]:
 
 
 def _guarded(g: Graph, y: Value) -> tuple[Value, Value]:
-    """Where a whole divisor is zero, and the divisor with ones there: AArch64's division by zero gives zero."""
+    """Where a whole divisor is zero, and the divisor with ones there: AArch64's division by zero gives zero.
+
+    Divisors of -1 become ones too: x86 ends the process where the smallest number is divided by -1. `_signed` sets the
+    sign.
+    """
     zero = g.add("Equal", y, g.scalar(0, y.storage))
-    return zero, g.add("Where", zero, g.scalar(1, y.storage), y)
+    safe = g.add("Where", zero, g.scalar(1, y.storage), y)
+    return zero, safe if y.storage == "uint8" else g.add("Where", _minus_one(g, y), g.scalar(1, y.storage), safe)
+
+
+def _minus_one(g: Graph, y: Value) -> Value:
+    return g.add("Equal", y, g.scalar(-1, y.storage))
+
+
+def _signed(g: Graph, quotient: Value, y: Value) -> Value:
+    """A quotient by 1 as one by -1, where the divisor is -1; AArch64 wraps the smallest number around."""
+    if y.storage == "uint8":
+        return quotient
+    return g.add("Where", _minus_one(g, y), g.mul(quotient, -1), quotient)
 
 
 def _div(g: Graph, x: Value, y: Value) -> Value:
     if x.storage == "float32":
         return g.add("Div", x, y)
     zero, safe = _guarded(g, y)
-    return g.add("Where", zero, g.scalar(0, x.storage), g.add("Div", x, safe))
+    return g.add("Where", zero, g.scalar(0, x.storage), _signed(g, g.add("Div", x, safe), y))
 
 
 def _mod(g: Graph, x: Value, y: Value) -> Value:

@@ -11,6 +11,12 @@ from edgeflow.emulate.graph import Array
 from edgeflow.emulate.step import HostOp
 from edgeflow.nb import Op
 
+CANDIDATES_MAX = 1 << 14
+"""Boxes of one class that are compared with each other; Paddle's own models keep 1000."""
+
+BYTES_MAX = 1 << 30
+"""Positions that one op may write."""
+
 Inputs = Mapping[str, list[Array]]
 Outputs = dict[str, list[Array]]
 
@@ -28,12 +34,37 @@ def _overlaps(box: Array, others: Array, *, normalized: bool) -> Array:
     return np.where(union > 0, shared / np.where(union > 0, union, 1), 0).astype(np.float32)
 
 
+def _boxes(op: Op, inputs: Inputs) -> tuple[Array, Array]:
+    """BBoxes [N, M, 4] and Scores [N, C, M] of an op.
+
+    Raises:
+        NbError: their shapes do not fit.
+    """
+    boxes, scores = inputs["BBoxes"][0], inputs["Scores"][0]
+    fits = boxes.ndim == scores.ndim == 3 and boxes.shape[2] == 4
+    if not fits or boxes.shape[:2] != (scores.shape[0], scores.shape[2]):
+        raise NbError(
+            f"{op.type}: boxes {list(boxes.shape)} and scores {list(scores.shape)} should have three dimensions: "
+            "[pictures, boxes, 4] and [pictures, classes, boxes]"
+        )
+    return boxes, scores
+
+
+def _hold_candidates(op: Op, count: int) -> None:
+    if count > CANDIDATES_MAX:
+        raise NbError(
+            f"{op.type}: {count} boxes of one class are above the threshold, and at most {CANDIDATES_MAX} are compared",
+            try_="nms_top_k in the model's post-processing",
+        )
+
+
 def _suppress(op: Op, boxes: Array, scores: Array) -> list[int]:
     """Indices that survive for one class, best first. Source: kernels/host/multiclass_nms_compute.cc NMSFast."""
     order = np.argsort(-scores, kind="stable")
     order = order[scores[order] > float(op.attr("score_threshold", 0.0))]
     if (top := int(op.attr("nms_top_k", -1))) > -1:
         order = order[:top]
+    _hold_candidates(op, len(order))
     threshold, eta = float(op.attr("nms_threshold", 0.3)), float(op.attr("nms_eta", 1.0))
     kept: list[int] = []
     for index in order.tolist():
@@ -52,11 +83,7 @@ def multiclass_nms(op: Op, inputs: Inputs) -> Outputs:
 
     Source: Paddle-Lite lite/kernels/host/multiclass_nms_compute.cc, v2.13-rc: no detection gives one row of -1.
     """
-    boxes, scores = inputs["BBoxes"][0], inputs["Scores"][0]
-    if boxes.ndim != 3 or scores.ndim != 3:
-        raise NbError(
-            f"{op.type}: boxes {list(boxes.shape)} and scores {list(scores.shape)} should have three dimensions"
-        )
+    boxes, scores = _boxes(op, inputs)
     background, keep_top = int(op.attr("background_label", 0)), int(op.attr("keep_top_k", -1))
     rows: list[Array] = []
     index_rows: list[int] = []
@@ -85,7 +112,7 @@ def multiclass_nms(op: Op, inputs: Inputs) -> Outputs:
 
 def matrix_nms(op: Op, inputs: Inputs) -> Outputs:
     """Scores decay with overlap instead of boxes vanishing. Source: kernels/host/matrix_nms_compute.cc, v2.13-rc."""
-    boxes, scores = inputs["BBoxes"][0], inputs["Scores"][0]
+    boxes, scores = _boxes(op, inputs)
     background, keep_top = int(op.attr("background_label", 0)), int(op.attr("keep_top_k", -1))
     normalized, gaussian = bool(op.attr("normalized", True)), bool(op.attr("use_gaussian", False))
     sigma, post = float(op.attr("gaussian_sigma", 2.0)), float(op.attr("post_threshold", 0.0))
@@ -103,6 +130,7 @@ def matrix_nms(op: Op, inputs: Inputs) -> Outputs:
             ]
             if (top := int(op.attr("nms_top_k", -1))) > -1:
                 order = order[:top]
+            _hold_candidates(op, len(order))
             picked = boxes[image][order]
             worst = np.zeros(len(order), np.float32)
             for i in range(len(order)):
@@ -134,6 +162,9 @@ def matrix_nms(op: Op, inputs: Inputs) -> Outputs:
 
 def where_index(_: Op, inputs: Inputs) -> Outputs:
     """Positions of the true elements, int64[count, rank]."""
+    found = inputs["Condition"][0]
+    if np.count_nonzero(found) * max(found.ndim, 1) * 8 > BYTES_MAX:
+        raise NbError(f"where_index: the positions would take more than {BYTES_MAX >> 20} MiB")
     return {"Out": [np.argwhere(inputs["Condition"][0]).astype(np.int64)]}
 
 

@@ -22,12 +22,12 @@ def gather_nd(step: Step) -> None:
 
 def index_select(step: Step) -> None:
     x = step.x("X")
-    step.out("Out", step.g.add("Gather", x, step.x("Index"), axis=int(step.attr("dim", 0)) % x.rank))
+    step.out("Out", step.g.add("Gather", x, step.x("Index"), axis=step.axis(step.attr("dim", 0), x.rank)))
 
 
 def take_along_axis(step: Step) -> None:
     x = step.x("Input")
-    step.out("Result", step.g.add("GatherElements", x, step.x("Index"), axis=int(step.attr("Axis", 0)) % x.rank))
+    step.out("Result", step.g.add("GatherElements", x, step.x("Index"), axis=step.axis(step.attr("Axis", 0), x.rank)))
 
 
 def scatter(step: Step) -> None:

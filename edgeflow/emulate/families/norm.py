@@ -30,7 +30,7 @@ def _normalised(g: Graph, x: Value, axes: list[int], epsilon: float) -> Value:
 
 def layer_norm(step: Step) -> None:
     g, x = step.g, step.x("X")
-    axis = int(step.attr("begin_norm_axis", 1)) % x.rank
+    axis = step.axis(step.attr("begin_norm_axis", 1), x.rank)
     y = _normalised(g, x, list(range(axis, x.rank)), float(step.attr("epsilon", 1e-5)))
     for name, op in (("Scale", "Mul"), ("Bias", "Add")):
         if (weight := step.maybe(name)) is not None:
@@ -69,7 +69,7 @@ def affine_channel(step: Step) -> None:
 def norm(step: Step) -> None:
     """x / sqrt(sum(x^2) + epsilon) along one axis."""
     g, x = step.g, step.x("X")
-    axis = int(step.attr("axis", 1)) % x.rank
+    axis = step.axis(step.attr("axis", 1), x.rank)
     total = g.reduce("ReduceSumSquare", x, [axis], keep=True)
     size = g.add("Sqrt", g.plus(total, float(step.attr("epsilon", 1e-10))))
     step.out("Norm", size)
@@ -79,7 +79,7 @@ def norm(step: Step) -> None:
 def p_norm(step: Step) -> None:
     g, x = step.g, step.x("X")
     order, keep = float(step.attr("porder", 2.0)), bool(step.attr("keepdim", False))
-    axes = list(range(x.rank)) if step.attr("asvector", False) else [int(step.attr("axis", -1)) % x.rank]
+    axes = list(range(x.rank)) if step.attr("asvector", False) else [step.axis(step.attr("axis", -1), x.rank)]
     magnitude = g.add("Abs", x)
     if math.isinf(order):
         y = g.reduce("ReduceMax" if order > 0 else "ReduceMin", magnitude, axes, keep)

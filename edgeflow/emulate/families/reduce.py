@@ -16,7 +16,7 @@ def _axes(step: Step, x: Value) -> list[int]:
     dims = [dims] if isinstance(dims, int) else list(dims)
     if step.attr("reduce_all", False) or not dims:
         return list(range(x.rank))
-    return sorted({int(dim) % x.rank for dim in dims})
+    return sorted({step.axis(dim, x.rank) for dim in dims})
 
 
 def _reduce(op_type: str) -> Lowering:
@@ -56,7 +56,7 @@ def top_k(step: Step) -> None:
     g, x = step.g, step.x("X")
     given = step.known("K")
     k = int(np.ravel(given)[0]) if given is not None else int(step.attr("k", 1))
-    axis = int(step.attr("axis", -1)) % x.rank
+    axis = step.axis(step.attr("axis", -1), x.rank)
     values, index = g.add_many(
         "TopK", [x, g.ints([k])], 2, axis=axis, largest=int(bool(step.attr("largest", True))), sorted=1
     )
@@ -66,7 +66,7 @@ def top_k(step: Step) -> None:
 
 def argsort(step: Step) -> None:
     g, x = step.g, step.x("X")
-    axis = int(step.attr("axis", -1)) % x.rank
+    axis = step.axis(step.attr("axis", -1), x.rank)
     values, index = g.add_many(
         "TopK", [x, g.ints([x.shape[axis]])], 2, axis=axis, largest=int(bool(step.attr("descending", False))), sorted=1
     )
@@ -78,7 +78,7 @@ def cumsum(step: Step) -> None:
     g, x = step.g, step.x("X")
     if step.attr("flatten", False):
         x = g.reshape(x, (int(np.prod(x.shape)),))
-    axis = int(step.attr("axis", -1)) % x.rank
+    axis = step.axis(step.attr("axis", -1), x.rank)
     step.out(
         "Out",
         g.add(

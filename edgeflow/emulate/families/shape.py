@@ -30,7 +30,7 @@ def reshape(step: Step) -> None:
 def flatten(step: Step) -> None:
     x = step.x("X")
     if step.op.type == "flatten_contiguous_range":
-        start, stop = int(step.attr("start_axis", 1)) % x.rank, int(step.attr("stop_axis", -1)) % x.rank
+        start, stop = step.axis(step.attr("start_axis", 1), x.rank), step.axis(step.attr("stop_axis", -1), x.rank)
         shape = (*x.shape[:start], math.prod(x.shape[start : stop + 1]), *x.shape[stop + 1 :])
     else:
         axis = int(step.attr("axis", 1))
@@ -40,7 +40,7 @@ def flatten(step: Step) -> None:
 
 def squeeze(step: Step) -> None:
     x = step.x("X")
-    axes = {int(axis) % x.rank for axis in step.attr("axes", ())}
+    axes = {step.axis(axis, x.rank) for axis in step.attr("axes", ())}
     keep = [dim for i, dim in enumerate(x.shape) if not (dim == 1 and (i in axes or not axes))]
     step.out("Out", step.g.reshape(x, keep or [1]))
 
@@ -97,7 +97,7 @@ def stack(step: Step) -> None:
 def unstack(step: Step) -> None:
     """unstack writes Y, unbind writes Out: one slice of an axis each."""
     g, x = step.g, step.x("X")
-    axis, name = int(step.attr("axis", 0)) % x.rank, "Y" if step.op.type == "unstack" else "Out"
+    axis, name = step.axis(step.attr("axis", 0), x.rank), "Y" if step.op.type == "unstack" else "Out"
     shape = [dim for i, dim in enumerate(x.shape) if i != axis]
     for index in range(len(step.op.outputs.get(name, ()))):
         step.out(name, g.reshape(g.slice(x, [index], [index + 1], [axis]), shape or [1]), index)
@@ -105,10 +105,10 @@ def unstack(step: Step) -> None:
 
 def slice_(step: Step) -> None:
     x = step.x("Input")
-    axes = [int(axis) % x.rank for axis in step.attr("axes", ())]
+    axes = [step.axis(axis, x.rank) for axis in step.attr("axes", ())]
     starts, ends = _bounds(step, "Starts"), _bounds(step, "Ends")
     y = step.g.slice(x, starts, ends, axes)
-    dropped = {int(axis) % x.rank for axis in step.attr("decrease_axis", ()) or ()}
+    dropped = {step.axis(axis, x.rank) for axis in step.attr("decrease_axis", ()) or ()}
     shape = [dim for i, dim in enumerate(y.shape) if i not in dropped]
     step.out("Out", step.g.reshape(y, shape or [1]))
 
@@ -123,9 +123,9 @@ def _bounds(step: Step, name: str) -> list[int]:
 
 def strided_slice(step: Step) -> None:
     x = step.x("Input")
-    axes = [int(axis) % x.rank for axis in step.attr("axes", ())]
+    axes = [step.axis(axis, x.rank) for axis in step.attr("axes", ())]
     y = step.g.slice(x, _bounds(step, "Starts"), _bounds(step, "Ends"), axes, _bounds(step, "Strides"))
-    dropped = {int(axis) % x.rank for axis in step.attr("decrease_axis", ()) or ()}
+    dropped = {step.axis(axis, x.rank) for axis in step.attr("decrease_axis", ()) or ()}
     step.out("Out", step.g.reshape(y, [dim for i, dim in enumerate(y.shape) if i not in dropped] or [1]))
 
 
@@ -231,7 +231,7 @@ def flip(step: Step) -> None:
     x = step.x("X")
     axes = step.attr("axis", ())
     axes = [axes] if isinstance(axes, int) else list(axes)
-    axes = [int(axis) % x.rank for axis in axes]
+    axes = [step.axis(axis, x.rank) for axis in axes]
     step.out("Out", step.g.slice(x, [-1] * len(axes), [-(2**31)] * len(axes), axes, [-1] * len(axes)))
 
 
