@@ -14,6 +14,7 @@ from types import TracebackType
 
 from edgeflow.core.errors import Dropped, EdgeflowError, TransportError
 from edgeflow.deploy.adb import Adb
+from edgeflow.deploy.owner import read_owner, this_process
 from edgeflow.deploy.ssh import Ssh
 from edgeflow.deploy.transport import CHUNK_BYTES, TEXT_MAX_BYTES, Answer, Transport
 from edgeflow.files.atomic import sha256
@@ -82,6 +83,7 @@ class Device:
         self.transport = transport
         self.name = transport.name
         self.folder = ""
+        self.owner = this_process()
         self._say = say or (lambda text: None)
         self._whole: set[str] = set()
 
@@ -93,13 +95,18 @@ class Device:
             raise
         return self
 
+    @property
+    def letters(self) -> str:
+        """What mktemp told this folder from others by."""
+        return self.folder.rpartition(".")[2]
+
     def _make_folder(self) -> str:
+        self._sweep()
         roots = " ".join(f'"{root}"' for root in self.transport.roots)  # $HOME is to be expanded there
-        # What killed runs left behind goes first: folders of this user, untouched for two days.
         reply = self.shell(
             f'for r in {roots}; do [ -d "$r" ] || mkdir -p "$r" 2>/dev/null; [ -w "$r" ] || continue; umask 077; '
-            'find "$r" -maxdepth 1 -name ".edgeflow.*" -user "$(id -u)" -mtime +1 -exec rm -rf {} + 2>/dev/null; '
-            'd=$(mktemp -d "$r/.edgeflow.XXXXXX") && chmod 700 "$d" && echo "folder=$d" && exit 0; done; exit 1',
+            f'd=$(mktemp -d "$r/.edgeflow.XXXXXX") && chmod 700 "$d" && echo "{self.owner}" > "$d/owner" && '
+            'echo "folder=$d" && exit 0; done; exit 1',
             tries=2,
         )
         found = next((line[7:] for line in reply.text.splitlines() if line.startswith("folder=")), "")
@@ -111,6 +118,27 @@ class Device:
             )
         return found
 
+    def _sweep(self) -> None:
+        """Remove what dead clients left: at once where their process was one of this machine, else after two days.
+
+        A bundle whose exchange was cut off between its two steps is put back first.
+        """
+        roots = " ".join(f'"{root}"' for root in dict.fromkeys((*self.transport.roots, self.transport.home)))
+
+        def each(which: str, what: str) -> str:
+            find = f'find "$r" -maxdepth 1 -type d -name ".*.??????" -user "$(id -u)" {which} 2>/dev/null'
+            loop = f'while IFS= read -r d; do [ -f "$d/owner" ] || continue; {what}; done'
+            return f"for r in {roots}; do {find}; done | {loop}"
+
+        remove = (
+            'n=${d##*/.}; [ ! -d "$d/old" ] || [ -e "${d%/*}/${n%.*}" ] || mv "$d/old" "${d%/*}/${n%.*}"; rm -rf "$d"'
+        )
+        tell = 'echo "${d##*.} $(head -c 100 "$d/owner")"'
+        reply = self.shell(f"{each('-mtime +1', remove)}; {each('', tell)} | head -n 1000", tries=2)
+        owners = filter(None, map(read_owner, reply.text.splitlines()))
+        if dead := sorted({letters for letters, owner in owners if owner.is_dead()}):
+            self.shell(each("", f"case ${{d##*.}} in {'|'.join(dead)}) {remove} ;; esac"), tries=2)
+
     def __exit__(
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -118,7 +146,7 @@ class Device:
             if self.folder:
                 self.shell(f"rm -rf {shlex.quote(self.folder)}", timeout_s=20.0, tries=2)
         except EdgeflowError:
-            self._say(f"{self.name}: {self.folder} could not be removed; a run in two days does it")
+            self._say(f"{self.name}: {self.folder} could not be removed; the next call does it")
         finally:
             self.transport.close()
 
@@ -191,14 +219,18 @@ class Device:
         missing = [path for path in dict.fromkeys(paths) if places[path] not in self._whole]
         if missing:
             folders = " ".join(sorted({shlex.quote(places[path].rpartition("/")[0]) for path in missing}))
-            self._check(self.shell(f"umask 077; mkdir -p {folders}", tries=TRIES), "mkdir")
+            self.check(self.shell(f"umask 077; mkdir -p {folders}", tries=TRIES), "mkdir")
         for path in missing:
-            self._send(path, places[path])
+            self.send(path, places[path])
             self._whole.add(places[path])
         return [places[path] for path in paths]
 
-    def _send(self, path: Path, place: str) -> None:
-        """Send until the file is whole; after a broken connection only what is missing."""
+    def send(self, path: Path, place: str) -> None:
+        """Send a file until it is whole at its place; after a broken connection only what is missing.
+
+        Raises:
+            TransportError: see put.
+        """
         size, have, attempt, wrong = path.stat().st_size, 0, 0, 0
         while True:
             answer = self.transport.append(
@@ -300,7 +332,8 @@ class Device:
         self._whole.difference_update(own)
         self.shell(f"rm -rf {' '.join(map(shlex.quote, own))}", tries=TRIES)
 
-    def _check(self, reply: Reply, what: str) -> None:
+    def check(self, reply: Reply, what: str) -> None:
+        """Raise for a command there that did not end well, in words that say what it was for."""
         if reply.status:
             full = FULL in reply.complaint + reply.text
             raise TransportError(

@@ -84,13 +84,13 @@ def probe(device: Device) -> Facts:
     return facts
 
 
-def check_room(device: Device, facts: Facts, bytes_: int) -> None:
+def check_room(device: Device, facts: Facts, bytes_: int, *, spare_bytes: int = SPARE_BYTES) -> None:
     """Hold what is to be sent to the room that the device says it has; one that says nothing is believed to have it.
 
     Raises:
         TransportError: it is too little.
     """
-    need = SPARE_BYTES + bytes_
+    need = spare_bytes + bytes_
     if facts.free_bytes is not None and facts.free_bytes < need:
         raise TransportError(
             f"{device.name}: has {facts.free_bytes} bytes free under {device.folder}, and should have {need}",

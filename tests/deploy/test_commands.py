@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edgeflow.cli.main import edgeflow
+from edgeflow.deploy.owner import this_process
 from edgeflow.deploy.ssh import CONFIG
 from edgeflow.project.trust import trust
 from tests.conftest import GOLDEN
@@ -247,7 +252,9 @@ def test_deploy_over_ssh(device: SshDevice, build: Path) -> None:
     assert (check_there(device).returncode, check_there(device).stdout) == (3, "FAIL: output 0\n")
     assert json.loads(call("deploy", build, "--to", device.address, "--json").stdout)["changed"]
     assert check_there(device).returncode == 0
-    assert sorted(p.name for p in deployed(device).parent.iterdir()) == ["lenet-arm64-int8"]
+    kept = deployed(device) / "golden" / "out_0.npy.kept"
+    assert kept.read_bytes() == data, "edgeflow did not write these bytes"
+    assert sorted(p.name for p in deployed(device).parent.iterdir()) == [".bundles", "lenet-arm64-int8"]
 
 
 def test_a_device_without_sha256sum(device: SshDevice, build: Path) -> None:
@@ -265,7 +272,7 @@ def test_a_device_without_sha256sum(device: SshDevice, build: Path) -> None:
 def test_a_deploy_that_breaks_leaves_the_old_bundle(device: SshDevice, build: Path) -> None:
     assert call("deploy", build, "--to", device.address).exit_code == 0
     before = (deployed(device) / "bundle.json").read_bytes()
-    (build / "manifest.json").write_text((build / "manifest.json").read_text() + "\n")
+    grow_model(build, 100_000)
     fault(device, "export DEVICE_DISK_BYTES=60000")
     found = call("deploy", build, "--to", device.address)
     assert found.exit_code == 1
@@ -277,6 +284,142 @@ def test_a_deploy_that_breaks_leaves_the_old_bundle(device: SshDevice, build: Pa
     assert call("deploy", build, "--to", device.address).exit_code == 0
     assert device.wire.cuts == 0
     assert (deployed(device) / "bundle.json").read_bytes() != before
+
+
+@pytest.mark.parametrize("tool", ["sha256sum", "cksum"])
+def test_a_device_loses_nothing_that_edgeflow_did_not_write(device: SshDevice, build: Path, tool: str) -> None:
+    place = deployed(device)
+    if tool == "cksum":
+        poor = device.machine.home / "poor"
+        poor.mkdir(exist_ok=True)
+        (poor / "sha256sum").write_text("#!/bin/sh\nexit 127\n")
+        (poor / "sha256sum").chmod(0o755)
+        fault(device, "PATH=$HOME/poor:$PATH")
+    assert call("deploy", build, "--to", device.address).exit_code == 0
+    (place / "my thesis.txt").write_text("a year of work")
+    (place / "golden" / "link").symlink_to("../my thesis.txt")
+    (place / "run.sh").write_text("changed by hand")
+    (place / "cache").mkdir()
+    (place / "cache" / "x.nnc").write_text("compiled")
+    (build / "manifest.json").write_text((build / "manifest.json").read_text() + "\n")
+    model = (place / "model.nb").stat().st_ino
+    found = call("deploy", build, "--to", device.address, "--json")
+    assert found.exit_code == 0, found.output
+    assert sorted(json.loads(found.stdout)["kept"]) == ["golden/link", "my thesis.txt", "run.sh.kept"]
+    assert (place / "my thesis.txt").read_text() == "a year of work"
+    assert (place / "golden" / "link").is_symlink()
+    assert (place / "run.sh.kept").read_text() == "changed by hand"
+    assert (place / "cache" / "x.nnc").read_text() == "compiled"
+    assert (place / "model.nb").stat().st_ino == model, "what did not change is not sent again"
+    assert json.loads((place / "bundle.json").read_text())["name"] == "lenet"
+    fault(device, "")
+    assert check_there(device).returncode == 0
+    # A bundle that edgeflow has no record of, whatever its bundle.json says.
+    (place.parent / ".bundles" / place.name).unlink()
+    (build / "manifest.json").write_text((build / "manifest.json").read_text() + "\n")
+    found = call("deploy", build, "--to", device.address)
+    assert found.exit_code == 1
+    assert "edgeflow did not write what is in it" in found.output
+    assert (place / "my thesis.txt").read_text() == "a year of work"
+
+
+def grow_model(build: Path, bytes_: int) -> None:
+    (build / "model.nb").write_bytes((build / "model.nb").read_bytes() + b"\0" * bytes_)
+    text = (build / "contract.json").read_text()
+    digest = hashlib.sha256((build / "model.nb").read_bytes()).hexdigest()
+    (build / "contract.json").write_text(text.replace(hashlib.sha256(MODEL.read_bytes()).hexdigest(), digest))
+
+
+def test_only_what_changed_needs_room(device: SshDevice, build: Path) -> None:
+    fake = device.machine.home / "small"
+    fake.mkdir(exist_ok=True)
+    (fake / "df").write_text("#!/bin/sh\necho 'F 1024-blocks Used A C M'\necho '/dev/root 9000 8000 2048 89% /'\n")
+    (fake / "df").chmod(0o755)
+    fault(device, "PATH=$HOME/small:$PATH")
+    assert call("deploy", build, "--to", device.address).exit_code == 0
+    grow_model(build, 4 << 20)
+    found = call("deploy", build, "--to", device.address)
+    assert found.exit_code == 1
+    assert "has 2097152 bytes free" in found.output
+
+
+def test_two_clients_at_once(device: SshDevice, build: Path, recorded: Path, runtime: Path, tmp_path: Path) -> None:
+    """Each brings another bundle of the same name, again and again: one of the two lies there in the end, whole."""
+    other = make_build(tmp_path / "other", recorded, runtime, "arm64-int8")
+    (other / "manifest.json").write_text((other / "manifest.json").read_text() + "\n")
+    command = [sys.executable, "-m", "edgeflow", "deploy", "--to", device.address]
+    for _ in range(3):
+        both = [subprocess.Popen([*command, str(folder)], stderr=subprocess.PIPE) for folder in (build, other)]
+        for process in both:
+            _, words = process.communicate(timeout=120)
+            assert process.returncode == 0, words.decode()
+        assert check_there(device).returncode == 0
+        listed = json.loads((deployed(device) / "bundle.json").read_text())["files"]
+        assert all(
+            hashlib.sha256((deployed(device) / name).read_bytes()).hexdigest() == known
+            for name, known in listed.items()
+        )
+    assert sorted(p.name for p in deployed(device).parent.iterdir()) == [".bundles", "lenet-arm64-int8"]
+    assert [p.name for p in (deployed(device).parent / ".bundles").iterdir()] == ["lenet-arm64-int8"]
+
+
+def test_what_a_killed_client_left_goes_with_the_next(device: SshDevice, build: Path) -> None:
+    """Killed at many moments of a deploy: the old bundle or the new one lies there, whole, and nothing else for long."""
+    home = device.machine.home
+    assert call("deploy", build, "--to", device.address).exit_code == 0
+    command = [sys.executable, "-m", "edgeflow", "deploy", str(build), "--to", device.address]
+    left = 0
+    for k in range(6):
+        (build / "manifest.json").write_text((build / "manifest.json").read_text() + "\n")
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while (
+            process.poll() is None
+            and not (list(home.glob(".edgeflow.*")) and k < 3)
+            and not list(home.glob("edgeflow/.lenet*"))
+        ):
+            time.sleep(0.001)
+        time.sleep(0.04 * k)
+        process.kill()
+        process.wait()
+        left += len([*home.glob(".edgeflow.*"), *home.glob("edgeflow/.lenet*")])
+        listed = json.loads((deployed(device) / "bundle.json").read_text())["files"]
+        for name, known in listed.items():
+            assert hashlib.sha256((deployed(device) / name).read_bytes()).hexdigest() == known
+    assert left, "the kills came too late or too early to test anything"
+    time.sleep(0.5)  # what the last one had asked the device for is done
+    assert call("deploy", build, "--to", device.address).exit_code == 0
+    assert [*home.glob(".edgeflow.*")] == []
+    assert sorted(p.name for p in deployed(device).parent.iterdir()) == [".bundles", "lenet-arm64-int8"]
+
+
+def test_whose_work_is_removed(device: SshDevice, build: Path) -> None:
+    """A living client's folder stays, also one of another machine; an exchange that was cut off is taken back."""
+    home = device.machine.home / "edgeflow"
+    own = this_process()
+    folders = {
+        "DEAD01": replace(own, began=own.began + 1),
+        "ALIVE1": own,
+        "OTHER1": replace(own, place="0" * 16, began=1),
+    }
+    assert call("deploy", build, "--to", device.address).exit_code == 0
+    for letters, owner in folders.items():
+        for folder in (device.machine.home / f".edgeflow.{letters}", home / f".lenet-arm64-int8.{letters}"):
+            folder.mkdir()
+            (folder / "owner").write_text(f"{owner}\n")
+    (home / ".mine.DEAD01").mkdir()
+    deployed(device).rename(home / ".lenet-arm64-int8.DEAD01" / "old")
+    assert "already at" in call("deploy", build, "--to", device.address).output
+    left = sorted(p.name for p in (*device.machine.home.glob(".edgeflow.*"), *home.glob(".*.??????")))
+    assert left == sorted(
+        [".edgeflow.ALIVE1", ".edgeflow.OTHER1", ".lenet-arm64-int8.ALIVE1", ".lenet-arm64-int8.OTHER1", ".mine.DEAD01"]
+    )
+    for name in left:
+        where = device.machine.home if name.startswith(".edgeflow") else home
+        os.utime(where / name, (0, 0))
+    assert "already at" in call("deploy", build, "--to", device.address).output
+    assert [*device.machine.home.glob(".edgeflow.*")] == []
+    assert [p.name for p in home.glob(".*.??????")] == [".mine.DEAD01"], "it says nothing of edgeflow"
+    shutil.rmtree(home / ".mine.DEAD01")
 
 
 def test_deploy_never_replaces_what_is_no_bundle(device: SshDevice, build: Path, tmp_path: Path) -> None:
