@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from edgeflow.cli.printing import say, show, show_json
+from edgeflow.cli.runner_options import where_options
 from edgeflow.cli.tables import number, residency, table
-from edgeflow.cli.where import where_options
 
 
 @click.command("bench")

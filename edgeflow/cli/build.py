@@ -63,7 +63,7 @@ def command(
             for text in built.record.broken:
                 show(f"{built.target}: broken: {text}", err=True)
         if comparisons:
-            from edgeflow.cli.accepted import comparison
+            from edgeflow.cli.lock_text import comparison
 
             show_page(comparison(comparisons))
     if any(built.record.verdict == "FAIL" for built in results) or any(item.is_worse for item in comparisons):

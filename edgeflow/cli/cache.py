@@ -47,7 +47,7 @@ def list_(recipe: Path, build_dir: Path | None, as_json: bool) -> None:
 
     Example: edgeflow cache list
     """
-    from edgeflow.flow.kept import entries
+    from edgeflow.flow.cache_listing import entries
 
     _show(entries(_place(recipe, build_dir)), as_json)
 
@@ -61,7 +61,7 @@ def size(recipe: Path, build_dir: Path | None, as_json: bool) -> None:
     """
     from edgeflow.cli.tables import size as readable
     from edgeflow.cli.tables import table
-    from edgeflow.flow.kept import entries
+    from edgeflow.flow.cache_listing import entries
 
     stages: dict[str, list[int]] = {}
     for entry in entries(_place(recipe, build_dir)):
@@ -90,7 +90,7 @@ def prune(recipe: Path, build_dir: Path | None, as_json: bool, older_than_s: flo
 
     Example: edgeflow cache prune --older-than 30d
     """
-    from edgeflow.flow.kept import prune as remove
+    from edgeflow.flow.cache_listing import prune as remove
 
     _show(remove(_place(recipe, build_dir), older_than_s), as_json, "removed")
 

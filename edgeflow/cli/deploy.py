@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgeflow.cli.printing import say, show, show_json
-from edgeflow.cli.where import trust_option
+from edgeflow.cli.runner_options import trust_option
 
 
 @click.command("deploy")

@@ -27,7 +27,7 @@ def command(model: Path, out: Path, shapes: tuple[str, ...], npu: str) -> None:
 
     Example: edgeflow export model.nb model.onnx --shape image=1,3,224,224
     """
-    from edgeflow.cli.shapes import parse_shapes
+    from edgeflow.cli.shape_option import parse_shapes
     from edgeflow.core.errors import StorageError
     from edgeflow.emulate import Emulator
     from edgeflow.files.atomic import write_atomic

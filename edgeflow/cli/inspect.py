@@ -28,7 +28,7 @@ def command(model: Path, target: str | None, shapes: tuple[str, ...], as_json: b
 
     Example: edgeflow inspect build/kirin/model.nb
     """
-    from edgeflow.cli.shapes import parse_shapes
+    from edgeflow.cli.shape_option import parse_shapes
     from edgeflow.core.targets import load_target
     from edgeflow.verify.inspect import inspect
 

@@ -37,7 +37,7 @@ def command(
     if as_json:
         show_json([item.as_table() for item in items])
     else:
-        from edgeflow.cli.accepted import accepted
+        from edgeflow.cli.lock_text import accepted
 
         show_page(accepted(items))
     if any(item.refused for item in items):

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgeflow.cli.printing import say, show, show_json
-from edgeflow.cli.where import where_options
+from edgeflow.cli.runner_options import where_options
 
 
 @click.command("run")

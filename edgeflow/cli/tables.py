@@ -10,8 +10,8 @@ from edgeflow.report.values import SENTENCE_LENGTH_MAX, finite, plain, real
 
 if TYPE_CHECKING:
     from edgeflow.flow.build import Built
-    from edgeflow.report.parts import ResidencyFinding
     from edgeflow.report.record import Record
+    from edgeflow.report.record_parts import ResidencyFinding
 
 LAYERS_SHOWN = 5
 

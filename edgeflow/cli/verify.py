@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeflow.cli.printing import say, show_error, show_json, show_page
-from edgeflow.cli.where import where_options
+from edgeflow.cli.runner_options import where_options
 
 if TYPE_CHECKING:
     from edgeflow.report.record import Record

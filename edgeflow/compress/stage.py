@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.compress.channels import convolutions, own_channels, prunable
-from edgeflow.compress.fits import check_program
+from edgeflow.compress.program_check import check_program
 from edgeflow.core.artifact import Artifact, Tools
 from edgeflow.core.errors import CompressFailed, DataError, RecipeError, near
 from edgeflow.core.settings import CompressSettings

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edgeflow.core.errors import TransportError
 from edgeflow.deploy.transport import TEXT_MAX_BYTES, Answer, spawn
-from edgeflow.files.scratch import scratch
+from edgeflow.files.temporary import scratch
 
 ADDRESS = re.compile(r"adb:(?P<serial>[A-Za-z0-9][A-Za-z0-9._:-]{0,127})(?P<path>/[A-Za-z0-9._/+@-]{0,200})?\Z")
 PIECE_BYTES = 4 << 20

@@ -14,7 +14,7 @@ from pathlib import Path
 from edgeflow.core.errors import DataError, StorageError
 from edgeflow.deploy.bundle import Bundle
 from edgeflow.files.atomic import folder_atomic, sha256, write_atomic
-from edgeflow.files.state import state_folder
+from edgeflow.files.user_state import state_folder
 
 SHOWN = 5
 CACHE = "cache/"

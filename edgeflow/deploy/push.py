@@ -9,8 +9,8 @@ from pathlib import Path
 from edgeflow.core.errors import Dropped, TransportError
 from edgeflow.deploy.bundle import BUNDLE, Bundle
 from edgeflow.deploy.device import PLACE, TRIES, Device, posix_cksum, printable
-from edgeflow.deploy.probe import Facts, check_room
-from edgeflow.files.scratch import scratch
+from edgeflow.deploy.device_facts import Facts, check_room
+from edgeflow.files.temporary import scratch
 
 NO_BUNDLE, NOT_OURS, UNKEPT, BUSY = 3, 4, 5, 6
 SPARE_BYTES = 1 << 20

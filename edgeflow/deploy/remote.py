@@ -22,10 +22,10 @@ from edgeflow.core.latency import State, Timing
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import DTYPES, check_feed
 from edgeflow.deploy.device import TRIES, Device, connect, printable
-from edgeflow.deploy.probe import Facts, check_room, probe, state, what_fits, why_not
+from edgeflow.deploy.device_facts import Facts, check_room, probe, state, what_fits, why_not
 from edgeflow.deploy.runtime import RuntimeFolder, how_to_make
 from edgeflow.files.arrays import load_npy
-from edgeflow.files.scratch import scratch
+from edgeflow.files.temporary import scratch
 from edgeflow.nb.match import match, read_library
 from edgeflow.project.contract import RuntimeContract
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from edgeflow.nb.model import Model
-from edgeflow.nb.places import split
+from edgeflow.nb.partition import split
 
 LOG_MAX = 1 << 20
 HOST_DEVICES = frozenset({"builtin_device", "google_xnnpack", "fake_device"})

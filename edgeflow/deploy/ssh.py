@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgeflow.core.errors import TransportError
 from edgeflow.deploy.transport import TEXT_MAX_BYTES, Answer, spawn
-from edgeflow.files.scratch import scratch
+from edgeflow.files.temporary import scratch
 
 CONFIG = "EDGEFLOW_SSH_CONFIG"
 """Names an ssh config file to use instead of ~/.ssh/config, as `ssh -F` does."""

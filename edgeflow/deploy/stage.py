@@ -11,8 +11,8 @@ from typing import Any
 from edgeflow.core.errors import TransportError
 from edgeflow.deploy.bundle import deploy, to_archive
 from edgeflow.deploy.device import Device, connect
+from edgeflow.deploy.device_facts import probe, what_fits, why_not
 from edgeflow.deploy.folder import to_folder
-from edgeflow.deploy.probe import probe, what_fits, why_not
 from edgeflow.deploy.push import push
 from edgeflow.deploy.runners import find_runtime, is_device
 from edgeflow.project.contract import load_contract

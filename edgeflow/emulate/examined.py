@@ -8,11 +8,11 @@ from pathlib import Path
 
 from edgeflow import nb
 from edgeflow.core.samples import Array
-from edgeflow.emulate.shapes import Shape, trace_shapes
+from edgeflow.emulate.shape_trace import Shape, trace_shapes
 from edgeflow.files.atomic import sha256
 from edgeflow.nb.dataflow import Node, nodes
 from edgeflow.nb.model import Model
-from edgeflow.nb.places import Placed, Split, placed, split
+from edgeflow.nb.partition import Placed, Split, placed, split
 
 Shapes = dict[tuple[int, int], dict[str, tuple[Shape, ...]]]
 """Of every op's inputs and outputs, by (block, position of the op) and parameter name."""

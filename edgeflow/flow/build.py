@@ -20,7 +20,7 @@ from edgeflow.core.targets import Target, load_target, names
 from edgeflow.core.versions import code_version, is_installed, key_of, tool_versions
 from edgeflow.files.atomic import folder_atomic, folder_half_made, lock, sha256, sweep
 from edgeflow.flow.cache import SEEN, Cache, Known
-from edgeflow.flow.seen import holds, look, runs_code
+from edgeflow.flow.input_files import holds, look, runs_code
 from edgeflow.project.contract import named_files
 from edgeflow.project.manifest import StageResults
 from edgeflow.project.recipe import Recipe, load_recipe, read_labels

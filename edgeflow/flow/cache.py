@@ -17,7 +17,7 @@ from typing import Any
 from edgeflow.core.artifact import Artifact
 from edgeflow.core.errors import StorageError
 from edgeflow.files.atomic import folder_half_made, lock, publish, storage, write_atomic
-from edgeflow.files.held import FACTS, held_facts, seal_folder, sealed, unsealed
+from edgeflow.files.sealed import FACTS, held_facts, seal_folder, sealed, unsealed
 
 SEEN = "seen"
 SEEN_MAX = 16

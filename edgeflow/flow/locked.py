@@ -18,7 +18,7 @@ from edgeflow.project.accepted import Budget, Change, OutputBudget, compare, is_
 from edgeflow.project.lockfile import lock_path, locked, read_lock, write_lock
 from edgeflow.project.places import REFERENCE
 from edgeflow.project.recipe import load_recipe
-from edgeflow.verify.figures import figures
+from edgeflow.verify.file_facts import figures
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from edgeflow.graph.edit import Editor
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.legality import REFUSED, examine
 from edgeflow.graph.partition import Predicted
-from edgeflow.graph.soundness import check_weights
 from edgeflow.graph.specialise import specialise
+from edgeflow.graph.weights_check import check_weights
 from edgeflow.nb.lint import Finding
 from edgeflow.project.recipe import Recipe, load_recipe
 

@@ -22,7 +22,7 @@ from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.legalise import legalise
-from edgeflow.graph.soundness import check_weights
+from edgeflow.graph.weights_check import check_weights
 from edgeflow.ingest.data import load_samples
 from edgeflow.paddle import session as paddle_backend
 from edgeflow.project.functions import files_read, load_function

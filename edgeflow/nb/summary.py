@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from edgeflow.nb.dataflow import Node, nodes
 from edgeflow.nb.model import NNADAPTER, AttrType, DType, Model, Op
-from edgeflow.nb.places import placed
+from edgeflow.nb.partition import placed
 
 Shape = tuple[int, ...]
 Shapes = Mapping[tuple[int, int], Mapping[str, tuple[Shape, ...]]]

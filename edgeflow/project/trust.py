@@ -16,7 +16,7 @@ from pathlib import Path
 
 from edgeflow.core.errors import StorageError
 from edgeflow.files.atomic import sha256, write_atomic
-from edgeflow.files.state import state_folder
+from edgeflow.files.user_state import state_folder
 
 SETTINGS = ("edgeflow.toml", "runtime.json")
 """What says which code runs: a recipe names its functions, a runtime folder its programs and their hashes."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from edgeflow.report.parts import Distance, Layer
+from edgeflow.report.record_parts import Distance, Layer
 from edgeflow.report.values import figure, finite, plain
 
 Span = tuple[float, float]

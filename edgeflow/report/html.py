@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeflow.report import view
+from edgeflow.report import page_values as view
 from edgeflow.report.record import Record, Word
 from edgeflow.report.values import count, figure, percent, plain, sentence, signed
 

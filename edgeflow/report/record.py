@@ -16,7 +16,7 @@ from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.metrics import loss
 from edgeflow.core.settings import DriftLimits
 from edgeflow.core.statistics import Decision
-from edgeflow.report.parts import (
+from edgeflow.report.record_parts import (
     SHA256,
     DeviceFacts,
     FileFacts,

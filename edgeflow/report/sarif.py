@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from edgeflow.core.errors import DataError
-from edgeflow.report.parts import LintFinding
 from edgeflow.report.record import Record
+from edgeflow.report.record_parts import LintFinding
 from edgeflow.report.values import plain, sentence
 
 LEVELS = {"error": "error", "warning": "warning"}

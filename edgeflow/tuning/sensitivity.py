@@ -29,7 +29,7 @@ from edgeflow.core.targets import Precision, Target, load_target
 from edgeflow.core.versions import code_version, key_of
 from edgeflow.files.arrays import load_npz
 from edgeflow.files.atomic import sha256, write_atomic
-from edgeflow.files.held import sealed, unsealed
+from edgeflow.files.sealed import sealed, unsealed
 from edgeflow.flow.build import Flow
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs

@@ -15,7 +15,7 @@ from edgeflow.core.errors import CompressFailed, EdgeflowError
 from edgeflow.core.metrics import loss
 from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target
-from edgeflow.emulate.shapes import trace_shapes
+from edgeflow.emulate.shape_trace import trace_shapes
 from edgeflow.flow.build import Flow
 from edgeflow.nb.predict import predict
 from edgeflow.project.places import MODEL, REFERENCE

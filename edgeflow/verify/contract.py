@@ -34,7 +34,7 @@ from edgeflow.project.contract import (
 from edgeflow.project.manifest import StageResults
 from edgeflow.project.places import CONTRACT, MODEL
 from edgeflow.project.recipe import Recipe
-from edgeflow.report.parts import PreprocessingFinding
+from edgeflow.report.record_parts import PreprocessingFinding
 from edgeflow.verify.golden import SAMPLES, GoldenTensors, golden_tensors, max_abs
 from edgeflow.verify.preprocessing import NOT_CHECKED, Finding, compare_inputs, compare_picture
 

@@ -15,7 +15,7 @@ from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.metrics import loss
 from edgeflow.core.samples import Array
 from edgeflow.project.reference import Reference
-from edgeflow.report.parts import Hop
+from edgeflow.report.record_parts import Hop
 from edgeflow.verify.judge import score
 
 SAMPLES = 512

@@ -52,7 +52,7 @@ def inspect(
     Raises:
         NbError: the file breaks its format.
     """
-    from edgeflow.emulate.shapes import trace_shapes
+    from edgeflow.emulate.shape_trace import trace_shapes
 
     model = nb.read(path)
     target = target or _recorded_target(path)

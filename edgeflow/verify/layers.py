@@ -22,9 +22,9 @@ from edgeflow.emulate.single import int8_scales, single_op
 from edgeflow.graph.layermap import layer_map
 from edgeflow.nb import Model
 from edgeflow.nb.dataflow import Node, nodes
-from edgeflow.nb.places import placed
+from edgeflow.nb.partition import placed
 from edgeflow.nb.summary import scales_of
-from edgeflow.report.parts import Distance, FirstDrift, Layer
+from edgeflow.report.record_parts import Distance, FirstDrift, Layer
 
 SAMPLES = 32
 ELEMENTS_AT_ONCE = 1 << 24

@@ -19,7 +19,7 @@ from edgeflow.core.settings import VerifySettings
 from edgeflow.emulate import Emulator
 from edgeflow.nb.faults import faults
 from edgeflow.project.reference import Reference
-from edgeflow.report.parts import InjectedFault, SelfTest
+from edgeflow.report.record_parts import InjectedFault, SelfTest
 from edgeflow.verify.judge import Verdict, judge, outputs_of
 from edgeflow.verify.stage import BESIDE, Against, prepared
 

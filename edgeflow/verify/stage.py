@@ -26,13 +26,13 @@ from edgeflow.project.reference import Reference, load_reference
 from edgeflow.project.trust import is_unchanged
 from edgeflow.report import exchange
 from edgeflow.report.html import page
-from edgeflow.report.parts import DeviceFacts, FileFacts, Output, PreprocessingFinding, ResidencyFinding
 from edgeflow.report.record import Record
+from edgeflow.report.record_parts import DeviceFacts, FileFacts, Output, PreprocessingFinding, ResidencyFinding
 from edgeflow.verify.contract import contract_entry, write_contract
-from edgeflow.verify.explain import findings, hops, partition, traced
-from edgeflow.verify.figures import figures, profile_named
+from edgeflow.verify.file_facts import figures, findings, partition, profile_named
 from edgeflow.verify.judge import Verdict, verify
-from edgeflow.verify.looks import HASH, REPORT, look_again, with_device, with_recorded
+from edgeflow.verify.layers_and_hops import hops, traced
+from edgeflow.verify.recorded import HASH, REPORT, look_again, with_device, with_recorded
 from edgeflow.verify.worst_inputs import worst
 
 DEVICE_BATCH = 8

@@ -10,7 +10,7 @@ import numpy as np
 from edgeflow.core.samples import Array
 from edgeflow.files.png import pack_png
 from edgeflow.project.reference import Reference
-from edgeflow.report.parts import WorstInput
+from edgeflow.report.record_parts import WorstInput
 
 SHOWN = 8
 SIDE_MAX = 128

@@ -245,7 +245,7 @@ def by_hand(folder: Path) -> Row:
 def judged(what: str, path: Path, metric: float, samples: int, seconds: float) -> Row:
     from edgeflow import nb
     from edgeflow.core.targets import load_target
-    from edgeflow.emulate.shapes import trace_shapes
+    from edgeflow.emulate.shape_trace import trace_shapes
     from edgeflow.nb.predict import predict
 
     model = nb.read(path)

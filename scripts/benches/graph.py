@@ -13,7 +13,7 @@ from edgeflow import nb  # noqa: E402
 from edgeflow.convert import opt  # noqa: E402
 from edgeflow.core.targets import load_target  # noqa: E402
 from edgeflow.emulate import Emulator  # noqa: E402
-from edgeflow.emulate.shapes import trace_shapes  # noqa: E402
+from edgeflow.emulate.shape_trace import trace_shapes  # noqa: E402
 from edgeflow.graph import program as programs  # noqa: E402
 from edgeflow.graph.legalise import legalise  # noqa: E402
 from edgeflow.nb.summary import summarise  # noqa: E402

@@ -23,6 +23,7 @@ from edgeflow.deploy.ssh import CONFIG
 from edgeflow.project.trust import trust
 from tests.conftest import GOLDEN
 from tests.deploy.builds import fault, make_build
+from tests.deploy.conftest import MODEL
 from tests.deploy.device.make import build_runtime, record
 from tests.deploy.device.sshd import SshDevice
 

@@ -263,7 +263,7 @@ def test_damaged_graphs_never_end_in_a_traceback(seed: int) -> None:
     import random
 
     from edgeflow.core.errors import EdgeflowError
-    from edgeflow.emulate.shapes import trace_shapes
+    from edgeflow.emulate.shape_trace import trace_shapes
     from edgeflow.nb.diff import diff
     from edgeflow.nb.lint import lint
     from edgeflow.nb.summary import summarise

@@ -22,11 +22,11 @@ from edgeflow.core.settings import IngestSettings
 from edgeflow.core.targets import load_target
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.files.atomic import folder_half_made
-from edgeflow.files.held import FACTS
+from edgeflow.files.sealed import FACTS
 from edgeflow.flow.build import Flow
 from edgeflow.flow.cache import Cache
-from edgeflow.flow.kept import entries, prune
-from edgeflow.flow.seen import holds, look, runs_code
+from edgeflow.flow.cache_listing import entries, prune
+from edgeflow.flow.input_files import holds, look, runs_code
 from edgeflow.ingest.data import load_samples
 from edgeflow.ingest.stage import _results
 from edgeflow.project.recipe import load_recipe

@@ -19,9 +19,9 @@ from edgeflow.flow.build import Built
 from edgeflow.flow.locked import budget_of
 from edgeflow.project.accepted import compare
 from edgeflow.project.lockfile import read_lock
-from edgeflow.report.parts import Output
 from edgeflow.report.record import Record
-from edgeflow.verify.figures import figures
+from edgeflow.report.record_parts import Output
+from edgeflow.verify.file_facts import figures
 from tests.conftest import GOLDEN, ROOT
 from tests.projects import edit, run
 

@@ -130,7 +130,7 @@ def test_half_precision_pools_avoid_the_wrong_kernel(tmp_path: Path) -> None:
     """The fp16 kernel for 2x2 windows loses a lane from width 18 on; narrow ones stay as they are."""
     from paddle import nn
 
-    from edgeflow.emulate.shapes import trace_shapes
+    from edgeflow.emulate.shape_trace import trace_shapes
     from edgeflow.nb.lint import lint
     from tests.graph.programs import export, rewritten, run
 

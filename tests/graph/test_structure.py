@@ -17,8 +17,8 @@ import pytest
 from edgeflow.core.errors import ModelError
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
-from edgeflow.graph.soundness import check_weights
 from edgeflow.graph.structure import known
+from edgeflow.graph.weights_check import check_weights
 from tests.conftest import ROOT
 from tests.graph.mutate import fuzz, seeds_in
 

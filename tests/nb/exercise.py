@@ -15,7 +15,7 @@ from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.targets import load_target, names
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.emulate import Emulator
-from edgeflow.emulate.shapes import trace_shapes
+from edgeflow.emulate.shape_trace import trace_shapes
 from edgeflow.emulate.single import int8_scales, single_op
 from edgeflow.nb import Model
 from edgeflow.nb.dataflow import nodes

@@ -11,7 +11,7 @@ import pytest
 from edgeflow import nb
 from edgeflow.core.coverage import covered
 from edgeflow.core.targets import load_target
-from edgeflow.emulate.shapes import trace_shapes
+from edgeflow.emulate.shape_trace import trace_shapes
 from edgeflow.nb import Attribute, AttrType, Block, Model
 from edgeflow.nb.lint import RULES, lint
 from tests.conftest import GOLDEN

@@ -11,7 +11,7 @@ import pytest
 from edgeflow import nb
 from edgeflow.core.errors import TargetError
 from edgeflow.core.targets import folder, load_target
-from edgeflow.emulate.shapes import trace_shapes
+from edgeflow.emulate.shape_trace import trace_shapes
 from edgeflow.nb.predict import Work, chip_costs, predict, published, rank_agreement, works
 from tests.conftest import GOLDEN
 

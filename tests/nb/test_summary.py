@@ -7,7 +7,7 @@ import math
 from edgeflow import nb
 from edgeflow.core.coverage import npu_ops
 from edgeflow.core.targets import load_target
-from edgeflow.emulate.shapes import trace_shapes
+from edgeflow.emulate.shape_trace import trace_shapes
 from edgeflow.nb.summary import Summary, summarise
 from tests.conftest import GOLDEN
 

@@ -22,8 +22,8 @@ from edgeflow.report.exchange import LOOKS, TEXT_MAX, dump, load_record, looks_s
 from edgeflow.report.html import page
 from edgeflow.report.junit import junit
 from edgeflow.report.markdown import markdown
-from edgeflow.report.parts import FileFacts, InjectedFault, Output, PreprocessingFinding, SelfTest
 from edgeflow.report.record import Record
+from edgeflow.report.record_parts import FileFacts, InjectedFault, Output, PreprocessingFinding, SelfTest
 from edgeflow.report.sarif import sarif
 from tests.conftest import ROOT
 from tests.report.reports import ALL, EXAMPLE, FULL, RECORDS, changed, record, undecided

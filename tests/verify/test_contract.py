@@ -20,7 +20,7 @@ from edgeflow.files.png import unpack_png
 from edgeflow.project.contract import Contract, InputContract, ModelFile, RuntimeContract, dump_contract, load_contract
 from edgeflow.project.template import write_project
 from edgeflow.report.junit import junit
-from edgeflow.report.parts import PreprocessingFinding
+from edgeflow.report.record_parts import PreprocessingFinding
 from edgeflow.verify.contract import contract_entry
 from edgeflow.verify.stage import Against, verify_file
 from tests.conftest import HAS_BUILD

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.files.scratch import scratch
+from edgeflow.files.temporary import scratch
 
 MAKER = (
-    "import time\nfrom edgeflow.files.scratch import scratch\n"
+    "import time\nfrom edgeflow.files.temporary import scratch\n"
     "with scratch() as path, scratch('ef.'):\n    (path / 'file').touch(); print(path, flush=True); time.sleep(60)\n"
 )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.compress.fits import check_program
+from edgeflow.compress.program_check import check_program
 from edgeflow.core.errors import ModelError
 from edgeflow.core.targets import load_target
 

@@ -10,15 +10,15 @@ from typing import Any
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.emulate import Emulator
 from edgeflow.files.atomic import sha256
-from edgeflow.files.held import held_facts
+from edgeflow.files.sealed import held_facts
 from edgeflow.project.manifest import load_manifest
 from edgeflow.project.places import MANIFEST, REFERENCE
 from edgeflow.project.reference import Reference
 from edgeflow.report.exchange import LOOKS, load_record, looks_sha256
 from edgeflow.report.record import Record
-from edgeflow.verify.explain import traced
 from edgeflow.verify.hops import Step, waterfall
 from edgeflow.verify.judge import Verdict, outputs_of
+from edgeflow.verify.layers_and_hops import traced
 
 REPORT = "report.json"
 HASH = "looks_sha256"

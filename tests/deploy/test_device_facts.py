@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edgeflow.core.latency import State
 from edgeflow.deploy.device import posix_cksum
-from edgeflow.deploy.probe import read_facts, why_not
+from edgeflow.deploy.device_facts import read_facts, why_not
 
 # As a Raspberry Pi 4 answers: texts of its documents and of the kernel's, put together by hand; no device was at hand.
 PI = """machine=aarch64

@@ -17,9 +17,9 @@ from edgeflow.files.arrays import save_npz
 from edgeflow.files.atomic import sha256
 from edgeflow.project.manifest import FORMAT
 from edgeflow.report.exchange import dump, looks_sha256
-from edgeflow.report.parts import FileFacts, Hop, SelfTest
 from edgeflow.report.record import Record
-from edgeflow.verify.looks import UNHELD
+from edgeflow.report.record_parts import FileFacts, Hop, SelfTest
+from edgeflow.verify.recorded import UNHELD
 from edgeflow.verify.stage import Against, verify_file
 from tests.conftest import GOLDEN
 

@@ -1,4 +1,4 @@
-"""Figures of a .nb that are known without running it: ops, the NPU's share, predicted latency."""
+"""What a .nb tells without being run: ops, where each is meant to run, lint findings, predicted latency."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from edgeflow import nb
+from edgeflow.core.coverage import covered
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.targets import Target, load_target
 from edgeflow.emulate.examined import Examined
+from edgeflow.nb.lint import lint
 from edgeflow.nb.predict import Latency, predict
 from edgeflow.nb.summary import summarise
-from edgeflow.report.parts import PredictedLatency
+from edgeflow.report.record_parts import LintFinding, Partition, PlacedOp, PredictedLatency
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +56,17 @@ def profile_named(name: str) -> Target | None:
         return None if "/" in name or name.endswith(".toml") else load_target(name)
     except EdgeflowError:
         return None
+
+
+def partition(file: Examined) -> Partition:
+    """Where each op runs, as the file says."""
+    ops = tuple(PlacedOp(item.number, item.node.op.type, item.place, item.subgraph) for item in file.placed)
+    return Partition(file.split.npu_ops, file.split.cpu_ops, file.split.subgraphs, ops)
+
+
+def findings(model: nb.Model, target: Target | None) -> tuple[LintFinding, ...]:
+    """Lint, as it stands in a report."""
+    return tuple(
+        LintFinding(item.code, "info" if item.severity == "note" else item.severity, item.op, item.why, item.fix)
+        for item in lint(model, target, None, covered(target) if target is not None else None)
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgeflow.core.errors import StorageError
 from edgeflow.files.atomic import folder_half_made, is_in_use, sweep
-from edgeflow.files.held import FACTS
+from edgeflow.files.sealed import FACTS
 from edgeflow.flow.cache import SEEN
 
 

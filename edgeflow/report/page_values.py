@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from edgeflow.core.drift import LIMITS
 from edgeflow.report.charts import bounds, cumulated, interval, layers, reach, waterfall_row
-from edgeflow.report.parts import Distance, Hop, Layer, Output, PlacedOp, Range
 from edgeflow.report.record import Record
+from edgeflow.report.record_parts import Distance, Hop, Layer, Output, PlacedOp, Range
 from edgeflow.report.values import count, figure, finite, lost_or_gained, percent, plain, sentence
 
 COLOURS = 8

@@ -1,0 +1,55 @@
+"""What a build looks at beside the verdict: drift layer by layer, and hop by hop from the reference to the .nb."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgeflow import nb
+from edgeflow.core.rounding import steady
+from edgeflow.graph import parameters
+from edgeflow.graph import program as programs
+from edgeflow.project.manifest import StageResults
+from edgeflow.project.reference import Reference, load_reference
+from edgeflow.report.record_parts import Hop
+from edgeflow.verify.hops import (
+    SAMPLES,
+    Step,
+    first,
+    gpu_hop_missing,
+    lite_step,
+    missing_device,
+    paddle_steps,
+    waterfall,
+)
+from edgeflow.verify.judge import Verdict
+from edgeflow.verify.layers import LayerDrift, layer_drift
+
+
+def traced(compressed: Path, reference: Path, model: Path, npu: str, device: str) -> tuple[LayerDrift, list[Step]]:
+    """What needs Paddle, inside a worker: drift layer by layer, and the outputs of the hops before the .nb."""
+    from edgeflow.paddle.session import Session
+
+    loaded = first(load_reference(reference), SAMPLES)
+    source = programs.load(compressed / "source.pdmodel")
+    weights = parameters.load(source, compressed / "source.pdiparams")
+    with Session() as session:
+        layers = layer_drift(
+            nb.read(model),
+            source,
+            loaded.inputs,
+            lambda feed, names: session.run(source, weights, feed, names),
+            npu=npu,
+        )
+    return steady(layers), paddle_steps(compressed, loaded, device)
+
+
+def hops(steps: Sequence[Step], made: StageResults, whole: Reference, verdict: Verdict) -> tuple[Hop, ...]:
+    """The whole waterfall of a build; `verdict` holds the .nb's outputs on all samples of the reference."""
+    some = first(whole, SAMPLES)
+    cut = tuple(
+        array[: some.samples] if array.ndim and len(array) == whole.samples else array for array in verdict.arrays
+    )
+    stops = [*steps, Step("nb_emulated", cut, verdict.runner), lite_step(made.model, some), missing_device()]
+    rows = waterfall(stops, some, verdict.metric, made.recipe.folder)
+    return gpu_hop_missing(steady(rows), str(made.ingested.facts["device"]))
