@@ -53,9 +53,11 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     prefix = tools.folder / MODEL
     with files_read(source.folder) as trace:
         declared = _model(source.folder, settings, prefix)
-        program = programs.load(prefix.with_suffix(".pdmodel"))
-        weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
-        check_weights(program, weights, settings.program or settings.factory or "the model")
+    # Before the data, which may take long; and outside of what is traced, for these files are our own.
+    program = programs.load(prefix.with_suffix(".pdmodel"))
+    weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
+    check_weights(program, weights, settings.program or settings.factory or "the model")
+    with files_read(source.folder) as of_data:
         evaluated = load_samples(settings.evaluation, source.folder, settings.inputs, "evaluation", settings.preprocess)
         calibration, training = (
             None
@@ -72,8 +74,8 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     given = {"evaluation": evaluation, "calibration": calibration, "training": training, "pictures": pixels}
     results = {
         "results_sha256": _results(prefix, given),
-        "read": sorted(trace.read | declared),
-        "touched": sorted(trace.touched),
+        "read": sorted(trace.read | of_data.read | declared),
+        "touched": sorted(trace.touched | of_data.touched),
     }
     if results["results_sha256"] in source.facts.get("known", ()):
         return Artifact(tools.folder, results)
