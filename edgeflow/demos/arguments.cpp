@@ -1,12 +1,12 @@
 #include "arguments.h"
 
+#include <unistd.h>
+
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
-
-#include <unistd.h>
 
 namespace edgeflow {
 namespace {
@@ -46,8 +46,10 @@ Arguments::Arguments(const std::vector<Option>& options, int argc, const char* c
     if (equals != std::string::npos) given.push_back(name.substr(equals + 1)), name.resize(equals);
     const Option& option = find(options, name);
     if (has(name) && option.takes != Takes::many) throw UsageError("option " + name + " is given twice");
-    if (option.takes == Takes::one && given.empty() && i + 1 < argc && !is_option(argv[i + 1])) given.emplace_back(argv[++i]);
-    while (option.takes == Takes::many && equals == std::string::npos && i + 1 < argc && !is_option(argv[i + 1])) given.emplace_back(argv[++i]);
+    if (option.takes == Takes::one && given.empty() && i + 1 < argc && !is_option(argv[i + 1]))
+      given.emplace_back(argv[++i]);
+    while (option.takes == Takes::many && equals == std::string::npos && i + 1 < argc && !is_option(argv[i + 1]))
+      given.emplace_back(argv[++i]);
     if (option.takes == Takes::nothing && !given.empty()) throw UsageError("option " + name + " takes no value");
     if (option.takes != Takes::nothing && given.empty()) throw UsageError("option " + name + " lacks its value");
     std::vector<std::string>& all = values_[name];
@@ -59,7 +61,9 @@ std::string Arguments::text(const std::string& name, const std::string& otherwis
   return has(name) ? values_.at(name).front() : otherwise;
 }
 
-std::vector<std::string> Arguments::all(const std::string& name) const { return has(name) ? values_.at(name) : std::vector<std::string>(); }
+std::vector<std::string> Arguments::all(const std::string& name) const {
+  return has(name) ? values_.at(name) : std::vector<std::string>();
+}
 
 double Arguments::number(const std::string& name, double otherwise, double least, double most) const {
   if (!has(name)) return otherwise;
@@ -67,20 +71,26 @@ double Arguments::number(const std::string& name, double otherwise, double least
   char* end = nullptr;
   const double value = std::strtod(given.c_str(), &end);
   if (given.empty() || *end != '\0' || !(value >= least && value <= most)) {
-    const auto bound = [](double x) { return std::floor(x) == x ? std::to_string(static_cast<long>(x)) : std::to_string(x); };
-    throw UsageError("option " + name + " is '" + given + "', and should be a number from " + bound(least) + " to " + bound(most));
+    const auto bound = [](double x) {
+      return std::floor(x) == x ? std::to_string(static_cast<long>(x)) : std::to_string(x);
+    };
+    throw UsageError("option " + name + " is '" + given + "', and should be a number from " + bound(least) + " to " +
+                     bound(most));
   }
   return value;
 }
 
 long Arguments::whole(const std::string& name, long otherwise, long least, long most) const {
-  const double value = number(name, static_cast<double>(otherwise), static_cast<double>(least), static_cast<double>(most));
-  if (std::floor(value) != value) throw UsageError("option " + name + " is '" + text(name, "") + "', and should be a whole number");
+  const double value =
+      number(name, static_cast<double>(otherwise), static_cast<double>(least), static_cast<double>(most));
+  if (std::floor(value) != value)
+    throw UsageError("option " + name + " is '" + text(name, "") + "', and should be a whole number");
   return static_cast<long>(value);
 }
 
 const std::string& Arguments::word(const std::string& what) const {
-  if (words_.size() != 1) throw UsageError(std::to_string(words_.size()) + " arguments are given, and there should be one: " + what);
+  if (words_.size() != 1)
+    throw UsageError(std::to_string(words_.size()) + " arguments are given, and there should be one: " + what);
   return words_.front();
 }
 

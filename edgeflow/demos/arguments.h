@@ -16,9 +16,9 @@ struct UsageError : std::runtime_error {
 enum class Takes { nothing, one, many };
 
 struct Option {
-  std::string name;     // "--model"
+  std::string name;  // "--model"
   Takes takes;
-  std::string help;     // "FILE.nb  the model"
+  std::string help;  // "FILE.nb  the model"
 };
 
 class Arguments {
@@ -30,19 +30,19 @@ class Arguments {
   std::vector<std::string> all(const std::string& name) const;
   long whole(const std::string& name, long otherwise, long least, long most) const;
   double number(const std::string& name, double otherwise, double least, double most) const;
-  const std::vector<std::string>& words() const { return words_; }   // what is no option
-  const std::string& word(const std::string& what) const;            // the only one; UsageError when there is not exactly one
+  const std::vector<std::string>& words() const { return words_; }  // what is no option
+  const std::string& word(const std::string& what) const;  // the only one; UsageError when there is not exactly one
 
  private:
   std::map<std::string, std::vector<std::string>> values_;
   std::vector<std::string> words_;
 };
 
-std::vector<std::string> split(const std::string& text, char at);    // without empty parts
+std::vector<std::string> split(const std::string& text, char at);  // without empty parts
 
 struct Program {
   std::string name;
-  std::string usage;    // what follows the name on the usage line
+  std::string usage;  // what follows the name on the usage line
   std::string summary;
   std::vector<Option> options;
   int (*run)(const Arguments&);

@@ -11,7 +11,7 @@
 namespace edgeflow {
 namespace {
 
-constexpr double picture_limit = 1e-5;   // both sides do the same float32 operations; see edgeflow/core/preprocess.py
+constexpr double picture_limit = 1e-5;  // both sides do the same float32 operations; see edgeflow/core/preprocess.py
 
 std::vector<Tensor> read_all(const std::vector<std::string>& paths) {
   std::vector<Tensor> found;
@@ -36,7 +36,8 @@ int fail(const std::string& what) {
 
 // As many samples at a time as the model was built for.
 std::int64_t batch_of(const Contract& contract, const std::vector<Tensor>& inputs) {
-  if (contract.inputs.empty() || contract.inputs[0].shape.empty() || inputs.empty() || inputs[0].shape.empty()) return 0;
+  if (contract.inputs.empty() || contract.inputs[0].shape.empty() || inputs.empty() || inputs[0].shape.empty())
+    return 0;
   const std::int64_t batch = contract.inputs[0].shape[0];
   return batch > 0 && batch != inputs[0].shape[0] ? batch : 0;
 }
@@ -54,14 +55,16 @@ std::optional<std::string> check_picture(const Contract& contract) {
 
 std::optional<std::string> difference(const Tensor& got, const Tensor& wanted, double limit, bool relative) {
   if (got.dtype != wanted.dtype || got.shape != wanted.shape)
-    return "is " + name_of(got.dtype) + text_of(got.shape) + ", and should be " + name_of(wanted.dtype) + text_of(wanted.shape);
+    return "is " + name_of(got.dtype) + text_of(got.shape) + ", and should be " + name_of(wanted.dtype) +
+           text_of(wanted.shape);
   for (std::size_t i = 0; i < wanted.count(); ++i) {
     const double have = got.value(i), want = wanted.value(i);
     const double allowed = relative ? limit * std::max(1.0, std::abs(want)) : limit;
     if (have == want || std::abs(have - want) <= allowed) continue;
     std::ostringstream text;
     text.precision(9);
-    text << "at " << position(wanted.shape, i) << ": got " << have << ", and should be " << want << " (limit " << limit << ")";
+    text << "at " << position(wanted.shape, i) << ": got " << have << ", and should be " << want << " (limit " << limit
+         << ")";
     return text.str();
   }
   return std::nullopt;
@@ -70,13 +73,16 @@ std::optional<std::string> difference(const Tensor& got, const Tensor& wanted, d
 int run_check(const Arguments& arguments) {
   Session session(arguments, arguments.text("--check", ""));
   const Contract& contract = session.contract();
-  if (!contract.golden) throw std::runtime_error(contract.path + ": has no golden tensors, and should have some to be checked");
+  if (!contract.golden)
+    throw std::runtime_error(contract.path + ": has no golden tensors, and should have some to be checked");
   if (const auto found = check_picture(contract)) return fail("picture " + *found);
   const std::vector<Tensor> inputs = read_all(contract.golden->inputs), wanted = read_all(contract.golden->outputs);
   const std::vector<Tensor> got = infer_batches(session, inputs, batch_of(contract, inputs));
-  if (got.size() != wanted.size()) return fail(std::to_string(got.size()) + " outputs, and there should be " + std::to_string(wanted.size()));
+  if (got.size() != wanted.size())
+    return fail(std::to_string(got.size()) + " outputs, and there should be " + std::to_string(wanted.size()));
   for (std::size_t i = 0; i < got.size(); ++i)
-    if (const auto found = difference(got[i], wanted[i], contract.golden->max_abs)) return fail("output " + std::to_string(i) + " '" + got[i].name + "' " + *found);
+    if (const auto found = difference(got[i], wanted[i], contract.golden->max_abs))
+      return fail("output " + std::to_string(i) + " '" + got[i].name + "' " + *found);
   std::cout << "PASS: " << got.size() << " outputs within " << contract.golden->max_abs << '\n';
   return 0;
 }

@@ -2,10 +2,9 @@
 
 #include <cmath>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
-
-#include <nlohmann/json.hpp>
 
 #include "files.h"
 
@@ -17,12 +16,15 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t contract_max_bytes = std::size_t{1} << 20;
 constexpr std::int64_t side_max = 16384;
-const std::set<std::string> preprocess_keys{"resize", "size", "crop", "colour", "scale", "mean", "std", "layout", "pad_value"};
+const std::set<std::string> preprocess_keys{"resize", "size", "crop",   "colour",   "scale",
+                                            "mean",   "std",  "layout", "pad_value"};
 
 [[noreturn]] void refuse(const std::string& what) { throw std::runtime_error(what); }
 
 // A value in a message. What is nested is only named: printing it would go as deep as the file likes.
-std::string shown(const Json& value) { return value.is_structured() ? std::string("an ") + value.type_name() : value.dump().substr(0, 80); }
+std::string shown(const Json& value) {
+  return value.is_structured() ? std::string("an ") + value.type_name() : value.dump().substr(0, 80);
+}
 
 const Json& member(const Json& table, const char* key, const std::string& where) {
   if (!table.is_object()) refuse(where + " is no table");
@@ -53,12 +55,14 @@ std::string one_of(const Json& value, const std::vector<std::string>& known, con
 }
 
 double number(const Json& value, const std::string& where) {
-  if (!value.is_number() || !std::isfinite(value.get<double>())) refuse(where + " is " + shown(value) + ", and should be a number");
+  if (!value.is_number() || !std::isfinite(value.get<double>()))
+    refuse(where + " is " + shown(value) + ", and should be a number");
   return value.get<double>();
 }
 
 const Json& list(const Json& value, const std::string& where, std::size_t size_max) {
-  if (!value.is_array() || value.size() > size_max) refuse(where + " should be a list of at most " + std::to_string(size_max) + " entries");
+  if (!value.is_array() || value.size() > size_max)
+    refuse(where + " should be a list of at most " + std::to_string(size_max) + " entries");
   return value;
 }
 
@@ -76,7 +80,9 @@ std::vector<std::int64_t> sides(const Json* value, const std::string& where, std
 std::vector<float> floats(const Json& value, std::size_t size, const std::string& where) {
   std::vector<float> found;
   for (const Json& item : list(value, where, 3)) found.push_back(static_cast<float>(number(item, where)));
-  if (found.size() != size) refuse(where + " has " + std::to_string(found.size()) + " values, and should have one a channel: " + std::to_string(size));
+  if (found.size() != size)
+    refuse(where + " has " + std::to_string(found.size()) +
+           " values, and should have one a channel: " + std::to_string(size));
   return found;
 }
 
@@ -89,7 +95,9 @@ std::string inside(const std::string& folder, const Json& value, const std::stri
   std::error_code code;
   const fs::path base = fs::weakly_canonical(folder, code);
   const fs::path real = leaves ? fs::path() : fs::weakly_canonical(fs::path(folder) / path, code);
-  if (!leaves) leaves = code || real.lexically_relative(base).begin() == real.lexically_relative(base).end() || *real.lexically_relative(base).begin() == "..";
+  if (!leaves)
+    leaves = code || real.lexically_relative(base).begin() == real.lexically_relative(base).end() ||
+             *real.lexically_relative(base).begin() == "..";
   if (leaves) refuse(where + " is " + shown(value) + ", and should be a path inside the contract's folder");
   return (fs::path(folder) / path).string();
 }
@@ -108,15 +116,18 @@ std::vector<std::string> texts(const Json& value, const std::string& where) {
 
 void check_pair(const std::vector<std::int64_t>& pair, const std::string& where) {
   if (pair.size() != 2 || pair[0] > side_max || pair[1] > side_max)
-    refuse(where + " is " + text_of(pair) + ", and should be height and width, each at most " + std::to_string(side_max));
+    refuse(where + " is " + text_of(pair) + ", and should be height and width, each at most " +
+           std::to_string(side_max));
 }
 
 Preprocess read_preprocess(const Json& table, const std::string& where) {
   if (!table.is_object()) refuse(where + " is no table");
   for (const auto& item : table.items())
-    if (preprocess_keys.count(item.key()) == 0) refuse(where + ": unknown key '" + item.key() + "'; this program is older than the contract");
+    if (preprocess_keys.count(item.key()) == 0)
+      refuse(where + ": unknown key '" + item.key() + "'; this program is older than the contract");
   Preprocess found;
-  found.resize = one_of(member(table, "resize", where), {"none", "stretch", "short_side", "letterbox"}, where + ".resize");
+  found.resize =
+      one_of(member(table, "resize", where), {"none", "stretch", "short_side", "letterbox"}, where + ".resize");
   found.size = sides(optional_member(table, "size"), where + ".size", 1);
   if (found.resize != "none" || !found.size.empty()) check_pair(found.size, where + ".size");
   found.crop = sides(optional_member(table, "crop"), where + ".crop", 1);
@@ -128,7 +139,8 @@ Preprocess read_preprocess(const Json& table, const std::string& where) {
   for (const float value : found.std)
     if (value == 0.0F) refuse(where + ".std holds 0, and should hold what can be divided by");
   found.layout = one_of(member(table, "layout", where), {"NCHW", "NHWC"}, where + ".layout");
-  if (const Json* value = optional_member(table, "pad_value")) found.pad_value = static_cast<float>(number(*value, where + ".pad_value"));
+  if (const Json* value = optional_member(table, "pad_value"))
+    found.pad_value = static_cast<float>(number(*value, where + ".pad_value"));
   return found;
 }
 
@@ -139,7 +151,8 @@ Input read_input(const Json& table, const std::string& where) {
   found.shape = sides(&member(table, "shape", where), where + ".shape", -1);
   if (const Json* value = optional_member(table, "preprocess")) {
     found.preprocess = read_preprocess(*value, where + ".preprocess");
-    if (found.dtype != Dtype::float32) refuse(where + " is " + name_of(found.dtype) + " with pre-processing, and should be float32");
+    if (found.dtype != Dtype::float32)
+      refuse(where + " is " + name_of(found.dtype) + " with pre-processing, and should be float32");
   }
   return found;
 }
@@ -150,19 +163,23 @@ Golden read_golden(const Json& table, const std::string& folder) {
   found.outputs = paths(folder, member(table, "outputs", "golden"), "golden.outputs");
   found.max_abs = number(member(table, "max_abs", "golden"), "golden.max_abs");
   if (const Json* value = optional_member(table, "picture")) found.picture = inside(folder, *value, "golden.picture");
-  if (const Json* value = optional_member(table, "picture_input")) found.picture_input = inside(folder, *value, "golden.picture_input");
-  if (found.picture.empty() != found.picture_input.empty()) refuse("golden: picture and picture_input should both be given, or neither");
+  if (const Json* value = optional_member(table, "picture_input"))
+    found.picture_input = inside(folder, *value, "golden.picture_input");
+  if (found.picture.empty() != found.picture_input.empty())
+    refuse("golden: picture and picture_input should both be given, or neither");
   return found;
 }
 
 Contract fill(const Json& table, const std::string& path) {
   const std::string folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path().string() : ".";
-  if (member(table, "format", "the contract") != 1) refuse("format is " + shown(member(table, "format", "the contract")) + ", and should be 1");
+  if (member(table, "format", "the contract") != 1)
+    refuse("format is " + shown(member(table, "format", "the contract")) + ", and should be 1");
   Contract found;
   found.path = path;
   found.name = text(member(table, "name", "the contract"), "name");
   found.target = text(member(table, "target", "the contract"), "target");
-  if (const Json* value = optional_member(table, "task")) found.task = one_of(*value, {"classify", "detect", "ocr_detect", "ocr_recognise"}, "task");
+  if (const Json* value = optional_member(table, "task"))
+    found.task = one_of(*value, {"classify", "detect", "ocr_detect", "ocr_recognise"}, "task");
   const Json& model = member(table, "model", "the contract");
   found.model = inside(folder, member(model, "file", "model"), "model.file");
   found.model_sha256 = text(member(model, "sha256", "model"), "model.sha256");
@@ -183,13 +200,15 @@ Contract fill(const Json& table, const std::string& path) {
 std::size_t Contract::picture_input() const {
   for (std::size_t i = 0; i < inputs.size(); ++i)
     if (inputs[i].preprocess) return i;
-  throw std::runtime_error(path + ": no input has pre-processing, and one should, to take a picture; use dump with .npy files instead");
+  throw std::runtime_error(
+      path + ": no input has pre-processing, and one should, to take a picture; use dump with .npy files instead");
 }
 
 Contract read_contract(const std::string& path) {
   const std::string bytes = read_file(path, contract_max_bytes);
   const Json table = Json::parse(bytes, nullptr, false);
-  if (table.is_discarded()) throw std::runtime_error(path + ": is no JSON, and should be the contract.json that a build writes");
+  if (table.is_discarded())
+    throw std::runtime_error(path + ": is no JSON, and should be the contract.json that a build writes");
   try {
     return fill(table, path);
   } catch (const std::exception& error) {

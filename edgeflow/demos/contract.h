@@ -10,14 +10,14 @@
 namespace edgeflow {
 
 struct Preprocess {
-  std::string resize;               // none, stretch, short_side or letterbox
-  std::vector<std::int64_t> size;   // H, W; empty for none: the picture may have any size
-  std::vector<std::int64_t> crop;   // H, W, from the centre; empty: none
-  std::string colour;               // RGB, BGR or GRAY
+  std::string resize;              // none, stretch, short_side or letterbox
+  std::vector<std::int64_t> size;  // H, W; empty for none: the picture may have any size
+  std::vector<std::int64_t> crop;  // H, W, from the centre; empty: none
+  std::string colour;              // RGB, BGR or GRAY
   float scale = 1.0F;
-  std::vector<float> mean, std;     // one a channel, in the order of `colour`
-  std::string layout;               // NCHW or NHWC
-  float pad_value = 0.0F;           // letterbox: pixel value of the border
+  std::vector<float> mean, std;  // one a channel, in the order of `colour`
+  std::string layout;            // NCHW or NHWC
+  float pad_value = 0.0F;        // letterbox: pixel value of the border
 
   std::size_t channels() const { return colour == "GRAY" ? 1 : 3; }
 };
@@ -25,14 +25,14 @@ struct Preprocess {
 struct Input {
   std::string name;
   Dtype dtype = Dtype::float32;
-  Shape shape;                      // -1: any size
+  Shape shape;  // -1: any size
   std::optional<Preprocess> preprocess;
 };
 
 struct Golden {
-  std::vector<std::string> inputs, outputs;   // paths
+  std::vector<std::string> inputs, outputs;  // paths
   double max_abs = 0.0;
-  std::string picture, picture_input;         // paths; empty: none
+  std::string picture, picture_input;  // paths; empty: none
 };
 
 struct Contract {
@@ -41,7 +41,7 @@ struct Contract {
   std::vector<Input> inputs;
   std::vector<std::string> outputs;
   std::optional<Golden> golden;
-  std::string labels;                         // path; empty: none
+  std::string labels;  // path; empty: none
   std::vector<std::string> devices;
   std::string context;
 
@@ -49,8 +49,8 @@ struct Contract {
   std::size_t picture_input() const;
 };
 
-// Throws std::runtime_error when the file is missing, larger than 1 MiB, no JSON, of another format, or names a path that leaves
-// its folder. Paths in the result can be opened as they are.
+// Throws std::runtime_error when the file is missing, larger than 1 MiB, no JSON, of another format, or names a path
+// that leaves its folder. Paths in the result can be opened as they are.
 Contract read_contract(const std::string& path);
 
 }  // namespace edgeflow

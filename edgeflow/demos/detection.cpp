@@ -7,16 +7,19 @@
 namespace edgeflow {
 namespace {
 
-constexpr double normalised_max = 1.5;   // a box may reach over the edge, but no box in pixels is so small
+constexpr double normalised_max = 1.5;  // a box may reach over the edge, but no box in pixels is so small
 constexpr float classes_max = 1e6F;
 constexpr std::size_t candidates_max = 1000;
 
-bool has_last(const Tensor& tensor, std::size_t rank_least, std::int64_t size) { return tensor.shape.size() >= rank_least && tensor.shape.back() == size; }
+bool has_last(const Tensor& tensor, std::size_t rank_least, std::int64_t size) {
+  return tensor.shape.size() >= rank_least && tensor.shape.back() == size;
+}
 
 bool better(const Box& a, const Box& b) { return a.score > b.score; }
 
 double overlap_of(const Box& a, const Box& b) {
-  const double width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1), height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1);
+  const double width = std::min(a.x2, b.x2) - std::max(a.x1, b.x1),
+               height = std::min(a.y2, b.y2) - std::max(a.y1, b.y1);
   if (width <= 0 || height <= 0) return 0.0;
   const auto area = [](const Box& box) { return (box.x2 - box.x1) * (box.y2 - box.y1); };
   return width * height / (area(a) + area(b) - width * height);
@@ -27,7 +30,8 @@ std::vector<Box> finished(const Tensor& rows, const DetectionRules& rules) {
   std::vector<Box> boxes;
   for (std::size_t i = 0; i + 6 <= v.size(); i += 6)
     // A model that finds nothing writes one row with class -1.
-    if (v[i] >= 0 && v[i] < classes_max && v[i + 1] >= rules.threshold) boxes.push_back({static_cast<int>(v[i]), v[i + 1], v[i + 2], v[i + 3], v[i + 4], v[i + 5]});
+    if (v[i] >= 0 && v[i] < classes_max && v[i + 1] >= rules.threshold)
+      boxes.push_back({static_cast<int>(v[i]), v[i + 1], v[i + 2], v[i + 3], v[i + 4], v[i + 5]});
   std::stable_sort(boxes.begin(), boxes.end(), better);
   return boxes;
 }
@@ -38,7 +42,9 @@ std::vector<Box> suppressed(std::vector<Box> boxes, float overlap) {
   if (boxes.size() > candidates_max) boxes.resize(candidates_max);
   std::vector<Box> kept;
   for (const Box& box : boxes)
-    if (std::none_of(kept.begin(), kept.end(), [&](const Box& other) { return other.label == box.label && overlap_of(other, box) > static_cast<double>(overlap); }))
+    if (std::none_of(kept.begin(), kept.end(), [&](const Box& other) {
+          return other.label == box.label && overlap_of(other, box) > static_cast<double>(overlap);
+        }))
       kept.push_back(box);
   return kept;
 }
@@ -50,7 +56,8 @@ std::vector<Box> raw(const Tensor& corners, const Tensor& scores, const Detectio
   for (std::size_t c = 0; c < classes; ++c)
     for (std::size_t i = 0; i < count; ++i)
       if (static_cast<int>(c) != rules.background && score[c * count + i] >= rules.threshold)
-        boxes.push_back({static_cast<int>(c), score[c * count + i], at[4 * i], at[4 * i + 1], at[4 * i + 2], at[4 * i + 3]});
+        boxes.push_back(
+            {static_cast<int>(c), score[c * count + i], at[4 * i], at[4 * i + 1], at[4 * i + 2], at[4 * i + 3]});
   return suppressed(std::move(boxes), rules.overlap);
 }
 
@@ -59,15 +66,18 @@ std::vector<Box> raw(const Tensor& corners, const Tensor& scores, const Detectio
 std::vector<Box> decode_boxes(const std::vector<Tensor>& outputs, const DetectionRules& rules) {
   for (const Tensor& output : outputs)
     if (has_last(output, 2, 6)) return finished(output, rules);
-  if (!outputs.empty() && outputs[0].count() == 1 && outputs[0].value(0) == -1.0) return {};   // multiclass_nms found nothing
+  if (!outputs.empty() && outputs[0].count() == 1 && outputs[0].value(0) == -1.0)
+    return {};  // multiclass_nms found nothing
   for (const Tensor& boxes : outputs)
     for (const Tensor& scores : outputs)
-      if (boxes.shape.size() == 3 && scores.shape.size() == 3 && boxes.shape[0] == 1 && scores.shape[0] == 1 && boxes.shape[2] == 4 &&
-          scores.shape[2] == boxes.shape[1] && &boxes != &scores)
+      if (boxes.shape.size() == 3 && scores.shape.size() == 3 && boxes.shape[0] == 1 && scores.shape[0] == 1 &&
+          boxes.shape[2] == 4 && scores.shape[2] == boxes.shape[1] && &boxes != &scores)
         return raw(boxes, scores, rules);
   std::string shapes;
   for (const Tensor& output : outputs) shapes += (shapes.empty() ? "" : ", ") + text_of(output.shape);
-  throw std::runtime_error("outputs are " + shapes + ", and should be boxes [N, 6] = class, score, x1, y1, x2, y2, or boxes [1, N, 4] with scores [1, C, N]");
+  throw std::runtime_error(
+      "outputs are " + shapes +
+      ", and should be boxes [N, 6] = class, score, x1, y1, x2, y2, or boxes [1, N, 4] with scores [1, C, N]");
 }
 
 Units guess_units(const std::vector<Box>& boxes) {

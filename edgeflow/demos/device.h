@@ -11,12 +11,12 @@
 namespace edgeflow {
 
 struct Options {
-  std::string model;                  // path of a .nb
+  std::string model;  // path of a .nb
   int threads = 1;
-  int power_mode = 3;                 // index into power_modes
-  std::vector<std::string> devices;   // NNAdapter devices; empty: the CPU
-  std::string context;                // NNAdapter properties, "KEY=VALUE;KEY=VALUE"
-  std::string cache_dir;              // where compiled NPU programs are kept; empty: nowhere
+  int power_mode = 3;                // index into power_modes
+  std::vector<std::string> devices;  // NNAdapter devices; empty: the CPU
+  std::string context;               // NNAdapter properties, "KEY=VALUE;KEY=VALUE"
+  std::string cache_dir;             // where compiled NPU programs are kept; empty: nowhere
 };
 
 // The order is that of Paddle Lite's PowerMode. Source: Paddle-Lite v2.13-rc lite/api/paddle_place.h.
@@ -24,22 +24,22 @@ inline const std::vector<std::string> power_modes{"high", "low", "full", "no_bin
 
 class Device {
  public:
-  explicit Device(const Options& options);   // loads; throws std::runtime_error
+  explicit Device(const Options& options);  // loads; throws std::runtime_error
   ~Device();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
   std::vector<std::string> input_names() const;
-  void feed(const std::vector<Tensor>& inputs);   // all inputs, in feed order
+  void feed(const std::vector<Tensor>& inputs);  // all inputs, in feed order
   void run();
-  std::vector<Tensor> outputs() const;            // all outputs, in fetch order
-  std::string version() const;                    // of the runtime library
+  std::vector<Tensor> outputs() const;  // all outputs, in fetch order
+  std::string version() const;          // of the runtime library
 
  private:
   struct Runtime;
   std::unique_ptr<Runtime> runtime_;
 };
 
-double clock_ms();   // monotonic
+double clock_ms();  // monotonic
 
 }  // namespace edgeflow

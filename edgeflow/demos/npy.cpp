@@ -10,16 +10,25 @@
 namespace edgeflow {
 namespace {
 
-// Source: NumPy's numpy/lib/format.py, "Format Version 1.0": \x93NUMPY, two version bytes, length of the header, a Python dict.
+// Source: NumPy's numpy/lib/format.py, "Format Version 1.0": \x93NUMPY, two version bytes, length of the header, a
+// Python dict.
 constexpr std::size_t header_max_bytes = 1 << 16;
 constexpr std::size_t rank_max = 16;
 constexpr std::size_t file_max_bytes = std::size_t{1} << 30;
 const std::string magic("\x93NUMPY", 6);
 
-constexpr std::array<std::pair<const char*, Dtype>, 8> descriptions{{{"<f4", Dtype::float32}, {"<f8", Dtype::float64}, {"|i1", Dtype::int8},
-    {"|u1", Dtype::uint8}, {"<i2", Dtype::int16}, {"<i4", Dtype::int32}, {"<i8", Dtype::int64}, {"|b1", Dtype::boolean}}};
+constexpr std::array<std::pair<const char*, Dtype>, 8> descriptions{{{"<f4", Dtype::float32},
+                                                                     {"<f8", Dtype::float64},
+                                                                     {"|i1", Dtype::int8},
+                                                                     {"|u1", Dtype::uint8},
+                                                                     {"<i2", Dtype::int16},
+                                                                     {"<i4", Dtype::int32},
+                                                                     {"<i8", Dtype::int64},
+                                                                     {"|b1", Dtype::boolean}}};
 
-[[noreturn]] void refuse(const std::string& where, const std::string& what) { throw std::runtime_error(where + ": " + what); }
+[[noreturn]] void refuse(const std::string& where, const std::string& what) {
+  throw std::runtime_error(where + ": " + what);
+}
 
 // Reads the one dict that a header is: three keys in any order, nothing else.
 class HeaderReader {
@@ -33,10 +42,14 @@ class HeaderReader {
     while (!accept('}')) {
       const std::string key = quoted();
       expect(':');
-      if (key == "descr" && !has_dtype) tensor.dtype = dtype(), has_dtype = true;
-      else if (key == "fortran_order" && !has_order) order(), has_order = true;
-      else if (key == "shape" && !has_shape) tensor.shape = shape(), has_shape = true;
-      else refuse(where_, "header names '" + key + "', and should name descr, fortran_order and shape once");
+      if (key == "descr" && !has_dtype)
+        tensor.dtype = dtype(), has_dtype = true;
+      else if (key == "fortran_order" && !has_order)
+        order(), has_order = true;
+      else if (key == "shape" && !has_shape)
+        tensor.shape = shape(), has_shape = true;
+      else
+        refuse(where_, "header names '" + key + "', and should name descr, fortran_order and shape once");
       if (!accept(',')) {
         expect('}');
         break;
@@ -59,7 +72,9 @@ class HeaderReader {
     return true;
   }
   void expect(char wanted) {
-    if (!accept(wanted)) refuse(where_, "header is no dict as NumPy writes it: '" + std::string(1, wanted) + "' is missing at byte " + std::to_string(at_));
+    if (!accept(wanted))
+      refuse(where_, "header is no dict as NumPy writes it: '" + std::string(1, wanted) + "' is missing at byte " +
+                         std::to_string(at_));
   }
   std::string quoted() {
     expect('\'');
@@ -81,10 +96,12 @@ class HeaderReader {
     const std::string found = quoted();
     for (const auto& [text, kind] : descriptions)
       if (found == text || (found.size() == 3 && item_bytes(kind) == 1 && found.substr(1) == text + 1)) return kind;
-    refuse(where_, "holds '" + found + "', and should hold little-endian float32, float64, int8 to int64, uint8 or bool");
+    refuse(where_,
+           "holds '" + found + "', and should hold little-endian float32, float64, int8 to int64, uint8 or bool");
   }
   void order() {
-    if (word("True")) refuse(where_, "is in Fortran order, and should be in C order: save numpy.ascontiguousarray of it");
+    if (word("True"))
+      refuse(where_, "is in Fortran order, and should be in C order: save numpy.ascontiguousarray of it");
     if (!word("False")) refuse(where_, "header says neither True nor False for fortran_order");
   }
   Shape shape() {
@@ -128,12 +145,14 @@ std::size_t unsigned_at(const std::string& bytes, std::size_t at, std::size_t si
 Tensor parse_npy(const std::string& bytes, const std::string& where) {
   if (bytes.size() < 10 || bytes.compare(0, magic.size(), magic) != 0) refuse(where, "is no .npy file");
   const unsigned version = static_cast<unsigned char>(bytes[6]);
-  if (version < 1 || version > 3) refuse(where, "is .npy version " + std::to_string(version) + ", and should be 1, 2 or 3");
+  if (version < 1 || version > 3)
+    refuse(where, "is .npy version " + std::to_string(version) + ", and should be 1, 2 or 3");
   const std::size_t begin = version == 1 ? 10 : 12;
   if (bytes.size() < begin) refuse(where, "ends inside its header");
   const std::size_t length = unsigned_at(bytes, 8, begin - 8);
   if (length > header_max_bytes || length > bytes.size() - begin)
-    refuse(where, "promises a header of " + std::to_string(length) + " bytes, and " + std::to_string(bytes.size() - begin) + " follow");
+    refuse(where, "promises a header of " + std::to_string(length) + " bytes, and " +
+                      std::to_string(bytes.size() - begin) + " follow");
   const std::string header = bytes.substr(begin, length);
   Tensor tensor = HeaderReader(header, where).read();
   std::size_t count = 0;
@@ -145,7 +164,8 @@ Tensor parse_npy(const std::string& bytes, const std::string& where) {
   const std::size_t have = bytes.size() - begin - length;
   const std::size_t item = item_bytes(tensor.dtype);
   if (have % item != 0 || have / item != count)
-    refuse(where, "is " + name_of(tensor.dtype) + text_of(tensor.shape) + ", which does not take the " + std::to_string(have) + " bytes that follow its header");
+    refuse(where, "is " + name_of(tensor.dtype) + text_of(tensor.shape) + ", which does not take the " +
+                      std::to_string(have) + " bytes that follow its header");
   tensor.bytes.assign(bytes.begin() + static_cast<std::ptrdiff_t>(begin + length), bytes.end());
   return tensor;
 }
@@ -158,7 +178,8 @@ std::string format_npy(const Tensor& tensor) {
   const char* description = nullptr;
   for (const auto& [text, kind] : descriptions)
     if (kind == tensor.dtype) description = text;
-  std::string header = std::string("{'descr': '") + description + "', 'fortran_order': False, 'shape': (" + shape + "), }";
+  std::string header =
+      std::string("{'descr': '") + description + "', 'fortran_order': False, 'shape': (" + shape + "), }";
   // The data begin at a multiple of 64, as NumPy has it.
   header.append(63 - (header.size() + 10) % 64, ' ');
   header += '\n';

@@ -28,7 +28,7 @@ namespace edgeflow {
 namespace {
 
 constexpr std::size_t picture_max_bytes = std::size_t{1} << 26;
-constexpr std::int64_t pixels_max = std::int64_t{1} << 26;   // 64 megapixels: what a phone's camera takes
+constexpr std::int64_t pixels_max = std::int64_t{1} << 26;  // 64 megapixels: what a phone's camera takes
 constexpr std::int64_t thickness = 2;
 
 }  // namespace
@@ -42,15 +42,22 @@ Picture load_picture(const std::string& path) {
   if (stbi_info_from_memory(raw, size, &width, &height, &channels) == 0)
     throw std::runtime_error(path + ": is no picture that can be read, and should be PNG, JPEG or BMP");
   if (std::int64_t{width} * height > pixels_max)
-    throw std::runtime_error(path + ": is " + std::to_string(height) + " x " + std::to_string(width) + ", and should have at most 64 megapixels");
-  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(stbi_load_from_memory(raw, size, &width, &height, &channels, 3), stbi_image_free);
-  if (!pixels) throw std::runtime_error(path + ": is damaged (" + stbi_failure_reason() + "), and should be a whole picture");
-  return {height, width, std::vector<std::uint8_t>(pixels.get(), pixels.get() + std::size_t{3} * static_cast<std::size_t>(width) * static_cast<std::size_t>(height))};
+    throw std::runtime_error(path + ": is " + std::to_string(height) + " x " + std::to_string(width) +
+                             ", and should have at most 64 megapixels");
+  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
+      stbi_load_from_memory(raw, size, &width, &height, &channels, 3), stbi_image_free);
+  if (!pixels)
+    throw std::runtime_error(path + ": is damaged (" + stbi_failure_reason() + "), and should be a whole picture");
+  return {height, width,
+          std::vector<std::uint8_t>(pixels.get(), pixels.get() + std::size_t{3} * static_cast<std::size_t>(width) *
+                                                                     static_cast<std::size_t>(height))};
 }
 
 void save_picture(const std::string& path, const Picture& picture) {
   std::string bytes;
-  const auto collect = [](void* to, void* data, int size) { static_cast<std::string*>(to)->append(static_cast<char*>(data), static_cast<std::size_t>(size)); };
+  const auto collect = [](void* to, void* data, int size) {
+    static_cast<std::string*>(to)->append(static_cast<char*>(data), static_cast<std::size_t>(size));
+  };
   const int width = static_cast<int>(picture.width), height = static_cast<int>(picture.height);
   if (stbi_write_png_to_func(collect, &bytes, width, height, 3, picture.rgb.data(), 3 * width) == 0)
     throw std::runtime_error(path + ": the picture cannot be written as PNG");
@@ -58,7 +65,9 @@ void save_picture(const std::string& path, const Picture& picture) {
 }
 
 void draw_box(Picture& picture, double x1, double y1, double x2, double y2) {
-  const auto pixel = [](double at, std::int64_t size) { return static_cast<std::int64_t>(std::clamp(std::floor(at), -1.0, static_cast<double>(size))); };
+  const auto pixel = [](double at, std::int64_t size) {
+    return static_cast<std::int64_t>(std::clamp(std::floor(at), -1.0, static_cast<double>(size)));
+  };
   const std::int64_t left = pixel(x1, picture.width), right = pixel(x2, picture.width);
   const std::int64_t top = pixel(y1, picture.height), bottom = pixel(y2, picture.height);
   for (std::int64_t y = std::max<std::int64_t>(top, 0); y <= std::min(bottom, picture.height - 1); ++y)

@@ -1,5 +1,5 @@
-// The twin of edgeflow/core/preprocess.py: the same operations in the same order, so that both round alike. The order is
-// colour, resize, pad, crop, scale.
+// The twin of edgeflow/core/preprocess.py: the same operations in the same order, so that both round alike. The order
+// is colour, resize, pad, crop, scale.
 #include "preprocess.h"
 
 #include <algorithm>
@@ -12,7 +12,9 @@ namespace {
 
 using Plane = std::vector<float>;
 
-std::string text_of(std::int64_t height, std::int64_t width) { return std::to_string(height) + " x " + std::to_string(width); }
+std::string text_of(std::int64_t height, std::int64_t width) {
+  return std::to_string(height) + " x " + std::to_string(width);
+}
 
 std::int64_t scaled(std::int64_t side, double ratio) {
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::floor(static_cast<double>(side) * ratio + 0.5)));
@@ -24,9 +26,12 @@ std::vector<Plane> planes_of(const Picture& picture, const std::string& colour) 
   std::vector<Plane> planes(colour == "GRAY" ? 1 : 3, Plane(pixels));
   for (std::size_t i = 0; i < pixels; ++i) {
     const float r = picture.rgb[3 * i], g = picture.rgb[3 * i + 1], b = picture.rgb[3 * i + 2];
-    if (colour == "GRAY") planes[0][i] = 0.299F * r + 0.587F * g + 0.114F * b;
-    else if (colour == "RGB") planes[0][i] = r, planes[1][i] = g, planes[2][i] = b;
-    else planes[0][i] = b, planes[1][i] = g, planes[2][i] = r;
+    if (colour == "GRAY")
+      planes[0][i] = 0.299F * r + 0.587F * g + 0.114F * b;
+    else if (colour == "RGB")
+      planes[0][i] = r, planes[1][i] = g, planes[2][i] = b;
+    else
+      planes[0][i] = b, planes[1][i] = g, planes[2][i] = r;
   }
   return planes;
 }
@@ -43,12 +48,14 @@ std::vector<Tap> taps(std::int64_t in, std::int64_t out) {
     const double raw = (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5;
     const double at = std::clamp(raw, 0.0, static_cast<double>(in - 1));
     const auto low = static_cast<std::int64_t>(std::floor(at));
-    found.push_back({static_cast<std::size_t>(low), static_cast<std::size_t>(std::min(low + 1, in - 1)), static_cast<float>(at - static_cast<double>(low))});
+    found.push_back({static_cast<std::size_t>(low), static_cast<std::size_t>(std::min(low + 1, in - 1)),
+                     static_cast<float>(at - static_cast<double>(low))});
   }
   return found;
 }
 
-Plane resized(const Plane& plane, std::int64_t height, std::int64_t width, std::int64_t new_height, std::int64_t new_width) {
+Plane resized(const Plane& plane, std::int64_t height, std::int64_t width, std::int64_t new_height,
+              std::int64_t new_width) {
   const std::vector<Tap> rows = taps(height, new_height), columns = taps(width, new_width);
   const auto stride = static_cast<std::size_t>(width);
   Plane out;
@@ -77,10 +84,12 @@ Placement placement(const Picture& picture, const Preprocess& contract) {
     at.height = h <= w ? contract.size[0] : scaled(h, ratio);
     at.width = w <= h ? contract.size[0] : scaled(w, ratio);
   } else if (contract.resize == "letterbox") {
-    const double ratio = std::min(static_cast<double>(contract.size[0]) / static_cast<double>(h), static_cast<double>(contract.size[1]) / static_cast<double>(w));
+    const double ratio = std::min(static_cast<double>(contract.size[0]) / static_cast<double>(h),
+                                  static_cast<double>(contract.size[1]) / static_cast<double>(w));
     at.height = scaled(h, ratio), at.width = scaled(w, ratio);
   } else if (!contract.size.empty() && (h != contract.size[0] || w != contract.size[1])) {
-    throw std::runtime_error("picture is " + text_of(h, w) + ", and should be " + text_of(contract.size[0], contract.size[1]) + ", since the contract does not resize");
+    throw std::runtime_error("picture is " + text_of(h, w) + ", and should be " +
+                             text_of(contract.size[0], contract.size[1]) + ", since the contract does not resize");
   }
   at.ratio_y = static_cast<double>(at.height) / static_cast<double>(h);
   at.ratio_x = static_cast<double>(at.width) / static_cast<double>(w);
@@ -92,7 +101,8 @@ Placement placement(const Picture& picture, const Preprocess& contract) {
   }
   if (!contract.crop.empty()) {
     if (contract.crop[0] > at.input_height || contract.crop[1] > at.input_width)
-      throw std::runtime_error("picture is " + text_of(at.input_height, at.input_width) + " before the crop of " + text_of(contract.crop[0], contract.crop[1]) + ", and should be at least as large");
+      throw std::runtime_error("picture is " + text_of(at.input_height, at.input_width) + " before the crop of " +
+                               text_of(contract.crop[0], contract.crop[1]) + ", and should be at least as large");
     top -= (at.input_height - contract.crop[0]) / 2, left -= (at.input_width - contract.crop[1]) / 2;
     at.input_height = contract.crop[0], at.input_width = contract.crop[1];
   }
@@ -105,7 +115,8 @@ Tensor preprocess(const Picture& picture, const Preprocess& contract) {
   const Placement at = placement(picture, contract);
   const auto channels = static_cast<std::int64_t>(contract.channels());
   const bool planar = contract.layout == "NCHW";
-  Tensor input = Tensor::make(Dtype::float32, planar ? Shape{1, channels, at.input_height, at.input_width} : Shape{1, at.input_height, at.input_width, channels});
+  Tensor input = Tensor::make(Dtype::float32, planar ? Shape{1, channels, at.input_height, at.input_width}
+                                                     : Shape{1, at.input_height, at.input_width, channels});
   const std::vector<Plane> planes = planes_of(picture, contract.colour);
   const auto top = static_cast<std::int64_t>(at.offset_y), left = static_cast<std::int64_t>(at.offset_x);
   for (std::int64_t c = 0; c < channels; ++c) {
@@ -116,7 +127,8 @@ Tensor preprocess(const Picture& picture, const Preprocess& contract) {
         const std::int64_t from_y = y - top, from_x = x - left;
         const bool covered = from_y >= 0 && from_y < at.height && from_x >= 0 && from_x < at.width;
         const float pixel = covered ? plane[static_cast<std::size_t>(from_y * at.width + from_x)] : contract.pad_value;
-        const std::int64_t to = planar ? (c * at.input_height + y) * at.input_width + x : (y * at.input_width + x) * channels + c;
+        const std::int64_t to =
+            planar ? (c * at.input_height + y) * at.input_width + x : (y * at.input_width + x) * channels + c;
         input.data<float>()[to] = (pixel * contract.scale - contract.mean[channel]) / contract.std[channel];
       }
   }

@@ -17,7 +17,7 @@ struct Picture {
 
 // Where a picture lies in the input: input = picture * ratio + offset, for y and x. Boxes come back through it.
 struct Placement {
-  std::int64_t height = 0, width = 0;   // of the picture after resizing
+  std::int64_t height = 0, width = 0;  // of the picture after resizing
   double ratio_y = 1.0, ratio_x = 1.0;
   double offset_y = 0.0, offset_x = 0.0;
   std::int64_t input_height = 0, input_width = 0;
@@ -25,8 +25,8 @@ struct Placement {
 
 Placement placement(const Picture& picture, const Preprocess& contract);
 
-// float32[1, C, H, W] or [1, H, W, C]. Resizing is bilinear with half-pixel centres, clamped at the edges, without antialiasing.
-// Throws std::runtime_error when the picture does not suit the contract.
+// float32[1, C, H, W] or [1, H, W, C]. Resizing is bilinear with half-pixel centres, clamped at the edges, without
+// antialiasing. Throws std::runtime_error when the picture does not suit the contract.
 Tensor preprocess(const Picture& picture, const Preprocess& contract);
 
 }  // namespace edgeflow

@@ -14,42 +14,51 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uintmax_t model_min_bytes = 26;   // the fixed part of a .nb; Source: edgeflow/nb/SPEC.md
+constexpr std::uintmax_t model_min_bytes = 26;  // the fixed part of a .nb; Source: edgeflow/nb/SPEC.md
 constexpr unsigned char meta_version_max = 2;
 
 // The runtime ends the process when it cannot read a model, so that is looked at before.
 void check_model(const Options& options, const std::optional<Contract>& contract) {
   std::error_code code;
   const auto size = fs::is_regular_file(options.model, code) ? fs::file_size(options.model, code) : 0;
-  if (code || size < model_min_bytes) throw std::runtime_error(options.model + ": is missing or too short, and should be a .nb file");
+  if (code || size < model_min_bytes)
+    throw std::runtime_error(options.model + ": is missing or too short, and should be a .nb file");
   std::array<char, 2> meta{};
   std::ifstream(options.model, std::ios::binary).read(meta.data(), meta.size());
-  if (meta[1] != 0 || static_cast<unsigned char>(meta[0]) > meta_version_max) throw std::runtime_error(options.model + ": does not begin as a .nb file does, and should be one that opt wrote");
+  if (meta[1] != 0 || static_cast<unsigned char>(meta[0]) > meta_version_max)
+    throw std::runtime_error(options.model + ": does not begin as a .nb file does, and should be one that opt wrote");
   if (!contract || contract->model != options.model) return;
   const std::string found = sha256_of(options.model);
   if (found != contract->model_sha256)
-    throw std::runtime_error(options.model + ": has SHA-256 " + found + ", and should have " + contract->model_sha256 + " as its contract says");
+    throw std::runtime_error(options.model + ": has SHA-256 " + found + ", and should have " + contract->model_sha256 +
+                             " as its contract says");
 }
 
-// The runtime finds a compiled NPU program by device, input names and input shapes, not by weights: a retrained model would get
-// the old one. So each model has its own folder. Source: Paddle-Lite v2.13-rc lite/kernels/nnadapter/engine.cc.
+// The runtime finds a compiled NPU program by device, input names and input shapes, not by weights: a retrained model
+// would get the old one. So each model has its own folder. Source: Paddle-Lite v2.13-rc
+// lite/kernels/nnadapter/engine.cc.
 std::string cache_folder(const std::string& folder, const std::string& model) {
   const fs::path own = fs::path(folder) / sha256_of(model);
   std::error_code code;
   fs::create_directories(own, code);
-  if (code) throw std::runtime_error(own.string() + ": cannot be made (" + code.message() + "), and should be a folder for compiled NPU programs");
+  if (code)
+    throw std::runtime_error(own.string() + ": cannot be made (" + code.message() +
+                             "), and should be a folder for compiled NPU programs");
   return own.string();
 }
 
 int power_mode(const std::string& name) {
   const auto found = std::find(power_modes.begin(), power_modes.end(), name);
-  if (found == power_modes.end()) throw UsageError("option --power-mode is '" + name + "', and should be high, low, full, no_bind, rand_high or rand_low");
+  if (found == power_modes.end())
+    throw UsageError("option --power-mode is '" + name +
+                     "', and should be high, low, full, no_bind, rand_high or rand_low");
   return static_cast<int>(found - power_modes.begin());
 }
 
 Options options_of(const Arguments& arguments, const std::optional<Contract>& contract) {
   Options options;
-  if (contract) options.model = contract->model, options.devices = contract->devices, options.context = contract->context;
+  if (contract)
+    options.model = contract->model, options.devices = contract->devices, options.context = contract->context;
   options.model = arguments.text("--model", options.model);
   if (options.model.empty()) throw UsageError("no model is named, and --model or --contract should name one");
   options.threads = static_cast<int>(arguments.whole("--threads", 1, 1, 64));
@@ -62,10 +71,12 @@ Options options_of(const Arguments& arguments, const std::optional<Contract>& co
 void check_input(const Tensor& tensor, const Input& wanted, const std::string& path) {
   bool fits = tensor.dtype == wanted.dtype && tensor.shape.size() == wanted.shape.size();
   // The first axis is the batch, which is free to differ.
-  for (std::size_t i = 1; fits && i < wanted.shape.size(); ++i) fits = wanted.shape[i] < 0 || wanted.shape[i] == tensor.shape[i];
+  for (std::size_t i = 1; fits && i < wanted.shape.size(); ++i)
+    fits = wanted.shape[i] < 0 || wanted.shape[i] == tensor.shape[i];
   if (!fits)
-    throw std::runtime_error(path + ": input '" + wanted.name + "' is given as " + name_of(tensor.dtype) + text_of(tensor.shape) + ", and should be " +
-                             name_of(wanted.dtype) + text_of(wanted.shape));
+    throw std::runtime_error(path + ": input '" + wanted.name + "' is given as " + name_of(tensor.dtype) +
+                             text_of(tensor.shape) + ", and should be " + name_of(wanted.dtype) +
+                             text_of(wanted.shape));
 }
 
 }  // namespace
@@ -73,8 +84,10 @@ void check_input(const Tensor& tensor, const Input& wanted, const std::string& p
 std::vector<Option> with_common(std::vector<Option> own) {
   const std::vector<Option> common{
       {"--model", Takes::one, "FILE.nb  the model"},
-      {"--contract", Takes::one, "FILE.json  the contract of a build; names the model, its devices and how a picture becomes its input"},
-      {"--check", Takes::one, "FILE.json  replay the golden tensors of a contract, print PASS or the first difference, and end"},
+      {"--contract", Takes::one,
+       "FILE.json  the contract of a build; names the model, its devices and how a picture becomes its input"},
+      {"--check", Takes::one,
+       "FILE.json  replay the golden tensors of a contract, print PASS or the first difference, and end"},
       {"--threads", Takes::one, "N  threads of the CPU (1)"},
       {"--power-mode", Takes::one, "MODE  high, low, full, no_bind, rand_high or rand_low (no_bind)"},
       {"--devices", Takes::one, "A,B  NNAdapter devices (the contract's)"},
@@ -89,7 +102,8 @@ Session::Session(const Arguments& arguments, const std::string& contract) {
   if (!path.empty()) contract_ = read_contract(path);
   options_ = options_of(arguments, contract_);
   check_model(options_, contract_);
-  if (arguments.has("--cache-dir")) options_.cache_dir = cache_folder(arguments.text("--cache-dir", ""), options_.model);
+  if (arguments.has("--cache-dir"))
+    options_.cache_dir = cache_folder(arguments.text("--cache-dir", ""), options_.model);
   const double begin = clock_ms();
   device_.emplace(options_);
   load_ms_ = clock_ms() - begin;
@@ -105,10 +119,13 @@ void Session::feed(const std::vector<Tensor>& inputs) {
   if (inputs.size() != names.size()) {
     std::string list;
     for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
-    throw std::runtime_error(options_.model + ": " + std::to_string(inputs.size()) + " inputs are given, and there should be " + std::to_string(names.size()) + ": " + list);
+    throw std::runtime_error(options_.model + ": " + std::to_string(inputs.size()) +
+                             " inputs are given, and there should be " + std::to_string(names.size()) + ": " + list);
   }
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (inputs[i].count() == 0) throw std::runtime_error("input '" + names[i] + "' is " + text_of(inputs[i].shape) + ", and should hold elements");
+    if (inputs[i].count() == 0)
+      throw std::runtime_error("input '" + names[i] + "' is " + text_of(inputs[i].shape) +
+                               ", and should hold elements");
     if (contract_ && i < contract_->inputs.size()) check_input(inputs[i], contract_->inputs[i], contract_->path);
   }
   device_->feed(inputs);
@@ -120,7 +137,8 @@ std::vector<Tensor> Session::infer(const std::vector<Tensor>& inputs) {
   return outputs();
 }
 
-std::vector<Tensor> infer_batches(Session& session, const std::vector<Tensor>& inputs, std::int64_t batch, std::vector<double>* times_ms) {
+std::vector<Tensor> infer_batches(Session& session, const std::vector<Tensor>& inputs, std::int64_t batch,
+                                  std::vector<double>* times_ms) {
   const auto timed = [&](const std::vector<Tensor>& part) {
     session.feed(part);
     const double begin = clock_ms();
@@ -131,7 +149,9 @@ std::vector<Tensor> infer_batches(Session& session, const std::vector<Tensor>& i
   if (inputs.empty() || batch == 0) return timed(inputs);
   for (const Tensor& input : inputs)
     if (input.shape.empty() || input.shape[0] != inputs[0].shape[0])
-      throw std::runtime_error("input " + text_of(input.shape) + " cannot be run in parts, and should have as many samples as the first: " + text_of(inputs[0].shape));
+      throw std::runtime_error(
+          "input " + text_of(input.shape) +
+          " cannot be run in parts, and should have as many samples as the first: " + text_of(inputs[0].shape));
   std::vector<Tensor> whole;
   const std::int64_t samples = inputs[0].shape[0];
   if (samples == 0) throw std::runtime_error("inputs hold no sample, and should hold one at least");
@@ -145,7 +165,8 @@ std::vector<Tensor> infer_batches(Session& session, const std::vector<Tensor>& i
     std::vector<Tensor> outputs = timed(part);
     whole.resize(outputs.size());
     for (std::size_t i = 0; i < outputs.size(); ++i) {
-      if (real < batch && !outputs[i].shape.empty() && outputs[i].shape[0] == batch) outputs[i] = slice(outputs[i], 0, real);
+      if (real < batch && !outputs[i].shape.empty() && outputs[i].shape[0] == batch)
+        outputs[i] = slice(outputs[i], 0, real);
       append(whole[i], outputs[i]);
     }
   }

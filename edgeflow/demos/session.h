@@ -20,7 +20,7 @@ class Session {
   // `contract` empty: --contract or --model says what to load. Explicit options count more than the contract.
   explicit Session(const Arguments& arguments, const std::string& contract = "");
 
-  const Contract& contract() const;   // throws when only --model was given
+  const Contract& contract() const;  // throws when only --model was given
   const Options& options() const { return options_; }
   double load_ms() const { return load_ms_; }
   std::string version() const { return device_->version(); }
@@ -38,9 +38,11 @@ class Session {
   double load_ms_ = 0.0;
 };
 
-// Inputs in parts of `batch` samples along the first axis, outputs joined again. 0: all at once. A last part that is too small
-// is filled up with its last sample, since a model may have its batch built in. `times_ms` gets one entry a run.
-std::vector<Tensor> infer_batches(Session& session, const std::vector<Tensor>& inputs, std::int64_t batch, std::vector<double>* times_ms = nullptr);
+// Inputs in parts of `batch` samples along the first axis, outputs joined again. 0: all at once. A last part that is
+// too small is filled up with its last sample, since a model may have its batch built in. `times_ms` gets one entry a
+// run.
+std::vector<Tensor> infer_batches(Session& session, const std::vector<Tensor>& inputs, std::int64_t batch,
+                                  std::vector<double>* times_ms = nullptr);
 
 // Replays the golden tensors of --check CONTRACT.json; prints PASS (0) or the first difference (3).
 int run_check(const Arguments& arguments);

@@ -16,12 +16,18 @@ struct Kind {
   std::size_t bytes;
 };
 
-constexpr std::array<Kind, 8> kinds{{{Dtype::float32, "float32", 4}, {Dtype::float64, "float64", 8}, {Dtype::int8, "int8", 1},
-                                     {Dtype::uint8, "uint8", 1}, {Dtype::int16, "int16", 2}, {Dtype::int32, "int32", 4},
-                                     {Dtype::int64, "int64", 8}, {Dtype::boolean, "bool", 1}}};
+constexpr std::array<Kind, 8> kinds{{{Dtype::float32, "float32", 4},
+                                     {Dtype::float64, "float64", 8},
+                                     {Dtype::int8, "int8", 1},
+                                     {Dtype::uint8, "uint8", 1},
+                                     {Dtype::int16, "int16", 2},
+                                     {Dtype::int32, "int32", 4},
+                                     {Dtype::int64, "int64", 8},
+                                     {Dtype::boolean, "bool", 1}}};
 constexpr std::size_t count_max = std::size_t{1} << (sizeof(std::size_t) > 4 ? 40 : 30);
 
-template <typename T> double element(const Tensor& tensor, std::size_t index) {
+template <typename T>
+double element(const Tensor& tensor, std::size_t index) {
   T value;
   std::memcpy(&value, tensor.bytes.data() + index * sizeof(T), sizeof(T));
   return static_cast<double>(value);
@@ -36,7 +42,8 @@ std::string name_of(Dtype dtype) { return kinds[static_cast<std::size_t>(dtype)]
 Dtype dtype_of(const std::string& name) {
   for (const Kind& kind : kinds)
     if (name == kind.name) return kind.dtype;
-  throw std::runtime_error("dtype is '" + name + "', and should be one of float32, float64, int8, uint8, int16, int32, int64, bool");
+  throw std::runtime_error("dtype is '" + name +
+                           "', and should be one of float32, float64, int8, uint8, int16, int32, int64, bool");
 }
 
 std::size_t count_of(const Shape& shape) {
@@ -67,14 +74,22 @@ Tensor Tensor::make(Dtype dtype, Shape shape) {
 
 double Tensor::value(std::size_t index) const {
   switch (dtype) {
-    case Dtype::float32: return element<float>(*this, index);
-    case Dtype::float64: return element<double>(*this, index);
-    case Dtype::int8: return element<std::int8_t>(*this, index);
-    case Dtype::uint8: return element<std::uint8_t>(*this, index);
-    case Dtype::int16: return element<std::int16_t>(*this, index);
-    case Dtype::int32: return element<std::int32_t>(*this, index);
-    case Dtype::int64: return element<std::int64_t>(*this, index);
-    case Dtype::boolean: return bytes[index] != 0;
+    case Dtype::float32:
+      return element<float>(*this, index);
+    case Dtype::float64:
+      return element<double>(*this, index);
+    case Dtype::int8:
+      return element<std::int8_t>(*this, index);
+    case Dtype::uint8:
+      return element<std::uint8_t>(*this, index);
+    case Dtype::int16:
+      return element<std::int16_t>(*this, index);
+    case Dtype::int32:
+      return element<std::int32_t>(*this, index);
+    case Dtype::int64:
+      return element<std::int64_t>(*this, index);
+    case Dtype::boolean:
+      return bytes[index] != 0;
   }
   throw std::logic_error("a dtype without a name");
 }
@@ -87,8 +102,8 @@ std::vector<float> Tensor::floats() const {
 
 Tensor slice(const Tensor& tensor, std::int64_t begin, std::int64_t end) {
   if (tensor.shape.empty() || begin < 0 || begin > end || end > tensor.shape[0])
-    throw std::runtime_error("samples " + std::to_string(begin) + " to " + std::to_string(end) + " of " + text_of(tensor.shape) +
-                             " are asked for, and should lie in its first axis");
+    throw std::runtime_error("samples " + std::to_string(begin) + " to " + std::to_string(end) + " of " +
+                             text_of(tensor.shape) + " are asked for, and should lie in its first axis");
   Tensor part = tensor;
   part.shape[0] = end - begin;
   const auto sample = tensor.shape[0] == 0 ? 0 : tensor.bytes.size() / static_cast<std::size_t>(tensor.shape[0]);

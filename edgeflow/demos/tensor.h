@@ -11,14 +11,14 @@ namespace edgeflow {
 enum class Dtype { float32, float64, int8, uint8, int16, int32, int64, boolean };
 
 std::size_t item_bytes(Dtype dtype);
-std::string name_of(Dtype dtype);              // as NumPy writes it: "float32", "bool"
-Dtype dtype_of(const std::string& name);       // throws std::runtime_error for a name that is none
+std::string name_of(Dtype dtype);         // as NumPy writes it: "float32", "bool"
+Dtype dtype_of(const std::string& name);  // throws std::runtime_error for a name that is none
 
 using Shape = std::vector<std::int64_t>;
 
 // Elements of a shape; throws std::runtime_error when a dimension is negative or the product is beyond 2^40.
 std::size_t count_of(const Shape& shape);
-std::string text_of(const Shape& shape);       // "[1, 3, 8, 8]"
+std::string text_of(const Shape& shape);  // "[1, 3, 8, 8]"
 
 struct Tensor {
   std::string name;
@@ -28,11 +28,17 @@ struct Tensor {
 
   static Tensor make(Dtype dtype, Shape shape);  // zeros
   std::size_t count() const { return count_of(shape); }
-  double value(std::size_t index) const;         // one element, whatever the dtype
-  std::vector<float> floats() const;             // all elements as float32
+  double value(std::size_t index) const;  // one element, whatever the dtype
+  std::vector<float> floats() const;      // all elements as float32
 
-  template <typename T> T* data() { return reinterpret_cast<T*>(bytes.data()); }
-  template <typename T> const T* data() const { return reinterpret_cast<const T*>(bytes.data()); }
+  template <typename T>
+  T* data() {
+    return reinterpret_cast<T*>(bytes.data());
+  }
+  template <typename T>
+  const T* data() const {
+    return reinterpret_cast<const T*>(bytes.data());
+  }
 };
 
 // Samples [begin, end) along the first axis.

@@ -16,7 +16,7 @@ Point operator-(Point a, Point b) { return {a.x - b.x, a.y - b.y}; }
 Point operator*(Point a, double k) { return {a.x * k, a.y * k}; }
 double dot(Point a, Point b) { return a.x * b.x + a.y * b.y; }
 double cross(Point a, Point b) { return a.x * b.y - a.y * b.x; }
-double length(Point a) { return std::sqrt(a.x * a.x + a.y * a.y); }   // hypot would ask for glibc 2.35
+double length(Point a) { return std::sqrt(a.x * a.x + a.y * a.y); }  // hypot would ask for glibc 2.35
 
 // A rectangle: middle, direction of its width (a unit vector), half width and half height.
 struct Rectangle {
@@ -33,9 +33,12 @@ struct Map {
 
 Map map_of(const Tensor& tensor) {
   const std::size_t rank = tensor.shape.size();
-  if (rank < 2 || tensor.count() == 0 || static_cast<std::int64_t>(tensor.count()) != tensor.shape[rank - 2] * tensor.shape[rank - 1])
-    throw std::runtime_error("the detector's output is " + text_of(tensor.shape) + ", and should be one probability map [1, 1, H, W]");
-  return {tensor.floats(), static_cast<std::size_t>(tensor.shape[rank - 2]), static_cast<std::size_t>(tensor.shape[rank - 1])};
+  if (rank < 2 || tensor.count() == 0 ||
+      static_cast<std::int64_t>(tensor.count()) != tensor.shape[rank - 2] * tensor.shape[rank - 1])
+    throw std::runtime_error("the detector's output is " + text_of(tensor.shape) +
+                             ", and should be one probability map [1, 1, H, W]");
+  return {tensor.floats(), static_cast<std::size_t>(tensor.shape[rank - 2]),
+          static_cast<std::size_t>(tensor.shape[rank - 1])};
 }
 
 // Marks the component of pixel `seed` and returns the ends of its rows, which hold every corner of its hull.
@@ -58,7 +61,8 @@ Points component(const Map& map, float threshold, std::size_t seed, std::vector<
   Points ends;
   for (std::size_t y = 0; y < map.height; ++y)
     if (rows[y].first < map.width)
-      for (const std::size_t x : {rows[y].first, rows[y].second}) ends.push_back({static_cast<double>(x) + 0.5, static_cast<double>(y) + 0.5});
+      for (const std::size_t x : {rows[y].first, rows[y].second})
+        ends.push_back({static_cast<double>(x) + 0.5, static_cast<double>(y) + 0.5});
   return ends;
 }
 
@@ -69,7 +73,8 @@ Points hull_of(Points points) {
   for (int side = 0; side < 2; ++side) {
     const std::size_t begin = hull.size();
     for (const Point& point : points) {
-      while (hull.size() >= begin + 2 && cross(hull.back() - hull[hull.size() - 2], point - hull.back()) <= 0) hull.pop_back();
+      while (hull.size() >= begin + 2 && cross(hull.back() - hull[hull.size() - 2], point - hull.back()) <= 0)
+        hull.pop_back();
       hull.push_back(point);
     }
     hull.pop_back();
@@ -78,8 +83,8 @@ Points hull_of(Points points) {
   return hull.empty() ? Points{points.front()} : hull;
 }
 
-// The smallest rectangle lies along an edge of the hull (Freeman and Shapira, 1975). Half a pixel is added on each side, since
-// points are the centres of pixels.
+// The smallest rectangle lies along an edge of the hull (Freeman and Shapira, 1975). Half a pixel is added on each
+// side, since points are the centres of pixels.
 Rectangle smallest(const Points& hull) {
   Rectangle best{hull[0], {1, 0}, 0.5, 0.5};
   double least = std::numeric_limits<double>::infinity();
@@ -98,7 +103,8 @@ Rectangle smallest(const Points& hull) {
     best = {along * ((left + right) / 2) + down * ((top + bottom) / 2), along, half_width, half_height};
   }
   // The width is what lies nearer to the horizontal, and points to the right.
-  if (std::abs(best.along.x) < std::abs(best.along.y)) best.along = best.down(), std::swap(best.half_width, best.half_height);
+  if (std::abs(best.along.x) < std::abs(best.along.y))
+    best.along = best.down(), std::swap(best.half_width, best.half_height);
   if (best.along.x < 0) best.along = best.along * -1;
   return best;
 }
@@ -106,7 +112,9 @@ Rectangle smallest(const Points& hull) {
 float mean_in(const Map& map, const Rectangle& box) {
   const double reach = length({box.half_width, box.half_height});
   const auto from = [&](double at) { return static_cast<std::size_t>(std::max(0.0, std::floor(at - reach))); };
-  const auto to = [&](double at, std::size_t size) { return std::min(size, static_cast<std::size_t>(std::max(0.0, std::ceil(at + reach)))); };
+  const auto to = [&](double at, std::size_t size) {
+    return std::min(size, static_cast<std::size_t>(std::max(0.0, std::ceil(at + reach))));
+  };
   double sum = 0;
   std::size_t count = 0;
   for (std::size_t y = from(box.middle.y); y < to(box.middle.y, map.height); ++y)
@@ -136,23 +144,31 @@ double height_of(const TextBox& box) { return length(box.corners[3] - box.corner
 
 // Lines from top to bottom; what is less than half a height apart stands in one line.
 void sort_as_read(std::vector<TextBox>& boxes) {
-  std::stable_sort(boxes.begin(), boxes.end(), [](const TextBox& a, const TextBox& b) { return middle_y(a) < middle_y(b); });
+  std::stable_sort(boxes.begin(), boxes.end(),
+                   [](const TextBox& a, const TextBox& b) { return middle_y(a) < middle_y(b); });
   for (std::size_t begin = 0; begin < boxes.size();) {
     std::size_t end = begin + 1;
-    while (end < boxes.size() && middle_y(boxes[end]) - middle_y(boxes[begin]) < std::min(height_of(boxes[begin]), height_of(boxes[end])) / 2) ++end;
-    std::stable_sort(boxes.begin() + static_cast<std::ptrdiff_t>(begin), boxes.begin() + static_cast<std::ptrdiff_t>(end),
+    while (end < boxes.size() &&
+           middle_y(boxes[end]) - middle_y(boxes[begin]) < std::min(height_of(boxes[begin]), height_of(boxes[end])) / 2)
+      ++end;
+    std::stable_sort(boxes.begin() + static_cast<std::ptrdiff_t>(begin),
+                     boxes.begin() + static_cast<std::ptrdiff_t>(end),
                      [](const TextBox& a, const TextBox& b) { return a.corners[0].x < b.corners[0].x; });
     begin = end;
   }
 }
 
 double sample(const Picture& picture, Point at, std::int64_t channel) {
-  const double x = std::clamp(at.x - 0.5, 0.0, static_cast<double>(picture.width - 1)), y = std::clamp(at.y - 0.5, 0.0, static_cast<double>(picture.height - 1));
+  const double x = std::clamp(at.x - 0.5, 0.0, static_cast<double>(picture.width - 1)),
+               y = std::clamp(at.y - 0.5, 0.0, static_cast<double>(picture.height - 1));
   const auto x0 = static_cast<std::int64_t>(x), y0 = static_cast<std::int64_t>(y);
   const std::int64_t x1 = std::min(x0 + 1, picture.width - 1), y1 = std::min(y0 + 1, picture.height - 1);
-  const auto pixel = [&](std::int64_t py, std::int64_t px) { return static_cast<double>(picture.rgb[static_cast<std::size_t>(3 * (py * picture.width + px) + channel)]); };
+  const auto pixel = [&](std::int64_t py, std::int64_t px) {
+    return static_cast<double>(picture.rgb[static_cast<std::size_t>(3 * (py * picture.width + px) + channel)]);
+  };
   const double fx = x - static_cast<double>(x0), fy = y - static_cast<double>(y0);
-  return (pixel(y0, x0) * (1 - fx) + pixel(y0, x1) * fx) * (1 - fy) + (pixel(y1, x0) * (1 - fx) + pixel(y1, x1) * fx) * fy;
+  return (pixel(y0, x0) * (1 - fx) + pixel(y0, x1) * fx) * (1 - fy) +
+         (pixel(y1, x0) * (1 - fx) + pixel(y1, x1) * fx) * fy;
 }
 
 }  // namespace
@@ -178,40 +194,50 @@ std::vector<TextBox> to_picture(std::vector<TextBox> boxes, const Tensor& tensor
   const double step_y = static_cast<double>(at.input_height) / static_cast<double>(tensor.shape[rank - 2]);
   const double step_x = static_cast<double>(at.input_width) / static_cast<double>(tensor.shape[rank - 1]);
   for (TextBox& box : boxes)
-    for (Point& corner : box.corners) corner = {(corner.x * step_x - at.offset_x) / at.ratio_x, (corner.y * step_y - at.offset_y) / at.ratio_y};
+    for (Point& corner : box.corners)
+      corner = {(corner.x * step_x - at.offset_x) / at.ratio_x, (corner.y * step_y - at.offset_y) / at.ratio_y};
   return boxes;
 }
 
 Picture cut_out(const Picture& picture, const TextBox& box) {
   Point origin = box.corners[0], across = box.corners[1] - box.corners[0], down = box.corners[3] - box.corners[0];
-  if (length(down) >= 1.5 * length(across)) {   // reads from top to bottom: a quarter turn against the clock
+  if (length(down) >= 1.5 * length(across)) {  // reads from top to bottom: a quarter turn against the clock
     origin = box.corners[1];
     const Point turned = across * -1;
     across = down, down = turned;
   }
   // A box reaches over the picture's edge by its unclipping only, so this bounds a map that lies.
-  const auto side = [](double size, std::int64_t most) { return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::lround(size)), 1, most); };
+  const auto side = [](double size, std::int64_t most) {
+    return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::lround(size)), 1, most);
+  };
   const std::int64_t most = 2 * (picture.width + picture.height);
   Picture cut{side(length(down), most), side(length(across), most), {}};
   cut.rgb.reserve(static_cast<std::size_t>(3 * cut.height * cut.width));
   for (std::int64_t y = 0; y < cut.height; ++y)
     for (std::int64_t x = 0; x < cut.width; ++x) {
-      const Point at = origin + across * ((static_cast<double>(x) + 0.5) / static_cast<double>(cut.width)) + down * ((static_cast<double>(y) + 0.5) / static_cast<double>(cut.height));
-      for (std::int64_t c = 0; c < 3; ++c) cut.rgb.push_back(static_cast<std::uint8_t>(std::lround(sample(picture, at, c))));
+      const Point at = origin + across * ((static_cast<double>(x) + 0.5) / static_cast<double>(cut.width)) +
+                       down * ((static_cast<double>(y) + 0.5) / static_cast<double>(cut.height));
+      for (std::int64_t c = 0; c < 3; ++c)
+        cut.rgb.push_back(static_cast<std::uint8_t>(std::lround(sample(picture, at, c))));
     }
   return cut;
 }
 
 Reading read_text(const Tensor& tensor, const std::vector<std::string>& dictionary) {
   const Shape& shape = tensor.shape;
-  if (shape.size() < 2 || tensor.count() == 0) throw std::runtime_error("the recogniser's output is " + text_of(shape) + ", and should be scores [1, steps, classes]");
+  if (shape.size() < 2 || tensor.count() == 0)
+    throw std::runtime_error("the recogniser's output is " + text_of(shape) +
+                             ", and should be scores [1, steps, classes]");
   const auto classes = static_cast<std::size_t>(shape.back());
   const std::size_t letters = dictionary.size();
   // Steps and one sample: [1, T, C], [T, 1, C] or [T, C]. Several samples would be read as one text.
-  if (shape.size() > 2 && tensor.count() / classes != static_cast<std::size_t>(*std::max_element(shape.begin(), shape.end() - 1)))
+  if (shape.size() > 2 &&
+      tensor.count() / classes != static_cast<std::size_t>(*std::max_element(shape.begin(), shape.end() - 1)))
     throw std::runtime_error("the recogniser's output is " + text_of(shape) + ", and should hold one text");
   if (classes != letters + 1 && classes != letters + 2)
-    throw std::runtime_error("the recogniser knows " + std::to_string(classes) + " classes, and should know a blank and the " + std::to_string(letters) + " lines of the dictionary");
+    throw std::runtime_error("the recogniser knows " + std::to_string(classes) +
+                             " classes, and should know a blank and the " + std::to_string(letters) +
+                             " lines of the dictionary");
   const std::vector<float> scores = tensor.floats();
   Reading reading{"", 0.0F};
   std::size_t last = 0, kept = 0;

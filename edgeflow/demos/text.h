@@ -20,13 +20,13 @@ struct TextBox {
   float score;
 };
 
-// Source: "Real-time Scene Text Detection with Differentiable Binarization" (Liao et al., AAAI 2020), section 3.3, and the
-// defaults of PaddleOCR 2.7's DBPostProcess for the score and the smallest side.
+// Source: "Real-time Scene Text Detection with Differentiable Binarization" (Liao et al., AAAI 2020), section 3.3, and
+// the defaults of PaddleOCR 2.7's DBPostProcess for the score and the smallest side.
 struct DbRules {
-  float threshold = 0.3F;        // of a pixel
-  float box_threshold = 0.6F;    // of the mean in a box
-  double unclip_ratio = 1.6;     // how far the shrunk box grows again
-  double side_min = 3.0;         // in pixels of the map
+  float threshold = 0.3F;      // of a pixel
+  float box_threshold = 0.6F;  // of the mean in a box
+  double unclip_ratio = 1.6;   // how far the shrunk box grows again
+  double side_min = 3.0;       // in pixels of the map
   std::size_t boxes_max = 1000;
 };
 
@@ -41,11 +41,12 @@ Picture cut_out(const Picture& picture, const TextBox& box);
 
 struct Reading {
   std::string text;
-  float score;   // mean probability of the letters; 0 without any
+  float score;  // mean probability of the letters; 0 without any
 };
 
-// Greedy CTC: the best class of each step, repeats joined, class 0 (blank) left out. Class k is line k of the dictionary, the
-// first being 1; a class after the last line is the space. Throws when classes and dictionary do not fit.
+// Greedy CTC: the best class of each step, repeats joined, class 0 (blank) left out. Class k is line k of the
+// dictionary, the first being 1; a class after the last line is the space. Throws when classes and dictionary do not
+// fit.
 Reading read_text(const Tensor& scores, const std::vector<std::string>& dictionary);
 
 }  // namespace edgeflow

@@ -1,4 +1,5 @@
-// The whole vocabulary of the C++ tests: EXPECT, EXPECT_NEAR, EXPECT_THROWS, and `return failures();` at the end of main.
+// The whole vocabulary of the C++ tests: EXPECT, EXPECT_NEAR, EXPECT_THROWS, and `return failures();` at the end of
+// main.
 #pragma once
 
 #include <cmath>
@@ -23,17 +24,18 @@ inline int failures() {
 }
 
 #define EXPECT(claim) report((claim), __FILE__, __LINE__, #claim)
-#define EXPECT_NEAR(got, wanted, limit)                                                                                      \
-  report(std::abs(static_cast<double>(got) - static_cast<double>(wanted)) <= (limit), __FILE__, __LINE__,                     \
-         std::string(#got) + " is " + std::to_string(static_cast<double>(got)) + ", and should be " + std::to_string(static_cast<double>(wanted)))
+#define EXPECT_NEAR(got, wanted, limit)                                                                   \
+  report(std::abs(static_cast<double>(got) - static_cast<double>(wanted)) <= (limit), __FILE__, __LINE__, \
+         std::string(#got) + " is " + std::to_string(static_cast<double>(got)) + ", and should be " +     \
+             std::to_string(static_cast<double>(wanted)))
 // The statement throws, and its message holds the text.
-#define EXPECT_THROWS(statement, text)                                                                                       \
-  do {                                                                                                                       \
-    std::string message = "nothing was thrown";                                                                              \
-    try {                                                                                                                    \
-      statement;                                                                                                             \
-    } catch (const std::exception& error) {                                                                                  \
-      message = error.what();                                                                                                \
-    }                                                                                                                        \
-    report(message.find(text) != std::string::npos, __FILE__, __LINE__, std::string(#statement) + ": " + message);            \
+#define EXPECT_THROWS(statement, text)                                                                             \
+  do {                                                                                                             \
+    std::string message = "nothing was thrown";                                                                    \
+    try {                                                                                                          \
+      statement;                                                                                                   \
+    } catch (const std::exception& error) {                                                                        \
+      message = error.what();                                                                                      \
+    }                                                                                                              \
+    report(message.find(text) != std::string::npos, __FILE__, __LINE__, std::string(#statement) + ": " + message); \
   } while (false)

@@ -1,5 +1,5 @@
-// device.h over recorded outputs: beside MODEL.nb lies MODEL.nb.recorded/ with in_K.npy and out_K.npy. A run looks up each
-// sample that it is fed among the recorded inputs, so a wrong input finds no output.
+// device.h over recorded outputs: beside MODEL.nb lies MODEL.nb.recorded/ with in_K.npy and out_K.npy. A run looks up
+// each sample that it is fed among the recorded inputs, so a wrong input finds no output.
 #include <filesystem>
 #include <stdexcept>
 
@@ -43,7 +43,9 @@ void Device::feed(const std::vector<Tensor>& inputs) { runtime_->fed = inputs; }
 
 void Device::run() {
   Runtime& r = *runtime_;
-  const auto same = [](const Tensor& a, const Tensor& b) { return a.dtype == b.dtype && a.shape == b.shape && a.bytes == b.bytes; };
+  const auto same = [](const Tensor& a, const Tensor& b) {
+    return a.dtype == b.dtype && a.shape == b.shape && a.bytes == b.bytes;
+  };
   bool whole = true;
   for (std::size_t k = 0; k < r.known.size(); ++k) whole = whole && same(r.fed[k], r.known[k]);
   r.given = r.answers;

@@ -7,12 +7,14 @@ namespace {
 
 Arguments parsed(std::vector<const char*> words) {
   words.insert(words.begin(), "test");
-  return Arguments({{"--in", Takes::many, ""}, {"--out", Takes::one, ""}, {"--json", Takes::nothing, ""}}, static_cast<int>(words.size()), words.data());
+  return Arguments({{"--in", Takes::many, ""}, {"--out", Takes::one, ""}, {"--json", Takes::nothing, ""}},
+                   static_cast<int>(words.size()), words.data());
 }
 
 int code_of(std::vector<const char*> words, int (*run)(const Arguments&)) {
   words.insert(words.begin(), "test");
-  return run_program({"test", "usage", "", {{"--json", Takes::nothing, ""}}, run}, static_cast<int>(words.size()), words.data());
+  return run_program({"test", "usage", "", {{"--json", Takes::nothing, ""}}, run}, static_cast<int>(words.size()),
+                     words.data());
 }
 
 }  // namespace

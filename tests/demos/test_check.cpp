@@ -17,12 +17,15 @@ Tensor counted(Shape shape, float factor) {
   return tensor;
 }
 
-void write_contract(const std::string& batch, const std::string& picture, const std::string& input = "golden/in_0.npy") {
-  write_file("case/contract.json",
-             R"({"format": 1, "name": "x", "target": "x", "task": null, "model": {"file": "model.nb", "sha256": ")" + sha256_of("case/model.nb") +
-                 R"("}, "inputs": [{"name": "x", "dtype": "float32", "shape": [)" + batch +
-                 R"(, 3, 2, 2], "preprocess": {"resize": "none", "size": null, "crop": null, "colour": "RGB", "scale": 1, "mean": [0, 0, 0], "std": [1, 1, 1], "layout": "NCHW"}}],
-                 "outputs": ["y"], "golden": {"inputs": [")" + input + R"("], "outputs": ["golden/out_0.npy"], "max_abs": 0.001, )" + picture + R"("max": 0}})");
+void write_contract(const std::string& batch, const std::string& picture,
+                    const std::string& input = "golden/in_0.npy") {
+  write_file(
+      "case/contract.json",
+      R"({"format": 1, "name": "x", "target": "x", "task": null, "model": {"file": "model.nb", "sha256": ")" +
+          sha256_of("case/model.nb") + R"("}, "inputs": [{"name": "x", "dtype": "float32", "shape": [)" + batch +
+          R"(, 3, 2, 2], "preprocess": {"resize": "none", "size": null, "crop": null, "colour": "RGB", "scale": 1, "mean": [0, 0, 0], "std": [1, 1, 1], "layout": "NCHW"}}],
+                 "outputs": ["y"], "golden": {"inputs": [")" +
+          input + R"("], "outputs": ["golden/out_0.npy"], "max_abs": 0.001, )" + picture + R"("max": 0}})");
 }
 
 int check(std::vector<const char*> words = {}) {
@@ -37,7 +40,8 @@ int main() {
   std::filesystem::create_directories("case/model.nb.recorded");
   write_file("case/model.nb", std::string(2, '\0') + std::string(62, 'm'));
   const Tensor input = counted({5, 3, 2, 2}, 1), output = counted({5, 4}, 0.25F);
-  for (const std::string folder : {"case/golden/", "case/model.nb.recorded/"}) write_npy(folder + "in_0.npy", input), write_npy(folder + "out_0.npy", output);
+  for (const std::string folder : {"case/golden/", "case/model.nb.recorded/"})
+    write_npy(folder + "in_0.npy", input), write_npy(folder + "out_0.npy", output);
 
   for (const char* batch : {"-1", "1", "2", "5", "7"}) {
     write_contract(batch, "");
@@ -95,7 +99,8 @@ int main() {
   EXPECT_THROWS(check({"--threads", "0"}), "--threads is '0', and should be a number from 1 to 64");
 
   EXPECT(!difference(counted({2, 2}, 1), counted({2, 2}, 1), 0));
-  EXPECT(*difference(counted({2, 2}, 1.5F), counted({2, 2}, 1), 0.5) == "at [1, 0]: got 3, and should be 2 (limit 0.5)");
+  EXPECT(*difference(counted({2, 2}, 1.5F), counted({2, 2}, 1), 0.5) ==
+         "at [1, 0]: got 3, and should be 2 (limit 0.5)");
   EXPECT(difference(Tensor::make(Dtype::int32, {2}), Tensor::make(Dtype::int64, {2}), 1).has_value());
   return failures();
 }

@@ -8,7 +8,8 @@ using namespace edgeflow;
 
 namespace {
 
-const std::string good = R"({"format": 1, "name": "digits", "target": "kirin", "task": "classify", "model": {"file": "model.nb", "sha256": "ab"},
+const std::string good =
+    R"({"format": 1, "name": "digits", "target": "kirin", "task": "classify", "model": {"file": "model.nb", "sha256": "ab"},
   "inputs": [{"name": "image", "dtype": "float32", "shape": [-1, 3, 224, 224], "preprocess": {"resize": "short_side", "size": [256, 256],
   "crop": [224, 224], "colour": "RGB", "scale": 0.00392156862745098, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "layout": "NCHW", "pad_value": 0.0}}],
   "outputs": ["softmax_0.tmp_0"], "golden": {"inputs": ["golden/in_0.npy"], "outputs": ["golden/out_0.npy"], "max_abs": 1e-3, "picture": null, "picture_input": null},
@@ -32,8 +33,10 @@ int main() {
   std::filesystem::create_directories("bundle");
   std::filesystem::create_directories("outside");
   const Contract c = parsed(good);
-  EXPECT(c.name == "digits" && c.target == "kirin" && c.task == "classify" && c.model == "bundle/model.nb" && c.model_sha256 == "ab");
-  EXPECT(c.inputs.size() == 1 && c.picture_input() == 0 && c.inputs[0].dtype == Dtype::float32 && (c.inputs[0].shape == Shape{-1, 3, 224, 224}));
+  EXPECT(c.name == "digits" && c.target == "kirin" && c.task == "classify" && c.model == "bundle/model.nb" &&
+         c.model_sha256 == "ab");
+  EXPECT(c.inputs.size() == 1 && c.picture_input() == 0 && c.inputs[0].dtype == Dtype::float32 &&
+         (c.inputs[0].shape == Shape{-1, 3, 224, 224}));
   const Preprocess& p = *c.inputs[0].preprocess;
   EXPECT(p.resize == "short_side" && p.size[1] == 256 && p.crop[0] == 224 && p.channels() == 3 && p.layout == "NCHW");
   EXPECT_NEAR(p.std[1], 0.224, 1e-7);
@@ -56,7 +59,8 @@ int main() {
   std::filesystem::create_directory_symlink("../outside", "bundle/golden", code);
   EXPECT_THROWS(parsed(good), "golden.inputs is \"golden/in_0.npy\", and should be a path inside");
   std::filesystem::remove("bundle/golden");
-  EXPECT_THROWS(parsed(with(R"("resize": "short_side")", R"("resize": "bicubic")")), "inputs[0].preprocess.resize is 'bicubic', and should be one of none, stretch");
+  EXPECT_THROWS(parsed(with(R"("resize": "short_side")", R"("resize": "bicubic")")),
+                "inputs[0].preprocess.resize is 'bicubic', and should be one of none, stretch");
   EXPECT_THROWS(parsed(with(R"("pad_value": 0.0)", R"("gamma": 2.2)")), "unknown key 'gamma'");
   EXPECT_THROWS(parsed(with("[256, 256]", "[256]")), "size is [256], and should be height and width");
   EXPECT_THROWS(parsed(with("[256, 256]", "[0, 256]")), "whole numbers from 1 on");
@@ -68,7 +72,9 @@ int main() {
   EXPECT_THROWS(parsed(with(R"("dtype": "float32")", R"("dtype": "float13")")), "dtype is 'float13'");
   EXPECT_THROWS(parsed(with(R"("dtype": "float32")", R"("dtype": "uint8")")), "should be float32");
   EXPECT_THROWS(parsed(with(R"("picture": null)", R"("picture": "p.png")")), "should both be given, or neither");
-  EXPECT_THROWS(parsed(with(R"("name": "digits")", R"("name": )" + std::string(200000, '[') + std::string(200000, ']'))), "name is an array, and should be a text");
+  EXPECT_THROWS(
+      parsed(with(R"("name": "digits")", R"("name": )" + std::string(200000, '[') + std::string(200000, ']'))),
+      "name is an array, and should be a text");
   EXPECT_THROWS(parsed(std::string(1 << 21, ' ')), "should take at most 1048576");
   EXPECT_THROWS(parsed(with(R"("preprocess": {)", R"("other": {)")).picture_input(), "no input has pre-processing");
   return failures();

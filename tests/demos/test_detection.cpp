@@ -16,7 +16,8 @@ Tensor tensor(Shape shape, const std::vector<float>& values) {
 int main() {
   DetectionRules rules;
   // Class, score, x1, y1, x2, y2: below the threshold, class -1 and NaN go; the best comes first.
-  const Tensor rows = tensor({5, 6}, {1, 0.6F, 10, 20, 30, 40, 2, 0.9F, 1, 2, 3, 4, 0, 0.4F, 1, 1, 2, 2, -1, 0.9F, 0, 0, 1, 1, 3, std::nanf(""), 0, 0, 1, 1});
+  const Tensor rows = tensor({5, 6}, {1,  0.6F, 10, 20, 30, 40, 2, 0.9F,          1, 2, 3, 4, 0, 0.4F, 1, 1, 2, 2,
+                                      -1, 0.9F, 0,  0,  1,  1,  3, std::nanf(""), 0, 0, 1, 1});
   std::vector<Box> boxes = decode_boxes({rows, Tensor::make(Dtype::int32, {1})}, rules);
   EXPECT(boxes.size() == 2 && boxes[0].label == 2 && boxes[1].label == 1);
   EXPECT(guess_units(boxes) == Units::input);
@@ -52,7 +53,8 @@ int main() {
   box = to_picture({{1, 0.9F, 0.2, 0.24, 0.8, 0.5}}, Units::normalised, at, picture)[0];
   EXPECT_NEAR(box.x1, 40, 1e-9);
   EXPECT_NEAR(box.y2, 52, 1e-9);
-  box = to_picture({{1, 0.9F, -3, std::nan(""), 500, 108}}, Units::picture, at, picture)[0];   // 48 of 108 are the border
+  box =
+      to_picture({{1, 0.9F, -3, std::nan(""), 500, 108}}, Units::picture, at, picture)[0];  // 48 of 108 are the border
   EXPECT_NEAR(box.x1, 0, 0);
   EXPECT_NEAR(box.y1, 0, 0);
   EXPECT_NEAR(box.x2, 200, 0);

@@ -28,10 +28,12 @@ void refuses(const std::string& bytes, const char* reason, int line) {
 }  // namespace
 
 int main() {
-  for (const Dtype dtype : {Dtype::float32, Dtype::float64, Dtype::int8, Dtype::uint8, Dtype::int16, Dtype::int32, Dtype::int64, Dtype::boolean})
+  for (const Dtype dtype : {Dtype::float32, Dtype::float64, Dtype::int8, Dtype::uint8, Dtype::int16, Dtype::int32,
+                            Dtype::int64, Dtype::boolean})
     for (const Shape& shape : {Shape{}, Shape{3}, Shape{2, 3}, Shape{0, 6}, Shape{1, 2, 3, 4, 5}}) {
       Tensor tensor = Tensor::make(dtype, shape);
-      for (std::size_t i = 0; i < tensor.bytes.size(); ++i) tensor.bytes[i] = static_cast<unsigned char>(dtype == Dtype::boolean ? i % 2 : i * 7 % 251);
+      for (std::size_t i = 0; i < tensor.bytes.size(); ++i)
+        tensor.bytes[i] = static_cast<unsigned char>(dtype == Dtype::boolean ? i % 2 : i * 7 % 251);
       write_npy("x.npy", tensor);
       const Tensor back = read_npy("x.npy");
       EXPECT(back.dtype == dtype && back.shape == shape && back.bytes == tensor.bytes);
@@ -61,15 +63,20 @@ int main() {
   refuses(file("{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", 24), "once", __LINE__);
   refuses(file("{'descr': '<f4', 'fortran_order': False, }", 24), "lacks", __LINE__);
   refuses(file("{'descr': '<f4', 'fortran_order': False, 'shape': (-1, 3), }", 24), "no whole number", __LINE__);
-  refuses(file("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }", 24), "15 digits", __LINE__);
-  refuses(file("{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999, 999999999999), }", 24), "more than fits", __LINE__);
-  refuses(file("{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1), }", 4), "more than 16", __LINE__);
+  refuses(file("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }", 24), "15 digits",
+          __LINE__);
+  refuses(file("{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999, 999999999999), }", 24),
+          "more than fits", __LINE__);
+  refuses(file("{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1), }", 4),
+          "more than 16", __LINE__);
   refuses(file("{'descr': '<f4", 24), "without end", __LINE__);
   refuses(file("(((((((((", 0), "is no dict", __LINE__);
   refuses(std::string("\x93NUMPY\x02\0\xff\xff\xff\xff{}", 14), "promises a header of 4294967295", __LINE__);
-  // Every cut of a good file, and every byte of its header overwritten, ends in an error or a tensor, never outside the file.
+  // Every cut of a good file, and every byte of its header overwritten, ends in an error or a tensor, never outside the
+  // file.
   const std::string whole = file(good, 24);
-  for (std::size_t cut = 0; cut < whole.size(); ++cut) EXPECT_THROWS(parse_npy(whole.substr(0, cut), "x.npy"), "x.npy: ");
+  for (std::size_t cut = 0; cut < whole.size(); ++cut)
+    EXPECT_THROWS(parse_npy(whole.substr(0, cut), "x.npy"), "x.npy: ");
   for (std::size_t at = 0; at < whole.size() - 24; ++at)
     for (const char byte : {'\0', '\xff', '(', '\'', '9', ','}) {
       std::string broken = whole;
@@ -85,7 +92,8 @@ int main() {
   Tensor joined;
   append(joined, slice(a, 2, 3));
   append(joined, slice(a, 0, 1));
-  EXPECT((joined.shape == Shape{2, 2}) && joined.value(0) == 4 && joined.value(1) == 5 && joined.value(2) == 0 && joined.value(3) == 1);
+  EXPECT((joined.shape == Shape{2, 2}) && joined.value(0) == 4 && joined.value(1) == 5 && joined.value(2) == 0 &&
+         joined.value(3) == 1);
   EXPECT_THROWS(slice(a, 2, 4), "samples 2 to 4 of [3, 2]");
   EXPECT_THROWS(append(joined, Tensor::make(Dtype::int32, {1, 3})), "should only differ in its first axis");
   return failures();

@@ -15,12 +15,14 @@ int main(int, char** argv) {
   Preprocess rules;
   for (int k = 0; std::filesystem::exists(folder + "contract_" + std::to_string(k) + ".json"); ++k) {
     const Contract contract = read_contract(folder + "contract_" + std::to_string(k) + ".json");
-    const Tensor pixels = read_npy(folder + "picture_" + std::to_string(k) + ".npy"), wanted = read_npy(folder + "input_" + std::to_string(k) + ".npy");
+    const Tensor pixels = read_npy(folder + "picture_" + std::to_string(k) + ".npy"),
+                 wanted = read_npy(folder + "input_" + std::to_string(k) + ".npy");
     const Picture picture{pixels.shape[0], pixels.shape[1], pixels.bytes};
     rules = *contract.inputs[contract.picture_input()].preprocess;
     const Tensor got = preprocess(picture, rules);
     EXPECT(got.shape == wanted.shape);
-    for (std::size_t i = 0; i < got.count() && i < wanted.count(); ++i, ++checked) EXPECT_NEAR(got.value(i), wanted.value(i), 1e-5);
+    for (std::size_t i = 0; i < got.count() && i < wanted.count(); ++i, ++checked)
+      EXPECT_NEAR(got.value(i), wanted.value(i), 1e-5);
     // A PNG gives the same pixels back.
     save_picture("p.png", picture);
     EXPECT(load_picture("p.png").rgb == picture.rgb);
@@ -47,7 +49,7 @@ int main(int, char** argv) {
   const std::string png = read_file("p.png", 1 << 20);
   write_file("bad.png", png.substr(0, png.size() / 2));
   EXPECT_THROWS(load_picture("bad.png"), "bad.png: ");
-  std::string huge = png;   // the width and height of a PNG stand at bytes 16 to 23
+  std::string huge = png;  // the width and height of a PNG stand at bytes 16 to 23
   huge.replace(16, 8, std::string("\0\0\x3f\xff\0\0\x3f\xff", 8));
   write_file("bad.png", huge);
   EXPECT_THROWS(load_picture("bad.png"), "64 megapixels");

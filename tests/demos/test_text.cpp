@@ -7,11 +7,14 @@ namespace {
 
 Tensor scores(const std::vector<std::size_t>& best, std::size_t classes, Shape shape) {
   Tensor made = Tensor::make(Dtype::float32, std::move(shape));
-  for (std::size_t t = 0; t < best.size(); ++t) made.data<float>()[t * classes + best[t]] = 0.5F + 0.1F * static_cast<float>(t % 5);
+  for (std::size_t t = 0; t < best.size(); ++t)
+    made.data<float>()[t * classes + best[t]] = 0.5F + 0.1F * static_cast<float>(t % 5);
   return made;
 }
 
-Tensor blank_map(std::int64_t height, std::int64_t width) { return Tensor::make(Dtype::float32, {1, 1, height, width}); }
+Tensor blank_map(std::int64_t height, std::int64_t width) {
+  return Tensor::make(Dtype::float32, {1, 1, height, width});
+}
 
 void paint(Tensor& map, std::int64_t top, std::int64_t left, std::int64_t bottom, std::int64_t right, float value) {
   for (std::int64_t y = top; y < bottom; ++y)
@@ -38,18 +41,19 @@ void ctc() {
   EXPECT(read_text(scores({1, 4, 2}, 5, {1, 3, 5}), dictionary).text == "a b");
   reading = read_text(scores({0, 0}, 4, {1, 2, 4}), dictionary);
   EXPECT(reading.text.empty() && reading.score == 0.0F);
-  EXPECT_THROWS(read_text(scores({0}, 9, {1, 1, 9}), dictionary), "knows 9 classes, and should know a blank and the 3 lines");
+  EXPECT_THROWS(read_text(scores({0}, 9, {1, 1, 9}), dictionary),
+                "knows 9 classes, and should know a blank and the 3 lines");
   EXPECT_THROWS(read_text(scores({0, 0, 0, 0}, 4, {2, 2, 4}), dictionary), "should hold one text");
   EXPECT_THROWS(read_text(Tensor::make(Dtype::float32, {4}), dictionary), "should be scores");
 }
 
 void straight() {
   Tensor map = blank_map(40, 100);
-  paint(map, 25, 60, 35, 80, 0.8F);    // the lower line, second
-  paint(map, 26, 10, 34, 50, 0.9F);    // the lower line, first
-  paint(map, 5, 30, 13, 70, 0.7F);     // the upper line
-  paint(map, 1, 1, 3, 3, 0.9F);        // smaller than any letter
-  paint(map, 15, 90, 24, 99, 0.4F);    // above the pixel's threshold, below the box's
+  paint(map, 25, 60, 35, 80, 0.8F);  // the lower line, second
+  paint(map, 26, 10, 34, 50, 0.9F);  // the lower line, first
+  paint(map, 5, 30, 13, 70, 0.7F);   // the upper line
+  paint(map, 1, 1, 3, 3, 0.9F);      // smaller than any letter
+  paint(map, 15, 90, 24, 99, 0.4F);  // above the pixel's threshold, below the box's
   const std::vector<TextBox> boxes = text_boxes(map, {});
   EXPECT(boxes.size() == 3);
   if (boxes.size() != 3) return;
@@ -105,8 +109,9 @@ void cut() {
   Tensor map = blank_map(5, 10);
   Preprocess stretch;
   stretch.resize = "stretch", stretch.size = {10, 40}, stretch.colour = "RGB";
-  const std::vector<TextBox> boxes = to_picture({{{{{1, 1}, {9, 1}, {9, 4}, {1, 4}}}, 1}}, map, placement(picture, stretch));
-  EXPECT_NEAR(boxes[0].corners[1].x, 18, 1e-9);   // map * 4 is the input, which is twice the picture
+  const std::vector<TextBox> boxes =
+      to_picture({{{{{1, 1}, {9, 1}, {9, 4}, {1, 4}}}, 1}}, map, placement(picture, stretch));
+  EXPECT_NEAR(boxes[0].corners[1].x, 18, 1e-9);  // map * 4 is the input, which is twice the picture
   EXPECT_NEAR(boxes[0].corners[2].y, 8, 1e-9);
 }
 

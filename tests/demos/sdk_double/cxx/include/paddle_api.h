@@ -1,4 +1,5 @@
-// Declarations of what edgeflow/demos/paddle_lite.cpp uses, for compile checks where Paddle Lite is not there. Never shipped.
+// Declarations of what edgeflow/demos/paddle_lite.cpp uses, for compile checks where Paddle Lite is not there. Never
+// shipped.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,10 @@ namespace lite_api {
 
 struct Tensor {
   void Resize(const std::vector<int64_t>& shape);
-  template <typename T> const T* data() const;
-  template <typename T> T* mutable_data(TargetType type = TargetType::kHost) const;
+  template <typename T>
+  const T* data() const;
+  template <typename T>
+  T* mutable_data(TargetType type = TargetType::kHost) const;
   std::vector<int64_t> shape() const;
   PrecisionType precision() const;
 };
@@ -45,7 +48,8 @@ class MobileConfig : public ConfigBase {
   void set_model_from_file(const std::string& path);
 };
 
-template <typename ConfigT> std::shared_ptr<PaddlePredictor> CreatePaddlePredictor(const ConfigT& config);
+template <typename ConfigT>
+std::shared_ptr<PaddlePredictor> CreatePaddlePredictor(const ConfigT& config);
 
 }  // namespace lite_api
 }  // namespace paddle
