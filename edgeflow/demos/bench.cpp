@@ -83,7 +83,7 @@ int bench(const Arguments& arguments) {
                                     {"threads", session.options().threads},
                                     {"power_mode", power_modes[static_cast<std::size_t>(session.options().power_mode)]},
                                     {"library", session.version()}});
-  std::cout << report.text << '\n';
+  std::cout << written(report) << '\n';
   return 0;
 }
 

@@ -63,10 +63,10 @@ int classify(const Arguments& arguments) {
   Session session(arguments);
   const std::vector<Guess> guesses = classify_picture(session, picture, top);
   if (arguments.has("--json")) {
-    std::vector<Json> list;
+    Json list = Json::array();
     for (const Guess& guess : guesses)
       list.push_back(Json::object({{"class", guess.index}, {"label", guess.label}, {"score", guess.score}}));
-    std::cout << Json(list).text << '\n';
+    std::cout << written(list) << '\n';
     return 0;
   }
   for (const Guess& guess : guesses) std::printf("%8.4f  %s\n", static_cast<double>(guess.score), guess.label.c_str());

@@ -59,7 +59,7 @@ void print(const std::vector<Box>& boxes, const std::vector<std::string>& labels
     const auto index = static_cast<std::size_t>(box.label);
     return index < labels.size() ? labels[index] : std::to_string(box.label);
   };
-  std::vector<Json> list;
+  Json list = Json::array();
   for (const Box& box : boxes) {
     if (as_json)
       list.push_back(Json::object({{"class", box.label},
@@ -70,7 +70,7 @@ void print(const std::vector<Box>& boxes, const std::vector<std::string>& labels
       std::printf("%8.4f  %7.1f %7.1f %7.1f %7.1f  %s\n", static_cast<double>(box.score), box.x1, box.y1, box.x2,
                   box.y2, label(box).c_str());
   }
-  if (as_json) std::cout << Json(list).text << '\n';
+  if (as_json) std::cout << written(list) << '\n';
 }
 
 int detect(const Arguments& arguments) {

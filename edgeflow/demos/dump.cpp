@@ -23,7 +23,7 @@ int dump(const Arguments& arguments) {
   const std::vector<Tensor> outputs =
       infer_batches(session, inputs, arguments.whole("--batch", 0, 0, 1 << 20), &times_ms);
   std::filesystem::create_directories(folder);
-  std::vector<Json> list;
+  Json list = Json::array();
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const std::string file = "out_" + std::to_string(i) + ".npy";
     write_npy((folder / file).string(), outputs[i]);
@@ -34,7 +34,7 @@ int dump(const Arguments& arguments) {
   }
   const Json report = Json::object(
       {{"outputs", list}, {"runs", times_ms.size()}, {"first_ms", times_ms.front()}, {"library", session.version()}});
-  std::cout << report.text << '\n';
+  std::cout << written(report) << '\n';
   return 0;
 }
 

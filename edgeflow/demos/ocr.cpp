@@ -75,16 +75,16 @@ int ocr(const Arguments& arguments) {
   if (labels.empty())
     throw std::runtime_error(recogniser.contract().path +
                              ": names no labels, and should name the dictionary of the recogniser");
-  std::vector<Json> list;
+  Json list = Json::array();
   for (const Line& line : read_picture(detector, recogniser, read_lines(labels), picture, rules)) {
-    std::vector<Json> corners;
+    Json corners = Json::array();
     for (const Point& corner : line.box.corners) corners.emplace_back(std::vector<double>{corner.x, corner.y});
     list.push_back(Json::object(
         {{"text", line.reading.text}, {"score", line.reading.score}, {"box_score", line.box.score}, {"box", corners}}));
     if (!arguments.has("--json"))
       std::printf("%8.4f  %s\n", static_cast<double>(line.reading.score), line.reading.text.c_str());
   }
-  if (arguments.has("--json")) std::cout << Json(list).text << '\n';
+  if (arguments.has("--json")) std::cout << written(list) << '\n';
   return 0;
 }
 
