@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from edgeflow.nb.model import Model
-
 LOG_MAX = 1 << 20
 HOST_DEVICES = frozenset({"builtin_device", "google_xnnpack", "fake_device"})
 """NNAdapter devices that compute on the CPU. Source: Paddle-Lite v2.13-rc
@@ -73,23 +71,6 @@ class Residency:
     def as_table(self) -> dict[str, Any]:
         """The finding as JSON values."""
         return {**asdict(self), "verdict": self.verdict}
-
-
-def partition(model: Model) -> tuple[int, int, int]:
-    """Subgraphs, ops inside them, and all ops that compute, as the file has them; feed, fetch and conversions do not
-    count.
-    """
-    moves = ("feed", "fetch", "calib", "io_copy", "layout", "subgraph")
-    outer = [op for op in model.blocks[0].operations if op.type not in moves]
-    inner, subgraphs = 0, 0
-    for op in model.blocks[0].operations:
-        if op.type == "subgraph":
-            index = op.attr("sub_block")
-            subgraphs += 1
-            inner += (
-                len(model.blocks[index].operations) if isinstance(index, int) and 0 < index < len(model.blocks) else 0
-            )
-    return subgraphs, inner, inner + len(outer)
 
 
 def residency(found: Evidence) -> Residency:

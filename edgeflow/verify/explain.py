@@ -15,8 +15,8 @@ from edgeflow.core.samples import Array
 from edgeflow.core.targets import Target
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
-from edgeflow.nb.dataflow import nodes
 from edgeflow.nb.lint import lint
+from edgeflow.nb.partition import placement
 from edgeflow.project.reference import load_reference
 from edgeflow.verify.hops import (
     SAMPLES,
@@ -70,23 +70,11 @@ def hops(
 
 def partition(model: nb.Model) -> dict[str, Any]:
     """Where each op runs, as the file says."""
-    operations = model.blocks[0].operations
-    blocks = [op.attr("sub_block") for op in operations if op.type == "subgraph"]
-    ops = []
-    for number, node in enumerate(nodes(model, nested=True)):
-        if node.op.type in ("feed", "fetch"):
-            continue
-        place = "npu" if node.block else (node.op.kernel.target if node.op.kernel else "unknown")
-        ops.append(
-            {
-                "op": number,
-                "op_type": node.op.type,
-                "place": place,
-                "subgraph": blocks.index(node.block) if node.block in blocks else None,
-            }
-        )
-    inside = sum(op["place"] == "npu" for op in ops)
-    return {"npu_ops": inside, "cpu_ops": len(ops) - inside, "subgraphs": len(blocks), "ops": ops}
+    placed = placement(model)
+    ops = [
+        {"op": op.number, "op_type": op.node.op.type, "place": op.place, "subgraph": op.subgraph} for op in placed.ops
+    ]
+    return {"npu_ops": len(placed.npu), "cpu_ops": len(placed.cpu), "subgraphs": placed.subgraphs, "ops": ops}
 
 
 def findings(model: nb.Model, target: Target | None) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from edgeflow.emulate.single import int8_scales, single_op
 from edgeflow.graph.layermap import layer_map
 from edgeflow.nb import Model
 from edgeflow.nb.dataflow import Node, nodes
+from edgeflow.nb.partition import placement
 from edgeflow.nb.summary import scales_of
 
 SAMPLES = 32
@@ -203,8 +204,7 @@ def _table(
     held: Mapping[str, str],
     graph: Sequence[Node],
 ) -> dict[str, Any]:
-    position = {id(node): k for k, node in enumerate(graph)}
-    subgraphs = [op.attr("sub_block") for op in model.blocks[0].operations if op.type == "subgraph"]
+    placed = {id(op.node): op for op in placement(model, graph).ops}
     entire = {probe.value: probe.seen.entire.sqnr_db for probe in probes if probe.seen.entire.seen}
     rows, causes = [], []
     clipped = {probe.value: probe.seen.clipped / max(probe.seen.entire.seen, 1) for probe in probes}
@@ -214,15 +214,15 @@ def _table(
             continue
         reason, why, fix = explain(seen, _clue(model, node, scales, clipped))
         loud = not min(seen.entire.sqnr_db, seen.single.sqnr_db if seen.single.seen else math.inf) >= QUIET_DB
-        number = position[id(node)]
+        where = placed[id(node)]
         rows.append(
             {
-                "op": number,
+                "op": where.number,
                 "op_type": node.op.type,
                 "name": _name(model, node),
                 "output": probe.source,
-                "place": "npu" if node.block else (node.op.kernel.target if node.op.kernel else "unknown"),
-                "subgraph": subgraphs.index(node.block) if node.block in subgraphs else None,
+                "place": where.place,
+                "subgraph": where.subgraph,
                 "kernel": "" if node.op.kernel is None else "/".join(astuple(node.op.kernel)),
                 "sources": [probe.source],
                 "shape": list(seen.shape),
