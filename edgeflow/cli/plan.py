@@ -51,10 +51,9 @@ def _lines(plan: Any) -> list[str]:
         out.append("  respelled for the NPU: " + "; ".join(f"{n} x {what}" for what, n in plan.respelled.items()))
     split = plan.split
     if split is not None:
-        inside = sum(len(piece.ops) for piece in split.pieces)
         pieces = f"{len(split.pieces)} subgraph{'s' if len(split.pieces) != 1 else ''}"
         out.append(
-            f"  predicted: {inside} ops for the NPU in {pieces}, "
+            f"  predicted: {split.npu_ops} ops for the NPU in {pieces}, "
             f"{len(split.on_cpu)} on the CPU, {split.crossings} tensors handed across"
         )
         left = Counter(kind for kind, _ in split.on_cpu).most_common(SHOWN)

@@ -63,7 +63,7 @@ def profile_page(target: Target) -> list[str]:
         f"{', '.join(rules.allowed)} (default {rules.default})"
         + (f"; int8 weights {rules.weights.replace('_', ' ')}" if "int8" in rules.allowed else "")
         + ("; scales are powers of two" if rules.scales == "power_of_two" else "")
-        + ("; every tensor of an op needs a scale" if rules.full_integer else ""),
+        + ("; every tensor on the NPU needs a scale" if rules.full_integer else ""),
     )
     for refused, reason in rules.refused.items():
         out += _block("", f"not {refused}: {reason}")

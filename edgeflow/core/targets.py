@@ -38,7 +38,7 @@ class Lite:
 class PrecisionRules:
     """Which arithmetic the target takes; `refused` gives the reason for what it does not.
 
-    `full_integer`: the NPU runs an op only where every tensor of it has a scale.
+    `full_integer`: the driver stops at any tensor of a subgraph that has no scale.
     """
 
     default: Precision

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from edgeflow.nb.model import Model
-from edgeflow.nb.partition import split
-
 LOG_MAX = 1 << 20
 HOST_DEVICES = frozenset({"builtin_device", "google_xnnpack", "fake_device"})
 """NNAdapter devices that compute on the CPU. Source: Paddle-Lite v2.13-rc
@@ -74,12 +71,6 @@ class Residency:
     def as_table(self) -> dict[str, Any]:
         """The finding as JSON values."""
         return {**asdict(self), "verdict": self.verdict}
-
-
-def partition(model: Model) -> tuple[int, int, int]:
-    """Subgraphs, ops inside them, and all ops, as the file has them."""
-    found = split(model)
-    return found.subgraphs, found.npu_ops, found.npu_ops + found.cpu_ops
 
 
 def residency(found: Evidence) -> Residency:

@@ -12,10 +12,11 @@ from edgeflow.core.latency import summary
 from edgeflow.core.samples import Array
 from edgeflow.core.targets import load_target
 from edgeflow.deploy.remote import Remote, RunOptions
-from edgeflow.deploy.residency import Evidence, Residency, partition, residency
+from edgeflow.deploy.residency import Evidence, Residency, residency
 from edgeflow.deploy.runtime import RUNTIME, RuntimeFolder, load_runtime
 from edgeflow.emulate import Emulator
 from edgeflow.files.atomic import sha256
+from edgeflow.nb.partition import placement
 from edgeflow.project.contract import RuntimeContract, load_contract
 from edgeflow.project.manifest import load_manifest
 from edgeflow.project.places import CONTRACT, MANIFEST
@@ -151,7 +152,7 @@ def control_run(runner: Remote, control: Remote, inputs: Mapping[str, Array]) ->
     Raises:
         DataError: the control has NPU subgraphs itself, or other inputs.
     """
-    if partition(control.model)[0]:
+    if placement(control.model).subgraphs:
         raise DataError(
             f"{control.path}: has NPU subgraphs, and a control should run on the CPU alone",
             try_="a build of the same recipe with --target arm64, or android-arm64",
@@ -171,15 +172,15 @@ def control_run(runner: Remote, control: Remote, inputs: Mapping[str, Array]) ->
 
 def where_it_ran(runner: Remote, *, npu_ms: float | None = None, cpu_ms: float | None = None) -> Residency | None:
     """Judge the traces of a runner's last run; None for a file that is all for the CPU."""
-    subgraphs, inner, ops = partition(runner.model)
-    if not subgraphs:
+    placed = placement(runner.model)
+    if not placed.subgraphs:
         return None
     return residency(
         Evidence(
             runner.options.runtime.devices,
-            subgraphs,
-            inner,
-            ops,
+            placed.subgraphs,
+            len(placed.npu),
+            len(placed.ops),
             runner.traces.log,
             runner.traces.cache_files,
             npu_ms,

@@ -12,7 +12,7 @@ from edgeflow.emulate.shape_trace import Shape, trace_shapes
 from edgeflow.files.atomic import sha256
 from edgeflow.nb.dataflow import Node, nodes
 from edgeflow.nb.model import Model
-from edgeflow.nb.partition import Placed, Split, placed, split
+from edgeflow.nb.partition import Placement, placement
 
 Shapes = dict[tuple[int, int], dict[str, tuple[Shape, ...]]]
 """Of every op's inputs and outputs, by (block, position of the op) and parameter name."""
@@ -44,14 +44,9 @@ class Examined:
         return nodes(self.model, nested=True)
 
     @cached_property
-    def placed(self) -> tuple[Placed, ...]:
+    def placement(self) -> Placement:
         """Every op that computes, and where it runs."""
-        return placed(self.model, self.graph)
-
-    @cached_property
-    def split(self) -> Split:
-        """How many ops are for the NPU and how many for the CPU."""
-        return split(self.model)
+        return placement(self.model, self.graph)
 
     def shapes_for(self, inputs: Mapping[str, Array]) -> Shapes | None:
         """Shapes for one sample of these inputs; None where the file alone does not tell them."""

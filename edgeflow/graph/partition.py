@@ -36,6 +36,11 @@ class Predicted:
     on_cpu: tuple[tuple[str, str], ...]
     crossings: int
 
+    @property
+    def npu_ops(self) -> int:
+        """Ops in all pieces; nb.partition counts the same in the file."""
+        return sum(len(piece.ops) for piece in self.pieces)
+
 
 @dataclass(eq=False, slots=True)
 class _Node:

@@ -387,7 +387,7 @@ def _dequantised(parameter: Parameter, node: Node) -> Any:
     axis = 0 if node.op.type in CONVOLUTIONS and node.op.type != "conv2d_transpose" else array.ndim - 1
     if node.op.type == "conv2d_transpose":
         axis = 1
-    if array.shape[axis] != scale.size:
+    if not axis < array.ndim or array.shape[axis] != scale.size:
         return array
     shape = [1] * array.ndim
     shape[axis] = -1

@@ -21,9 +21,6 @@ OBSERVERS = (
     "dequantize_linear",
 )
 FUSED_BY_OPT = ("relu", "relu6", "leaky_relu", "hard_swish", "sigmoid", "tanh", "swish", "hard_sigmoid")
-NPU_TARGETS_FULL_INT8 = ("verisilicon_timvx", "rockchip_npu", "amlogic_npu", "imagination_nna", "eeasytech_npu")
-"""NPUs that compute nothing in float: every tensor of the subgraph needs a scale. Source: Paddle-Lite v2.13-rc
-nnadapter/driver/*, and kernels/nnadapter/converter/conv2d.cc, which checks for the output scale."""
 NEW_ATTRIBUTES = (AttrType.FLOAT64S, AttrType.VAR, AttrType.VARS, AttrType.FLOAT64)
 SHOWN = 6
 
@@ -110,19 +107,31 @@ def int8_for_kirin(case: Case) -> Iterator[Finding]:
 
 
 def missing_output_scale(case: Case) -> Iterator[Finding]:
-    """NB103: an int8 op of an NPU that quantises everything has no output scale."""
-    if not case.npu or (case.target is not None and not any(p in NPU_TARGETS_FULL_INT8 for p in _places(case.target))):
-        return
+    """NB103: an op on an NPU lacks a scale that its driver stops without.
+
+    Every int8 convolution or product needs the output's. Source: Paddle-Lite v2.13-rc kernels/nnadapter/converter/
+    conv2d.cc. Where the target is `full_integer`, every op needs one.
+    """
+    strict = case.target is not None and case.target.precision.full_integer
     for node in case.graph:
-        if not node.block or not node.op.flag("enable_int8"):
+        if not node.block:
             continue
         name = "Output" if node.op.type in CONVOLUTIONS else "Out"
-        if not node.op.numbers(f"{name}0_scale"):
+        if node.op.flag("enable_int8"):
+            why = "" if node.op.numbers(f"{name}0_scale") else f"has no {name}0_scale; the driver aborts when it loads"
+        else:
+            bare = strict and not any(key.endswith("_scale") for key in node.op.attributes)
+            why = (
+                "has no scale at all, and this NPU takes no float tensor; the driver aborts when it loads"
+                if bare
+                else ""
+            )
+        if why:
             yield Finding(
                 "NB103",
                 "error",
                 place(node),
-                f"has no {name}0_scale; the driver aborts when it loads the file",
+                f"{why} the file",
                 "quantise with is_full_quantize, or keep this op on the CPU",
             )
 
@@ -417,10 +426,6 @@ def _is_pair_pool(op: Op) -> bool:
 def _width(case: Case, node: Node) -> int | None:
     found = (case.shapes or {}).get((node.block, node.index), {}).get("X")
     return found[0][-1] if found and found[0] else None
-
-
-def _places(target: Target) -> list[str]:
-    return target.lite.valid_targets.split(",")
 
 
 RULES: tuple[Rule, ...] = (

@@ -1,4 +1,8 @@
-"""Where each op of a file runs, as the file says: the one answer that inspect, reports and residency share."""
+"""Where each op of a .nb runs, counted once for everybody: inspect, report, residency, plan and layer drift.
+
+Ops are those of block 0 and, in place of each `subgraph` op, those of its block, which run on the NPU. feed, fetch and
+the subgraph op itself compute nothing and are no ops; conversions (calib, io_copy, layout) are.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +12,15 @@ from dataclasses import dataclass
 from edgeflow.nb.dataflow import Node, nodes
 from edgeflow.nb.model import Model
 
-NPU = "npu"
+NPU, UNKNOWN = "npu", "unknown"
+NO_OPS = ("feed", "fetch", "subgraph")
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An op, its number among all ops with subgraphs opened, where it runs, and in which NPU subgraph.
+    """An op, its number among nodes(model, nested=True), and where it runs: npu, a kernel's target, or unknown.
 
-    `place` is `npu` within a subgraph, else the target of the op's kernel.
+    `subgraph` counts from 0 in the file's order; None on the CPU.
     """
 
     number: int
@@ -23,35 +28,46 @@ class Placed:
     place: str
     subgraph: int | None
 
+    @property
+    def on_npu(self) -> bool:
+        return self.place == NPU
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """How many ops run inside NPU subgraphs and outside them; feed and fetch compute nothing and do not count."""
 
+@dataclass(frozen=True)
+class Placement:
+    """All ops of a file in their order, and how many subgraphs it has."""
+
+    ops: tuple[Placed, ...]
     subgraphs: int
-    npu_ops: int
-    cpu_ops: int
+
+    @property
+    def npu(self) -> tuple[Placed, ...]:
+        """The ops inside subgraphs."""
+        return tuple(op for op in self.ops if op.on_npu)
+
+    @property
+    def cpu(self) -> tuple[Placed, ...]:
+        """The others."""
+        return tuple(op for op in self.ops if not op.on_npu)
 
 
-def placed(model: Model, graph: Sequence[Node] | None = None) -> tuple[Placed, ...]:
-    """Every op but feed and fetch, in the order of the file.
+def placement(model: Model, graph: Sequence[Node] | None = None) -> Placement:
+    """Place every op of a file.
 
     Args:
-        graph: nodes(model, nested=True), where the caller has it.
+        graph: nodes(model, nested=True), where it is known already.
     """
-    blocks = [op.attr("sub_block") for op in model.blocks[0].operations if op.type == "subgraph"]
-    found = []
-    for number, node in enumerate(nodes(model, nested=True) if graph is None else graph):
-        if node.op.type not in ("feed", "fetch"):
-            place = NPU if node.block else (node.op.kernel.target if node.op.kernel else "unknown")
-            subgraph = blocks.index(node.block) if node.block in blocks else None
-            found.append(Placed(number, node, place, subgraph))
-    return tuple(found)
+    blocks = [op.block() for op in model.blocks[0].operations if op.type == "subgraph"]
+    found = tuple(
+        Placed(number, node, place_of(node), blocks.index(node.block) if node.block else None)
+        for number, node in enumerate(nodes(model, nested=True) if graph is None else graph)
+        if node.op.type not in NO_OPS
+    )
+    return Placement(found, len(blocks))
 
 
-def split(model: Model) -> Split:
-    """The counts alone."""
-    found = placed(model)
-    inside = sum(item.node.block != 0 for item in found)
-    subgraphs = sum(op.type == "subgraph" for op in model.blocks[0].operations)
-    return Split(subgraphs, inside, len(found) - inside)
+def place_of(node: Node) -> str:
+    """npu, the target of the op's kernel, or unknown."""
+    if node.block:
+        return NPU
+    return UNKNOWN if node.op.kernel is None else node.op.kernel.target

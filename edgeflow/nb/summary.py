@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from edgeflow.nb.dataflow import Node, nodes
 from edgeflow.nb.model import NNADAPTER, AttrType, DType, Model, Op
-from edgeflow.nb.partition import placed
+from edgeflow.nb.partition import Placement, placement
 
 Shape = tuple[int, ...]
 Shapes = Mapping[tuple[int, int], Mapping[str, tuple[Shape, ...]]]
@@ -115,9 +115,9 @@ def summarise(
         shapes: of every op's inputs and outputs, from the emulator; None leaves MACs and activations open.
         npu_ops: op types the target's NPU can take, to say why others broke the partition.
     """
-    operations = model.blocks[0].operations
     graph = nodes(model, nested=True)
-    plain = [node for node in graph if node.op.type not in ("feed", "fetch")]
+    placed = placement(model, graph)
+    plain = [op.node for op in placed.ops]
     return Summary(
         meta_version=model.header.meta_version,
         opt_version=model.header.opt_version,
@@ -127,7 +127,7 @@ def summarise(
         outputs=model.outputs,
         ops=len(plain),
         op_types=dict(sorted(Counter(node.op.type for node in plain).items())),
-        targets=dict(sorted(Counter(_target(node) for node in plain).items())),
+        targets=dict(sorted(Counter(NNADAPTER if op.on_npu else op.place for op in placed.ops).items())),
         parameters=len(model.parameters),
         parameter_bytes=sum(len(p.data) for p in model.parameters.values()),
         parameter_dtypes=dict(sorted(Counter(p.dtype.numpy_name for p in model.parameters.values()).items())),
@@ -135,9 +135,7 @@ def summarise(
         macs=None
         if shapes is None
         else sum(macs(model, node.op, shapes.get((node.block, node.index), {})) for node in plain),
-        partition=_partition(model, graph, shapes, npu_ops)
-        if any(op.type == "subgraph" for op in operations)
-        else None,
+        partition=_partition(model, graph, placed, shapes, npu_ops) if placed.subgraphs else None,
         quantisation=_quantisation(model),
         content_hash=content_hash,
     )
@@ -148,10 +146,6 @@ def _facts(model: Model, name: str) -> TensorFacts:
     if variable is None or variable.tensor is None:
         return TensorFacts(name, "unknown", None)
     return TensorFacts(name, variable.tensor.dtype.name.lower(), variable.tensor.dims)
-
-
-def _target(node: Node) -> str:
-    return NNADAPTER if node.block else (node.op.kernel.target if node.op.kernel else "unknown")
 
 
 def macs(model: Model, op: Op, shapes: Mapping[str, tuple[Shape, ...]]) -> int:
@@ -204,11 +198,9 @@ def _writes_int8(op: Op) -> bool:
 
 
 def _partition(
-    model: Model, graph: Sequence[Node], shapes: Shapes | None, npu_ops: Collection[str] | None
+    model: Model, graph: Sequence[Node], placed: Placement, shapes: Shapes | None, npu_ops: Collection[str] | None
 ) -> Partition:
-    operations = model.blocks[0].operations
-    ops = [item.node for item in placed(model, graph)]
-    inside, outside = [node for node in ops if node.block], [node for node in ops if not node.block]
+    inside, outside = [op.node for op in placed.npu], [op.node for op in placed.cpu]
     writers = {value: node.block for node in graph if node.op.type != "feed" for value in node.writes}
     handed = {
         (value, node.block)
@@ -227,7 +219,7 @@ def _partition(
         if node.op.type not in PLUMBING
     )
     return Partition(
-        subgraphs=sum(op.type == "subgraph" for op in operations),
+        subgraphs=placed.subgraphs,
         npu_ops=len(inside),
         cpu_ops=len(outside),
         crossings=len(handed),

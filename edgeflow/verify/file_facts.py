@@ -60,8 +60,9 @@ def profile_named(name: str) -> Target | None:
 
 def partition(file: Examined) -> Partition:
     """Where each op runs, as the file says."""
-    ops = tuple(PlacedOp(item.number, item.node.op.type, item.place, item.subgraph) for item in file.placed)
-    return Partition(file.split.npu_ops, file.split.cpu_ops, file.split.subgraphs, ops)
+    placed = file.placement
+    ops = tuple(PlacedOp(op.number, op.node.op.type, op.place, op.subgraph) for op in placed.ops)
+    return Partition(len(placed.npu), len(placed.cpu), placed.subgraphs, ops)
 
 
 def findings(model: nb.Model, target: Target | None) -> tuple[LintFinding, ...]:

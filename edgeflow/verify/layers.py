@@ -22,7 +22,7 @@ from edgeflow.emulate.single import int8_scales, single_op
 from edgeflow.graph.layermap import layer_map
 from edgeflow.nb import Model
 from edgeflow.nb.dataflow import Node, nodes
-from edgeflow.nb.partition import placed
+from edgeflow.nb.partition import placement
 from edgeflow.nb.summary import scales_of
 from edgeflow.report.record_parts import Distance, FirstDrift, Layer
 
@@ -214,7 +214,7 @@ def _table(
     held: Mapping[str, str],
     graph: Sequence[Node],
 ) -> LayerDrift:
-    places = {id(item.node): item for item in placed(model, graph)}
+    places = {id(item.node): item for item in placement(model, graph).ops}
     entire = {probe.value: probe.seen.entire.sqnr_db for probe in probes if probe.seen.entire.seen}
     clipped = {probe.value: probe.seen.clipped / max(probe.seen.entire.seen, 1) for probe in probes}
     rows: list[Layer] = []

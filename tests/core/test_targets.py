@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from edgeflow.core.coverage import covered, npu_ops, places
 from edgeflow.core.errors import RecipeError, TargetError
-from edgeflow.core.targets import folder, load_target, names
+from edgeflow.core.targets import (
+    Driver,
+    Lite,
+    PrecisionRules,
+    Restriction,
+    Runtime,
+    Target,
+    Toolchain,
+    folder,
+    load_target,
+    names,
+)
+from tests.conftest import ROOT
 
 PROFILES = sorted(folder().glob("*.toml"))
 
@@ -85,3 +99,34 @@ def test_coverage_is_what_the_installed_opt_says() -> None:
         [sys.executable, str(ROOT / "scripts" / "coverage"), "--check"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+FIELDS = [
+    (kind, field.name)
+    for kind in (Target, Lite, PrecisionRules, Runtime, Driver, Restriction, Toolchain)
+    for field in dataclasses.fields(kind)
+]
+ONLY_PRINTED = {"summary", "source", "notes", "rule", "requires", "context"}
+"""Texts for people, which `edgeflow targets` and the pages show."""
+
+
+@pytest.mark.parametrize(("kind", "name"), FIELDS, ids=lambda value: getattr(value, "__name__", value))
+def test_every_key_has_a_reader_that_is_no_printer(kind: type, name: str) -> None:
+    """A key that nothing but a printer reads is a second home of a fact, or a promise that nobody keeps."""
+    readers = {
+        path.relative_to(ROOT / "edgeflow").as_posix()
+        for path in sorted((ROOT / "edgeflow").rglob("*.py"))
+        if path.name != "targets.py" and path.parent.name not in ("cli", "report")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr == name and isinstance(node.ctx, ast.Load)
+    }
+    own = (ROOT / "edgeflow" / "core" / "targets.py").read_text()
+    if name in ONLY_PRINTED:
+        return
+    assert readers or own.count(f".{name}") >= 1, f"{kind.__name__}.{name}"
+
+
+def test_full_integer_is_what_the_drivers_do() -> None:
+    """Source: Paddle-Lite v2.13-rc nnadapter/src/driver/*: which of them stop at a tensor without a scale."""
+    whole = {name for name in names() if load_target(name).precision.full_integer}
+    assert whole == {"rockchip", "amlogic", "imagination"}

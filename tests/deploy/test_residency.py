@@ -8,9 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgeflow import nb
-from edgeflow.deploy.residency import Evidence, partition, residency
-from tests.conftest import GOLDEN
+from edgeflow.deploy.residency import Evidence, residency
 
 # Texts as the sources of Paddle Lite v2.13-rc print them; no NPU was at hand to record real ones.
 DEVICE = (
@@ -100,10 +98,3 @@ def test_no_log_breaks_it(noise: str, parts: list[str]) -> None:
     judged = residency(replace(VIV, log=noise.join(parts)))
     assert judged.share is None or 0.0 <= judged.share <= 1.0
     assert all(c.isprintable() for c in str(judged))
-
-
-def test_partition_of_real_files() -> None:
-    assert partition(nb.read(GOLDEN / "net_lenet__int8_ptq_hist" / "model.nb"))[:2] == (0, 0)
-    subgraphs, inner, ops = partition(nb.read(GOLDEN / "net_lenet__int8_timvx" / "model.nb"))
-    assert subgraphs == 1
-    assert 0 < inner <= ops

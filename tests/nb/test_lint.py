@@ -146,3 +146,20 @@ def test_raw_bias_is_told_from_a_residual_sum() -> None:
     assert {f.code for f in lint(raw)} >= {"NB105"}
     residual = nb.read(GOLDEN / "net_mobilenet_v2__int8_ptq_hist" / "model.nb")
     assert "NB105" not in {f.code for f in lint(residual)}
+
+
+def test_scales_are_wanted_where_the_driver_wants_them() -> None:
+    """An int8 op's output on every NPU; a float op only where the target is full_integer (NB103)."""
+    whole = {"Input0_scale": (0.1,), "Filter0_scale": (0.1,) * 4, "Output0_scale": (0.1,)}
+    int8 = op("conv2d", {"Input": "x", "Filter": "w"}, {"Output": "y"}, None, enable_int8=True, **whole)
+    plain = op("relu", {"X": "x"}, {"Out": "y"}, None)
+
+    def codes(inner: nb.Op, name: str) -> list[str]:
+        return [f.code for f in lint(npu([inner]), load_target(name), None, covered(load_target(name)))]
+
+    for name in ("rockchip", "amlogic", "imagination"):
+        assert "NB103" in codes(plain, name), name
+    for name in ("verisilicon-timvx", "mediatek", "qualcomm-qnn", "eeasytech", "kirin"):
+        assert "NB103" not in codes(plain, name), name
+        assert "NB103" in codes(op("conv2d", {"Input": "x", "Filter": "w"}, {"Output": "y"}, None, **INT8), name), name
+        assert "NB103" not in codes(int8, name), name
