@@ -11,10 +11,11 @@ import pytest
 from edgeflow import nb
 from edgeflow.cli.plan import plans
 from edgeflow.deploy.runners import where_it_ran
+from edgeflow.emulate.examined import Examined
 from edgeflow.graph.partition import Piece, Predicted
 from edgeflow.nb.partition import placement
 from edgeflow.nb.summary import summarise
-from edgeflow.verify.explain import partition as reported
+from edgeflow.verify.file_facts import partition as reported
 from tests.conftest import GOLDEN
 from tests.nb.make import model, op
 
@@ -38,10 +39,10 @@ def test_one_answer_for_an_npu_file(path: Path) -> None:
     assert summary.partition is not None
     assert (summary.partition.subgraphs, summary.partition.npu_ops, summary.partition.cpu_ops) == wanted
     assert summary.ops == wanted[1] + wanted[2] == sum(summary.targets.values())
-    report = reported(file)
-    assert (report["subgraphs"], report["npu_ops"], report["cpu_ops"]) == wanted
-    assert sum(row["place"] == "npu" for row in report["ops"]) == wanted[1]
-    assert {row["subgraph"] for row in report["ops"] if row["place"] == "npu"} == set(range(wanted[0]))
+    report = reported(Examined(path))
+    assert (report.subgraphs, report.npu_ops, report.cpu_ops) == wanted
+    assert sum(row.place == "npu" for row in report.ops) == wanted[1]
+    assert {row.subgraph for row in report.ops if row.place == "npu"} == set(range(wanted[0]))
     runner: Any = SimpleNamespace(
         model=file,
         options=SimpleNamespace(runtime=SimpleNamespace(devices=("x",))),
