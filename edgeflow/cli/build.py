@@ -52,10 +52,13 @@ def command(
         click.echo(json.dumps(found, indent=1))
     else:
         from edgeflow.cli.tables import builds
+        from edgeflow.report.judgement import open_questions
 
         click.echo(builds(results))
         for built in results:
             click.echo(f"{built.target}: {_shown(built.folder)}/report.html", err=True)
+            for text in open_questions(built.report):
+                click.echo(f"{built.target}: undecided: {text}", err=True)
             for text in built.report["broken"]:
                 click.echo(f"{built.target}: broken: {text}", err=True)
         if comparisons:

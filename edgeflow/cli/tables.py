@@ -78,6 +78,7 @@ def verdict(report: Mapping[str, Any]) -> str:
         lines.append(residency(where))
     lines += [f"library: {text}" for text in texts(report, "library_notes")]
     lines += [f"not checked: {text}" for text in texts(report, "not_checked")]
+    lines += [f"undecided: {text}" for text in texts(report, "undecided")]
     lines += [f"broken: {text}" for text in texts(report, "broken")]
     said = verdict_of(report)
     limited = any(limit is not None for limit in part(report, "limits").values())

@@ -81,10 +81,11 @@ def command(
     from concurrent.futures import ThreadPoolExecutor
 
     from edgeflow.core.errors import DataError, EdgeflowError, near
+    from edgeflow.core.metrics import metric_named
     from edgeflow.core.settings import METRIC_NAMES, DriftLimits
     from edgeflow.verify.stage import verify_file
 
-    if metric is not None and metric not in METRIC_NAMES and not metric.startswith("wer:"):
+    if metric is not None and metric not in METRIC_NAMES and metric_named(metric) is None:
         raise DataError(f"metric {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}")
     if control is not None and not all(where.startswith(("ssh:", "adb:")) for where in on):
         raise DataError(

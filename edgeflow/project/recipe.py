@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from math import inf, isfinite
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +26,7 @@ from edgeflow.core.tensors import DTYPES, TensorSpec
 
 FILE = "edgeflow.toml"
 LABELS_MAX_BYTES = 1 << 20
+METRIC_WITH_OPTIONS = re.compile(r"(wer:\d{1,9}|cer|sequence_accuracy)(:blank=(last|\d{1,9}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,14 @@ class DataTable:
 
 @dataclass(frozen=True, slots=True)
 class MetricTable:
-    """[metric]: a built-in name, `wer:ID`, or `file.py:function(outputs, labels) -> float`, where higher is better."""
+    """[metric]: a built-in name, `wer:ID`, or `file.py:function(outputs, labels) -> float`, where higher is better.
+
+    `expected` is what the float model scored where it was trained: the reference must come as near as `tolerance`.
+    """
 
     name: str
+    expected: float | None = None
+    tolerance: float = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +133,10 @@ class Recipe:
         """The target's drift limits, overridden by [drift], overridden by [targets.NAME.drift]."""
         own = self.targets.get(target.name, TargetTable()).drift
         limits = target.drift.overridden(self.drift).overridden(own)
-        return VerifySettings(None if self.metric is None else self.metric.name, limits)
+        precision = target.choose(self.compress_settings(target).precision)
+        if self.metric is None:
+            return VerifySettings(None, limits, precision=precision)
+        return VerifySettings(self.metric.name, limits, self.metric.expected, self.metric.tolerance, precision)
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -201,7 +211,9 @@ def _check(recipe: Recipe, path: Path) -> None:
             try_="[inputs.NAME.preprocess] with resize, size, scale, mean and std, or leave task out",
         )
     metric = recipe.metric.name if recipe.metric else METRIC_NAMES[0]
-    if metric not in METRIC_NAMES and ".py:" not in metric and not re.fullmatch(r"wer:\d+", metric):
+    if recipe.metric and not (isfinite(recipe.metric.expected or 0.0) and 0 <= recipe.metric.tolerance < inf):
+        raise RecipeError(f"{path} [metric]: expected should be a number, and tolerance one from 0 up")
+    if metric not in METRIC_NAMES and ".py:" not in metric and not METRIC_WITH_OPTIONS.fullmatch(metric):
         raise RecipeError(
             f"{path} [metric]: {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}",
             try_='name = "top1", or name = "metric.py:function"',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgeflow.report.values import count, figure, finite, items, part, real, sentence, texts
@@ -30,6 +30,8 @@ class Check:
     side: str
     bound: Any
     holds: bool | None
+    open: bool = False
+    """Statistics cannot tell whether it holds."""
 
     @property
     def text(self) -> str:
@@ -58,6 +60,8 @@ def reason(report: Mapping[str, Any]) -> str:
     if said == "FAIL" and broken:
         more = f", and {count(len(broken) - 1, 'more limit')}" if len(broken) > 1 else ""
         return f"A limit does not hold: {broken[0]}{more}."
+    if said == "INCONCLUSIVE" and texts(report, "undecided"):
+        return f"{texts(report, 'undecided')[0]}."
     if decided:
         return decided
     if said == "FAIL":
@@ -67,6 +71,13 @@ def reason(report: Mapping[str, Any]) -> str:
     if said == "NOT JUDGED":
         return "No limit was set, so the figures below are measured and not judged."
     return f"Every limit holds over {samples_of(report) or 'the samples'}."
+
+
+def open_questions(report: Mapping[str, Any]) -> list[str]:
+    """What the samples or the metric cannot tell, as sentences."""
+    decided = part(report, "decision")
+    tail = [sentence(decided.get("sentence"))] if decided.get("verdict") == "INCONCLUSIVE" else []
+    return [*map(sentence, texts(report, "undecided")), *tail]
 
 
 def samples_of(report: Mapping[str, Any]) -> str:
@@ -96,7 +107,14 @@ def checks(report: Mapping[str, Any]) -> list[Check]:
                 found.append(_check(str(output.get("name")), what, output.get(drift), side, limits[key]))
     if real(limits.get("metric_drop_max")) is not None and drop(report) is not None:
         found.append(_check("", "metric drop", drop(report), "≤", limits["metric_drop_max"]))
-    return found
+    return [replace(check, holds=None, open=True) if _is_open(report, check) else check for check in found]
+
+
+def _is_open(report: Mapping[str, Any], check: Check) -> bool:
+    """Statistics cannot tell: neither kept nor broken."""
+    if check.what == "metric drop":
+        return part(report, "decision").get("verdict") == "INCONCLUSIVE"
+    return check.what == "top-1 agreement" and any(check.what in text for text in texts(report, "undecided"))
 
 
 def _check(output: str, what: str, value: Any, side: str, bound: Any) -> Check:

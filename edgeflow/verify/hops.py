@@ -4,19 +4,18 @@ bytes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from edgeflow.core.drift import finite, measure
+from edgeflow.core.drift import distance, finite, measure
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.metrics import loss
 from edgeflow.core.samples import Array
 from edgeflow.project.reference import Reference
-from edgeflow.verify.judge import score
+from edgeflow.verify.scores import score
 
 SAMPLES = 512
 """Samples that the hops are compared on: Paddle has to compute them again."""
@@ -74,10 +73,7 @@ def waterfall(
             row.update(finite({"sqnr_db": worst.sqnr_db, "max_abs": largest, "cosine": worst.cosine}))
             row.update(_metric(before, step, reference, metric, folder))
             noises.append(
-                sum(
-                    float(((a.astype(np.float64) - b.reshape(a.shape)) ** 2).sum())
-                    for a, b in zip(before.outputs, step.outputs, strict=True)
-                )
+                sum(float((distance(a, b) ** 2).sum()) for a, b in zip(before.outputs, step.outputs, strict=True))
             )
             before = step
         else:
@@ -86,7 +82,7 @@ def waterfall(
     total = sum(noises)
     for row, noise in zip(rows, noises, strict=True):
         if row["available"]:
-            row["share"] = noise / total if total > 0 else 0.0
+            row["share"] = None if not math.isfinite(total) else noise / total if total > 0 else 0.0
     return rows
 
 
