@@ -60,6 +60,8 @@ def command(
         show_page(builds(results))
         for built in results:
             show(f"{built.target}: {_shown(built.folder)}/report.html", err=True)
+            for text in built.record.open_questions:
+                show(f"{built.target}: undecided: {text}", err=True)
             for text in built.record.broken:
                 show(f"{built.target}: broken: {text}", err=True)
         if comparisons:

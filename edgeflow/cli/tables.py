@@ -81,6 +81,7 @@ def verdict(record: Record) -> str:
         lines.append(residency(record.residency))
     lines += [f"library: {_text(text)}" for text in record.library_notes]
     lines += [f"not checked: {_text(text)}" for text in record.not_checked]
+    lines += [f"undecided: {_text(text)}" for text in record.undecided]
     lines += [f"broken: {_text(text)}" for text in record.broken]
     unlimited = record.verdict == "NOT JUDGED" and not record.is_limited
     lines.append("NOT JUDGED: no limits" if unlimited else record.verdict)

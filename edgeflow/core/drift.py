@@ -20,12 +20,13 @@ Array = npt.NDArray[Any]
 class Drift:
     """Distance of a candidate tensor from its reference over all samples.
 
-    `top1_agreement` is the share of samples with the same largest entry along the last axis; None for
-    tensors that are no scores (fewer than two axes or two entries). `sqnr_db` is infinite for equal tensors;
-    `psnr_db` takes the
-    reference's own range as the peak. `kl`: mean divergence, in nats, of the candidate's probabilities from the
-    reference's;
-    scores that are none yet go through a softmax.
+    `top1_agreement` is the share of places with the same largest entry along the axis of the classes; None for
+    tensors that are no scores. `sqnr_db` is infinite for equal tensors; `psnr_db` takes the reference's own range as
+    the peak. `kl`: mean divergence, in nats, of the candidate's probabilities from the reference's; scores that are
+    none yet go through a softmax.
+
+    Equal infinities at the same place are equal, and left out of all means. `nan` and `infinite` count the
+    candidate's values that are not, `first_sample` is where the first of them lies.
     """
 
     max_abs: float
@@ -35,75 +36,139 @@ class Drift:
     top1_agreement: float | None = None
     psnr_db: float | None = None
     kl: float | None = None
+    nan: int = 0
+    infinite: int = 0
+    first_sample: int | None = None
 
 
-def measure(reference: Array, candidate: Array) -> Drift:
+def measure(reference: Array, candidate: Array, classes: int | None = -1) -> Drift:
     """Measure the drift of one output.
 
     Args:
         reference, candidate: the same shape [samples, ...], any numeric dtype.
+        classes: the axis of the classes, None where there is none.
 
     Raises:
         DataError: the shapes differ by more than axes of length one.
     """
-    if reference.shape != candidate.shape:
-        if reference.squeeze().shape != candidate.squeeze().shape:
-            raise DataError(
-                f"outputs cannot be compared: the candidate has shape {list(candidate.shape)}, "
-                f"the reference {list(reference.shape)}"
-            )
-        candidate = candidate.reshape(reference.shape)
+    candidate = shaped_like(reference, candidate)
+    difference = distance(reference, candidate)
     a, b = reference.astype(np.float64).ravel(), candidate.astype(np.float64).ravel()
-    difference = np.abs(a - b)
-    noise, signal = float(np.dot(difference, difference)), float(np.dot(a, a))
-    norms = math.sqrt(signal) * float(np.linalg.norm(b))
-    if norms > 0:
-        cosine = float(np.dot(a, b)) / norms
-    else:
-        cosine = 1.0 if noise == 0 else 0.0
-    if noise == 0:
-        sqnr = math.inf
-    else:
-        sqnr = 10 * math.log10(signal / noise) if signal > 0 else -math.inf
-    if math.isnan(noise):
-        cosine = sqnr = math.nan
+    odd = ~np.isfinite(difference)
+    both = np.isfinite(a) & np.isfinite(b)
+    # Scaled by the largest value, so that no square leaves the range of float64.
+    peak = max(float(np.abs(array[both]).max(initial=0.0)) for array in (a, b)) or 1.0
+    left, right = np.where(both, a, 0.0) / peak, np.where(both, b, 0.0) / peak
+    noise, signal = float(np.dot(left - right, left - right)), float(np.dot(left, left))
+    norms = math.sqrt(signal) * float(np.linalg.norm(right))
+    cosine = float(np.dot(left, right)) / norms if norms > 0 else float(noise == 0)
+    sqnr = math.inf if noise == 0 else _decibel(signal, noise)
+    if odd.any():  # no likeness is left to speak of
+        noise, cosine, sqnr = (math.nan,) * 3 if np.isnan(difference).any() else (math.inf, 0.0, -math.inf)
     return Drift(
         max_abs=float(difference.max(initial=0.0)),
         mean_abs=float(difference.mean()) if difference.size else 0.0,
         cosine=cosine,
         sqnr_db=sqnr,
-        top1_agreement=_agreement(reference, candidate),
-        psnr_db=_psnr_db(a, noise),
-        kl=_divergence(reference, candidate),
+        top1_agreement=_agreement(reference, candidate, classes),
+        psnr_db=_psnr_db(a[both] / peak, noise, a.size),
+        kl=_divergence(reference, candidate, classes),
+        nan=int(np.isnan(difference).sum()),
+        infinite=int(np.isinf(difference).sum()),
+        first_sample=_sample(int(odd.argmax()), reference) if odd.any() else None,
     )
 
 
-def _psnr_db(reference: Array, noise: float) -> float | None:
+def shaped_like(reference: Array, candidate: Array) -> Array:
+    """The candidate in the reference's shape.
+
+    Raises:
+        DataError: the shapes differ by more than axes of length one.
+    """
+    if reference.shape == candidate.shape:
+        return candidate
+    if reference.squeeze().shape != candidate.squeeze().shape:
+        raise DataError(
+            f"outputs cannot be compared: the candidate has shape {list(candidate.shape)}, "
+            f"the reference {list(reference.shape)}"
+        )
+    return candidate.reshape(reference.shape)
+
+
+def distance(reference: Array, candidate: Array) -> Array:
+    """|reference - candidate| of every value, flat; 0 for equal infinities, NaN where one of the two is NaN."""
+    whole = reference.dtype.kind in "iu" and candidate.dtype.kind in "iu"
+    # Whole numbers of 64 bits need more than the 53 of a double.
+    wide = np.longdouble if whole and max(reference.dtype.itemsize, candidate.dtype.itemsize) > 4 else np.float64
+    a, b = reference.astype(wide).ravel(), candidate.astype(wide).ravel()
+    with np.errstate(invalid="ignore", over="ignore"):
+        gap = np.abs(a - b)
+    gap[a == b] = 0
+    return gap.astype(np.float64)
+
+
+def _sample(position: int, array: Array) -> int:
+    return position // max(array.size // len(array), 1) if array.ndim else 0
+
+
+def _decibel(signal: float, noise: float) -> float:
+    if math.isnan(noise):
+        return math.nan
+    return 10 * math.log10(signal / noise) if signal > 0 and math.isfinite(noise) else -math.inf
+
+
+def _psnr_db(reference: Array, noise: float, size: int) -> float | None:
     peak = float(reference.max() - reference.min()) if reference.size else 0.0
     if peak == 0 or math.isnan(noise):
         return None
-    return math.inf if noise == 0 else 10 * math.log10(peak * peak * reference.size / noise)
+    return math.inf if noise == 0 else _decibel(peak * peak * size, noise)
 
 
-def _divergence(reference: Array, candidate: Array) -> float | None:
-    if _agreement(reference, candidate) is None or not np.isfinite(candidate).all():
+def _divergence(reference: Array, candidate: Array, classes: int | None) -> float | None:
+    axis = _scores_axis(reference, classes)
+    if axis is None or not (np.isfinite(reference).all() and np.isfinite(candidate).all()):
         return None
-    p, q = _probabilities(reference), _probabilities(candidate)
-    return max(0.0, float((p * (np.log(np.maximum(p, 1e-12)) - np.log(np.maximum(q, 1e-12)))).sum(-1).mean()))
+    p, q = _probabilities(reference, axis), _probabilities(candidate, axis)
+    return max(0.0, float((p * (np.log(np.maximum(p, 1e-12)) - np.log(np.maximum(q, 1e-12)))).sum(axis).mean()))
 
 
-def _probabilities(scores: Array) -> Array:
+def are_probabilities(scores: Array, axis: int) -> bool:
+    """Nothing below 0, and sums of 1."""
     wide = scores.astype(np.float64)
-    if np.all(wide >= 0) and np.allclose(wide.sum(-1), 1, atol=1e-3):
+    with np.errstate(invalid="ignore"):
+        return bool(np.all(wide >= 0) and np.allclose(wide.sum(axis), 1, atol=1e-3))
+
+
+def _probabilities(scores: Array, axis: int) -> Array:
+    wide = scores.astype(np.float64)
+    if are_probabilities(scores, axis):
         return wide
-    powers = np.exp(wide - wide.max(-1, keepdims=True))
-    return np.asarray(powers / powers.sum(-1, keepdims=True))
+    powers = np.exp(wide - wide.max(axis, keepdims=True))
+    return np.asarray(powers / powers.sum(axis, keepdims=True))
 
 
-def _agreement(reference: Array, candidate: Array) -> float | None:
-    if reference.ndim < 2 or reference.shape[-1] < 2 or reference.dtype.kind != "f":
+def _scores_axis(reference: Array, classes: int | None) -> int | None:
+    """The axis of the classes, where there are at least two of them."""
+    scores = classes is not None and reference.ndim >= 2 and reference.size and reference.dtype.kind == "f"
+    return classes if scores and classes is not None and reference.shape[classes] >= 2 else None
+
+
+def _agreement(reference: Array, candidate: Array, classes: int | None) -> float | None:
+    kept = agreeing(reference, candidate, classes)
+    return None if kept is None else float(np.mean(kept))
+
+
+def agreeing(reference: Array, candidate: Array, classes: int | None = -1) -> Array | None:
+    """Of each sample, the share of places whose largest entry is the same; None for tensors that are no scores.
+
+    A place that holds NaN in the candidate has no largest entry.
+    """
+    axis = _scores_axis(reference, classes)
+    if axis is None:
         return None
-    return float(np.mean(reference.argmax(-1) == candidate.argmax(-1)))
+    candidate = shaped_like(reference, candidate)
+    same = (reference.argmax(axis) == candidate.argmax(axis)) & ~np.isnan(candidate).any(axis)
+    return np.asarray(same.reshape(len(same), -1).mean(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +179,11 @@ class Limit:
     drift: str
     what: str
     at_least: bool
+
+    @property
+    def of_distance(self) -> bool:
+        """It bounds how far values are apart, which no infinity leaves small."""
+        return self.drift not in ("top1_agreement", "")
 
     def holds(self, value: float, bound: float) -> bool:
         """Whether a value keeps to its bound; NaN never does."""
@@ -145,17 +215,29 @@ def shown(value: float) -> str:
 
 
 def broken(drift: Drift, limits: DriftLimits, metric_drop: float | None = None) -> list[str]:
-    """The limits this drift breaks, as sentences; none means pass. NaN breaks all."""
+    """The limits this drift breaks, as sentences; none means pass.
+
+    NaN breaks all; so does an infinity where the reference is finite, or the other way.
+    """
+    odd = bool(drift.nan or drift.infinite)
     values = [(limit, getattr(drift, limit.drift)) for limit in LIMITS] + [(METRIC_DROP, metric_drop)]
     found = [
         limit.sentence(got, bound)
         for limit, got in values
         for bound in [getattr(limits, limit.key)]
-        if got is not None and bound is not None and not limit.holds(got, bound)
+        if got is not None and bound is not None and not (limit.holds(got, bound) and not (odd and limit.of_distance))
     ]
-    if any(math.isnan(value) for value in (drift.max_abs, drift.cosine)):
-        found.append(NOT_A_NUMBER)
+    if drift.nan or any(math.isnan(value) for value in (drift.max_abs, drift.cosine)):
+        found.append(f"{NOT_A_NUMBER} ({_odd(drift.nan, drift.first_sample)})")
+    elif drift.infinite:
+        found.append(
+            f"the outputs hold infinities where the reference does not ({_odd(drift.infinite, drift.first_sample)})"
+        )
     return found
+
+
+def _odd(count: int, first: int | None) -> str:
+    return f"{count} values" + ("" if first is None else f", the first in sample {first}")
 
 
 def finite(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from edgeflow.core.errors import BackendMissing, DataError
+from edgeflow.core.labels import PAD, class_axis, classes_in, same_count, void_of
 
 Array = npt.NDArray[Any]
-PAD = -1
-"""In labels of text and of boxes: nothing here."""
 
 BLANK = 0
 """Class that a CTC recogniser gives between characters. Source: PaddleOCR ppocr/postprocess/rec_postprocess.py."""
 
+LAST = -1
+"""The blank is the last class, as in TensorFlow, Keras and many PyTorch projects."""
+
+CLASSES_MAX = 1 << 16
+"""A class map says no number of classes; more than these are no classes but a mistake."""
+
+NO_CLASS = -1
+"""An answer that is none: NaN among the scores, a negative number in a class map."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric in two steps: `parts` of each sample, float64[samples, k], and `total` of their sums and how many
-    there were.
+    """A metric in three steps, so that each can be had alone.
 
-    `counts_samples`: parts[:, 0] is 1 for a right sample and 0 for a wrong one, and the total is their share.
+    `answers` of the outputs in the labels' terms, [samples, ...]; `compare` them with the labels into parts of each
+    sample, float64[samples, k]; `total` of their sums and how many there were. `counts_samples`: parts[:, 0] is 1
+    for a right sample and 0 for a wrong one, and the total is their share.
     """
 
-    parts: Callable[[Sequence[Array], Array], Array]
+    answers: Callable[[Sequence[Array], Array], Any]
+    compare: Callable[[Any, Array], Array]
     total: Callable[[Array, int], float]
     higher_is_better: bool = True
     counts_samples: bool = False
+
+    def parts(self, outputs: Sequence[Array], labels: Array) -> Array:
+        return self.compare(self.answers(outputs, labels), labels)
 
     def __call__(self, outputs: Sequence[Array], labels: Array) -> float:
         parts = self.parts(outputs, labels)
@@ -45,52 +60,112 @@ def _ratio(sums: Array, count: int) -> float:
     return float(sums[0] / sums[1]) if sums[1] > 0 else 0.0
 
 
-def _top(k: int) -> Callable[[Sequence[Array], Array], Array]:
-    def parts(outputs: Sequence[Array], labels: Array) -> Array:
-        scores = outputs[0].reshape(len(outputs[0]), -1)
-        wanted = labels.reshape(-1)
-        _same_count(len(scores), len(wanted))
-        # A stable order, so that ties fall the same way for reference and candidate.
-        best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        return np.asarray((best == wanted[:, None]).any(axis=1)[:, None], np.float64)
-
-    return parts
+def best_classes(scores: Array, k: int) -> Array:
+    """The k best of [N, C] by value, whatever the dtype; ties fall the same way each time, NaN is no answer."""
+    order = np.argsort(scores[:, ::-1], axis=1, kind="stable")[:, ::-1][:, :k]
+    best = np.asarray(scores.shape[1] - 1 - order)
+    if scores.dtype.kind == "f":
+        best[np.isnan(scores).any(axis=1)] = NO_CLASS
+    return best
 
 
-def _accuracy(outputs: Sequence[Array], labels: Array) -> Array:
-    """Whole answers: class indices, or scores along the axis after the batch, equal to the labels everywhere."""
-    answers = outputs[0]
-    if answers.dtype.kind == "f" and answers.ndim == labels.ndim + 1:
-        answers = answers.argmax(1 if answers.ndim > 2 else -1)
-    _same_count(len(answers), len(labels))
-    if answers.reshape(len(answers), -1).shape != labels.reshape(len(labels), -1).shape:
-        raise DataError(
-            f"metric accuracy: answers of shape {list(answers.shape)} for labels of shape {list(labels.shape)}"
-        )
-    return np.asarray(
-        (answers.reshape(len(answers), -1) == labels.reshape(len(labels), -1)).mean(1)[:, None], np.float64
-    )
+def _top(name: str, k: int) -> Metric:
+    def answers(outputs: Sequence[Array], labels: Array) -> Array:
+        first = outputs[0]
+        same_count(name, first, labels)
+        scores = first.reshape(len(first), -1)
+        if scores.shape[1] == 1 and scores.dtype.kind in "iu":  # argmax is in the model, also with keepdim
+            classes_in(name, labels, None)
+            return scores
+        if scores.shape[1] == 1:
+            raise DataError(
+                f"metric {name}: the output has one score a sample, {list(first.shape)}, which has no best class",
+                try_="a metric of your own, file.py:function, that knows the threshold",
+            )
+        classes_in(name, labels, scores.shape[1])
+        return best_classes(scores, k)
+
+    def compare(best: Array, labels: Array) -> Array:
+        return np.asarray((best == labels.reshape(-1)[:, None]).any(axis=1)[:, None], np.float64)
+
+    return Metric(answers, compare, _share, counts_samples=True)
 
 
-def _iou(outputs: Sequence[Array], labels: Array) -> Array:
-    """Intersections, then unions, of each class; scores [N, C, H, W] or classes [N, H, W]; labels [N, H, W], -1
-    ignored.
+def class_map(name: str, outputs: Sequence[Array], labels: Array) -> tuple[Array, int | None]:
+    """Classes in the shape of the labels, and how many there are; None where the output is a class map itself.
+
+    Raises:
+        DataError: neither scores with one axis more than the labels nor classes of their shape.
     """
     answers = outputs[0]
-    classes = answers.shape[1] if answers.ndim == labels.ndim + 1 else int(max(answers.max(), labels.max())) + 1
-    if answers.ndim == labels.ndim + 1:
-        answers = answers.argmax(1)
-    _same_count(len(answers), len(labels))
-    if answers.shape != labels.shape:
-        raise DataError(f"metric miou: answers of shape {list(answers.shape)} for labels of shape {list(labels.shape)}")
-    rows = []
-    for answer, label in zip(answers.reshape(len(answers), -1), labels.reshape(len(labels), -1), strict=True):
-        seen = label != PAD
-        a, b = answer[seen].astype(np.int64), label[seen].astype(np.int64)
-        hit = np.bincount(b[a == b], minlength=classes)[:classes]
-        union = np.bincount(a, minlength=classes)[:classes] + np.bincount(b, minlength=classes)[:classes] - hit
-        rows.append(np.concatenate([hit, union]))
-    return np.asarray(rows, np.float64)
+    same_count(name, answers, labels)
+    if [dim for dim in answers.shape if dim != 1] == [dim for dim in labels.shape if dim != 1]:
+        if answers.dtype.kind == "f" and not np.array_equal(answers, np.floor(answers)):
+            raise DataError(
+                f"metric {name}: the output {list(answers.shape)} has one score for each label, and should have "
+                "scores of every class or the classes themselves",
+                try_="end the model in argmax, or a metric of your own that knows the threshold",
+            )
+        return np.where(answers >= 0, answers, NO_CLASS).astype(np.int64).reshape(labels.shape), None
+    axis = class_axis(answers.shape, labels.shape)
+    if axis is None:
+        raise DataError(
+            f"metric {name}: answers of shape {list(answers.shape)} for labels of shape {list(labels.shape)}"
+        )
+    best = np.asarray(answers.argmax(axis))
+    if answers.dtype.kind == "f":
+        best[np.isnan(answers).any(axis)] = NO_CLASS
+    return np.reshape(best, labels.shape), int(answers.shape[axis])
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Classes in the shape of the labels, and which labels are left out."""
+
+    found: Array
+    classes: int
+    void: tuple[int, ...]
+
+    def seen(self, labels: Array) -> Array:
+        return np.isin(labels, self.void, invert=True)
+
+
+def _answered(name: str, outputs: Sequence[Array], labels: Array) -> Answered:
+    found, known = class_map(name, outputs, labels)
+    top = int(found.max(initial=0))
+    void = (PAD,) if labels.ndim == 1 else void_of(top + 1 if known is None else known)
+    wanted = classes_in(name, labels, CLASSES_MAX if known is None else known, void)
+    top = max(top, int(wanted[~np.isin(wanted, void)].max(initial=0)))
+    if top >= CLASSES_MAX:
+        raise DataError(f"metric {name}: the output holds {top}, which is no class below {CLASSES_MAX}")
+    return Answered(found, top + 1 if known is None else known, void)
+
+
+def _accuracy() -> Metric:
+    """Answers that equal the labels; what is padding or void is left out."""
+
+    def compare(answered: Answered, labels: Array) -> Array:
+        seen = answered.seen(labels).reshape(len(labels), -1)
+        right = (answered.found == labels).reshape(len(labels), -1) & seen
+        return np.asarray(np.stack([right.sum(1), seen.sum(1)], 1), np.float64)
+
+    return Metric(partial(_answered, "accuracy"), compare, _ratio)
+
+
+def _iou() -> Metric:
+    """Intersections, then unions, of each class."""
+
+    def compare(answered: Answered, labels: Array) -> Array:
+        rows, classes, count = [], answered.classes, len(labels)
+        for answer, label in zip(answered.found.reshape(count, -1), labels.reshape(count, -1), strict=True):
+            seen = answered.seen(label)
+            a, b = answer[seen], label[seen].astype(np.int64)
+            hit = np.bincount(b[a == b], minlength=classes)
+            union = np.bincount(a[a >= 0], minlength=classes) + np.bincount(b, minlength=classes) - hit
+            rows.append(np.concatenate([hit, union]))
+        return np.asarray(rows, np.float64)
+
+    return Metric(partial(_answered, "miou"), compare, _mean_iou)
 
 
 def _mean_iou(sums: Array, count: int) -> float:
@@ -98,25 +173,48 @@ def _mean_iou(sums: Array, count: int) -> float:
     return float(np.mean(hit[union > 0] / union[union > 0])) if np.any(union > 0) else 0.0
 
 
-def ctc_texts(scores: Array) -> list[tuple[int, ...]]:
+Text = tuple[int, ...]
+
+
+def ctc_texts(scores: Array, blank: int = BLANK) -> list[Text]:
     """Greedy CTC: the best class of each step, repeats merged, blanks dropped; scores [N, T, C] or classes [N, T]."""
     best = scores.argmax(-1) if scores.ndim == 3 else scores
     texts = []
     for row in best:
         kept = row[np.concatenate([[True], row[1:] != row[:-1]])] if len(row) else row
-        texts.append(tuple(int(c) for c in kept if c not in (BLANK, PAD)))
+        texts.append(tuple(int(c) for c in kept if c not in (blank, PAD)))
     return texts
 
 
-def _texts(outputs: Sequence[Array], labels: Array) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    got = ctc_texts(outputs[0])
-    _same_count(len(got), len(labels))
-    wanted = [tuple(int(c) for c in row if c not in (BLANK, PAD)) for row in labels.reshape(len(labels), -1)]
-    return list(zip(got, wanted, strict=True))
+def _ctc(name: str, blank: int, compare: Callable[[Text, Text], list[float]], **rest: Any) -> Metric:
+    """A metric of texts: scores [N, T, C], [T, N, C], or classes [N, T]; labels [N, L], padded."""
 
+    def answers(outputs: Sequence[Array], labels: Array) -> tuple[list[Text], int]:
+        scores = outputs[0]
+        if scores.ndim == 3 and scores.shape[1] == len(labels) != scores.shape[0]:
+            scores = np.swapaxes(scores, 0, 1)  # time first
+        same_count(name, scores, labels)
+        if scores.ndim not in (2, 3):
+            raise DataError(
+                f"metric {name}: the output has shape {list(scores.shape)}, and should have [samples, steps, classes], "
+                "[steps, samples, classes] or [samples, steps]"
+            )
+        classes = scores.shape[2] if scores.ndim == 3 else None
+        if blank == LAST and classes is None:
+            raise DataError(
+                f"metric {name}: a class map does not say which class is the last",
+                try_="blank=NUMBER instead of blank=last",
+            )
+        classes_in(name, labels, classes, (PAD,))
+        place = classes - 1 if blank == LAST and classes is not None else blank
+        return ctc_texts(scores, place), place
 
-def _sequences(outputs: Sequence[Array], labels: Array) -> Array:
-    return np.asarray([[float(got == wanted)] for got, wanted in _texts(outputs, labels)], np.float64)
+    def parts(answered: tuple[list[Text], int], labels: Array) -> Array:
+        got, place = answered
+        wanted = [tuple(int(c) for c in row if c not in (place, PAD)) for row in labels.reshape(len(labels), -1)]
+        return np.asarray([compare(a, b) for a, b in zip(got, wanted, strict=True)], np.float64)
+
+    return Metric(answers, parts, **rest)
 
 
 def _edits(a: Sequence[Any], b: Sequence[Any]) -> int:
@@ -130,54 +228,68 @@ def _edits(a: Sequence[Any], b: Sequence[Any]) -> int:
     return int(Levenshtein.distance(a, b))
 
 
-def _characters(outputs: Sequence[Array], labels: Array) -> Array:
-    return np.asarray([[_edits(got, wanted), len(wanted)] for got, wanted in _texts(outputs, labels)], np.float64)
+def _words(text: Text, space: int) -> list[Text]:
+    words: list[list[int]] = [[]]
+    for character in text:
+        if character == space:
+            words.append([])
+        else:
+            words[-1].append(character)
+    return [tuple(word) for word in words if word]
 
 
-def _words(space: int) -> Callable[[Sequence[Array], Array], Array]:
-    def split(text: tuple[int, ...]) -> list[tuple[int, ...]]:
-        words: list[list[int]] = [[]]
-        for character in text:
-            if character == space:
-                words.append([])
-            else:
-                words[-1].append(character)
-        return [tuple(word) for word in words if word]
+def _of_texts(name: str, kind: str, blank: int, space: int = 0) -> Metric:
+    if kind == "sequence_accuracy":
+        return _ctc(name, blank, lambda a, b: [float(a == b)], total=_share, counts_samples=True)
 
-    def parts(outputs: Sequence[Array], labels: Array) -> Array:
-        pairs = [(split(got), split(wanted)) for got, wanted in _texts(outputs, labels)]
-        return np.asarray([[_edits(got, wanted), len(wanted)] for got, wanted in pairs], np.float64)
+    def errors(a: Sequence[Any], b: Sequence[Any]) -> list[float]:
+        return [_edits(a, b), len(b)]
 
-    return parts
-
-
-def _same_count(have: int, labels: int) -> None:
-    if have != labels:
-        raise DataError(f"metric: {labels} labels for {have} samples")
+    if kind == "wer":
+        return _ctc(
+            name,
+            blank,
+            lambda a, b: errors(_words(a, space), _words(b, space)),
+            total=_ratio,
+            higher_is_better=False,
+        )
+    return _ctc(name, blank, errors, total=_ratio, higher_is_better=False)
 
 
 METRICS: dict[str, Metric] = {
-    "top1": Metric(_top(1), _share, counts_samples=True),
-    "top5": Metric(_top(5), _share, counts_samples=True),
-    "accuracy": Metric(_accuracy, _share),
-    "miou": Metric(_iou, _mean_iou),
-    "sequence_accuracy": Metric(_sequences, _share, counts_samples=True),
-    "cer": Metric(_characters, _ratio, higher_is_better=False),
+    "top1": _top("top1", 1),
+    "top5": _top("top5", 5),
+    "accuracy": _accuracy(),
+    "miou": _iou(),
+    "sequence_accuracy": _of_texts("sequence_accuracy", "sequence_accuracy", BLANK),
+    "cer": _of_texts("cer", "cer", BLANK),
 }
-"""Metrics by name; beside them `wer:ID`, whose ID is the class of the space, and `map` (core/detection.py)."""
+"""Metrics by name; beside them `wer:ID`, whose ID is the class of the space, those of texts with `:blank=last` or
+`:blank=ID` behind, and `map` (core/detection.py)."""
+
+TEXTS = re.compile(r"(?P<kind>sequence_accuracy|cer|wer)(:(?P<space>\d{1,9}))?(:blank=(?P<blank>last|\d{1,9}))?")
 
 
 def metric_named(name: str) -> Metric | None:
-    """A built-in metric, `wer:ID` included; None for `map`, which no sums make up, and for functions of a recipe.
+    """A built-in metric, with its options; None for `map`, which no sums make up, and for functions of a recipe.
 
     Raises:
-        DataError: the class of the space is no number.
+        DataError: an option is none of this metric.
     """
-    if name.startswith("wer:"):
-        if not name[4:].isdecimal():
-            raise DataError(f"metric {name!r}: should be wer:ID, the class that is the space", try_='name = "wer:95"')
-        return Metric(_words(int(name[4:])), _ratio, higher_is_better=False)
-    return METRICS.get(name)
+    if name in METRICS:
+        return METRICS[name]
+    kind = name.partition(":")[0]
+    if ".py:" in name or kind not in ("wer", "cer", "sequence_accuracy"):
+        return None
+    found = TEXTS.fullmatch(name)
+    if found is None or (found["space"] is not None) != (kind == "wer"):
+        raise DataError(
+            f"metric {name!r}: should be wer:ID, the class that is the space, cer or sequence_accuracy, each with "
+            ":blank=last or :blank=ID behind it where the blank is not class 0",
+            try_='name = "wer:95", name = "cer:blank=last"',
+        )
+    blank = BLANK if found["blank"] is None else LAST if found["blank"] == "last" else int(found["blank"])
+    return _of_texts(name, kind, blank, int(found["space"] or 0))
 
 
 def loss(name: str, reference: float, candidate: float) -> float:

@@ -15,12 +15,27 @@ Array = npt.NDArray[Any]
 LABEL = "label"
 
 
-def joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    """Join the outputs of several feeds along the samples; an output without samples is taken from the first feed."""
+def joined(parts: Sequence[Mapping[str, Array]], counts: Sequence[int] = ()) -> dict[str, Array]:
+    """Join the outputs of several feeds along the samples; an output without samples is taken from the first feed.
+
+    Args:
+        counts: samples of each feed, by which an output is told whose first axis is the time and the second the batch.
+    """
     return {
-        name: np.concatenate([part[name] for part in parts]) if array.ndim else array
+        name: np.concatenate([part[name] for part in parts], _batch_axis([part[name] for part in parts], counts))
+        if array.ndim
+        else array
         for name, array in parts[0].items()
     }
+
+
+def _batch_axis(arrays: Sequence[Array], counts: Sequence[int]) -> int:
+    """The second axis where it has as many entries as samples in every feed, and the first has as many in none."""
+    if len(arrays) < 2 or len(counts) != len(arrays) or arrays[0].ndim != 3:
+        return 0
+    second = all(array.shape[1] == count for array, count in zip(arrays, counts, strict=True))
+    first = any(array.shape[0] == count for array, count in zip(arrays, counts, strict=True))
+    return 1 if second and not first and len({array.shape[0] for array in arrays}) == 1 else 0
 
 
 def batches(

@@ -130,7 +130,14 @@ class ConvertSettings:
 
 @dataclass(frozen=True, slots=True)
 class VerifySettings:
-    """What is measured and what may be lost. `metric` is one of METRIC_NAMES, `file.py:function`, or None."""
+    """What is measured and what may be lost. `metric` is one of METRIC_NAMES, `file.py:function`, or None.
+
+    `expected`: what the reference itself should score, within `tolerance`; None where nobody said. `precision` is the
+    candidate's, None where it is not known.
+    """
 
     metric: str | None = None
     limits: DriftLimits = DriftLimits()
+    expected: float | None = None
+    tolerance: float = 0.01
+    precision: str | None = None

@@ -166,12 +166,24 @@ class Flow:
         settings = self.recipe.compress_settings(target)
         precision = target.choose(settings.precision)
         ingested = self.ingest(target, precision)
+        self._check_reference(target, ingested)
         compressed = self.compress(target, settings, precision, ingested)
         converted = self.convert(target, compressed)
         report = self._verify(target, ingested, compressed, converted)
         folder = self._publish(target, ingested, converted, report)
         record = load_record(report.folder / "report.json")
         return Built(target.name, folder, precision, record, tuple(self._kept[target.name]))
+
+    def _check_reference(self, target: Target, ingested: Artifact) -> None:
+        """Labels that do not fit the outputs, and a reference that scores too little, end a build before the work."""
+        from edgeflow.project.places import REFERENCE
+        from edgeflow.project.reference import load_reference
+        from edgeflow.verify.scores import held_to_expectation
+
+        settings = self.recipe.verify_settings(target)
+        if settings.metric is not None:
+            reference = load_reference(ingested.folder / REFERENCE)
+            held_to_expectation(settings, reference, self.recipe.folder)
 
     def workers_for(self, kind: str) -> Workers:
         """A pool for ingest and one for compress, which imports PaddleSlim while the other works."""
@@ -325,7 +337,7 @@ class Flow:
         from edgeflow.files.arrays import load_npz
         from edgeflow.project.places import REFERENCE
         from edgeflow.project.reference import load_reference
-        from edgeflow.verify.judge import score
+        from edgeflow.verify.scores import score
         from edgeflow.verify.stage import CANDIDATE, scores_as_facts
 
         arrays = load_npz(found.folder / CANDIDATE)

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgeflow.core.artifact import Artifact, Tools
 from edgeflow.core.errors import DataError, ModelError
-from edgeflow.core.samples import LABEL, Array, batches
+from edgeflow.core.samples import LABEL, Array, batches, joined
 from edgeflow.core.settings import IngestSettings
 from edgeflow.core.targets import Target
 from edgeflow.core.tensors import TensorSpec
@@ -156,15 +156,14 @@ def _reference(
     prefix: Path, samples: Mapping[str, Array], inputs: tuple[TensorSpec, ...]
 ) -> tuple[list[Array], str, list[str]]:
     with paddle_backend.Program(prefix) as runner:
-        parts = [list(runner.infer(feed).values()) for feed in batches(samples, inputs, BATCH)]
-    outputs = [
-        np.concatenate([part[k] for part in parts]) if parts[0][k].ndim else parts[0][k]
-        for k in range(len(runner.outputs))
-    ]
+        feeds = batches(samples, inputs, BATCH)
+        parts = [{str(k): array for k, array in enumerate(runner.infer(feed).values())} for feed in feeds]
+    outputs = list(joined(parts, [len(next(iter(feed.values()))) for feed in feeds]).values())
     for name, array in zip(runner.outputs, outputs, strict=True):
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            sample = int(np.argwhere(np.isnan(array))[0][0]) if array.ndim else 0
             raise ModelError(
-                f"reference: output {name!r} of the fp32 model holds NaN or infinity",
+                f"reference: output {name!r} of the fp32 model holds NaN, first in sample {sample}",
                 try_="check the weights and the evaluation inputs; nothing can be compared with NaN",
             )
     return outputs, paddle_backend.device_name(), list(runner.outputs)

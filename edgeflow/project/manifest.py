@@ -114,6 +114,7 @@ def foreseen(recipe: Recipe, target: Target) -> dict[str, Any]:
             "compress": asdict(recipe.compress_settings(target)),
             "seed": recipe.model.seed,
             "metric": settings.metric,
+            "expected": settings.expected,
             "limits": asdict(settings.limits),
             "inputs": {name: asdict(table) for name, table in recipe.inputs.items()},
             "sources_hash": key_of(sources, recipe.data),

@@ -6,6 +6,7 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import inf, isfinite
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,7 @@ from edgeflow.files.inside import plain_name, read_inside
 from edgeflow.project.places import RECIPE
 
 LABELS_MAX_BYTES = 1 << 20
+METRIC_WITH_OPTIONS = re.compile(r"(wer:\d{1,9}|cer|sequence_accuracy)(:blank=(last|\d{1,9}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,14 @@ class DataTable:
 
 @dataclass(frozen=True, slots=True)
 class MetricTable:
-    """[metric]: a built-in name, `wer:ID`, or `file.py:function(outputs, labels) -> float`, where higher is better."""
+    """[metric]: a built-in name, `wer:ID`, or `file.py:function(outputs, labels) -> float`, where higher is better.
+
+    `expected` is what the float model scored where it was trained: the reference must come as near as `tolerance`.
+    """
 
     name: str
+    expected: float | None = None
+    tolerance: float = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +132,10 @@ class Recipe:
         """The target's drift limits, overridden by [drift], overridden by [targets.NAME.drift]."""
         own = self.targets.get(target.name, TargetTable()).drift
         limits = target.drift.overridden(self.drift).overridden(own)
-        return VerifySettings(None if self.metric is None else self.metric.name, limits)
+        precision = target.choose(self.compress_settings(target).precision)
+        if self.metric is None:
+            return VerifySettings(None, limits, precision=precision)
+        return VerifySettings(self.metric.name, limits, self.metric.expected, self.metric.tolerance, precision)
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -182,6 +192,17 @@ def _check(recipe: Recipe, path: Path) -> None:
             f"{path} [model]: {model.program!r} is a Paddle 3 program, which opt 2.13rc0 cannot read",
             try_="export it with PaddlePaddle 2.6 as .pdmodel and .pdiparams",
         )
+    _check_inputs(recipe, path)
+    if model.task is not None and not any(spec.preprocess for spec in recipe.inputs.values()):
+        raise RecipeError(
+            f"{path} [model]: task is {model.task!r}, whose program takes a picture, and no input is made of one",
+            try_="[inputs.NAME.preprocess] with resize, size, scale, mean and std, or leave task out",
+        )
+    if recipe.metric is not None:
+        _check_metric(recipe.metric, path)
+
+
+def _check_inputs(recipe: Recipe, path: Path) -> None:
     if not recipe.inputs:
         raise RecipeError(f"{path}: declares no inputs", try_="[inputs.image] with shape = [-1, 3, 224, 224]")
     for name, spec in recipe.inputs.items():
@@ -193,15 +214,15 @@ def _check(recipe: Recipe, path: Path) -> None:
             raise RecipeError(f"{path} [inputs.{name}]: dtype {spec.dtype!r}; {near(spec.dtype, DTYPES, 'one of')}")
         if spec.preprocess is not None:
             _check_preprocess(spec, spec.preprocess, f"{path} [inputs.{name}")
-    if model.task is not None and not any(spec.preprocess for spec in recipe.inputs.values()):
+
+
+def _check_metric(metric: MetricTable, path: Path) -> None:
+    if not (isfinite(metric.expected or 0.0) and 0 <= metric.tolerance < inf):
+        raise RecipeError(f"{path} [metric]: expected should be a number, and tolerance one from 0 up")
+    name = metric.name
+    if name not in METRIC_NAMES and ".py:" not in name and not METRIC_WITH_OPTIONS.fullmatch(name):
         raise RecipeError(
-            f"{path} [model]: task is {model.task!r}, whose program takes a picture, and no input is made of one",
-            try_="[inputs.NAME.preprocess] with resize, size, scale, mean and std, or leave task out",
-        )
-    metric = recipe.metric.name if recipe.metric else METRIC_NAMES[0]
-    if metric not in METRIC_NAMES and ".py:" not in metric and not re.fullmatch(r"wer:\d+", metric):
-        raise RecipeError(
-            f"{path} [metric]: {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}",
+            f"{path} [metric]: {name!r} is unknown; {near(name, METRIC_NAMES, 'metrics')}",
             try_='name = "top1", or name = "metric.py:function"',
         )
 

@@ -30,7 +30,8 @@ def load_reference(path: Path) -> Reference:
     """Read a reference.npz: `input/<name>`, `output/<k>` and, for metrics, `label`.
 
     Raises:
-        DataError: it cannot be read, misses inputs or outputs, or holds NaN.
+        DataError: it cannot be read, misses inputs or outputs, or holds NaN. Infinity among the outputs is a number
+            that a model may give, such as a mask; among the inputs and labels it is a mistake.
     """
     arrays = load_npz(path)
     inputs = {name.removeprefix("input/"): array for name, array in arrays.items() if name.startswith("input/")}
@@ -49,6 +50,11 @@ def load_reference(path: Path) -> Reference:
     for name, array in arrays.items():
         if array.dtype.kind not in "fiub":
             raise DataError(f"{path}: {name} is of dtype {array.dtype}, and should hold numbers")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise DataError(f"{path}: {name} holds NaN or infinity, with which nothing can be compared")
+        if array.dtype.kind != "f":
+            continue
+        wrong = np.isnan(array) if name.startswith("output/") else ~np.isfinite(array)
+        if wrong.any():
+            sample = int(np.argwhere(wrong)[0][0]) if array.ndim else 0
+            what = "NaN" if name.startswith("output/") else "NaN or infinity"
+            raise DataError(f"{path}: {name} holds {what} in sample {sample}, with which nothing can be compared")
     return Reference(inputs, found, arrays.get(LABEL))

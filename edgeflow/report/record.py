@@ -73,6 +73,7 @@ class Record:
     precision: str | None = None
     compression: str | None = None
     broken: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
     samples: int | None = None
     runner: str | None = None
     reference_device: str | None = None
@@ -109,7 +110,7 @@ class Record:
         decided = None if self.decision is None else self.decision.verdict
         if self.broken or (self.verdict in ("PASS", "NOT JUDGED") and decided == "FAIL"):
             object.__setattr__(self, "verdict", "FAIL")
-        elif self.verdict in ("PASS", "NOT JUDGED") and decided == "INCONCLUSIVE":
+        elif self.verdict in ("PASS", "NOT JUDGED") and (self.undecided or decided == "INCONCLUSIVE"):
             object.__setattr__(self, "verdict", "INCONCLUSIVE")
 
     def _broken_parts(self) -> list[str]:
@@ -141,6 +142,8 @@ class Record:
         if self.verdict == "FAIL" and self.broken:
             more = f", and {len(self.broken) - 1} more" if len(self.broken) > 1 else ""
             return f"Broken: {sentence(self.broken[0])}{more}."
+        if self.verdict == "INCONCLUSIVE" and self.undecided:
+            return f"{sentence(self.undecided[0])}."
         if self.decision is not None and self.decision.sentence:
             return sentence(self.decision.sentence)
         if self.verdict == "FAIL":
@@ -150,6 +153,13 @@ class Record:
         if self.verdict == "NOT JUDGED":
             return "No limit was set, so the figures below are measured and not judged."
         return f"Every limit holds over {self.samples_text or 'the samples'}."
+
+    @property
+    def open_questions(self) -> tuple[str, ...]:
+        """What the samples or the metric cannot tell, as sentences."""
+        decided = self.decision
+        left = (decided.sentence,) if decided is not None and decided.verdict == "INCONCLUSIVE" else ()
+        return tuple(sentence(text) for text in (*self.undecided, *left))
 
     @property
     def title(self) -> str:
@@ -200,6 +210,8 @@ class Record:
         if limit is METRIC_DROP and self.decision is not None:
             words: dict[str, State] = {"PASS": "holds", "FAIL": "broken"}
             return words.get(self.decision.verdict, "undecided")
+        if any(limit.what in text for text in self.undecided):
+            return "undecided"
         if limit.holds(value, bound):
             return "holds"
         named = any(limit.what in text for text in self.broken)

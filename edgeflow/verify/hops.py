@@ -4,19 +4,18 @@ bytes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from edgeflow.core.drift import measure
+from edgeflow.core.drift import distance, measure
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.metrics import loss
 from edgeflow.core.samples import Array
 from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import Hop
-from edgeflow.verify.judge import score
+from edgeflow.verify.scores import score
 
 SAMPLES = 512
 """Samples that the hops are compared on: Paddle has to compute them again."""
@@ -66,16 +65,22 @@ def waterfall(steps: Sequence[Step], reference: Reference, metric: str | None, f
                 metric_loss=lost,
             )
             noises[-1] = sum(
-                float(((a.astype(np.float64) - b.reshape(a.shape)) ** 2).sum())
-                for a, b in zip(before.outputs, step.outputs, strict=True)
+                float((distance(a, b) ** 2).sum()) for a, b in zip(before.outputs, step.outputs, strict=True)
             )
             before = step
         rows.append(row)
     total = sum(noises)
     return tuple(
-        replace(row, share=noise / total if total > 0 else 0.0) if row.available else row
+        replace(row, share=_share(noise, total)) if row.available else row
         for row, noise in zip(rows, noises, strict=True)
     )
+
+
+def _share(noise: float, total: float) -> float | None:
+    """One hop's part of all noise; None where some of it is infinite."""
+    if not math.isfinite(total):
+        return None
+    return noise / total if total > 0 else 0.0
 
 
 def _hop(before: str, step: Step) -> Hop:

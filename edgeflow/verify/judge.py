@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
 
-from edgeflow.core.detection import mean_average_precision
-from edgeflow.core.drift import Drift, broken, measure
+from edgeflow.core.drift import METRIC_DROP, Drift, agreeing, broken, measure
 from edgeflow.core.errors import DataError, EdgeflowError
-from edgeflow.core.metrics import Metric, metric_named
+from edgeflow.core.metrics import loss
 from edgeflow.core.samples import Array, batches, joined
 from edgeflow.core.settings import DriftLimits, VerifySettings
-from edgeflow.core.statistics import Decision, decide_bootstrap, decide_paired
+from edgeflow.core.statistics import CONFIDENCE, Decision, binomial_interval, decide_share, more_for_share
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.emulate import Emulator
-from edgeflow.project.functions import load_function
 from edgeflow.project.reference import Reference
-
-CALLS = 200
-"""Resamples of metrics that are called anew for each: an interval to about a tenth of its width."""
+from edgeflow.verify.scores import AMPLIFIED, SAFETY, Scores, amplified, axis_of_classes, decided_by_rounding, score
 
 PROBES = 3
 """Samples on which batches are tried for a file with a fixed batch of one."""
@@ -46,6 +43,7 @@ class Verdict:
     statistics.
 
     `judged` is false where no limit was given at all. `arrays` are the candidate's outputs, all samples together.
+    `undecided`: why nothing can be said of a limit, as sentences.
     """
 
     outputs: tuple[OutputDrift, ...]
@@ -59,13 +57,14 @@ class Verdict:
     decision: Decision | None = None
     judged: bool = True
     arrays: tuple[Array, ...] = ()
+    undecided: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT JUDGED"]:
-        """FAIL where a limit is broken, INCONCLUSIVE where too few samples judge the metric's drop, else PASS."""
+        """FAIL where a limit is broken, INCONCLUSIVE where samples or metric cannot tell, else PASS."""
         if self.broken:
             return "FAIL"
-        if self.decision is not None and self.decision.verdict == "INCONCLUSIVE":
+        if self.undecided or (self.decision is not None and self.decision.verdict == "INCONCLUSIVE"):
             return "INCONCLUSIVE"
         return "PASS" if self.judged else "NOT JUDGED"
 
@@ -171,7 +170,7 @@ def takes_batches(runner: Runner, reference: Reference) -> bool:
 
 
 def _joined(runner: Runner, feeds: Sequence[Mapping[str, Array]]) -> list[Array]:
-    found = joined([runner.infer(feed) for feed in feeds])
+    found = joined([runner.infer(feed) for feed in feeds], [len(next(iter(feed.values()))) for feed in feeds])
     return [found[name] for name in runner.outputs]  # by name: a file may fetch one variable twice
 
 
@@ -186,35 +185,33 @@ def judge(
     not_checked: Sequence[str] = (),
 ) -> Verdict:
     """Compare outputs with the reference's; what produced them does not matter here."""
+    axes = [axis_of_classes(settings.metric, k, array, reference.labels) for k, array in enumerate(reference.outputs)]
     drifts = tuple(
-        OutputDrift(k, name, measure(a, b))
-        for k, (name, a, b) in enumerate(zip(names, reference.outputs, outputs, strict=True))
+        OutputDrift(k, name, measure(a, b, axis))
+        for k, (name, a, b, axis) in enumerate(zip(names, reference.outputs, outputs, axes, strict=True))
     )
-    notes = list(not_checked)
     limits = settings.limits
+    far = amplified(reference, outputs, settings.precision)
     found: list[str] = []
+    undecided: list[str] = []
     for item, wanted, got in zip(drifts, reference.outputs, outputs, strict=True):
         prefix = f"output {item.index}: " if len(drifts) > 1 else ""
-        found += [prefix + text for text in broken(item.drift, limits, None)]
+        found += [prefix + text for text in broken(item.drift, replace(limits, top1_agreement_min=None), None)]
         if _is_constant(got) and not _is_constant(wanted):
             found.append(f"{prefix}is the same for every sample, and the reference's is not")
-    scores = None
-    if settings.metric is not None:
-        scores, note = score(settings.metric, reference, outputs, folder, limits.metric_drop_max)
-        notes += [note] if note else []
+        word, text = _agreement(wanted, got, axes[item.index], limits.top1_agreement_min, [a[item.index] for a in far])
+        (found if word == "FAIL" else undecided).extend([prefix + text] if text else [])
+    scores, notes = _scored(settings, reference, outputs, far, folder)
+    decision = None if scores is None else scores.decision
+    if scores is not None:
+        undecided += scores.doubts
+        found += _metric_broken(scores, settings)
     if limits == DriftLimits():
         notes.append("no limit was given, so nothing was judged")
     if limits.metric_drop_max is not None and scores is None:
         notes.append("the limit on the metric's drop: there is no metric to measure it with")
     if limits.top1_agreement_min is not None and all(item.drift.top1_agreement is None for item in drifts):
         notes.append("the limit on top-1 agreement: no output looks like scores")
-    decision = None if scores is None else scores.decision
-    if decision is not None and decision.verdict == "FAIL":
-        found.append(f"metric drop {decision.drop:.4g}, limit <= {decision.budget:.4g}")
-    if decision is None and scores is not None:  # no interval can be had: the plain difference has to do
-        found += broken(
-            drifts[0].drift, DriftLimits(metric_drop_max=limits.metric_drop_max), scores.reference - scores.candidate
-        )
     return Verdict(
         drifts,
         reference.samples,
@@ -223,102 +220,75 @@ def judge(
         settings.metric,
         None if scores is None else scores.reference,
         None if scores is None else scores.candidate,
-        tuple(notes),
+        (*not_checked, *notes),
         decision,
         limits != DriftLimits(),
         tuple(outputs),
+        tuple(dict.fromkeys(undecided)),
     )
+
+
+def _scored(
+    settings: VerifySettings,
+    reference: Reference,
+    outputs: Sequence[Array],
+    far: Sequence[Sequence[Array]],
+    folder: Path | None,
+) -> tuple[Scores | None, list[str]]:
+    """The metric with its decision, where there is one, and what is to be said beside it."""
+    name = settings.metric
+    if name is None:
+        return None, []
+    scores, note = score(name, reference, outputs, folder, settings.limits.metric_drop_max, doubted=True)
+    if scores is None:
+        return None, [note]
+    if scores.decision is not None:
+        decision = decided_by_rounding(scores.decision, name, reference, far, folder)
+        scores = replace(scores, decision=decision)
+    if settings.expected is not None:
+        return scores, []
+    return scores, [
+        "the reference's own score: nobody said what it should be ([metric] expected), so wrong weights or "
+        "pre-processing would show in no figure here"
+    ]
+
+
+def _metric_broken(scores: Scores, settings: VerifySettings) -> list[str]:
+    """The limit on the metric's drop as a sentence, where it does not hold."""
+    bound, decision = settings.limits.metric_drop_max, scores.decision
+    if decision is not None:
+        return [METRIC_DROP.sentence(decision.drop, decision.budget)] if decision.verdict == "FAIL" else []
+    if bound is None or settings.metric is None:
+        return []
+    # No interval can be had: the plain difference has to do.
+    lost = loss(settings.metric, scores.reference, scores.candidate)
+    return [] if METRIC_DROP.holds(lost, bound) else [METRIC_DROP.sentence(lost, bound)]
+
+
+def _agreement(
+    wanted: Array, got: Array, axis: int | None, least: float | None, far: Sequence[Array]
+) -> tuple[Literal["PASS", "FAIL", "INCONCLUSIVE"], str]:
+    """Whether the samples show that the answers agree often enough, with the sentence where they do not."""
+    kept = agreeing(wanted, got, axis)
+    if kept is None or least is None:
+        return "PASS", ""
+    count, changed = len(kept), float((1 - kept).sum())
+    word = decide_share(changed, count, least)
+    said = f"top-1 agreement {1 - changed / count:.4g}, limit >= {least:.4g}"
+    if word != "INCONCLUSIVE":
+        return word, said if word == "FAIL" else ""
+    if far and 1 - changed / count >= least:
+        most = 0.0
+        for array in far:
+            same = agreeing(wanted, array, axis)
+            lost = 0.0 if same is None else float((1 - same).sum())
+            most = max(most, binomial_interval(math.ceil(lost), count, CONFIDENCE)[1] * SAFETY / AMPLIFIED)
+        if most <= 1 - least:
+            return "PASS", ""
+    more = more_for_share(changed, count, least)
+    return word, f"{said}: {count} samples cannot tell" + (f"; about {more} more would" if more else "")
 
 
 def _is_constant(array: Array) -> bool:
     """Several samples, and not one of them differs."""
     return array.ndim > 0 and len(array) > 1 and bool(np.all(array == array[:1]))
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """A metric of reference and candidate, and what it says of the budget where there is one."""
-
-    reference: float
-    candidate: float
-    decision: Decision | None
-
-
-def score(
-    name: str, reference: Reference, outputs: Sequence[Array], folder: Path | None, budget: float | None
-) -> tuple[Scores | None, str]:
-    """Measure a metric on both, and judge the difference.
-
-    Returns:
-        The scores, or None with the reason why there are none.
-
-    Raises:
-        DataError: the metric does not take these outputs and labels.
-        BackendMissing: it needs a package that is not installed.
-    """
-    labels = reference.labels
-    if labels is None:
-        return None, f"metric {name}: the reference has no labels"
-    built_in = metric_named(name)
-    if built_in is not None:
-        return _summed(built_in, reference.outputs, outputs, labels, budget), ""
-    function: Callable[..., float]
-    if name == "map":
-        function = mean_average_precision
-    elif folder is not None and (folder / name.partition(":")[0]).is_file():
-        function = load_function(name, folder)
-    else:
-        return (
-            None,
-            f"metric {name}: left out: its Python files are not a build's made here; edgeflow build, or --trust",
-        )
-    try:
-        before, after = float(function(reference.outputs, labels)), float(function(outputs, labels))
-        return Scores(before, after, _resampled(name, function, reference.outputs, outputs, labels, budget)), ""
-    except EdgeflowError:
-        raise
-    except (Exception, SystemExit) as err:
-        raise DataError(
-            f"metric {name}: failed ({type(err).__name__}: {err}), and should return one number",
-            try_="call it by hand with the reference's outputs and labels",
-        ) from err
-
-
-def _summed(
-    metric: Metric, before: Sequence[Array], after: Sequence[Array], labels: Array, budget: float | None
-) -> Scores:
-    a, b = metric.parts(before, labels), metric.parts(after, labels)
-    count, values = len(a), (metric.total(a.sum(0), len(a)), metric.total(b.sum(0), len(b)))
-    if budget is None:
-        return Scores(*values, None)
-    if metric.counts_samples:
-        return Scores(*values, decide_paired(a[:, 0] > 0, b[:, 0] > 0, budget))
-
-    def both(chosen: Array) -> tuple[float, float]:
-        weights = np.bincount(chosen, minlength=count).astype(np.float64)
-        return metric.total(weights @ a, count), metric.total(weights @ b, count)
-
-    return Scores(*values, decide_bootstrap(both, count, budget, higher_is_better=metric.higher_is_better))
-
-
-def _resampled(
-    name: str,
-    function: Callable[..., float],
-    before: Sequence[Array],
-    after: Sequence[Array],
-    labels: Array,
-    budget: float | None,
-) -> Decision | None:
-    """A metric that only knows whole sets: called again for each draw of samples, fewer times than sums are."""
-    count = len(labels)
-    sliced = all(array.ndim and len(array) == count for array in (*before, *after))
-    if budget is None or not (sliced or name == "map"):
-        return None
-
-    def both(chosen: Array) -> tuple[float, float]:
-        if name == "map":
-            return mean_average_precision(before, labels, chosen), mean_average_precision(after, labels, chosen)
-        a, b = (float(function([array[chosen] for array in arrays], labels[chosen])) for arrays in (before, after))
-        return a, b
-
-    return decide_bootstrap(both, count, budget, resamples=CALLS)

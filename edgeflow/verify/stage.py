@@ -135,6 +135,7 @@ def _record(verdict: Verdict, table: Mapping[str, Any], limits: DriftLimits, con
         said,
         verdict=verdict.verdict,
         broken=verdict.broken,
+        undecided=verdict.undecided,
         samples=verdict.samples,
         runner=verdict.runner,
         not_checked=(*verdict.not_checked, *_seen_data(table)),
@@ -273,17 +274,20 @@ def _recorded(
             expected[reference] = table["reference"]["sha256"]
         limits = strict(DriftLimits, table["settings"]["limits"], str(beside), DataError)
         metric, npu = table["settings"]["metric"], table["npu_arithmetic"] or "float32"
+        goal, precision = table["settings"].get("expected"), table.get("precision")
     except (KeyError, TypeError) as err:
         raise DataError(f"{beside}: key {err} is missing", try_="run edgeflow build again") from err
     if not isinstance(metric, (str, type(None))) or npu not in ("float32", "float16", "uint8"):
         raise DataError(f"{beside}: metric or npu_arithmetic is of no known kind", try_="run edgeflow build again")
+    if not isinstance(goal, (int, float, type(None))) or not isinstance(precision, (str, type(None))):
+        raise DataError(f"{beside}: expected or precision is of no known kind", try_="run edgeflow build again")
     for path, known in expected.items():
         if sha256(path) != known:
             raise DataError(
                 f"{path}: is not the file that {beside.name} was written for (its hash differs)",
                 try_="run edgeflow build again, or copy the .nb elsewhere and give --reference",
             )
-    return VerifySettings(metric, limits), npu
+    return VerifySettings(metric, limits, goal, precision=precision), npu
 
 
 def _recipe_folder(model: Path, metric: str | None, *, trust: bool) -> Path | None:

@@ -55,6 +55,46 @@ def test_nan_never_passes() -> None:
     assert broken(found, DriftLimits(cosine_min=0.0, max_abs_max=1e9))
 
 
+LIMITS = DriftLimits(max_abs_max=1e9, mean_abs_max=1e9, cosine_min=-1.0, sqnr_db_min=-1e9)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 4), (2, 1, 3, 3)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_what_is_no_number_is_beyond_every_limit_and_raises_nothing(value: float, shape, dtype) -> None:  # type: ignore[no-untyped-def]
+    plain, odd = np.ones(shape, dtype), np.ones(shape, dtype)
+    odd.reshape(-1)[-1] = value
+    found = broken(measure(plain, odd), LIMITS)
+    assert len(found) == 5 and ("NaN" if math.isnan(value) else "infinities") in found[-1]
+    assert broken(measure(odd, plain), LIMITS)
+    assert broken(measure(plain, odd), DriftLimits()), "also where no limit is set"
+    if not math.isnan(value):
+        same = measure(odd, odd.copy())
+        assert not broken(same, DriftLimits(max_abs_max=0, cosine_min=1 - 1e-12, sqnr_db_min=300))
+        assert broken(measure(odd, -odd), LIMITS), "infinities of opposite signs"
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 5), (3, 0), (2, 0, 4)])
+def test_outputs_without_elements_are_equal(shape: tuple[int, ...]) -> None:
+    found = measure(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
+    assert found.max_abs == 0 and found.sqnr_db == math.inf and found.top1_agreement is None
+
+
+def test_whole_numbers_and_truths_are_measured_exactly() -> None:
+    assert measure(np.asarray([2**60]), np.asarray([2**60 + 1])).max_abs == 1
+    assert measure(np.asarray([0, 255], np.uint8), np.asarray([255, 0], np.uint8)).max_abs == 255
+    assert measure(np.asarray([True, False]), np.asarray([True, True])).max_abs == 1
+    assert measure(np.asarray([3e38, 1.0]), np.asarray([-3e38, 1.0])).sqnr_db == pytest.approx(20 * math.log10(0.5))
+
+
+def test_agreement_follows_the_axis_of_the_classes() -> None:
+    scores = np.random.default_rng(0).random((2, 5, 3, 4)).astype(np.float32)
+    other = scores.copy()
+    other[0, :, 0, 0] = -scores[0, :, 0, 0]
+    assert measure(scores, other, 1).top1_agreement == pytest.approx(1 - 1 / 24)
+    assert measure(scores, other, None).top1_agreement is None
+
+
 @pytest.mark.parametrize(
     ("limits", "count"),
     [

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from edgeflow.core.statistics import decide_bootstrap, decide_paired, mcnemar, moved_by, tango
+from edgeflow.core.statistics import (
+    binomial_interval,
+    decide_bootstrap,
+    decide_paired,
+    decide_share,
+    mcnemar,
+    more_for_share,
+    moved_by,
+    paired_interval,
+    tango,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +59,8 @@ def answers(count: int, worse: int, better: int) -> tuple[np.ndarray, np.ndarray
 @pytest.mark.parametrize(
     ("count", "worse", "better", "budget", "verdict"),
     [
-        (450, 0, 0, 0.001, "PASS"),
+        (450, 0, 0, 0.001, "INCONCLUSIVE"),
+        (450, 0, 0, 0.01, "PASS"),
         (450, 0, 1, 0.01, "PASS"),
         (450, 60, 0, 0.01, "FAIL"),
         (450, 1, 1, 0.01, "PASS"),
@@ -94,6 +107,10 @@ def test_bootstrap_agrees_and_nan_fails() -> None:
     assert decide_bootstrap(means, 500, 0.02).verdict == "INCONCLUSIVE"
     nan = decide_bootstrap(lambda chosen: (1.0, math.nan), 10, 0.5)
     assert nan.verdict == "FAIL"
+    assert decide_bootstrap(lambda chosen: (math.nan, math.nan), 10, 0.5).verdict == "INCONCLUSIVE"
+    rare = iter(range(10_000))
+    some = decide_bootstrap(lambda chosen: (math.nan,) * 2 if next(rare) % 10 == 5 else (1.0, 1.0), 1000, 0.01)  # type: ignore[arg-type,return-value]
+    assert some.verdict == "PASS", "a draw without one of the classes has no value, and decides nothing"
 
 
 @pytest.mark.parametrize(
@@ -115,3 +132,41 @@ def test_the_sentence_says_a_gain_as_one() -> None:
     gained = decide_paired(*answers(200, 0, 4), 0.01)
     assert "the metric rises by 0.02, its loss lies in [" in gained.sentence and "drops by" not in gained.sentence
     assert "-0]" not in gained.sentence and "-0," not in gained.sentence
+
+
+@given(st.integers(0, 60), st.integers(0, 300))
+def test_shares_are_bounded_as_scipy_bounds_them(hits: int, rest: int) -> None:
+    count = max(hits + rest, 1)
+    found = binomtest(hits, count).proportion_ci(0.90, "exact")
+    assert binomial_interval(hits, count) == pytest.approx((found.low, found.high), abs=1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 5, 20, 100, 300, 1000])
+@pytest.mark.parametrize("times", [1.001, 5.0])
+@pytest.mark.parametrize("churn", [0.0, 0.02])
+def test_a_drop_beyond_the_budget_passes_in_one_of_twenty_sets(count: int, times: float, churn: float) -> None:
+    """Both tests, at the budget and at five of them, with answers that also change to the better."""
+    random, budget, sets = np.random.default_rng(0), 0.02, 400
+    paired = cache(lambda worse, better: paired_interval(worse, better, count)[1] <= budget)
+    passed = again = 0
+    for k in range(sets):
+        kind = random.random(count)
+        worse, better = kind < budget * times + churn, kind > 1 - churn
+        passed += paired(int(worse.sum()), int(better.sum()))
+        if k < 60:
+            drop = worse.astype(float) - better
+
+            def means(chosen: np.ndarray, drop: np.ndarray = drop) -> tuple[float, float]:
+                return 1.0, 1.0 - float(drop[chosen].mean())
+
+            again += decide_bootstrap(means, count, budget, resamples=100).verdict == "PASS"
+    assert passed <= 0.05 * sets + 2 * math.sqrt(0.05 * 0.95 * sets)
+    assert again <= 0.05 * 60 + 2 * math.sqrt(0.05 * 0.95 * 60)
+
+
+def test_agreement_is_decided_by_its_interval() -> None:
+    assert decide_share(1, 50, 0.99) == "INCONCLUSIVE", "one answer of fifty is no proof against 0.99"
+    assert decide_share(0, 50, 0.99) == "INCONCLUSIVE" and decide_share(0, 450, 0.99) == "PASS"
+    assert decide_share(10, 50, 0.99) == "FAIL"
+    more = more_for_share(0, 50, 0.99)
+    assert more is not None and decide_share(0, 50 + more, 0.99) == "PASS"

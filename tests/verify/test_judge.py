@@ -74,11 +74,14 @@ def test_references_that_cannot_be_used(tmp_path: Path) -> None:
         ({"input/x": np.zeros(3), "output/1": np.zeros(3)}, "should hold input"),
         ({"input/x": np.zeros((0, 3)), "output/0": np.zeros(3)}, "samples"),
         ({"input/x": np.zeros(3), "input/z": np.zeros(4), "output/0": np.zeros(3)}, "samples"),
-        ({"input/x": np.zeros(3), "output/0": np.full(3, np.inf)}, "NaN or infinity"),
+        ({"input/x": np.zeros(3), "output/0": np.asarray([0, np.nan, 0])}, "output/0 holds NaN in sample 1"),
+        ({"input/x": np.full(3, np.inf), "output/0": np.zeros(3)}, "NaN or infinity"),
     ):
         np.savez(path, **arrays)
         with pytest.raises(DataError, match=message):
             load_reference(path)
+    np.savez(path, **{"input/x": np.zeros(3), "output/0": np.full(3, -np.inf)})
+    assert np.isinf(load_reference(path).outputs[0]).all(), "a mask may be infinite"
 
 
 def test_metric_without_labels_is_said() -> None:

@@ -1,0 +1,262 @@
+"""The metric of reference and candidate, what their difference says of the budget, and whether it says anything."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from edgeflow.core.chance import doubts, doubts_of_function, empty
+from edgeflow.core.detection import mean_average_precision
+from edgeflow.core.drift import are_probabilities, distance, shaped_like
+from edgeflow.core.errors import DataError, EdgeflowError
+from edgeflow.core.labels import class_axis
+from edgeflow.core.metrics import Metric, metric_named
+from edgeflow.core.samples import Array
+from edgeflow.core.settings import VerifySettings
+from edgeflow.core.statistics import Decision, decide_bootstrap, decide_paired
+from edgeflow.project.functions import load_function
+from edgeflow.project.reference import Reference
+
+CALLS = 200
+"""Resamples of metrics that are called anew for each: an interval to about a tenth of its width."""
+
+ROUNDING = 1e-4
+"""Differences up to this share of the largest value are float32 rounding; see ROOM in verify/golden.py."""
+
+AMPLIFIED = 1000.0
+"""So many times the difference is tried where it is rounding alone."""
+
+SAFETY = 10.0
+"""How much denser near ties may be than the amplified difference shows them to be."""
+
+ROUNDING_SAMPLES_MIN = 100
+"""With fewer samples, rounding is no evidence either: an input that goes another way altogether would not be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """A metric of reference and candidate, and what it says of the budget where there is one.
+
+    `doubts`: why the reference's own score says nothing.
+    """
+
+    reference: float
+    candidate: float
+    decision: Decision | None
+    doubts: tuple[str, ...] = ()
+
+
+def score(
+    name: str,
+    reference: Reference,
+    outputs: Sequence[Array],
+    folder: Path | None,
+    budget: float | None,
+    *,
+    doubted: bool = False,
+) -> tuple[Scores | None, str]:
+    """Measure a metric on both, and judge the difference.
+
+    Args:
+        doubted: ask too whether the reference's own score says anything.
+
+    Returns:
+        The scores, or None with the reason why there are none.
+
+    Raises:
+        DataError: the metric does not take these outputs and labels.
+        BackendMissing: it needs a package that is not installed.
+    """
+    labels = reference.labels
+    if labels is None:
+        return None, f"metric {name}: the reference has no labels"
+    built_in = metric_named(name)
+    if built_in is not None:
+        found = _summed(built_in, reference.outputs, outputs, labels, budget)
+        return replace(found, doubts=tuple(doubts(name, reference.outputs, labels)) if doubted else ()), ""
+    function: Callable[..., float]
+    if name == "map":
+        function = mean_average_precision
+    elif folder is not None and (folder / name.partition(":")[0]).is_file():
+        function = load_function(name, folder)
+    else:
+        return None, f"metric {name}: its Python file is not here; verify in the recipe's folder to include it"
+    try:
+        before, after = float(function(reference.outputs, labels)), float(function(outputs, labels))
+        decision = _resampled(name, function, reference.outputs, outputs, labels, budget)
+    except EdgeflowError:
+        raise
+    except (Exception, SystemExit) as err:
+        raise DataError(
+            f"metric {name}: failed ({type(err).__name__}: {err}), and should return one number",
+            try_="call it by hand with the reference's outputs and labels",
+        ) from err
+    said: list[str] = []
+    if doubted and not math.isfinite(before):
+        said = [f"metric {name}: is {before:g} for the reference, so it measures nothing"]
+    elif doubted and name == "map" and empty(name, labels):
+        said = [f"metric {name}: {empty(name, labels)}, so it measures nothing"]
+    elif doubted:
+        said = doubts_of_function(name, function, reference.outputs, labels)
+    return Scores(before, after, decision, tuple(said)), ""
+
+
+def held_to_expectation(settings: VerifySettings, reference: Reference, folder: Path | None) -> None:
+    """Hold the reference's own score to what the recipe expects, before any work rests on it.
+
+    Raises:
+        DataError: labels that do not fit the outputs, or a score below what is expected.
+    """
+    name = settings.metric
+    if name is None or reference.labels is None or (settings.expected is None and metric_named(name) is None):
+        return
+    found, _ = score(name, reference, reference.outputs, folder, None)
+    if found is None or settings.expected is None:
+        return
+    metric = metric_named(name)
+    sign = 1.0 if metric is None or metric.higher_is_better else -1.0
+    if not sign * (found.reference - settings.expected) >= -settings.tolerance:
+        raise DataError(
+            f"metric {name}: the reference itself scores {found.reference:.4g}, and [metric] expected is "
+            f"{settings.expected:g} (tolerance {settings.tolerance:g})",
+            try_="another mean and std, RGB for BGR, another resize, other weights, or labels in another order than "
+            "where the model was trained",
+        )
+
+
+def _summed(
+    metric: Metric, before: Sequence[Array], after: Sequence[Array], labels: Array, budget: float | None
+) -> Scores:
+    a, b = metric.parts(before, labels), metric.parts(after, labels)
+    count, values = len(a), (metric.total(a.sum(0), len(a)), metric.total(b.sum(0), len(b)))
+    if budget is None:
+        return Scores(*values, None)
+    if metric.counts_samples:
+        return Scores(*values, decide_paired(a[:, 0] > 0, b[:, 0] > 0, budget))
+    if a.shape != b.shape:  # class maps that hold other classes
+        wide = max(a.shape[1], b.shape[1]) // 2
+        a, b = (_padded(array, wide) for array in (a, b))
+
+    def both(chosen: Array) -> tuple[float, float]:
+        weights = np.bincount(chosen, minlength=count).astype(np.float64)
+        return metric.total(weights @ a, count), metric.total(weights @ b, count)
+
+    return Scores(*values, decide_bootstrap(both, count, budget, higher_is_better=metric.higher_is_better))
+
+
+def _padded(parts: Array, wide: int) -> Array:
+    halves = np.split(parts, 2, axis=1)
+    return np.concatenate([np.pad(half, ((0, 0), (0, wide - half.shape[1]))) for half in halves], axis=1)
+
+
+def _resampled(
+    name: str,
+    function: Callable[..., float],
+    before: Sequence[Array],
+    after: Sequence[Array],
+    labels: Array,
+    budget: float | None,
+) -> Decision | None:
+    """A metric that only knows whole sets: called again for each draw of samples, fewer times than sums are."""
+    count = len(labels)
+    sliced = all(array.ndim and len(array) == count for array in (*before, *after))
+    if budget is None or not (sliced or name == "map"):
+        return None
+    everything = np.arange(count)
+
+    def both(chosen: Array) -> tuple[float, float]:
+        if name == "map":
+            return mean_average_precision(before, labels, chosen), mean_average_precision(after, labels, chosen)
+        try:
+            a, b = (float(function([array[chosen] for array in arrays], labels[chosen])) for arrays in (before, after))
+        except Exception:  # a draw may lack what the metric needs, such as one of two classes
+            if chosen is everything:
+                raise
+            return math.nan, math.nan
+        return a, b
+
+    whole = float(function(before, labels))
+    reach = 1.0 if name == "map" else max(abs(whole), 1e-12) if math.isfinite(whole) else 1.0
+    return decide_bootstrap(both, count, budget, resamples=CALLS, reach=reach)
+
+
+def axis_of_classes(metric: str | None, index: int, output: Array, labels: Array | None) -> int | None:
+    """Where an output's classes lie, so that top-1 agreement means the same answer; None where it is no scores.
+
+    The metric says it of the first output. Without one, scores are [samples, classes], and what adds up to 1 along
+    the last axis of texts or the second of pictures. Maps, boxes and embeddings have no best entry.
+    """
+    built_in = None if metric is None or ".py:" in metric else metric.partition(":")[0]
+    if output.dtype.kind != "f" or not output.size or output.ndim < 2:
+        return None
+    if index == 0 and built_in in ("top1", "top5"):
+        return -1 if output.ndim == 2 else 1
+    if index == 0 and built_in in ("accuracy", "miou") and labels is not None:
+        return class_axis(output.shape, labels.shape)
+    if index == 0 and built_in in ("cer", "wer", "sequence_accuracy"):
+        return -1
+    if output.ndim == 2 and metric is None:
+        return -1
+    axis = {2: -1, 3: -1, 4: 1}.get(output.ndim)
+    return axis if axis is not None and output.shape[axis] >= 2 and are_probabilities(output, axis) else None
+
+
+def amplified(reference: Reference, outputs: Sequence[Array], precision: str | None) -> list[list[Array]]:
+    """Outputs whose differences are a thousand times as large, either way, where they are float32 rounding alone.
+
+    What changes an answer then is a near tie; where none changes even so, the share of inputs that change is about a
+    thousandth of what counting alone could exclude, for near ties are as rare as they are near. SAFETY takes ten
+    times that.
+    """
+    if precision != "float32" or reference.samples < ROUNDING_SAMPLES_MIN:
+        return []
+    far: list[list[Array]] = [[], []]
+    for wanted, got in zip(reference.outputs, outputs, strict=True):
+        got = shaped_like(wanted, got)
+        gap = distance(wanted, got)
+        if wanted.dtype.kind != "f":
+            if gap.any():
+                return []
+            for arrays in far:
+                arrays.append(got)
+            continue
+        finite = wanted[np.isfinite(wanted)]
+        if not gap.max(initial=0.0) <= ROUNDING * float(np.abs(finite).max(initial=0.0)):
+            return []
+        wide = wanted.astype(np.float64)
+        step = np.where(np.isfinite(wide) & np.isfinite(got), got.astype(np.float64), 0.0)
+        step = AMPLIFIED * (step - np.where(np.isfinite(wide), wide, 0.0))
+        far[0].append(wide + step)
+        far[1].append(wide - step)
+    return far
+
+
+def decided_by_rounding(
+    decision: Decision, name: str, reference: Reference, far: Sequence[Sequence[Array]], folder: Path | None
+) -> Decision:
+    """The decision once more for a candidate that differs by rounding alone; a thousand times that has to pass too."""
+    if decision.verdict != "INCONCLUSIVE" or not far or decision.drop > decision.budget:
+        return decision
+    high, low = decision.drop, decision.drop
+    for arrays in far:
+        found, _ = score(name, reference, arrays, folder, decision.budget)
+        if found is None or found.decision is None or not all(map(math.isfinite, found.decision.interval)):
+            return decision
+        low = min(low, found.decision.interval[0] * SAFETY / AMPLIFIED)
+        high = max(high, found.decision.interval[1] * SAFETY / AMPLIFIED)
+    if high > decision.budget:
+        return decision
+    return replace(
+        decision,
+        test="amplified rounding",
+        interval=(low, high),
+        verdict="PASS",
+        more_samples=None,
+        sentence=f"the outputs differ by float32 rounding alone, and the metric drops by {decision.drop:.4g}; with "
+        f"{AMPLIFIED:g} times the difference too few answers change for a drop beyond {high:.2g}, budget "
+        f"{decision.budget:.4g}: within it",
+    )
