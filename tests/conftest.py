@@ -14,11 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden"
 WHOLE = Path(os.environ.get("EDGEFLOW_GOLDEN", ROOT.parent / "shared" / "golden"))
 WILD = WHOLE.parent / "wild"
+
+settings.register_profile("busy", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("busy")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ PICTURE = {"pattern": "^data:image/(png|jpeg);base64,[A-Za-z0-9+/]+=*$"}
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """Drift of one output over all samples; see core.drift.Drift."""
+    """Drift of one output over all samples; see core.drift.Drift. `nan` and `infinite` count values."""
 
     index: int | None = None
     name: str | None = None
@@ -26,6 +26,9 @@ class Output:
     psnr_db: float | None = None
     kl: float | None = None
     top1_agreement: float | None = None
+    nan: int | None = None
+    infinite: int | None = None
+    first_sample: int | None = None
 
     @property
     def is_not_a_number(self) -> bool:
