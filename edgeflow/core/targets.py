@@ -119,6 +119,11 @@ class Target:
         return self.npu_place is not None
 
     @property
+    def npu_arithmetic(self) -> str:
+        """How the emulator computes this target's files; float32 where no NPU takes part."""
+        return self.precision.npu_arithmetic if self.uses_npu else "float32"
+
+    @property
     def npu_place(self) -> str | None:
         """The NNAdapter device that opt partitions for."""
         return next((p for p in self.lite.valid_targets.split(",") if p not in ("arm", "x86", "opencl", "host")), None)

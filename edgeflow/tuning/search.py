@@ -246,7 +246,7 @@ class _Run:
             model,
             self.reference,
             self.recipe.verify_settings(self.target),
-            npu=target.precision.npu_arithmetic if target.uses_npu else "float32",
+            npu=target.npu_arithmetic,
             folder=self.recipe.folder,
         )
         drop = None

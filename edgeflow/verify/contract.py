@@ -61,7 +61,7 @@ def write_contract(
     Raises:
         RecipeError: there are more or fewer labels than scores.
     """
-    npu = target.precision.npu_arithmetic if target.uses_npu else "float32"
+    npu = target.npu_arithmetic
     # One thread: sums have the same order on any machine.
     with Emulator(converted.folder / "model.nb", npu=npu, threads=1) as emulator:
         # What compiles a program for every shape is asked for the one that its demo has.

@@ -21,7 +21,7 @@ from edgeflow.emulate import Emulator
 from edgeflow.files.atomic import sha256, storage
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
-from edgeflow.project.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash
+from edgeflow.project.manifest import MANIFEST, dump, load_manifest, manifest, manifest_hash, recorded_arithmetic
 from edgeflow.project.recipe import Recipe, load_recipe
 from edgeflow.project.reference import REFERENCE, Reference, load_reference
 from edgeflow.report.html import page
@@ -61,7 +61,7 @@ def check_and_report(
     """
     model = converted.folder / "model.nb"
     reference = ingested.folder / REFERENCE
-    npu = target.precision.npu_arithmetic if target.uses_npu else "float32"
+    npu = target.npu_arithmetic
     settings, device = recipe.verify_settings(target), str(ingested.facts["device"])
     loaded, read = load_reference(reference), nb.read(model)
     verdict = verify(model, loaded, settings, npu=npu, folder=recipe.folder, not_checked=(HOST_ONLY,))
@@ -226,7 +226,7 @@ def look_again(model: Path, report: Mapping[str, Any]) -> dict[str, Any]:
             f"{model}: the programs it was made of are not in build/.cache, so its layers cannot be looked at again",
             try_="edgeflow build, which looks at them",
         )
-    npu = str((load_manifest(model.parent / MANIFEST)).get("npu_arithmetic") or "float32")
+    npu = recorded_arithmetic(load_manifest(model.parent / MANIFEST))
     looked, _ = traced(compressed, model.parent / REFERENCE, model, npu, str(report.get("reference_device") or "CPU"))
     return dict(looked)
 
@@ -269,18 +269,18 @@ def _recorded(
         if reference is not None:
             expected[reference] = table["reference"]["sha256"]
         limits = strict(DriftLimits, table["settings"]["limits"], str(beside), DataError)
-        metric, npu = table["settings"]["metric"], table["npu_arithmetic"] or "float32"
+        metric = table["settings"]["metric"]
     except (KeyError, TypeError) as err:
         raise DataError(f"{beside}: key {err} is missing", try_="run edgeflow build again") from err
-    if not isinstance(metric, (str, type(None))) or npu not in ("float32", "float16", "uint8"):
-        raise DataError(f"{beside}: metric or npu_arithmetic is of no known kind", try_="run edgeflow build again")
+    if not isinstance(metric, (str, type(None))):
+        raise DataError(f"{beside}: metric is of no known kind", try_="run edgeflow build again")
     for path, known in expected.items():
         if sha256(path) != known:
             raise DataError(
                 f"{path}: is not the file that {beside.name} was written for (its hash differs)",
                 try_="run edgeflow build again, or copy the .nb elsewhere and give --reference",
             )
-    return VerifySettings(metric, limits), npu
+    return VerifySettings(metric, limits), recorded_arithmetic(table)
 
 
 def _recipe_folder(model: Path, metric: str | None) -> Path | None:
