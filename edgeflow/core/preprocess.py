@@ -19,6 +19,10 @@ SIDE_MAX = 16384
 PIXELS_MAX = 1 << 26
 """64 megapixels: its other limit."""
 
+INPUT_PIXELS_MAX = 1 << 24
+"""16 megapixels, 4096 x 4096: the largest input that pre-processing makes. Resizing holds several copies of it in
+float32."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
@@ -74,6 +78,11 @@ class Preprocess:
                 raise RecipeError(
                     f"{where}: {name} is {list(pair)}, and should be height and width, each from 1 to {SIDE_MAX}"
                 )
+            if pair is not None and math.prod(pair) > INPUT_PIXELS_MAX:
+                raise RecipeError(
+                    f"{where}: {name} is {list(pair)}, and should have at most {INPUT_PIXELS_MAX} pixels",
+                    try_="the size that the model takes; no edge device holds larger inputs",
+                )
         inner = (self.size[0], self.size[0]) if self.resize == "short_side" else self.size
         if self.crop and inner and any(c > s for c, s in zip(self.crop, inner, strict=True)):
             raise RecipeError(
@@ -116,9 +125,10 @@ class Preprocess:
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
             raise DataError(f"picture: is {picture.dtype}{list(picture.shape)}, and should be uint8[H, W, 3]")
         height, width = self._new_size(*picture.shape[:2])
-        if height * width > PIXELS_MAX:
+        whole = self.size if self.resize == "letterbox" else (height, width)
+        if self.resize != "none" and max(height * width, math.prod(whole)) > INPUT_PIXELS_MAX:
             raise DataError(
-                f"picture: would become {height} x {width}, and should have at most {PIXELS_MAX} pixels",
+                f"picture: would become {whole[0]} x {whole[1]}, and should have at most {INPUT_PIXELS_MAX} pixels",
                 try_="a smaller size, or a picture that is less narrow",
             )
         planes = _resize(_colour(picture.astype(np.float32), self.colour), height, width)

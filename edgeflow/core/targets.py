@@ -119,8 +119,8 @@ class Target:
         return self.npu_place is not None
 
     @property
-    def emulated_npu(self) -> str:
-        """Arithmetic in which the emulator computes the NPU's part; float32 where there is no NPU."""
+    def npu_arithmetic(self) -> str:
+        """How the emulator computes this target's files; float32 where no NPU takes part."""
         return self.precision.npu_arithmetic if self.uses_npu else "float32"
 
     @property

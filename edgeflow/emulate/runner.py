@@ -109,7 +109,12 @@ class Emulator:
                     try_=f"--shape {spec.name}={','.join('1' if d < 1 else str(d) for d in shape)}",
                 )
             live[spec.name] = Value(onnx_name(spec.name), spec.dtype, shape)
-        segment = self._lowerer.segment(0, live)
+        try:
+            segment = self._lowerer.segment(0, live)
+        except NeedValue as need:
+            raise NbError(
+                f"{need.name!r} decides shapes and is known only at run time, so no ONNX file can be made"
+            ) from None
         if segment.end < len(self._lowerer.ops):
             op = self._lowerer.ops[segment.end]
             raise NbError(f"{op.type}: its result depends on data, so the graph does not fit one ONNX file")

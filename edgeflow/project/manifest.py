@@ -44,7 +44,7 @@ class StageResults:
     @property
     def npu(self) -> str:
         """Arithmetic of NPU subgraphs in the emulator."""
-        return self.target.emulated_npu
+        return self.target.npu_arithmetic
 
 
 def manifest(
@@ -108,7 +108,7 @@ def foreseen(recipe: Recipe, target: Target) -> dict[str, Any]:
     return {
         "name": recipe.name,
         "target": target.name,
-        "npu_arithmetic": target.precision.npu_arithmetic if target.uses_npu else None,
+        "npu_arithmetic": target.npu_arithmetic if target.uses_npu else None,
         "profile_hash": key_of(target.lite, target.precision, [asdict(item) for item in target.restrictions]),
         "settings": {
             "compress": asdict(recipe.compress_settings(target)),
@@ -157,9 +157,25 @@ def load_manifest(path: Path) -> dict[str, Any]:
 
 
 def npu_arithmetic(model: Path) -> str:
-    """Arithmetic of NPU subgraphs by the manifest beside a model; float32 where there is none."""
+    """Arithmetic of NPU subgraphs by the manifest beside a model; float32 where there is none that can be read."""
     try:
-        known = load_manifest(model.parent / MANIFEST).get("npu_arithmetic")
+        return recorded_arithmetic(load_manifest(model.parent / MANIFEST))
     except EdgeflowError:
-        known = None
-    return str(known) if known in NPU_ARITHMETICS else "float32"
+        return "float32"
+
+
+def recorded_arithmetic(manifest: Mapping[str, Any]) -> str:
+    """Arithmetic of NPU subgraphs by a manifest; float32 where no NPU takes part.
+
+    Raises:
+        DataError: it names one that the emulator does not have.
+    """
+    known = manifest.get("npu_arithmetic")
+    if known is None:
+        return "float32"
+    if known not in NPU_ARITHMETICS:
+        raise DataError(
+            f"manifest.json: npu_arithmetic is of no known kind; known: {', '.join(NPU_ARITHMETICS)}",
+            try_="run edgeflow build again",
+        )
+    return str(known)

@@ -119,7 +119,7 @@ class Trials:
             model,
             self.reference,
             self.recipe.verify_settings(self.target),
-            npu=target.emulated_npu,
+            npu=target.npu_arithmetic,
             folder=self.recipe.folder,
         )
         drop = None

@@ -11,7 +11,7 @@ from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.emulate import Emulator
 from edgeflow.files.atomic import sha256
 from edgeflow.files.sealed import held_facts
-from edgeflow.project.manifest import load_manifest
+from edgeflow.project.manifest import load_manifest, recorded_arithmetic
 from edgeflow.project.places import MANIFEST, REFERENCE
 from edgeflow.project.reference import Reference
 from edgeflow.report.exchange import LOOKS, load_record, looks_sha256
@@ -62,7 +62,7 @@ def look_again(record: Record, model: Path) -> Record:
             f"{model}: the programs it was made of are not in build/.cache, so its layers cannot be looked at again",
             try_="edgeflow build, which looks at them",
         )
-    npu = str((load_manifest(model.parent / MANIFEST)).get("npu_arithmetic") or "float32")
+    npu = recorded_arithmetic(load_manifest(model.parent / MANIFEST))
     looked, _ = traced(compressed, model.parent / REFERENCE, model, npu, record.reference_device or "CPU")
     return replace(record, layers=looked.layers, ranked=looked.ranked, first_drift=looked.first_drift)
 

@@ -19,7 +19,7 @@ from edgeflow.files.arrays import save_npz
 from edgeflow.files.atomic import sha256, storage
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
-from edgeflow.project.manifest import StageResults, dump, load_manifest, manifest, manifest_hash
+from edgeflow.project.manifest import StageResults, dump, load_manifest, manifest, manifest_hash, recorded_arithmetic
 from edgeflow.project.places import MANIFEST, MODEL, REFERENCE
 from edgeflow.project.recipe import load_recipe
 from edgeflow.project.reference import Reference, load_reference
@@ -273,12 +273,12 @@ def _recorded(
         if reference is not None:
             expected[reference] = table["reference"]["sha256"]
         limits = strict(DriftLimits, table["settings"]["limits"], str(beside), DataError)
-        metric, npu = table["settings"]["metric"], table["npu_arithmetic"] or "float32"
+        metric = table["settings"]["metric"]
         goal, precision = table["settings"].get("expected"), table.get("precision")
     except (KeyError, TypeError) as err:
         raise DataError(f"{beside}: key {err} is missing", try_="run edgeflow build again") from err
-    if not isinstance(metric, (str, type(None))) or npu not in ("float32", "float16", "uint8"):
-        raise DataError(f"{beside}: metric or npu_arithmetic is of no known kind", try_="run edgeflow build again")
+    if not isinstance(metric, (str, type(None))):
+        raise DataError(f"{beside}: metric is of no known kind", try_="run edgeflow build again")
     if not isinstance(goal, (int, float, type(None))) or not isinstance(precision, (str, type(None))):
         raise DataError(f"{beside}: expected or precision is of no known kind", try_="run edgeflow build again")
     for path, known in expected.items():
@@ -287,7 +287,7 @@ def _recorded(
                 f"{path}: is not the file that {beside.name} was written for (its hash differs)",
                 try_="run edgeflow build again, or copy the .nb elsewhere and give --reference",
             )
-    return VerifySettings(metric, limits, goal, precision=precision), npu
+    return VerifySettings(metric, limits, goal, precision=precision), recorded_arithmetic(table)
 
 
 def _recipe_folder(model: Path, metric: str | None, *, trust: bool) -> Path | None:

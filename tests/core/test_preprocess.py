@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -79,6 +79,9 @@ def test_colours_and_layouts() -> None:
         ({"resize": "stretch", "size": (4,)}, "size is [4], and should be height and width"),
         ({"resize": "stretch", "size": (0, 4)}, "size is [0, 4]"),
         ({"resize": "stretch", "size": (4, 99999)}, "each from 1 to 16384"),
+        ({"resize": "letterbox", "size": (16384, 16384)}, "at most 16777216 pixels"),
+        ({"resize": "stretch", "size": (4097, 4096)}, "at most 16777216 pixels"),
+        ({"resize": "stretch", "size": (16384, 16384), "crop": (8, 8)}, "at most 16777216 pixels"),
         ({"crop": ()}, "crop is [], and should be height and width"),
         (
             {"resize": "stretch", "size": (8, 8), "crop": (9, 4)},
@@ -127,3 +130,10 @@ def test_pictures_that_do_not_suit() -> None:
         Preprocess(resize="short_side", size=(16384, 16384)).apply(np.zeros((1, 16384, 3), np.uint8))
     with pytest.raises(DataError, match="before the crop, and should be at least 5 x 4"):
         Preprocess(crop=(5, 4)).apply(np.zeros((4, 4, 3), np.uint8))
+
+
+@pytest.mark.parametrize("resize", ["letterbox", "stretch", "short_side"])
+def test_memory_is_bounded_whatever_is_declared(resize: Literal["letterbox", "stretch", "short_side"]) -> None:
+    """Refused before the picture is made, so that a contract from elsewhere takes no gigabytes."""
+    with pytest.raises(DataError, match="at most 16777216 pixels"):
+        Preprocess(resize=resize, size=(16384, 16384)).apply(np.zeros((8, 8, 3), np.uint8))

@@ -88,8 +88,10 @@ def _value(rng: random.Random, value: Any) -> Any:
     if isinstance(value, tuple):
         items = list(value)
         how = rng.randrange(4)
-        if how == 0 or not items:
-            items.append(items[-1] if items else 1)
+        if not items:
+            return value
+        if how == 0:
+            items.append(items[-1])
         elif how == 1:
             items.pop()
         elif how == 2:

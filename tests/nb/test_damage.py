@@ -173,6 +173,13 @@ def test_an_export_without_anything_to_compute() -> None:
             emulator.export({})
 
 
+def test_an_export_whose_first_op_needs_data() -> None:
+    inputs = {"x": (1, 4), "s": (2,)}
+    asked = model([op("reshape2", {"X": "x", "Shape": "s"}, {"Out": "y"}, shape=(2, 2))], None, inputs)
+    with pytest.raises(NbError, match="known only at run time"), Emulator(asked) as emulator:
+        emulator.export({})
+
+
 CYCLES = {
     "a circle of conversions": [
         op("scale", {"X": "b"}, {"Out": "a"}, scale=2.0),
