@@ -178,12 +178,16 @@ class Flow:
         """Labels that do not fit the outputs, and a reference that scores too little, end a build before the work."""
         from edgeflow.project.places import REFERENCE
         from edgeflow.project.reference import load_reference
-        from edgeflow.verify.scores import held_to_expectation
+        from edgeflow.verify.scores import held_to_expectation, names_fit
 
-        settings = self.recipe.verify_settings(target)
-        if settings.metric is not None:
-            reference = load_reference(ingested.folder / REFERENCE)
-            held_to_expectation(settings, reference, self.recipe.folder)
+        settings, names = self.recipe.verify_settings(target), read_labels(self.recipe)
+        if settings.metric is None and names is None:
+            return
+        reference = load_reference(ingested.folder / REFERENCE)
+        if names is not None:
+            model = self.recipe.model
+            names_fit(names, reference.outputs[0], model.task, settings.metric, str(model.labels))
+        held_to_expectation(settings, reference, self.recipe.folder)
 
     def workers_for(self, kind: str) -> Workers:
         """A pool for ingest and one for compress, which imports PaddleSlim while the other works."""
