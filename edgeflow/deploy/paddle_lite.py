@@ -34,9 +34,9 @@ class PaddleLite:
 
     name = "Paddle Lite 2.13rc0 (x86 runtime on the host)"
 
-    def __init__(self, model: str | Path) -> None:
-        self.path = Path(model)
-        loaded = nb.read(self.path)
+    def __init__(self, path: Path, model: nb.Model | None = None) -> None:
+        self.path = path
+        loaded = nb.read(path) if model is None else model
         _refuse(self.path, loaded)
         if find_spec("paddlelite") is None:
             raise BackendMissing("paddlelite is not installed", try_="pip install 'edgeflow[build]' (Python 3.10)")

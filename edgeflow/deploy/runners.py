@@ -60,7 +60,7 @@ def open_runner(
     if on == "paddle-lite":
         from edgeflow.deploy.paddle_lite import PaddleLite
 
-        return PaddleLite(model)
+        return PaddleLite(Path(model))
     if not is_device(on):
         return Emulator(model, npu=npu)
     folder = find_runtime(model, runtime, trust=trust)

@@ -7,22 +7,20 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TypeVar
 
-from edgeflow import nb
 from edgeflow.core.errors import CompressFailed, EdgeflowError
 from edgeflow.core.metrics import loss
 from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target
-from edgeflow.emulate.shape_trace import trace_shapes
+from edgeflow.emulate.examined import Examined
 from edgeflow.flow.build import Flow
 from edgeflow.nb.predict import predict
 from edgeflow.project.places import MODEL, REFERENCE
 from edgeflow.project.reference import load_reference
 from edgeflow.tuning.certificate import changes
 from edgeflow.tuning.ranking import Goal, Tried
-from edgeflow.verify.judge import verify
+from edgeflow.verify.judge import judge, run_here
 
 T = TypeVar("T")
 
@@ -114,14 +112,9 @@ class Trials:
         precision = target.choose(candidate.settings.precision)
         compressed = self.flow.compress(target, candidate.settings, precision, self.ingested)
         converted = self.flow.convert(target, compressed)
-        model = converted.folder / MODEL
-        verdict = verify(
-            model,
-            self.reference,
-            self.recipe.verify_settings(self.target),
-            npu=target.npu_arithmetic,
-            folder=self.recipe.folder,
-        )
+        file = Examined(converted.folder / MODEL)
+        ran = run_here(file, self.reference, target.npu_arithmetic)
+        verdict = judge(self.reference, ran, self.recipe.verify_settings(self.target), self.recipe.folder)
         drop = None
         if self.recipe.metric and verdict.metric_candidate is not None and verdict.metric_reference is not None:
             drop = loss(self.recipe.metric.name, verdict.metric_reference, verdict.metric_candidate)
@@ -132,14 +125,13 @@ class Trials:
             metric_drop=drop,
             sqnr_db=min(item.drift.sqnr_db for item in verdict.outputs),
             size_bytes=int(converted.facts["bytes"]),
-            latency_ms=self._latency(model, target),
+            latency_ms=self._latency(file, target),
             breaks=verdict.broken,
         )
 
-    def _latency(self, path: Path, target: Target) -> float | None:
-        model = nb.read(path)
-        shapes, _ = trace_shapes(model, {name: (1, *array.shape[1:]) for name, array in self.reference.inputs.items()})
-        found = None if shapes is None or self.goal.chip is None else predict(model, shapes, target, self.goal.chip)
+    def _latency(self, file: Examined, target: Target) -> float | None:
+        shapes, chip = file.shapes_for(self.reference.inputs), self.goal.chip
+        found = None if shapes is None or chip is None else predict(file.model, shapes, target, chip)
         return None if found is None else found.ms
 
 

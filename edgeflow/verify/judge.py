@@ -18,9 +18,11 @@ from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.core.statistics import CONFIDENCE, Decision, binomial_interval, decide_share, more_for_share
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.emulate import Emulator
+from edgeflow.emulate.examined import Examined
 from edgeflow.project.reference import Reference
 from edgeflow.verify.scores import AMPLIFIED, SAFETY, Scores, amplified, axis_of_classes, decided_by_rounding, score
 
+HOST_ONLY = "the device itself: nothing ran on it"
 PROBES = 3
 """Samples on which batches are tried for a file with a fixed batch of one."""
 
@@ -42,7 +44,8 @@ class Verdict:
     """What one comparison showed. `broken` lists the limits that do not hold; `decision` judges the metric's drop by
     statistics.
 
-    `judged` is false where no limit was given at all. `arrays` are the candidate's outputs, all samples together.
+    `judged` is false where no limit could be held against anything. `arrays` are the candidate's outputs, all
+    samples together.
     `undecided`: why nothing can be said of a limit, as sentences.
     """
 
@@ -85,46 +88,48 @@ class Runner(Protocol):
         """Run once: every input by name, every output by name."""
 
 
-def verify(
-    model: Path,
-    reference: Reference,
-    settings: VerifySettings,
-    *,
-    on: str = "emulator",
-    npu: str = "float32",
-    folder: Path | None = None,
-    not_checked: Sequence[str] = (),
-    runner: Runner | None = None,
-) -> Verdict:
-    """Run the .nb on the reference's inputs and judge it.
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a runner made of the reference's inputs, all samples together; `names` are those of the outputs."""
+
+    outputs: tuple[Array, ...]
+    names: tuple[str, ...]
+    runner: str
+    not_checked: tuple[str, ...] = ()
+
+
+def run_with(runner: Runner, reference: Reference, not_checked: Sequence[str] = ()) -> Ran:
+    """Run whatever a runner holds on the reference's inputs.
+
+    Raises:
+        DataError: the reference belongs to another model.
+    """
+    return Ran(tuple(outputs_of(runner, reference)), tuple(runner.outputs), runner.name, tuple(not_checked))
+
+
+def run_here(file: Examined, reference: Reference, npu: str = "float32", on: str = "emulator") -> Ran:
+    """Execute a .nb on this machine.
 
     Args:
-        on: `emulator`, or `paddle-lite` for its real x86 runtime.
         npu: arithmetic of NNAdapter subgraphs, from the target.
-        folder: where a metric named `file.py:function` is looked for.
-        runner: what runs it instead of `on`, such as a device.
+        on: `emulator`, or `paddle-lite` for its real x86 runtime.
 
     Raises:
         NbError, UnsupportedOps: the file cannot be run here.
         DataError: the reference belongs to another model.
     """
-    notes = list(not_checked)
-    if runner is not None:
-        outputs = outputs_of(runner, reference)
-        return judge(reference, outputs, runner.outputs, settings, runner.name, folder=folder, not_checked=notes)
     if on == "paddle-lite":
         from edgeflow.deploy.paddle_lite import PaddleLite
 
-        with PaddleLite(model) as real:
-            outputs = outputs_of(real, reference)
-            return judge(reference, outputs, real.outputs, settings, real.name, folder=folder, not_checked=notes)
-    with Emulator(model, npu=npu) as emulator:
-        outputs = outputs_of(emulator, reference)
-        if any(op.type == "subgraph" for op in emulator.model.blocks[0].operations):
-            notes.append(
-                f"NPU subgraphs were computed in {npu} on the host, an approximation: vendors' rounding is not public"
-            )
-        return judge(reference, outputs, emulator.outputs, settings, emulator.name, folder=folder, not_checked=notes)
+        with PaddleLite(file.path, file.model) as real:
+            return run_with(real, reference, (HOST_ONLY,))
+    notes = [HOST_ONLY]
+    if file.placement.subgraphs:
+        notes.append(
+            f"NPU subgraphs were computed in {npu} on the host, an approximation: vendors' rounding is not public"
+        )
+    with Emulator(file.model, npu=npu) as emulator:
+        return run_with(emulator, reference, notes)
 
 
 def outputs_of(runner: Runner, reference: Reference) -> list[Array]:
@@ -174,21 +179,17 @@ def _joined(runner: Runner, feeds: Sequence[Mapping[str, Array]]) -> list[Array]
     return [found[name] for name in runner.outputs]  # by name: a file may fetch one variable twice
 
 
-def judge(
-    reference: Reference,
-    outputs: Sequence[Array],
-    names: Sequence[str],
-    settings: VerifySettings,
-    runner: str,
-    *,
-    folder: Path | None = None,
-    not_checked: Sequence[str] = (),
-) -> Verdict:
-    """Compare outputs with the reference's; what produced them does not matter here."""
+def judge(reference: Reference, ran: Ran, settings: VerifySettings, folder: Path | None = None) -> Verdict:
+    """Compare outputs with the reference's; what produced them does not matter here.
+
+    Args:
+        folder: where a metric named `file.py:function` is looked for.
+    """
+    outputs = ran.outputs
     axes = [axis_of_classes(settings.metric, k, array, reference.labels) for k, array in enumerate(reference.outputs)]
     drifts = tuple(
         OutputDrift(k, name, measure(a, b, axis))
-        for k, (name, a, b, axis) in enumerate(zip(names, reference.outputs, outputs, axes, strict=True))
+        for k, (name, a, b, axis) in enumerate(zip(ran.names, reference.outputs, outputs, axes, strict=True))
     )
     limits = settings.limits
     far = amplified(reference, outputs, settings.precision)
@@ -206,24 +207,28 @@ def judge(
     if scores is not None:
         undecided += scores.doubts
         found += _metric_broken(scores, settings)
+    scored = any(item.drift.top1_agreement is not None for item in drifts)
+    judged = replace(limits, metric_drop_max=None, top1_agreement_min=None) != DriftLimits()
+    judged |= limits.metric_drop_max is not None and scores is not None
+    judged |= limits.top1_agreement_min is not None and scored
     if limits == DriftLimits():
         notes.append("no limit was given, so nothing was judged")
     if limits.metric_drop_max is not None and scores is None:
         notes.append("the limit on the metric's drop: there is no metric to measure it with")
-    if limits.top1_agreement_min is not None and all(item.drift.top1_agreement is None for item in drifts):
+    if limits.top1_agreement_min is not None and not scored:
         notes.append("the limit on top-1 agreement: no output looks like scores")
     return Verdict(
         drifts,
         reference.samples,
-        runner,
+        ran.runner,
         tuple(dict.fromkeys(found)),
         settings.metric,
         None if scores is None else scores.reference,
         None if scores is None else scores.candidate,
-        (*not_checked, *notes),
+        (*ran.not_checked, *notes),
         decision,
-        limits != DriftLimits(),
-        tuple(outputs),
+        judged,
+        outputs,
         tuple(dict.fromkeys(undecided)),
     )
 

@@ -20,7 +20,7 @@ from edgeflow.emulate import Emulator
 from edgeflow.nb.faults import faults
 from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import InjectedFault, SelfTest
-from edgeflow.verify.judge import Verdict, judge, outputs_of
+from edgeflow.verify.judge import Verdict, judge, run_with
 from edgeflow.verify.stage import BESIDE, Against, prepared
 
 COPIES = 100
@@ -48,8 +48,7 @@ def self_test(
     def verdict(candidate: nb.Model, given: Reference) -> Verdict | str:
         try:
             with np.errstate(all="ignore"), Emulator(candidate, npu=npu) as runner:
-                outputs = outputs_of(runner, given)
-                return judge(loaded, outputs, runner.outputs, settings, runner.name, folder=folder)
+                return judge(loaded, run_with(runner, given), settings, folder)
         except EdgeflowError as err:
             return err.what
 
@@ -113,10 +112,10 @@ def _false_alarms(
         path = Path(name) / "copy.nb"
         nb.write(model, path)
         with Emulator(path, npu=npu) as runner:
-            outputs = outputs_of(runner, reference)
+            ran = run_with(runner, reference)
     count = reference.samples
-    if any(array.ndim == 0 or len(array) != count for array in (*reference.outputs, *outputs)):
-        return int(bool(judge(reference, outputs, runner.outputs, settings, runner.name, folder=folder).broken))
+    if any(array.ndim == 0 or len(array) != count for array in (*reference.outputs, *ran.outputs)):
+        return int(bool(judge(reference, ran, settings, folder).broken))
     alarms = 0
     for k in range(copies):
         chosen = np.random.default_rng(k).choice(count, max(count // 2, 1), replace=False)
@@ -125,9 +124,6 @@ def _false_alarms(
             tuple(array[chosen] for array in reference.outputs),
             None if reference.labels is None else reference.labels[chosen],
         )
-        alarms += bool(
-            judge(
-                part, [array[chosen] for array in outputs], runner.outputs, settings, runner.name, folder=folder
-            ).broken
-        )
+        some = replace(ran, outputs=tuple(array[chosen] for array in ran.outputs))
+        alarms += bool(judge(part, some, settings, folder).broken)
     return alarms

@@ -30,7 +30,7 @@ from edgeflow.report.record import Record
 from edgeflow.report.record_parts import DeviceFacts, FileFacts, Output, PreprocessingFinding, ResidencyFinding
 from edgeflow.verify.contract import contract_entry, write_contract
 from edgeflow.verify.file_facts import figures, findings, partition, profile_named
-from edgeflow.verify.judge import Verdict, verify
+from edgeflow.verify.judge import Verdict, judge, run_here, run_with
 from edgeflow.verify.layers_and_hops import hops, traced
 from edgeflow.verify.recorded import HASH, REPORT, look_again, with_device, with_recorded
 from edgeflow.verify.worst_inputs import worst
@@ -39,7 +39,6 @@ DEVICE_BATCH = 8
 """Samples that a device computes at once: its memory is small, and a call's overhead is not what is measured."""
 
 CANDIDATE = "candidate.npz"
-HOST_ONLY = "the device itself: nothing ran on it"
 SAME_DATA = {
     "calibration_sha256": "unseen data: the evaluation data are the calibration data, which the scales were fitted to",
     "training_sha256": "unseen data: the evaluation data are the training data, which the weights were fitted to",
@@ -88,7 +87,7 @@ def check_and_report(
     recipe, target = made.recipe, made.target
     settings, device = recipe.verify_settings(target), str(made.ingested.facts["device"])
     loaded, file = load_reference(made.reference), Examined(made.model)
-    verdict = verify(made.model, loaded, settings, npu=made.npu, folder=recipe.folder, not_checked=(HOST_ONLY,))
+    verdict = judge(loaded, run_here(file, loaded, made.npu), settings, recipe.folder)
     layers = as_table(layer_map(file.model, load(made.compressed.folder / "source.pdmodel")))
     contract = write_contract(made, file.model, loaded.inputs, labels, folder)
     table = manifest(made, layers, contract)
@@ -194,6 +193,7 @@ def verify_file(
     """
     table = load_manifest(model.parent / MANIFEST) if (model.parent / MANIFEST).exists() else {}
     loaded, settings, npu, folder = prepared(model, against)
+    examined = Examined(model)
     device: DeviceFacts | None = None
     residency: ResidencyFinding | None = None
     notes: tuple[str, ...] = ()
@@ -213,17 +213,17 @@ def verify_file(
                 if file is not None
             ]
             runner, *others = [stack.enter_context(one) for one in opened]
-            verdict = verify(model, loaded, settings, folder=folder, runner=runner)
+            verdict = judge(loaded, run_with(runner, loaded), settings, folder)
             said = device_report(runner, control_run(runner, others[0], loaded.inputs) if others else None)
         device, notes = exchange.read(DeviceFacts, said["device"]), tuple(said["library_notes"])
         residency = exchange.read(ResidencyFinding, said["residency"])
     else:
-        verdict = verify(model, loaded, settings, on=where.on, npu=npu, folder=folder, not_checked=(HOST_ONLY,))
+        verdict = judge(loaded, run_here(examined, loaded, npu, where.on), settings, folder)
     contract = contract_entry(model, loaded.inputs, table)
     if contract.broken is not None:
         verdict = replace(verdict, broken=(*verdict.broken, contract.broken))
     record = _record(verdict, table, settings.limits, contract)
-    record = _with_file(record, Examined(model), profile_named(record.target or ""), loaded, verdict)
+    record = _with_file(record, examined, profile_named(record.target or ""), loaded, verdict)
     record = replace(record, device=device, library_notes=notes, residency=residency)
     record = look_again(record, model) if layers else with_recorded(record, model, table)
     if is_device(where.on):

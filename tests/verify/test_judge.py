@@ -10,9 +10,10 @@ import pytest
 from edgeflow.core.errors import DataError
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.emulate import Emulator
+from edgeflow.emulate.examined import Examined
 from edgeflow.nb import write
 from edgeflow.project.reference import Reference, load_reference
-from edgeflow.verify.judge import outputs_of, takes_batches, verify
+from edgeflow.verify.judge import judge, outputs_of, run_here, takes_batches
 from tests.conftest import GOLDEN
 from tests.nb.make import model, op
 
@@ -59,9 +60,9 @@ def test_a_graph_with_the_batch_written_into_it_is_run_one_by_one() -> None:
 def test_constant_outputs_do_not_pass(tmp_path: Path) -> None:
     x = np.random.default_rng(0).random((5, 3, 8, 8), np.float32)
     write(model([op("scale", {"X": "x"}, {"Out": "y"}, scale=0.0, bias=0.0)]), tmp_path / "zero.nb")
-    verdict = verify(
-        tmp_path / "zero.nb", Reference({"x": x}, (x,), None), VerifySettings(None, DriftLimits(cosine_min=0.5))
-    )
+    given = Reference({"x": x}, (x,), None)
+    ran = run_here(Examined(tmp_path / "zero.nb"), given)
+    verdict = judge(given, ran, VerifySettings(None, DriftLimits(cosine_min=0.5)))
     assert not verdict.passed
     assert verdict.outputs[0].drift.cosine == 0
 
@@ -85,6 +86,7 @@ def test_references_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_metric_without_labels_is_said() -> None:
-    found = verify(LENET, reference(4), VerifySettings("top1", DriftLimits(metric_drop_max=0.1)))
-    assert found.passed
+    ran = run_here(Examined(LENET), reference(4))
+    found = judge(reference(4), ran, VerifySettings("top1", DriftLimits(metric_drop_max=0.1)))
+    assert found.verdict == "NOT JUDGED", "the one limit there is could be held against nothing"
     assert "metric top1: the reference has no labels" in found.not_checked

@@ -10,7 +10,7 @@ import pytest
 from edgeflow.core.errors import DataError, RecipeError
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.project.reference import Reference
-from edgeflow.verify.judge import Verdict, judge
+from edgeflow.verify.judge import Ran, Verdict, judge
 from edgeflow.verify.scores import held_to_expectation, names_fit
 
 LIMITS = DriftLimits(sqnr_db_min=20.0, metric_drop_max=0.01)
@@ -25,7 +25,7 @@ def reference(count: int, right: float = 1.0) -> Reference:
 
 
 def verdict(given: Reference, outputs: np.ndarray, settings: VerifySettings, **rest) -> Verdict:  # type: ignore[no-untyped-def]
-    return judge(given, [outputs], ["y"], settings, "test", **rest)
+    return judge(given, Ran((outputs,), ("y",), "test"), settings, **rest)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 20, 100])
