@@ -13,6 +13,7 @@ from edgeflow.core.drift import distance, measure
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.metrics import loss
 from edgeflow.core.samples import Array
+from edgeflow.emulate.examined import Examined
 from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import Hop
 from edgeflow.verify.scores import score
@@ -150,13 +151,13 @@ def _run(key: str, prefix: Path, reference: Reference) -> Step:
         return Step(key, None, "", err.what)
 
 
-def lite_step(model: Path, reference: Reference) -> Step:
+def lite_step(file: Examined, reference: Reference) -> Step:
     """The stop in Paddle Lite's own x86 runtime, where that is legal."""
     from edgeflow.deploy.paddle_lite import PaddleLite
     from edgeflow.verify.judge import outputs_of
 
     try:
-        with PaddleLite(model) as runner:
+        with PaddleLite(file.path, file.model) as runner:
             return Step("nb_paddle_lite", tuple(outputs_of(runner, reference)), runner.name)
     except EdgeflowError as err:
         return Step("nb_paddle_lite", None, "", err.what.split(": ", 1)[-1])

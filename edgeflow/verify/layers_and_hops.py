@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgeflow import nb
 from edgeflow.core.rounding import steady
+from edgeflow.emulate.examined import Examined
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.project.manifest import StageResults
@@ -44,12 +45,14 @@ def traced(compressed: Path, reference: Path, model: Path, npu: str, device: str
     return steady(layers), paddle_steps(compressed, loaded, device)
 
 
-def hops(steps: Sequence[Step], made: StageResults, whole: Reference, verdict: Verdict) -> tuple[Hop, ...]:
+def hops(
+    steps: Sequence[Step], made: StageResults, file: Examined, whole: Reference, verdict: Verdict
+) -> tuple[Hop, ...]:
     """The whole waterfall of a build; `verdict` holds the .nb's outputs on all samples of the reference."""
     some = first(whole, SAMPLES)
     cut = tuple(
         array[: some.samples] if array.ndim and len(array) == whole.samples else array for array in verdict.arrays
     )
-    stops = [*steps, Step("nb_emulated", cut, verdict.runner), lite_step(made.model, some), missing_device()]
+    stops = [*steps, Step("nb_emulated", cut, verdict.runner), lite_step(file, some), missing_device()]
     rows = waterfall(stops, some, verdict.metric, made.recipe.folder)
     return gpu_hop_missing(steady(rows), str(made.ingested.facts["device"]))

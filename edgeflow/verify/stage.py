@@ -100,7 +100,7 @@ def check_and_report(
             layers=looked.layers,
             ranked=looked.ranked,
             first_drift=looked.first_drift,
-            waterfall=hops(steps, made, loaded, verdict),
+            waterfall=hops(steps, made, file, loaded, verdict),
         )
     table[HASH] = exchange.looks_sha256(record)
     record = replace(record, manifest_sha256=manifest_hash(table))
