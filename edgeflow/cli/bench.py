@@ -59,8 +59,7 @@ def command(
     """Time MODEL.nb: the first run apart, then median and 90th percentile.
 
     With --against, two files run in turn and the ratio of their medians is given with its 95 % confidence interval;
-    where the
-    device slowed down meanwhile, nothing is concluded.
+    where the device slowed down meanwhile, nothing is concluded.
 
     \b
     Example: edgeflow bench build/arm64-int8/model.nb --on ssh://pi@raspberrypi.local --threads 1,2,4

@@ -30,9 +30,8 @@ def command(build: Path, to: str, runtime: Path | None, trust: bool, as_json: bo
     """Bundle BUILD, a folder of edgeflow build, with its programs, and bring it to a device.
 
     The bundle holds the .nb, its contract, golden tensors, labels, programs and libraries; `run.sh --check` in it
-    replays the
-    golden tensors on the device. The same build gives the same bytes; on a device, the new bundle takes the old one's
-    place.
+    replays the golden tensors on the device. The same build gives the same bytes; on a device, the new bundle takes the
+    old one's place.
 
     \b
     Example: edgeflow deploy build/arm64-int8 --to ssh://pi@raspberrypi.local

@@ -27,8 +27,7 @@ def command(recipe: Path, target: str, samples: int, prune: bool, ratios: tuple[
 
     Each layer is quantised alone; the error is the outputs' mean squared error over their variance. Names go into
     keep_float under [compress]. With --prune, the weakest channels of one convolution at a time are taken away; names
-    and
-    shares go into [compress.prune_layers]. A run that is killed goes on where it stopped.
+    and shares go into [compress.prune_layers]. A run that is killed goes on where it stopped.
 
     Example: edgeflow sensitivity --target arm64-int8
     """

@@ -1,8 +1,7 @@
 """Fine-tuning in several processes through paddle.distributed.launch: one a GPU, or over gloo on a CPU.
 
-Each process works on its part of every batch; gradients are averaged before each step and statistics after each
-epoch, so all
-hold the same weights and take the same decisions. The first one writes what comes out.
+Each process works on its part of every batch; gradients are averaged before each step and statistics after each epoch,
+so all hold the same weights and take the same decisions. The first one writes what comes out.
 """
 
 from __future__ import annotations

@@ -52,12 +52,10 @@ class Job:
     """One fine-tuning, in values that another process can be told.
 
     `student` learns the outputs of `teacher` on `samples` (an .npz of inputs by name; labels are not needed) and is
-    written to
-    `out`, program and parameters. `checkpoint` is an .npz that a killed run goes on from, to the same result; whoever
-    asked
-    removes it. `quantise`: PaddleSlim's configuration for quantisation-aware training, whose float weights go to
-    `trained`; None
-    trains in float. `sparsity`: share of the weights of 1x1 convolutions held at zero.
+    written to `out`, program and parameters. `checkpoint` is an .npz that a killed run goes on from, to the same
+    result; whoever asked removes it. `quantise`: PaddleSlim's configuration for quantisation-aware training, whose
+    float weights go to `trained`; None trains in float. `sparsity`: share of the weights of 1x1 convolutions held at
+    zero.
     """
 
     student: Path

@@ -29,11 +29,9 @@ class Preprocess:
     """How a picture becomes an input.
 
     `resize`: none; stretch to `size`; short_side, so that the shorter side becomes size[0]; letterbox, so that the
-    picture
-    fits into `size` with a border of `pad_value`, a pixel value. `size` is (height, width); empty with none, where it
-    is the
-    size that pictures have. `crop`: (height, width) from the centre. `mean` and `std` have one value a channel, in
-    the order
+    picture fits into `size` with a border of `pad_value`, a pixel value. `size` is (height, width); empty with none,
+    where it is the size that pictures have. `crop`: (height, width) from the centre. `mean` and `std` have one value a
+    channel, in the order
     of `colour`: value = (pixel * scale - mean) / std.
     """
 

@@ -58,9 +58,8 @@ class IngestSettings:
 class FineTuneSettings:
     """Training by distillation: the compressed program learns the float one's outputs on the calibration samples.
 
-    `warm_up` and `patience` count epochs; training stops when `patience` of them bring nothing. `amp` computes in
-    half precision on a GPU. `mixup` blends float inputs in pairs. `epochs` 0 leaves fine-tuning out. `workers`
-    processes
+    `warm_up` and `patience` count epochs; training stops when `patience` of them bring nothing. `amp` computes in half
+    precision on a GPU. `mixup` blends float inputs in pairs. `epochs` 0 leaves fine-tuning out. `workers` processes
     prepare batches. `processes` train together, one a GPU, or on a CPU over gloo: the same result within noise.
     """
 

@@ -1,10 +1,8 @@
 """Is a loss real, and is it within the budget: paired statistics over samples; knows no models.
 
 Source: Q. McNemar, Psychometrika 12 (1947), in its exact binomial form; T. Tango, Equivalence test and confidence
-interval for
-the difference in proportions for the paired-sample design, Statistics in Medicine 17 (1998); B. Efron, R. Tibshirani,
-An
-Introduction to the Bootstrap (1993), ch. 13.
+interval for the difference in proportions for the paired-sample design, Statistics in Medicine 17 (1998); B. Efron, R.
+Tibshirani, An Introduction to the Bootstrap (1993), ch. 13.
 """
 
 from __future__ import annotations
@@ -42,11 +40,9 @@ Word = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 class Decision:
     """What paired samples say about a budget. `drop` is reference minus candidate: positive is worse.
 
-    `better` and `worse` count samples that only the candidate, or only the reference, gets right (None for metrics
-    that do
-    not judge samples one by one). `p_value` is for "nothing changed". `more_samples`: how many further ones would
-    decide, None
-    where it is decided already or no number would.
+    `better` and `worse` count samples that only the candidate, or only the reference, gets right (None for metrics that
+    do not judge samples one by one). `p_value` is for "nothing changed". `more_samples`: how many further ones would
+    decide, None where it is decided already or no number would.
     """
 
     test: str

@@ -34,9 +34,8 @@ class Evidence:
     """What a run on a device left behind, and what its file says.
 
     `cache_files`: compiled programs that appeared during the run. NNAdapter writes one for a subgraph after its first
-    execution
-    on the device (lite/backends/nnadapter/nnadapter/src/runtime/compilation.cc, Execute), where the driver supports
-    that.
+    execution on the device (lite/backends/nnadapter/nnadapter/src/runtime/compilation.cc, Execute), where the driver
+    supports that.
     `npu_ms` and `cpu_ms`: medians of this file and of a CPU-only control, where both were timed.
     """
 

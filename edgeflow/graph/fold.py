@@ -173,8 +173,7 @@ def fold_batch_norm(editor: Editor) -> int:
     eps).
 
     Before quantisation, because opt's own fold multiplies the scale of an int8 deconvolution once for each input
-    channel.
-    Source of the formula: the definition of batch_norm at inference.
+    channel. Source of the formula: the definition of batch_norm at inference.
     """
     made = 0
     for norm in [op for op in editor.ops if op.type == "batch_norm"]:
@@ -250,8 +249,7 @@ def fold_conv_bias(editor: Editor) -> int:
     """conv + add of one number a channel, whatever its shape, becomes conv + add(bias[C], axis 1), which opt fuses.
 
     Paddle 2.6 exports nn.Conv2D's bias as [1, C, 1, 1]; opt's fusion wants one dimension at axis 1 (Paddle-Lite
-    v2.13-rc
-    conv_elementwise_fuser.cc). LeNet: 11 -> 7 ops on ARM.
+    v2.13-rc conv_elementwise_fuser.cc). LeNet: 11 -> 7 ops on ARM.
     """
     made = 0
     for op in [op for op in editor.ops if op.type == "elementwise_add"]:

@@ -1,8 +1,7 @@
 """Which ops of the source program each op of a .nb came from, through fusion and the reuse of storage slots.
 
 Forward over the .nb: every value is followed to the source variable it holds; an op takes the source op that reads
-those
-variables (or its weights), the ops that opt dropped on the way there, and those it fused after it.
+those variables (or its weights), the ops that opt dropped on the way there, and those it fused after it.
 """
 
 from __future__ import annotations

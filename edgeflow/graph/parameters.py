@@ -1,8 +1,7 @@
 """A .pdiparams: the weights of a program in one file, read and written without Paddle.
 
 One record a variable, in the order of the sorted names of the program's persistable variables. Source: PaddlePaddle
-2.6.2
-paddle/fluid/framework/lod_tensor.cc SerializeToStream, tensor_util.cc TensorToStream, and save_combine_op:
+2.6.2 paddle/fluid/framework/lod_tensor.cc SerializeToStream, tensor_util.cc TensorToStream, and save_combine_op:
 
     uint32 0                         version of the LoD
     uint64 levels, then per level    uint64 bytes and the level itself

@@ -1,8 +1,7 @@
 """Scales that are powers of two, for NPUs that shift instead of multiply (eeasytech).
 
 PaddleSlim writes ranges (the largest absolute value, 127 steps); a scale is range / 127. Each is raised to the next
-power of two,
-so that nothing is clipped that was not before, and the weights are quantised anew from the float ones.
+power of two, so that nothing is clipped that was not before, and the weights are quantised anew from the float ones.
 Source: Paddle-Lite v2.13-rc docs/demo_guides/eeasytech_npu.md, which asks for "log2" scales of one per layer.
 """
 

@@ -1,8 +1,7 @@
 """A program that PaddleSlim quantised after training (onnx_format=False): its layers, and each of them back in float.
 
 fake_quantize(X) -> op on whole numbers -> fake_dequantize: the activation's range lies beside fake_quantize, the
-weights' in the
-dequantising op, and the weights are stored as whole numbers.
+weights' in the dequantising op, and the weights are stored as whole numbers.
 Source: PaddlePaddle 2.6.2 paddle/static/quantization/quantization_pass.py QuantizationFreezePass.
 """
 

@@ -51,8 +51,7 @@ def _half_pools(editor: Editor) -> int:
     """Max pooling 2x2 with stride 2 as columns, then rows: the fp16 kernel for it loses a lane from width 18 on.
 
     Source: v2.13-rc lite/kernels/arm/pool_compute.cc, which takes pooling2x2s2p0_max_fp16 for these sizes above width
-    16 and
-    the general kernel for any window that is not square.
+    16 and the general kernel for any window that is not square.
     """
     made = 0
     for op in [op for op in editor.ops if op.type == "pool2d"]:

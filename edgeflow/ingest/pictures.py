@@ -1,8 +1,7 @@
 """Raw pictures as data: arrays, files or a folder of files, made into inputs by the recipe's pre-processing.
 
 A picture file gives the pixels that it stores. EXIF rotation, colour profiles and transparency are left out, as the
-device
-programs leave them out (edgeflow/demos/picture.cpp).
+device programs leave them out (edgeflow/demos/picture.cpp).
 """
 
 from __future__ import annotations

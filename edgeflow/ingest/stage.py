@@ -41,10 +41,8 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
 
     Returns:
         model.pdmodel, model.pdiparams, reference.npz (input/<name>, output/<k>, label), calibration.npz and
-        training.npz;
-        picture_<k>.png, a raw picture of each input that was made of pictures.
-        Of a known result only facts["results_sha256"], which stands for all that the model and data functions gave,
-        and what was read.
+        training.npz; picture_<k>.png, a raw picture of each input that was made of pictures. Of a known result only
+        facts["results_sha256"], which stands for all that the model and data functions gave, and what was read.
 
     Raises:
         ModelError: the model cannot be read, exported or run.

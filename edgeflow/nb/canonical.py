@@ -1,8 +1,7 @@
 """The form of a model that depends on its content alone, and the hash of that form.
 
-opt leaves uninitialised memory and pointer order in NNAdapter files: block indices of subgraphs are garbage,
-a subgraph's `Inputs` and `Outputs` come in any order, outputs sometimes twice, and their scales are numbered
-accordingly
+opt leaves uninitialised memory and pointer order in NNAdapter files: block indices of subgraphs are garbage, a
+subgraph's `Inputs` and `Outputs` come in any order, outputs sometimes twice, and their scales are numbered accordingly
 (observed on paddlelite 2.13rc0, and in SPEC.md).
 """
 

@@ -1,9 +1,9 @@
 """How long a .nb takes on a chip, predicted from published tables: no device is asked, and the error is stated.
 
-time = sum over ops of MACs * cost(kind, precision) + elements written * cost(precision) + a fixed part for an NPU.
-The costs are fitted, without negative ones, to what Paddle Lite's documents publish for whole networks
-(targets/latency.json,
-made by scripts/latency). What they do not cover: threads other than one, cache sizes, batches, clocks that throttle.
+time = sum over ops of MACs * cost(kind, precision) + elements written * cost(precision) + a fixed part for an NPU. The
+costs are fitted, without negative ones, to what Paddle Lite's documents publish for whole networks
+(targets/latency.json, made by scripts/latency). What they do not cover: threads other than one, cache sizes, batches,
+clocks that throttle.
 """
 
 from __future__ import annotations

@@ -237,14 +237,11 @@ def through_onednn(program: Any) -> None:
     """Let oneDNN compute a program's convolutions, there and back, for runs on a CPU.
 
     Paddle's own CPU kernels call BLAS once for each image and group, of which depthwise layers have hundreds: a
-    training step
-    of MobileNetV2 takes a seventh of the time. The flag for all operators (FLAGS_use_mkldnn) fails in gradients and
-    in transposed
-    convolutions. Layouts other than NCHW come out wrong: they are left to Paddle.
+    training step of MobileNetV2 takes a seventh of the time. The flag for all operators (FLAGS_use_mkldnn) fails in
+    gradients and in transposed convolutions. Layouts other than NCHW come out wrong: they are left to Paddle.
 
     Not for an inference program that runs again with other weights: with `is_test`, oneDNN keeps those of its first
-    run.
-    Not for programs that are saved: the attribute would be too.
+    run. Not for programs that are saved: the attribute would be too.
     """
     if paddle().base.core.is_compiled_with_mkldnn():
         for block in program.blocks:

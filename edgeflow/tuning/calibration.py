@@ -1,9 +1,8 @@
 """edgeflow calibration: is the calibration data any good, and how little of it would do.
 
 The ranges of every quantised layer's input are collected for each sample in one pass over the float model, on
-calibration and
-evaluation data; everything but the drift curve is read off them. The curve is measured: PaddleSlim calibrates on
-growing sets.
+calibration and evaluation data; everything but the drift curve is read off them. The curve is measured: PaddleSlim
+calibrates on growing sets.
 """
 
 from __future__ import annotations

@@ -32,9 +32,8 @@ class Goal:
 class Tried:
     """One candidate as it was measured. `steps` counts what was done to the model: 0 is the float model itself.
 
-    `metric_drop` is above 0 where the candidate is the worse one, whichever way the metric points. `breaks`: limits
-    of a build
-    that do not hold. `error` says why there is no result; the numbers are None then.
+    `metric_drop` is above 0 where the candidate is the worse one, whichever way the metric points. `breaks`: limits of
+    a build that do not hold. `error` says why there is no result; the numbers are None then.
     """
 
     name: str
@@ -109,8 +108,7 @@ def rank(tried: Iterable[Tried], goal: Goal) -> Ranking:
     other.
 
     A candidate that a simpler one beats (no slower, no more drift, and no larger where size is asked for) is dropped,
-    unless it
-    meets the goal and the simpler one does not.
+    unless it meets the goal and the simpler one does not.
     """
     measured = [item for item in tried if not item.error]
     dropped: dict[str, str] = {}

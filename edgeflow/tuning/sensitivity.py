@@ -1,10 +1,8 @@
 """edgeflow sensitivity: what each layer of an int8 model costs, calibrated once, and what pruning each layer costs.
 
 The quantised program is made once. For each layer, all the others are put back in float, weights and all, and the
-outputs are
-compared with the float program's: no layer is calibrated again. For pruning, the weakest channels of one layer are
-put to zero,
-with all that follows from them.
+outputs are compared with the float program's: no layer is calibrated again. For pruning, the weakest channels of one
+layer are put to zero, with all that follows from them.
 """
 
 from __future__ import annotations

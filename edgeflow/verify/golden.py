@@ -19,13 +19,10 @@ ROOM = {"float32": 1e-4, "float16": 2e-2, "int8": 2e-2}
 """Largest absolute difference, as a share of the largest output.
 
 Source: measured on Paddle Lite's ARM runtime under qemu-user, 511 golden cases (README, "How exact is the emulator").
-float32:
-all within 1e-5, armv7hf and armv8 included; ten times that. float16: all within 8 units in the last place, 8 * 2**-10
-of the
-value; two and a half times that, for other orders of summation. int8: Cortex-A53 bit for bit, A76 2.4e-7, armv7hf
-1e-5; but
-where a value lies at half a step, one CPU may round the other way, and one step is 1/127 of a tensor's range: two and
-a half.
+float32: all within 1e-5, armv7hf and armv8 included; ten times that. float16: all within 8 units in the last place, 8 *
+2**-10 of the value; two and a half times that, for other orders of summation. int8: Cortex-A53 bit for bit, A76 2.4e-7,
+armv7hf 1e-5; but where a value lies at half a step, one CPU may round the other way, and one step is 1/127 of a
+tensor's range: two and a half.
 """
 PEAK = 4.0
 """Largest error over its root mean square: four standard deviations, which one normal value in 16,000 exceeds."""
