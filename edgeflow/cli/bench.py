@@ -65,25 +65,13 @@ def command(
     Example: edgeflow bench build/arm64-int8/model.nb --on ssh://pi@raspberrypi.local --threads 1,2,4
              edgeflow bench build/arm64/model.nb --against build/arm64-int8/model.nb --on adb:SERIAL
     """
-    from edgeflow.deploy.bench import bench, numbers
+    from edgeflow.deploy.bench import Timed, bench, numbers
+    from edgeflow.deploy.runners import Where
 
     sizes = {name: numbers(size, f"--shape {name}") for name, _, size in (shape.partition("=") for shape in shapes)}
-    report = bench(
-        model,
-        against=against,
-        on=on,
-        runtime=runtime,
-        threads=numbers(threads, "--threads"),
-        warm_up=warm_up,
-        repeats=repeats,
-        cool_down_ms=cool_down_ms,
-        rounds=rounds,
-        power_mode=power_mode or "",
-        limit_s=limit_s,
-        shapes=sizes,
-        trust=trust,
-        say=say,
-    )
+    timed = Timed(numbers(threads, "--threads"), warm_up, repeats, cool_down_ms, rounds)
+    where = Where(on, runtime, limit_s, trust, power_mode or "", say=say)
+    report = bench(model, against, where, timed, sizes)
     if as_json:
         show_json(report)
         return

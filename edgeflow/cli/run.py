@@ -47,13 +47,13 @@ def command(
     Example: edgeflow run model.nb --input image=in.npy --output-dir out
     """
     from edgeflow.deploy.run import describe, parse_inputs, write_dump, write_outputs
-    from edgeflow.deploy.runners import open_runner
+    from edgeflow.deploy.runners import Where, open_runner
     from edgeflow.project.manifest import npu_arithmetic
 
     if dump and on != "emulator":
         raise click.UsageError(f"--dump needs the emulator, and --on is {on}: runtimes do not hand out intermediates")
-    npu = npu or npu_arithmetic(model)
-    with open_runner(on, model, npu=npu, runtime=runtime, limit_s=limit_s, trust=trust, say=say) as runner:
+    where = Where(on, runtime, limit_s, trust, say=say)
+    with open_runner(model, where, npu or npu_arithmetic(model)) as runner:
         feed = parse_inputs(inputs, [spec.name for spec in runner.inputs])
         outputs = runner.infer(feed)
         written = write_outputs(list(outputs.items()), output_dir)

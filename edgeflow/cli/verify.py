@@ -90,15 +90,16 @@ def command(
 
     from edgeflow.core.errors import EdgeflowError
     from edgeflow.core.settings import DriftLimits
-    from edgeflow.verify.stage import Against, Where, verify_file
+    from edgeflow.deploy.runners import Where
+    from edgeflow.verify.stage import Against, verify_file
 
     limits = DriftLimits(max_abs_max=max_abs, cosine_min=cosine_min, sqnr_db_min=sqnr_min, metric_drop_max=drop)
     _check(metric, control, on, given=limits != DriftLimits() and no_limits)
-    against = Against(reference, limits, metric, own_limits=not no_limits, trust=trust)
+    against = Against(reference, limits, metric, own_limits=not no_limits, trust=trust, control=control)
 
     def one(place: str) -> Record | EdgeflowError:
         try:
-            return verify_file(model, against, Where(place, runtime, control, limit_s, say), layers=layers)[1]
+            return verify_file(model, against, Where(place, runtime, limit_s, say=say), layers=layers)[1]
         except EdgeflowError as err:
             return err
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from edgeflow.core.samples import Array
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.deploy.remote import Remote
 from edgeflow.deploy.residency import Residency
-from edgeflow.deploy.runners import is_device, open_runner, where_it_ran
+from edgeflow.deploy.runners import HERE, Where, is_device, open_runner, where_it_ran
 from edgeflow.emulate import Emulator
 from edgeflow.project.manifest import npu_arithmetic
 from edgeflow.project.places import REFERENCE
@@ -59,17 +59,35 @@ def feed_of(model: Path, specs: Sequence[TensorSpec], shapes: Mapping[str, tuple
     return feed
 
 
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """How runs are timed. `rounds`: turns of a comparison, over which `repeats` runs of each file are spread."""
+
+    threads: tuple[int, ...] = (1,)
+    warm_up: int = 10
+    repeats: int = 50
+    cool_down_ms: int = 0
+    rounds: int = ROUNDS
+
+
+TIMED = Timed()
+
+
 class Stopwatch:
     """One file on one runner, timed in processes or calls of its own."""
 
     def __init__(self, runner: Any, feed: Mapping[str, Array], model: Path, on: str) -> None:
         self.runner, self.feed, self._model, self._on = runner, feed, model, on
 
-    def time(self, *, warm_up: int, repeats: int, threads: int, cool_down_ms: int) -> Timing:
+    def time(self, timed: Timed, threads: int) -> Timing:
         """One measurement; on this machine everything is loaded anew, as a program on a device does it."""
         if isinstance(self.runner, Remote):
             return self.runner.time(
-                self.feed, warm_up=warm_up, repeats=repeats, threads=threads, cool_down_ms=cool_down_ms
+                self.feed,
+                warm_up=timed.warm_up,
+                repeats=timed.repeats,
+                threads=threads,
+                cool_down_ms=timed.cool_down_ms,
             )
         begin = time.perf_counter()
         fresh = (
@@ -80,11 +98,11 @@ class Stopwatch:
         loaded = time.perf_counter()
         fresh.infer(self.feed)
         first = time.perf_counter()
-        for _ in range(warm_up):
+        for _ in range(timed.warm_up):
             fresh.infer(self.feed)
         times = []
-        time.sleep(cool_down_ms / 1000)
-        for _ in range(repeats):
+        time.sleep(timed.cool_down_ms / 1000)
+        for _ in range(timed.repeats):
             start = time.perf_counter()
             fresh.infer(self.feed)
             times.append(1000 * (time.perf_counter() - start))
@@ -97,26 +115,16 @@ class Stopwatch:
 
 def bench(
     model: Path,
-    *,
     against: Path | None = None,
-    on: str = "emulator",
-    runtime: Path | None = None,
-    threads: Sequence[int] = (1,),
-    warm_up: int = 10,
-    repeats: int = 50,
-    cool_down_ms: int = 0,
-    rounds: int = ROUNDS,
-    power_mode: str = "",
-    limit_s: float = 300.0,
+    where: Where = HERE,
+    timed: Timed = TIMED,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
-    trust: bool = False,
-    say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Time a file, and where `against` is given that one too, in turn with it.
 
     Args:
-        against: the other file; MODEL is the control. Both run with the first of `threads`.
-        rounds: turns of the comparison; `repeats` runs of each file are spread over them.
+        against: the other file; MODEL is the control. Both run with the first of the numbers of threads.
+        shapes: of inputs with open dimensions.
 
     Returns:
         The table that --json prints.
@@ -124,6 +132,7 @@ def bench(
     Raises:
         DataError: inputs do not fit; TransportError: see open_runner.
     """
+    on, threads = where.on, timed.threads
     if on == "paddle-lite" and tuple(threads) != (1,):
         raise DataError(
             f"--threads {','.join(map(str, threads))}: Paddle Lite's Python runtime takes no number of threads",
@@ -133,28 +142,16 @@ def bench(
     with ExitStack() as stack:
         watches = []
         for file in files:
-            specs = nb.read(file).input_specs
-            feed = feed_of(file, specs, shapes or {})
-            runner = open_runner(
-                on,
-                file,
-                npu=npu_arithmetic(file),
-                runtime=runtime,
-                power_mode=power_mode,
-                limit_s=limit_s,
-                trust=trust,
-                say=say,
-            )
-            stack.enter_context(runner)
+            feed = feed_of(file, nb.read(file).input_specs, shapes or {})
+            runner = stack.enter_context(open_runner(file, where, npu_arithmetic(file)))
             watches.append(Stopwatch(runner, feed, file, on))
         table = _table(model, watches[0], on)
-        table["sweep"] = [_entry(watches[0], n, warm_up, repeats, cool_down_ms) for n in threads]
+        table["sweep"] = [_entry(watches[0], timed, n) for n in threads]
         if against is not None:
-            found = _compare(watches, threads[0], warm_up, repeats, cool_down_ms, rounds)
-            table["comparison"] = {"against": str(against), **found}
+            table["comparison"] = {"against": str(against), **_compare(watches, timed)}
         if isinstance(watches[0].runner, Remote):
-            where = _residency(watches, table.get("comparison"))
-            table["residency"] = where.as_table() if where else None
+            ran = _residency(watches, table.get("comparison"))
+            table["residency"] = ran.as_table() if ran else None
     return table
 
 
@@ -172,29 +169,30 @@ def _table(model: Path, watch: Stopwatch, on: str) -> dict[str, Any]:
     }
 
 
-def _entry(watch: Stopwatch, threads: int, warm_up: int, repeats: int, cool_down_ms: int) -> dict[str, Any]:
-    timing = watch.time(warm_up=warm_up, repeats=repeats, threads=threads, cool_down_ms=cool_down_ms)
+def _entry(watch: Stopwatch, timed: Timed, threads: int) -> dict[str, Any]:
+    timing = watch.time(timed, threads)
     return {
         "threads": threads,
         "load_ms": timing.load_ms,
         "first_ms": timing.first_ms,
-        "warm_up": warm_up,
+        "warm_up": timed.warm_up,
         **asdict(summary(timing.times_ms)),
         "state": asdict(watch.state()),
     }
 
 
-def _compare(
-    watches: Sequence[Stopwatch], threads: int, warm_up: int, repeats: int, cool_down_ms: int, rounds: int
-) -> dict[str, Any]:
+def _compare(watches: Sequence[Stopwatch], timed: Timed) -> dict[str, Any]:
     """Measure in turn, the order swapped each round, so that slow changes of the device meet both alike."""
-    each = max(repeats // rounds, 1)
+    each, threads, rounds = (
+        replace(timed, repeats=max(timed.repeats // timed.rounds, 1)),
+        timed.threads[0],
+        timed.rounds,
+    )
     times: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = ([], [])
     states = [watches[0].state()]
     for turn in range(rounds):
         for k in ((0, 1), (1, 0))[turn % 2]:
-            timing = watches[k].time(warm_up=warm_up, repeats=each, threads=threads, cool_down_ms=cool_down_ms)
-            times[k].append(timing.times_ms)
+            times[k].append(watches[k].time(each, threads).times_ms)
         states.append(watches[0].state())
     found = compare(times[0], times[1], states, seed=SEED)
     control, other = (summary([t for turn in side for t in turn]) for side in times)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,42 +31,48 @@ def is_device(on: str) -> bool:
     return on.startswith(("ssh:", "adb:"))
 
 
-def open_runner(
-    on: str,
-    model: Path,
-    *,
-    npu: str = "float32",
-    runtime: Path | None = None,
-    threads: int = 1,
-    power_mode: str = "",
-    limit_s: float = 300.0,
-    batch: int | None = None,
-    trust: bool = False,
-    say: Callable[[str], None] | None = None,
-) -> AbstractContextManager[Any]:
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What executes a .nb, and how.
+
+    `on`: `emulator`, `paddle-lite`, ssh://user@host[:port][/folder] or adb:SERIAL[/folder]. `runtime`: the folder of
+    programs for a device; None looks for build/device/<target>. `trust`: take programs from a folder beside the file
+    too that nobody built here. `batch`: samples a run on a device, where the file leaves it open; None runs what is
+    fed at once. `say` is told of progress.
+    """
+
+    on: str = "emulator"
+    runtime: Path | None = None
+    limit_s: float = 300.0
+    trust: bool = False
+    power_mode: str = ""
+    batch: int | None = None
+    say: Callable[[str], None] | None = None
+
+
+HERE = Where()
+
+
+def open_runner(model: Path, where: Where = HERE, npu: str = "float32") -> AbstractContextManager[Any]:
     """Give a runner for a `with` block; see verify.judge.Runner.
 
     Args:
-        on: `emulator`, `paddle-lite`, ssh://user@host[:port][/folder] or adb:SERIAL[/folder].
         npu: arithmetic of NNAdapter subgraphs in the emulator.
-        runtime: the folder of programs for a device; None looks for build/device/<target>.
-        trust: take programs from a folder beside the file too that nobody built here.
-        batch: samples a run on a device, where the file leaves it open; None runs what is fed at once.
 
     Raises:
         DataError: there is no runtime folder, or it is not whole.
         NbError: the file does not fit what is to run it.
         TransportError: the device cannot be reached.
     """
-    if on == "paddle-lite":
+    if where.on == "paddle-lite":
         from edgeflow.deploy.paddle_lite import PaddleLite
 
-        return PaddleLite(Path(model))
-    if not is_device(on):
+        return PaddleLite(model)
+    if not is_device(where.on):
         return Emulator(model, npu=npu)
-    folder = find_runtime(model, runtime, trust=trust)
-    options = RunOptions(threads, power_mode, npu_settings(model, folder.target), limit_s, batch)
-    return Remote(on, model, folder, options, say=say)
+    folder = find_runtime(model, where.runtime, trust=where.trust)
+    options = RunOptions(1, where.power_mode, npu_settings(model, folder.target), where.limit_s, where.batch)
+    return Remote(where.on, model, folder, options, say=where.say)
 
 
 def find_runtime(model: Path, given: Path | None = None, *, trust: bool = False) -> RuntimeFolder:

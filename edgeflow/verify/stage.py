@@ -13,7 +13,7 @@ from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target
-from edgeflow.deploy.runners import control_run, device_report, is_device, open_runner
+from edgeflow.deploy.runners import HERE, Where, control_run, device_report, is_device, open_runner
 from edgeflow.emulate.examined import Examined
 from edgeflow.files.arrays import save_npz
 from edgeflow.files.atomic import sha256, storage
@@ -50,7 +50,8 @@ class Against:
     """What a .nb is judged against: None takes what lies beside it.
 
     `limits` override single limits of the build's own; without `own_limits` they are all that hold. `trust`: run the
-    metric's Python file and the device's programs, though the folder was not built here.
+    metric's Python file and the device's programs, though the folder was not built here. `control`: a CPU-only file of
+    the same model, timed beside an NPU file on the device.
     """
 
     reference: Path | None = None
@@ -58,20 +59,10 @@ class Against:
     metric: str | None = None
     own_limits: bool = True
     trust: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """What executes a .nb; see open_runner. `control`: a CPU-only file of the same model, timed beside an NPU file."""
-
-    on: str = "emulator"
-    runtime: Path | None = None
     control: Path | None = None
-    limit_s: float = 300.0
-    say: Callable[[str], None] | None = None
 
 
-BESIDE, HERE = Against(), Where()
+BESIDE = Against()
 
 
 def check_and_report(
@@ -200,16 +191,8 @@ def verify_file(
     if is_device(where.on):
         with ExitStack() as stack:
             opened = [
-                open_runner(
-                    where.on,
-                    file,
-                    runtime=where.runtime,
-                    limit_s=where.limit_s,
-                    batch=DEVICE_BATCH,
-                    trust=against.trust,
-                    say=where.say,
-                )
-                for file in (model, where.control)
+                open_runner(file, replace(where, batch=DEVICE_BATCH, trust=against.trust))
+                for file in (model, against.control)
                 if file is not None
             ]
             runner, *others = [stack.enter_context(one) for one in opened]
