@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edgeflow.core.elf_machines import machine_name
 from edgeflow.core.errors import NbError, TargetError
 from edgeflow.core.targets import Target
 
 HEADER_32 = struct.Struct("<16sHHIIIII")  # ident, type, machine, version, entry, phoff, shoff, flags
-MACHINES = {40: "arm", 62: "x86_64", 183: "aarch64"}
 FLOAT_SOFT, FLOAT_HARD = 0x200, 0x400
 """Source: ELF for the Arm Architecture 2023Q3, table "Arm-specific e_flags", EF_ARM_ABI_FLOAT_SOFT and _HARD."""
 VERSION = re.compile(rb"(GLIBC|GLIBCXX)_((?:\d{1,3}\.){1,2}\d{1,3})\0")
@@ -109,7 +109,7 @@ def _machine(blob: mmap.mmap) -> str:
     if len(blob) < HEADER_32.size or blob[:4] != b"\x7fELF":
         raise ValueError("no ELF header")
     _, _, machine, _, _, _, _, flags = HEADER_32.unpack_from(blob)
-    name = MACHINES.get(machine, f"ELF machine {machine}")
+    name = machine_name(machine)
     if name != "arm" or not flags & (FLOAT_SOFT | FLOAT_HARD):
         return name
     return f"arm with {'hard' if flags & FLOAT_HARD else 'soft'} float"

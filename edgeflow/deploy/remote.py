@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from edgeflow import nb
+from edgeflow.core.elf_machines import machine_name
 from edgeflow.core.errors import DataError, EdgeflowError, NbError, TransportError
 from edgeflow.core.latency import State, Timing
 from edgeflow.core.samples import Array
@@ -337,7 +338,7 @@ def elf_machine(path: Path) -> str:
     if len(head) < 20 or head[:4] != b"\x7fELF":
         return ""
     number = int.from_bytes(head[18:20], "little")
-    return {40: "arm", 62: "x86_64", 183: "aarch64"}.get(number, f"machine {number}")
+    return machine_name(number)
 
 
 def fits(model: nb.Model, path: Path, runtime: RuntimeFolder) -> list[str]:

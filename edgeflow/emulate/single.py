@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from edgeflow.emulate.graph import Array
+from edgeflow.nb.conversions import CALIBS
 from edgeflow.nb.dataflow import Node, nodes
 from edgeflow.nb.model import KERNEL_ATTRIBUTE, Attribute, AttrType, Block, DType, Model, Op, Tensor, Variable
 
@@ -19,7 +20,7 @@ def int8_scales(model: Model) -> dict[str, float]:
     for node in nodes(model):
         alias = node.op.kernel.alias if node.op.kernel is not None else ""
         scale: float | None = None
-        if node.op.type in ("calib", "calib_once"):
+        if node.op.type in CALIBS:
             scale = next(iter(node.op.numbers("scale")), None) if alias in TO_INT8 else None
         elif alias in INT8_OUT:
             scale = next(iter(node.op.numbers(INT8_OUT[alias])), None)

@@ -14,6 +14,7 @@ from edgeflow.graph.edit import output
 from edgeflow.graph.program import arguments
 from edgeflow.graph.structure import over_programs
 from edgeflow.nb import Model, Op
+from edgeflow.nb.conversions import INSERTED
 from edgeflow.nb.dataflow import Node, nodes
 
 SOURCES: dict[str, tuple[str, ...]] = {
@@ -35,7 +36,6 @@ SOURCES: dict[str, tuple[str, ...]] = {
 }
 """Source op types that an op of the .nb can have come from, where the name alone does not say."""
 
-INSERTED = ("calib", "calib_once", "io_copy", "io_copy_once", "layout", "layout_once", "cast")
 """Conversions that opt puts between ops: their value is the source variable they convert."""
 
 DROPPED = (

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgeflow.nb.canonical import TRAINING_ONLY, canonical
+from edgeflow.nb.conversions import INSERTED
 from edgeflow.nb.dataflow import Node, nodes, producers
 from edgeflow.nb.model import KERNEL_ATTRIBUTE, Model, Op, Parameter
 from edgeflow.nb.summary import CONVOLUTIONS, scales_of
@@ -26,7 +27,7 @@ FAMILY = {
     "fusion_elementwise_sub_activation": "elementwise_sub",
     "fusion_elementwise_div_activation": "elementwise_div",
 }
-CONVERSIONS = ("calib", "io_copy", "layout", "scale", "cast")
+PASSED = (*INSERTED, "scale")
 """Ops that opt inserts between others; what they convert counts."""
 
 UPSTREAM_MAX = 64
@@ -308,7 +309,7 @@ class _Wiring:
     def _source(self, side: int, value: str) -> Node | None:
         maker = self.makers[side].get(value)
         seen: set[int] = set()
-        while maker is not None and maker.op.type in CONVERSIONS and maker.reads and id(maker) not in seen:
+        while maker is not None and maker.op.type in PASSED and maker.reads and id(maker) not in seen:
             seen.add(id(maker))  # a damaged file may hold a circle of conversions
             maker = self.makers[side].get(maker.reads[0])
         return maker if value not in self.models[side].parameters else None

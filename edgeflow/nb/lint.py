@@ -9,7 +9,7 @@ from typing import Literal
 from edgeflow.core.targets import Target
 from edgeflow.nb.dataflow import Node, consumers, nodes
 from edgeflow.nb.model import AttrType, Model, Op
-from edgeflow.nb.summary import CONVOLUTIONS, Shapes, is_float_parameter, precision
+from edgeflow.nb.summary import CONVOLUTIONS, PLUMBING, Shapes, is_float_parameter, precision
 
 Severity = Literal["error", "warning", "note"]
 OBSERVERS = (
@@ -264,14 +264,7 @@ def no_kernel(case: Case) -> Iterator[Finding]:
     if case.covered is None:
         return
     for node in case.graph:
-        if node.op.type not in case.covered and node.op.type not in (
-            "feed",
-            "fetch",
-            "subgraph",
-            "calib",
-            "io_copy",
-            "layout",
-        ):
+        if node.op.type not in case.covered and node.op.type not in PLUMBING:
             yield Finding(
                 "NB109",
                 "error",

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edgeflow.core.elf_machines import machine_name
 from edgeflow.core.errors import NbError
 from edgeflow.nb.lint import NEW_ATTRIBUTES
 from edgeflow.nb.model import Model, Op
 
 ELF = struct.Struct("<4sBB10xHH")  # magic, class, byte order, type, machine
-MACHINES = {3: "x86", 40: "armv7", 62: "x86_64", 183: "aarch64", 243: "riscv"}
 CLASSES = {1: "32-bit", 2: "64-bit"}
 SHARED = 3
 LIBRARY_MAX_BYTES = 1 << 31
@@ -109,7 +109,7 @@ def read_library(path: Path) -> Library:
         if kind != SHARED:
             marks.add("not_shared")
     return Library(
-        MACHINES.get(machine, f"machine {machine}"),
+        machine_name(machine),
         CLASSES.get(bits, f"class {bits}"),
         tuple(versions),
         kernels,
@@ -172,7 +172,7 @@ def _numbers(version: str) -> tuple[int, int]:
 
 def _kernels(model: Model, library: Library) -> list[Reason]:
     ops = [op for op in model.blocks[0].operations if op.kernel is not None and op.type != "subgraph"]
-    machine = {"arm": ("aarch64", "armv7"), "x86": ("x86_64", "x86")}
+    machine = {"arm": ("aarch64", "arm"), "x86": ("x86_64", "x86")}
     for target, machines in machine.items():
         count = sum(op.kernel is not None and op.kernel.target == target for op in ops)
         if count and library.machine not in machines:

@@ -17,12 +17,12 @@ from typing import Any, Literal
 
 from edgeflow.core.errors import TargetError, near
 from edgeflow.core.targets import Target, folder
+from edgeflow.nb.conversions import CALIBS
 from edgeflow.nb.dataflow import nodes
 from edgeflow.nb.model import Model, Op
 from edgeflow.nb.summary import CONVOLUTIONS, MULTIPLYING, PLUMBING, Shapes, macs
 
 Arithmetic = Literal["float32", "float16", "int8", "npu"]
-CONVERSIONS = ("calib", "calib_once")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def works(model: Model, shapes: Shapes) -> dict[Arithmetic, Work]:
     found: dict[Arithmetic, Work] = {}
     for node in nodes(model, nested=True):
         op = node.op
-        if op.type in ("feed", "fetch", "subgraph") or (op.type in PLUMBING and op.type not in CONVERSIONS):
+        if op.type in ("feed", "fetch", "subgraph") or (op.type in PLUMBING and op.type not in CALIBS):
             continue
         kind: Arithmetic = "npu" if node.block else _arithmetic(op)
         at = shapes.get((node.block, node.index), {})

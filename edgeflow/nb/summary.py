@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from edgeflow.nb.conversions import CONVERSIONS
 from edgeflow.nb.dataflow import Node, nodes
 from edgeflow.nb.model import NNADAPTER, AttrType, DType, Model, Op
 from edgeflow.nb.partition import Placement, placement
@@ -15,7 +16,7 @@ Shape = tuple[int, ...]
 Shapes = Mapping[tuple[int, int], Mapping[str, tuple[Shape, ...]]]
 """(block, position of the op) -> parameter name -> shapes; inputs and outputs of the op alike."""
 
-PLUMBING = ("feed", "fetch", "calib", "calib_once", "io_copy", "io_copy_once", "layout", "layout_once", "subgraph")
+PLUMBING = ("feed", "fetch", "subgraph", *CONVERSIONS)
 CONVOLUTIONS = ("conv2d", "depthwise_conv2d", "conv2d_transpose", "depthwise_conv2d_transpose", "sparse_conv2d")
 MULTIPLYING = (*CONVOLUTIONS, "fc", "mul", "matmul", "matmul_v2", "bmm")
 

@@ -21,6 +21,7 @@ from edgeflow.emulate import Emulator
 from edgeflow.emulate.single import int8_scales, single_op
 from edgeflow.graph.layermap import layer_map
 from edgeflow.nb import Model
+from edgeflow.nb.conversions import CALIBS, INSERTED, MOVES
 from edgeflow.nb.dataflow import Node, nodes
 from edgeflow.nb.partition import placement
 from edgeflow.nb.summary import scales_of
@@ -36,7 +37,6 @@ QUIET_DB = 60.0
 FALL_DB = 6.0
 """Drift starts at an op whose result is so much worse than the worst of what it reads."""
 
-CONVERSIONS = ("calib", "calib_once", "io_copy", "io_copy_once", "layout", "layout_once", "cast")
 Fetch = Callable[[Mapping[str, Array], Sequence[str]], Mapping[str, Array]]
 """Runs the source program: inputs by name and names of variables in, their values out."""
 
@@ -180,7 +180,7 @@ def _prepare(
     npu: str,
 ) -> None:
     arrays = {value: known[held[value]] for value in probe.node.reads if value in held}
-    if probe.node.op.type in ("io_copy", "io_copy_once", "layout", "layout_once"):
+    if probe.node.op.type in MOVES:
         return
     try:
         alone = single_op(model, probe.node, scales, arrays)
@@ -247,12 +247,12 @@ def _table(
                 inf=seen.inf,
                 reason=reason if loud else "",
                 why=why if loud else "",
-                fix=fix if loud and node.op.type not in CONVERSIONS else "",
+                fix=fix if loud and node.op.type not in INSERTED else "",
             )
         )
         reads = [entire[value] for value in node.reads if value in entire]
         causes.append((rows[-1], min(reads, default=math.inf)))
-    ranked = sorted((row for row in rows if row.op_type not in CONVERSIONS), key=_badness)
+    ranked = sorted((row for row in rows if row.op_type not in INSERTED), key=_badness)
     return LayerDrift(tuple(rows), tuple(row.op for row in ranked), _first(causes))
 
 
@@ -305,7 +305,7 @@ def _name(model: Model, node: Node) -> str:
 
 def _clue(model: Model, node: Node, scales: Mapping[str, float], clipped: Mapping[str, float]) -> Clue:
     op = node.op
-    quantised = bool(op.attr("enable_int8", False)) or (op.type in ("calib", "calib_once") and bool(op.attr("scale")))
+    quantised = bool(op.attr("enable_int8", False)) or (op.type in CALIBS and bool(op.attr("scale")))
     weight = model.parameters.get(_name(model, node))
     ranges = None
     if weight is not None and len(weight.dims) >= 2 and quantised:

@@ -103,7 +103,7 @@ def test_the_wheels_own_library(built: Path) -> None:
 
 @pytest.mark.parametrize(
     ("compiler", "machine"),
-    [("aarch64-linux-gnu-gcc", "aarch64"), ("arm-linux-gnueabihf-gcc", "armv7"), ("gcc", "x86_64")],
+    [("aarch64-linux-gnu-gcc", "aarch64"), ("arm-linux-gnueabihf-gcc", "arm"), ("gcc", "x86_64")],
 )
 def test_real_elf_files(compiler: str, machine: str, tmp_path: Path) -> None:
     if shutil.which(compiler) is None:
@@ -120,7 +120,7 @@ def test_real_elf_files(compiler: str, machine: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("machine", "name"), [(183, "aarch64"), (40, "armv7"), (3, "x86"), (243, "riscv"), (8, "machine 8")]
+    ("machine", "name"), [(183, "aarch64"), (40, "arm"), (3, "x86"), (243, "riscv"), (8, "ELF machine 8")]
 )
 def test_machines_by_their_elf_number(machine: int, name: str, tmp_path: Path) -> None:
     path = tmp_path / "lib.so"
