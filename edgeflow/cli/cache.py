@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from edgeflow.cli.printing import show, show_json, show_page
+
 F = TypeVar("F", bound=Callable[..., Any])
 UNITS_S = {"h": 3600, "d": 86_400, "w": 604_800}
 
@@ -72,7 +74,7 @@ def size(recipe: Path, build_dir: Path | None, as_json: bool) -> None:
         _json({"stages": sums, **total})
         return
     rows = [(name, str(item["results"]), readable(item["bytes"])) for name, item in (*sums.items(), ("all", total))]
-    click.echo(table(("stage", "results", "size"), rows))
+    show_page(table(("stage", "results", "size"), rows))
 
 
 @command.command("prune")
@@ -113,9 +115,9 @@ def _show(found: list[Any], as_json: bool, what: str = "in the cache") -> None:
     if found:
         now = time.time()
         rows = [(entry.stage, entry.name, readable(entry.bytes), _since(now - entry.used)) for entry in found]
-        click.echo(table(("stage", "result", "size", "last used"), rows))
+        show_page(table(("stage", "result", "size", "last used"), rows))
     total = readable(sum(entry.bytes for entry in found))
-    click.echo(f"{len(found)} result{'' if len(found) == 1 else 's'}, {total}, {what}")
+    show(f"{len(found)} result{'' if len(found) == 1 else 's'}, {total}, {what}")
 
 
 def _since(seconds: float) -> str:
@@ -126,6 +128,4 @@ def _since(seconds: float) -> str:
 
 
 def _json(table: Any) -> None:
-    import json
-
-    click.echo(json.dumps(table, indent=1))
+    show_json(table)

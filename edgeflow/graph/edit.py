@@ -399,6 +399,16 @@ def value(op: Any, name: str, default: Any = None) -> Any:
     return list(found) if slot.endswith("s") and slot != "s" else found
 
 
+def copy_attributes(source: Any, target: Any, but: Sequence[str] = ()) -> None:
+    """Give an op another one's attributes, in place of those of the same names."""
+    taken = [attr for attr in source.attrs if attr.name not in but]
+    names = {attr.name for attr in taken}
+    for index in reversed(range(len(target.attrs))):
+        if target.attrs[index].name in names:
+            del target.attrs[index]
+    target.attrs.extend(taken)
+
+
 def set_attr(op: Any, name: str, given: Any) -> None:
     """Add an attribute, or overwrite it; its kind follows from the value."""
     proto = schema()

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgeflow.core.coverage import npu_ops
 from edgeflow.core.targets import Target
-from edgeflow.graph.edit import Editor, Speller, output, set_attr, value
+from edgeflow.graph.edit import Editor, Speller, copy_attributes, output, set_attr, value
 from edgeflow.graph.placement import takes
 from edgeflow.graph.program import arguments
 from edgeflow.graph.simplify import TENSOR_INPUTS
@@ -72,7 +72,7 @@ def _half_pools(editor: Editor) -> int:
             x = arguments(op.inputs, "X")[0]
             for size, shape in (([1, 2], [*s.dims(x)[:3], dims[3]]), ([2, 1], dims)):
                 x = s.add("pool2d", {"X": x}, dims=shape)
-                s.ops[-1].attrs.extend(attr for attr in op.attrs if attr.name not in COPIED)
+                copy_attributes(op, s.ops[-1], COPIED)
                 set_attr(s.ops[-1], "ksize", size)
                 set_attr(s.ops[-1], "strides", size)
             return x

@@ -260,6 +260,8 @@ def _order(block: Any, declared: Mapping[str, Any], types: Mapping[int, str], wr
     """What an op of block 0 reads is a weight, or was written by an earlier op."""
     kind = {name: types[var.type.type] for name, var in declared.items()}
     made = {name for name, var in declared.items() if var.persistable and kind[name] == "LOD_TENSOR"}
+    # A loop's arrays are there, empty, before anything is written into them.
+    made |= {name for name, held in kind.items() if held == "LOD_TENSOR_ARRAY"}
     for position, op in enumerate(block.ops):
         for var in op.inputs:
             for name in var.arguments:

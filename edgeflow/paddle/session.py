@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import warnings
 import zlib  # noqa: F401  (before paddle, or gzip and npz crash with SIGSEGV afterwards)
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -218,6 +217,8 @@ def evaluate(program: Any, weights: Mapping[str, Array], names: Sequence[str]) -
 @contextlib.contextmanager
 def memory_of(most: int) -> Iterator[None]:
     """Let this process take so many bytes more, while a program that nobody has seen yet is computed."""
+    import resource  # of POSIX alone, as building is
+
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     try:
         taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()

@@ -34,7 +34,7 @@ name = "top1" # top1, top5, or "file.py:function" of (outputs, labels), higher i
 algo = "hist" # how activation ranges are found: hist, KL, mse, emd, avg, abs_max
 
 [drift] # limits that replace the target's own
-metric_drop_max = 0.02
+metric_drop_max = 0.03
 
 # What differs for one target:
 # [targets.arm64-int8.compress]
@@ -59,7 +59,9 @@ def build() -> nn.Layer:
 
 
 def _pictures(count: int, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).random((count, 3, 32, 32), dtype=np.float32)
+    random = np.random.default_rng(seed)
+    colours = random.uniform(-2, 2, (count, 3, 1, 1))
+    return (colours + random.random((count, 3, 32, 32))).astype(np.float32)
 
 
 def calibration() -> dict[str, np.ndarray]:
@@ -68,8 +70,11 @@ def calibration() -> dict[str, np.ndarray]:
 
 
 def evaluation() -> dict[str, np.ndarray]:
-    """Pictures with their labels. Here the untrained network's own answers stand in for labels."""
-    pictures = _pictures(64, seed=2)
+    """Pictures with their labels. Here the untrained network's own answers stand in for labels.
+
+    Few pictures cannot show that little is lost: edgeflow build says how many more would.
+    """
+    pictures = _pictures(1000, seed=2)
     paddle.seed(0)
     network = build()
     network.eval()

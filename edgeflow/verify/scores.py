@@ -84,7 +84,10 @@ def score(
     elif folder is not None and (folder / name.partition(":")[0]).is_file():
         function = load_function(name, folder)
     else:
-        return None, f"metric {name}: its Python file is not here; verify in the recipe's folder to include it"
+        return (
+            None,
+            f"metric {name}: left out: its Python files are not a build's made here; edgeflow build, or --trust",
+        )
     try:
         before, after = float(function(reference.outputs, labels)), float(function(outputs, labels))
         decision = _resampled(name, function, reference.outputs, outputs, labels, budget)

@@ -239,7 +239,7 @@ def test_int8_for_kirin_is_refused_before_any_work(project: Path) -> None:
 
 def test_limits_that_do_not_hold(project: Path) -> None:
     recipe = project / "edgeflow.toml"
-    recipe.write_text(recipe.read_text() + "\n[drift]\nsqnr_db_min = 200.0\n")
+    recipe.write_text(recipe.read_text().replace("[drift]\n", "[drift]\nsqnr_db_min = 200.0\n"))
     done = run(project, "build", "-t", "arm64-int8")
     assert done.returncode == 3
     assert "broken: SQNR" in done.stderr

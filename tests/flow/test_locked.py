@@ -77,7 +77,7 @@ def test_lock_then_worse_then_accepted(project: Path) -> None:
         assert f"`{key}`" in documented, key
 
     recipe = (project / "edgeflow.toml").read_text()
-    (project / "edgeflow.toml").write_text(recipe + "\n[drift]\nsqnr_db_min = 200.0\n")
+    (project / "edgeflow.toml").write_text(recipe.replace("[drift]\n", "[drift]\nsqnr_db_min = 200.0\n"))
     refused = run(project, "lock", "-t", "arm64-int8")
     assert refused.returncode == 3 and "not accepted: SQNR" in refused.stdout and lock.read_bytes() == first
     (project / "edgeflow.toml").write_text(recipe)

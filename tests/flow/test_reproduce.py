@@ -65,7 +65,7 @@ def test_changed_weights_data_and_settings_are_told_apart(manifest: Path) -> Non
         'return {"image": pictures, "label": labels}',
         'return {"image": pictures[:99], "label": labels[:99]}',
     )
-    edit(project, "edgeflow.toml", "[compress]", "[drift]\nsqnr_db_min = 20.0\n[compress]")
+    edit(project, "edgeflow.toml", "[drift]\n", "[drift]\nsqnr_db_min = 20.0\n")
     done = run(project, "reproduce", "build/arm64/manifest.json", "--json")
     assert done.returncode == 3
     assert "known before the rebuild:\nsettings changed\n  settings.limits.sqnr_db_min is 20.0, recorded" in done.stderr

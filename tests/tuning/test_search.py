@@ -73,7 +73,7 @@ def test_no_candidate_meets_it(project: Path) -> None:
     with pytest.raises(RecipeError, match="no published latencies"):
         search(project, "x86", Goal(latency_ms_max=5.0))
     recipe = project / "edgeflow.toml"
-    recipe.write_text(recipe.read_text().replace("[metric]", "[drift]").replace('name = "top1"', ""))
+    recipe.write_text(recipe.read_text().replace('[metric]\nname = "top1"\n', ""))
     with pytest.raises(RecipeError, match="whose drop could be measured"):
         search(project, "kirin", Goal(metric_drop_max=0.01))
 

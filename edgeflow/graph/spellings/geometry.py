@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.graph.edit import Speller, output, set_attr, value
+from edgeflow.graph.edit import Speller, copy_attributes, output, set_attr, value
 from edgeflow.graph.program import arguments
 from edgeflow.graph.spellings.spelling import Spelling
 
@@ -209,7 +209,7 @@ def _channels_first(out: str, layout: str) -> Spelling:
         after = s.dims(output(op))
         also = {var.parameter: list(var.arguments) for var in op.outputs if var.arguments and var.parameter != out}
         result = s.add(op.type, inputs, dims=[after[k] for k in (0, 3, 1, 2)], out=out)
-        s.ops[-1].attrs.extend(attr for attr in op.attrs if attr.name != layout)
+        copy_attributes(op, s.ops[-1], (layout,))
         set_attr(s.ops[-1], layout, "NCHW")
         for parameter, names in also.items():
             s.ops[-1].outputs.add(parameter=parameter).arguments.extend(names)
