@@ -49,8 +49,7 @@ def command(build: Path, to: str, runtime: Path | None, trust: bool, as_json: bo
         f"{table['place']}"
     )
     if table.get("kept"):
-        names = ", ".join(name if name.isprintable() else ascii(name) for name in table["kept"])
-        click.echo(f"kept there, as edgeflow did not write it: {names}")
+        show(f"kept there, as edgeflow did not write it: {', '.join(table['kept'])}")
     if table["absent"]:
         show(f"not in the bundle, so the device must have: {', '.join(table['absent'])}")
     show(f"check it with: {table['check']}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
 import signal
+import stat
 import tempfile
 import threading
 import time
@@ -18,7 +18,9 @@ from types import FrameType
 NAME = re.compile(r"(edgeflow|ef)\.[a-z0-9_]{8}\Z")
 YOUNG_S = 60.0
 """A folder this young may be about to be locked by whoever made it."""
-ENDS = (signal.SIGTERM, signal.SIGHUP)
+ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+LOCK = ".lock"
+"""Beside each folder, held by its maker for as long as it lives."""
 
 _living: set[str] = set()
 
@@ -33,17 +35,25 @@ def scratch(prefix: str = "edgeflow.") -> Iterator[Path]:
         prefix: `edgeflow.`, or `ef.` where the path must be short.
     """
     _sweep(Path(tempfile.gettempdir()))
+    from filelock import FileLock
+
     name = tempfile.mkdtemp(prefix=prefix)
-    handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    gate = FileLock(name + LOCK, thread_local=False)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        gate.acquire()
         _living.add(name)
         _listen()
         yield Path(name)
     finally:
         _living.discard(name)
-        shutil.rmtree(name, ignore_errors=True)
-        os.close(handle)
+        _remove(name)
+        gate.release()
+
+
+def _remove(name: str) -> None:
+    shutil.rmtree(name, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        os.unlink(name + LOCK)
 
 
 def _listen() -> None:
@@ -56,21 +66,22 @@ def _listen() -> None:
 
 def _end(number: int, frame: FrameType | None) -> None:
     for name in list(_living):
-        shutil.rmtree(name, ignore_errors=True)
+        _remove(name)
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
 
 def _sweep(root: Path) -> None:
+    from filelock import FileLock, Timeout
+
+    own = os.geteuid() if hasattr(os, "geteuid") else None
     for path in root.iterdir():
         if not NAME.match(path.name):
             continue
-        with contextlib.suppress(OSError):
-            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                facts = os.fstat(handle)
-                if facts.st_uid == os.geteuid() and time.time() - facts.st_mtime > YOUNG_S:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(handle)
+        with contextlib.suppress(OSError, Timeout):
+            facts = path.lstat()
+            if not stat.S_ISDIR(facts.st_mode) or own not in (None, facts.st_uid):
+                continue  # a link, or somebody else's
+            if time.time() - facts.st_mtime > YOUNG_S:
+                with FileLock(f"{path}{LOCK}", timeout=0):
+                    _remove(str(path))
