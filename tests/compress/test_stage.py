@@ -37,6 +37,12 @@ def project(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copied(digits, tmp_path_factory.mktemp("compress") / "project")
 
 
+@pytest.fixture
+def own(digits: Path, tmp_path: Path) -> Path:
+    """A copy for one test alone, which nothing else was built in."""
+    return copied(digits, tmp_path / "own")
+
+
 def copied(digits: Path, folder: Path) -> Path:
     return shutil.copytree(digits, folder, ignore=shutil.ignore_patterns("build", "__pycache__"))
 
@@ -129,16 +135,16 @@ def test_sparse_convolutions(project: Path) -> None:
     assert built.report["metric_candidate"] > 0.9
 
 
-def test_quantisation_aware_training(project: Path) -> None:
+def test_quantisation_aware_training(own: Path) -> None:
     built, model, manifest = build(
-        project,
+        own,
         "arm64-int8",
         '[TARGET]\nqat = true\nkeep_float = ["linear_0.w_0"]\n[TARGET.fine_tune]\nepochs = 2\nlearning_rate = 0.0001\n',
     )
     assert sum(op.attr("enable_int8", False) for op in model.blocks[0].operations) == 6
     assert "quantisation-aware" in str(manifest["compression"])
     assert built.passed
-    folder = next(path.parent for path in (project / "build" / ".cache" / "compress").glob("*/float.pdmodel"))
+    folder = next(path.parent for path in (own / "build" / ".cache" / "compress").glob("*/float.pdmodel"))
     source, trained = (
         parameters.load(programs.load(folder / f"{name}.pdmodel"), folder / f"{name}.pdiparams")["linear_0.w_0"]
         for name in ("source", "float")
@@ -319,17 +325,17 @@ def test_pruning_costs_are_those_of_pruned_programs(project: Path) -> None:
     )
 
 
-def test_sensitivity_finds_the_layer_that_matters(project: Path) -> None:
+def test_sensitivity_finds_the_layer_that_matters(own: Path) -> None:
     from edgeflow.tuning.sensitivity import sensitivity
 
-    found = sensitivity(project, "arm64-int8")
+    found = sensitivity(own, "arm64-int8")
     assert len(found) == 7 and [item.error for item in found] == sorted((item.error for item in found), reverse=True)
     assert all(0 < item.error < 0.01 for item in found)
-    again = sensitivity(project, "arm64-int8")
+    again = sensitivity(own, "arm64-int8")
     assert again == found, "kept from before"
     worst = found[0].name
-    plain, _, _ = build(project, "arm64-int8", "")
-    better, _, _ = build(project, "arm64-int8", f'[TARGET]\nkeep_float = ["{worst}"]')
+    plain, _, _ = build(own, "arm64-int8", "")
+    better, _, _ = build(own, "arm64-int8", f'[TARGET]\nkeep_float = ["{worst}"]')
     assert better.report["outputs"][0]["sqnr_db"] > plain.report["outputs"][0]["sqnr_db"]
     with pytest.raises(RecipeError, match="no layer is quantised"):
-        sensitivity(project, "kirin")
+        sensitivity(own, "kirin")
