@@ -13,6 +13,22 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "float64", "float16", "int8", "uint8", "int16", "int32", "int64", "bool")
 
+PADDLE_DTYPES = {
+    0: "bool",
+    1: "int16",
+    2: "int32",
+    3: "int64",
+    4: "float16",
+    5: "float32",
+    6: "float64",
+    20: "uint8",
+    21: "int8",
+}
+"""NumPy's names of Paddle's VarType numbers, as weights and attributes such as `dtype` and `out_dtype` carry them.
+
+Source: paddle/fluid/framework/framework.proto, VarType.Type.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:

@@ -15,6 +15,7 @@ from onnx import helper, numpy_helper
 from edgeflow.core.errors import NbError
 from edgeflow.emulate import bounds
 from edgeflow.emulate.bounds import ELEMENTS_MAX
+from edgeflow.emulate.node_kinds import BROADCAST, COMPARE, SAME_SHAPE
 from edgeflow.emulate.node_rules import hold
 
 Array = npt.NDArray[Any]
@@ -22,39 +23,6 @@ Array = npt.NDArray[Any]
 OPSET = 19
 IR_VERSION = 9
 
-SAME_SHAPE = {
-    "Relu",
-    "Sigmoid",
-    "Tanh",
-    "Abs",
-    "Neg",
-    "Exp",
-    "Log",
-    "Sqrt",
-    "Floor",
-    "Ceil",
-    "Round",
-    "Sign",
-    "Erf",
-    "Clip",
-    "LeakyRelu",
-    "Elu",
-    "Softplus",
-    "HardSigmoid",
-    "Reciprocal",
-    "Identity",
-    "Softmax",
-    "LogSoftmax",
-    "Sin",
-    "Cos",
-    "Not",
-    "BitwiseNot",
-    "CumSum",
-    "Selu",
-    "ThresholdedRelu",
-}
-BROADCAST = {"BitwiseAnd", "BitwiseOr", "BitwiseXor", "Add", "Sub", "Mul", "Div", "Min", "Max", "Pow", "Mod", "PRelu"}
-COMPARE = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "And", "Or", "Xor"}
 
 INT8 = "int8"
 """A quantised tensor. It is stored as uint8 around 128, the only form onnxruntime's ConvInteger takes."""

@@ -28,6 +28,7 @@ from edgeflow.emulate.node_checks import (
     numbers,
     within,
 )
+from edgeflow.emulate.node_kinds import BROADCAST, COMPARE, SAME_SHAPE
 
 if TYPE_CHECKING:
     from edgeflow.emulate.graph import Value
@@ -366,62 +367,16 @@ def trilu(kind: str, inputs: Inputs, _: Attributes) -> None:
     ensure(kind, abs(int(np.ravel(inputs[1].const)[0])) < 1 << 31, "the diagonal lies outside", x)  # type: ignore
 
 
-_FREE = [
-    "Relu",
-    "Sigmoid",
-    "Tanh",
-    "Abs",
-    "Neg",
-    "Exp",
-    "Log",
-    "Sqrt",
-    "Floor",
-    "Ceil",
-    "Round",
-    "Sign",
-    "Erf",
-    "LeakyRelu",
-    "Elu",
-    "Softplus",
-    "HardSigmoid",
-    "Reciprocal",
-    "Identity",
-    "Sin",
-    "Cos",
-    "Tan",
-    "Asin",
+_FREE = SAME_SHAPE - {"Clip", "CumSum", "LogSoftmax", "Softmax"} | {
     "Acos",
+    "Asin",
     "Atan",
-    "Sinh",
-    "Cosh",
-    "Not",
-    "BitwiseNot",
-    "Selu",
-    "ThresholdedRelu",
     "Cast",
-]
-_BROADCAST = [
-    "BitwiseAnd",
-    "BitwiseOr",
-    "BitwiseXor",
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Min",
-    "Max",
-    "Pow",
-    "Mod",
-    "Equal",
-    "Greater",
-    "GreaterOrEqual",
-    "Less",
-    "LessOrEqual",
-    "And",
-    "Or",
-    "Xor",
-    "Where",
-]
+    "Cosh",
+    "Sinh",
+    "Tan",
+}
+_BROADCAST = BROADCAST - {"PRelu"} | COMPARE | {"Where"}
 _REDUCTIONS = ["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL2", "ReduceSumSquare"]
 RULES: dict[str, Rule] = {
     **dict.fromkeys(_FREE, free),

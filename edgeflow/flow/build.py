@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 REPORT = ("manifest.json", "report.json", "report.html")
 CACHE = ".cache"
-FLOW = ("ingest", "compress", "convert", "verify")
-"""The order of the stages; `deploy` comes after a build, on demand."""
-
 Say = Callable[[str, str, str], None]
 """Told of progress: target, stage, and `start`, `done`, `kept`, or a line that says how far long work is."""
 

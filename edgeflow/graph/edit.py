@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from edgeflow.core.samples import Array
-from edgeflow.graph.parameters import NUMPY, PADDLE
+from edgeflow.core.tensors import PADDLE_DTYPES
+from edgeflow.graph.parameters import PADDLE
 from edgeflow.graph.program import arguments, attribute, schema
 
 Dims = tuple[int, ...]
@@ -59,7 +60,7 @@ class Editor:
     def dtype(self, name: str) -> str:
         """NumPy's name for a variable's data type."""
         var = self.variables.get(name)
-        return "float32" if var is None else NUMPY.get(var.type.lod_tensor.tensor.data_type, "float32")
+        return "float32" if var is None else PADDLE_DTYPES.get(var.type.lod_tensor.tensor.data_type, "float32")
 
     def is_parameter(self, name: str) -> bool:
         """The variable is a weight."""

@@ -23,6 +23,7 @@ import numpy as np
 
 from edgeflow.core.errors import ModelError
 from edgeflow.core.samples import Array
+from edgeflow.core.tensors import PADDLE_DTYPES
 from edgeflow.files.atomic import write_atomic
 from edgeflow.graph.program import schema
 
@@ -32,20 +33,8 @@ WIDEST = 8
 RECORD_MAX_BYTES = 2 * DESC_MAX_BYTES
 """Of what stands around the values of a weight."""
 
-NUMPY = {
-    0: "bool",
-    1: "int16",
-    2: "int32",
-    3: "int64",
-    4: "float16",
-    5: "float32",
-    6: "float64",
-    20: "uint8",
-    21: "int8",
-}
-"""Paddle's VarType numbers. Source: paddle/fluid/framework/framework.proto VarType.Type."""
 
-PADDLE = {name: number for number, name in NUMPY.items()}
+PADDLE = {name: number for number, name in PADDLE_DTYPES.items()}
 
 
 def names_of(program: Any) -> list[str]:
@@ -86,7 +75,7 @@ def hold(program: Any, arrays: Mapping[str, Array], where: str) -> None:
     """
     declared = {var.name: var.type.lod_tensor.tensor for var in program.blocks[0].vars}
     for name in names_of(program):
-        wanted, kind = tuple(declared[name].dims), NUMPY.get(declared[name].data_type)
+        wanted, kind = tuple(declared[name].dims), PADDLE_DTYPES.get(declared[name].data_type)
         array = arrays.get(name)
         if array is None or array.shape != wanted or array.dtype.name != kind:
             held = "not" if array is None else f"{array.dtype.name} {list(array.shape)}"
@@ -158,8 +147,8 @@ def _record(raw: memoryview, position: int, where: str) -> tuple[Array, int]:
         desc.ParseFromString(bytes(take(size)))
     except Exception as err:
         raise ModelError(f"{where}: its description cannot be read ({err})") from err
-    if desc.data_type not in NUMPY or any(dim < 0 for dim in desc.dims):
+    if desc.data_type not in PADDLE_DTYPES or any(dim < 0 for dim in desc.dims):
         raise ModelError(f"{where}: has data type {desc.data_type} and dims {list(desc.dims)}, which no weight has")
-    dtype = np.dtype(NUMPY[desc.data_type])
+    dtype = np.dtype(PADDLE_DTYPES[desc.data_type])
     count = math.prod(desc.dims)
     return np.frombuffer(take(count * dtype.itemsize), dtype).reshape(tuple(desc.dims)).copy(), position

@@ -194,7 +194,6 @@ CONVOLUTION = (
 )
 POOL = (_rank("X", 3, 5), _at_least_one("strides"), _whole_list("ksize", "strides", "paddings"))
 REDUCE = (_within("dim"),)
-ELEMENTWISE = (_within("axis"),)
 
 RULES: dict[str, tuple[Callable[[_Op], str], ...]] = {
     **dict.fromkeys(

@@ -7,23 +7,10 @@ import math
 import numpy as np
 
 from edgeflow.core.errors import NbError
+from edgeflow.core.tensors import PADDLE_DTYPES
 from edgeflow.emulate.bounds import ELEMENTS_MAX
 from edgeflow.emulate.graph import Value
 from edgeflow.emulate.step import Lowering, Step
-
-# Source: framework.proto VarType.Type, as attributes `dtype`, `in_dtype`, `out_dtype` carry it.
-DTYPES = {
-    0: "bool",
-    1: "int16",
-    2: "int32",
-    3: "int64",
-    4: "float16",
-    5: "float32",
-    6: "float64",
-    20: "uint8",
-    21: "int8",
-}
-
 
 POINTS_MAX = 1 << 22
 """Longest range that is written out."""
@@ -31,10 +18,10 @@ POINTS_MAX = 1 << 22
 
 def dtype_of(step: Step, name: str = "dtype", default: int = 5) -> str:
     number = int(step.attr(name, default))
-    if number not in DTYPES:
-        raise NbError(f"{step.op.type}: {name} is {number}, and should be one of {sorted(DTYPES)}")
+    if number not in PADDLE_DTYPES:
+        raise NbError(f"{step.op.type}: {name} is {number}, and should be one of {sorted(PADDLE_DTYPES)}")
     # fp16 on ARM is computed from float32 storage here, rounded by the kernels that say so.
-    return "float32" if DTYPES[number] == "float16" else DTYPES[number]
+    return "float32" if PADDLE_DTYPES[number] == "float16" else PADDLE_DTYPES[number]
 
 
 def _filled(step: Step, shape: list[int], value: float, dtype: str) -> Value:
