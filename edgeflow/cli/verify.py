@@ -12,6 +12,7 @@ from edgeflow.cli.printing import say, show_error, show_json, show_page
 from edgeflow.cli.runner_options import where_options
 
 if TYPE_CHECKING:
+    from edgeflow.core.settings import DriftLimits
     from edgeflow.report.record import Record
 
 
@@ -41,6 +42,13 @@ def file_option(name: str, what: str) -> Callable[[Callable[..., Any]], Callable
 @click.option("--cosine-min", type=float, help="Smallest cosine to pass.")
 @click.option("--sqnr-min", type=float, help="Smallest signal to quantisation noise ratio to pass, in dB.")
 @click.option("--max-abs", type=float, help="Largest absolute difference to pass.")
+@click.option(
+    "--limit",
+    "more_limits",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set any limit by its key in [drift], such as map_iou_min=0.9, or lift it: sqnr_db_min=none. Repeatable.",
+)
 @click.option("--no-limits", is_flag=True, help="Measure and judge nothing: not even the build's own limits hold.")
 @click.option(
     "--layers", is_flag=True, help="Look at every op again, with the programs in build/.cache; needs PaddlePaddle."
@@ -65,6 +73,7 @@ def command(
     cosine_min: float | None,
     sqnr_min: float | None,
     max_abs: float | None,
+    more_limits: tuple[str, ...],
     trust: bool,
     no_limits: bool,
     layers: bool,
@@ -94,8 +103,10 @@ def command(
     from edgeflow.verify.stage import Against, verify_file
 
     limits = DriftLimits(max_abs_max=max_abs, cosine_min=cosine_min, sqnr_db_min=sqnr_min, metric_drop_max=drop)
+    also, lifted = _named_limits(more_limits)
+    limits = limits.overridden(also)
     _check(metric, control, on, given=limits != DriftLimits() and no_limits)
-    against = Against(reference, limits, metric, own_limits=not no_limits, trust=trust, control=control)
+    against = Against(reference, limits, metric, own_limits=not no_limits, trust=trust, control=control, lifted=lifted)
 
     def one(place: str) -> Record | EdgeflowError:
         try:
@@ -144,6 +155,33 @@ def _check(metric: str | None, control: Path | None, on: tuple[str, ...], *, giv
             f"--control {control}: times two files on a device, and --on is {', '.join(on)}",
             try_="--on ssh://user@host, or adb:SERIAL",
         )
+
+
+def _named_limits(given: Sequence[str]) -> tuple[DriftLimits, tuple[str, ...]]:
+    """Limits by their keys, and the keys of those that do not hold."""
+    from dataclasses import fields
+    from math import isfinite
+
+    from edgeflow.core.errors import DataError, near
+    from edgeflow.core.settings import DriftLimits
+
+    known = [field.name for field in fields(DriftLimits)]
+    values: dict[str, float] = {}
+    lifted = []
+    for item in given:
+        key, _, value = item.partition("=")
+        if key not in known:
+            raise DataError(f"--limit {item!r}: {near(key, known, 'limits')}", try_="--limit sqnr_db_min=20")
+        if value == "none":
+            lifted.append(key)
+            continue
+        try:
+            values[key] = float(value)
+        except ValueError:
+            values[key] = float("nan")
+        if not isfinite(values[key]):
+            raise DataError(f"--limit {item!r}: should be {key}=NUMBER, or {key}=none to lift it")
+    return DriftLimits(**values), tuple(lifted)
 
 
 def _show(records: list[Record], *, as_json: bool, many: bool) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from edgeflow.core.coverage import covered
 from edgeflow.core.errors import EdgeflowError, RecipeError
+from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target, load_target
 from edgeflow.flow.doctor import diagnose
@@ -21,11 +22,13 @@ from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.legality import REFUSED, examine
+from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.partition import Predicted
 from edgeflow.graph.specialise import specialise
 from edgeflow.graph.weights_check import check_weights
 from edgeflow.nb.lint import Finding
 from edgeflow.project.recipe import Recipe, load_recipe
+from edgeflow.verify.output_kinds import foreseen_kinds
 
 FORMAT = 1
 ROOM = 12
@@ -51,6 +54,7 @@ class Plan:
     respelled: dict[str, int]
     split: Predicted | None
     findings: tuple[Finding, ...]
+    outputs: tuple[OutputKind, ...] = ()
 
     @property
     def buildable(self) -> bool:
@@ -145,6 +149,7 @@ def _plan(
         respelled,
         split,
         tuple(sorted(found, key=lambda f: (order[f.severity], f.code))),
+        foreseen_kinds(recipe.output_kinds(output_kinds(program)), recipe.metric),
     )
 
 

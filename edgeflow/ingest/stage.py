@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.legalise import legalise
+from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.weights_check import check_weights
 from edgeflow.ingest.data import load_samples
 from edgeflow.paddle import session as paddle_backend
@@ -108,6 +110,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
             "device": device,
             "foreign": settings.program is not None,
             "outputs": names,
+            "output_kinds": [asdict(kind) for kind in output_kinds(program)],
             "samples": len(next(iter(evaluation.values()))),
             "calibration_samples": 0 if calibration is None else len(next(iter(calibration.values()))),
             "model_sha256": sha256(raw),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from pathlib import Path
 from typing import Literal
 
 from edgeflow.core.errors import RecipeError, near
+from edgeflow.core.output_kind import COLUMN_NAMES, UNKNOWN, Kind, OutputKind, of_task
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.settings import (
     METRIC_NAMES,
@@ -27,6 +28,7 @@ from edgeflow.files.inside import plain_name, read_inside
 from edgeflow.project.places import RECIPE
 
 LABELS_MAX_BYTES = 1 << 20
+OUTPUTS_MAX = 1000
 METRIC_WITH_OPTIONS = re.compile(r"(wer:\d{1,9}|cer|sequence_accuracy)(:blank=(last|\d{1,9}))?")
 
 
@@ -52,6 +54,30 @@ class InputTable:
     shape: tuple[int, ...]
     dtype: str = "float32"
     preprocess: Preprocess | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTable:
+    """[outputs.N]: what output N is, counted from 0; docs/recipe.md explains each key."""
+
+    kind: Kind
+    axis: int | None = None
+    columns: tuple[str, ...] = ()
+    counts: int | None = None
+    threshold: float = 0.5
+    blank: int = 0
+    normalised: bool = False
+
+    def as_kind(self) -> OutputKind:
+        return OutputKind(
+            self.kind,
+            axis=self.axis,
+            columns=self.columns,
+            counts=self.counts,
+            threshold=self.threshold,
+            blank=self.blank,
+            normalised=self.normalised,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +123,7 @@ class Recipe:
     convert: ConvertSettings = ConvertSettings()
     drift: DriftLimits = DriftLimits()
     targets: Mapping[str, TargetTable] = field(default_factory=dict)
+    outputs: Mapping[str, OutputTable] = field(default_factory=dict)
     folder: Path = Path()
 
     @property
@@ -128,14 +155,36 @@ class Recipe:
             (*self.convert.keep_on_cpu, *own.keep_on_cpu), (*self.convert.keep_float, *own.keep_float)
         )
 
-    def verify_settings(self, target: Target) -> VerifySettings:
-        """The target's drift limits, overridden by [drift], overridden by [targets.NAME.drift]."""
+    def output_kinds(self, seen: Sequence[OutputKind] = ()) -> tuple[OutputKind, ...]:
+        """The kinds of the outputs: [outputs.N], else what [model] task says of the first, else what was seen.
+
+        Args:
+            seen: what the program itself tells of each output.
+        """
+        last = max([len(seen) - 1, *map(int, self.outputs)], default=-1)
+        found = [*seen, *([UNKNOWN] * (last + 1 - len(seen)))]
+        if found:
+            found[0] = of_task(self.model.task, found[0])
+        for index, table in self.outputs.items():
+            found[int(index)] = table.as_kind()
+            if table.counts is not None:
+                found[table.counts] = OutputKind("ids", f"it counts the boxes of output {index}", belongs_to=int(index))
+        return tuple(found)
+
+    def verify_settings(self, target: Target, seen: Sequence[OutputKind] = ()) -> VerifySettings:
+        """The target's drift limits, overridden by [drift], overridden by [targets.NAME.drift].
+
+        Args:
+            seen: what the program itself tells of each output.
+        """
         own = self.targets.get(target.name, TargetTable()).drift
         limits = target.drift.overridden(self.drift).overridden(own)
         precision = target.choose(self.compress_settings(target).precision)
+        kinds = self.output_kinds(seen)
         if self.metric is None:
-            return VerifySettings(None, limits, precision=precision)
-        return VerifySettings(self.metric.name, limits, self.metric.expected, self.metric.tolerance, precision)
+            return VerifySettings(None, limits, precision=precision, outputs=kinds)
+        metric = self.metric
+        return VerifySettings(metric.name, limits, metric.expected, metric.tolerance, precision, kinds)
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -200,6 +249,29 @@ def _check(recipe: Recipe, path: Path) -> None:
         )
     if recipe.metric is not None:
         _check_metric(recipe.metric, path)
+    _check_outputs(recipe, path)
+
+
+def _check_outputs(recipe: Recipe, path: Path) -> None:
+    for index, table in recipe.outputs.items():
+        where = f"{path} [outputs.{index}]"
+        if not (index.isascii() and index.isdecimal() and int(index) < OUTPUTS_MAX):
+            raise RecipeError(
+                f"{where}: outputs go by their position, a number from 0", try_="[outputs.0] for the first output"
+            )
+        for name in table.columns:
+            if name not in COLUMN_NAMES:
+                raise RecipeError(f"{where}: column {name!r}; {near(name, [n for n in COLUMN_NAMES if n], 'one of')}")
+        corners = [{"x1", "y1", "x2", "y2"}, {"x", "y", "w", "h"}]
+        if table.columns and not any(names <= set(table.columns) for names in corners):
+            raise RecipeError(
+                f"{where}: columns are {list(table.columns)}, and should hold x1, y1, x2, y2, or x, y, w, h",
+                try_='columns = ["class", "score", "x1", "y1", "x2", "y2"]',
+            )
+        if table.counts is not None and not (0 <= table.counts < OUTPUTS_MAX and table.counts != int(index)):
+            raise RecipeError(f"{where}: counts is {table.counts}, and should be the position of another output")
+        if not isfinite(table.threshold) or table.blank < -1:
+            raise RecipeError(f"{where}: threshold should be a number, and blank a class or -1 for the last one")
 
 
 def _check_inputs(recipe: Recipe, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgeflow import nb
@@ -49,10 +50,11 @@ def hops(
     steps: Sequence[Step], made: StageResults, file: Examined, whole: Reference, verdict: Verdict
 ) -> tuple[Hop, ...]:
     """The whole waterfall of a build; `verdict` holds the .nb's outputs on all samples of the reference."""
+    settings = replace(made.recipe.verify_settings(made.target), outputs=tuple(item.kind for item in verdict.outputs))
     some = first(whole, SAMPLES)
     cut = tuple(
         array[: some.samples] if array.ndim and len(array) == whole.samples else array for array in verdict.arrays
     )
     stops = [*steps, Step("nb_emulated", cut, verdict.runner), lite_step(file, some), missing_device()]
-    rows = waterfall(stops, some, verdict.metric, made.recipe.folder)
+    rows = waterfall(stops, some, settings, made.recipe.folder)
     return gpu_hop_missing(steady(rows), str(made.ingested.facts["device"]))

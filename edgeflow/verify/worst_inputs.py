@@ -18,6 +18,8 @@ SIDE_MAX = 128
 
 def worst(reference: Reference, outputs: Sequence[Array]) -> tuple[WorstInput, ...]:
     """The samples farthest from the reference, answers that changed first; see docs/report.md."""
+    if not outputs:
+        return ()
     wanted, got = reference.outputs[0], outputs[0]
     if wanted.ndim == 0 or len(wanted) != reference.samples or got.shape != wanted.shape:
         return ()

@@ -1,0 +1,92 @@
+"""The kind of every output under comparison: what the recipe says, the metric, the program, and last the values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from edgeflow.core.drift import are_probabilities
+from edgeflow.core.labels import class_axis
+from edgeflow.core.metrics import TEXTS
+from edgeflow.core.output_kind import BOX_COLUMNS, UNKNOWN, Kind, OutputKind
+from edgeflow.core.samples import Array
+from edgeflow.core.settings import VerifySettings
+from edgeflow.project.recipe import MetricTable
+from edgeflow.project.reference import Reference
+
+SAID = OutputKind().why
+"""Why of a kind that the recipe gives: nothing overrides it."""
+
+TEXT_METRICS = ("cer", "wer", "sequence_accuracy")
+
+
+def kinds_of(reference: Reference, settings: VerifySettings) -> tuple[OutputKind, ...]:
+    """The kind of every output of a reference, in order."""
+    outputs = reference.outputs
+    known = [*settings.outputs[: len(outputs)], *([UNKNOWN] * (len(outputs) - len(settings.outputs)))]
+    if outputs and known[0].why != SAID and (said := _of_metric(reference, settings.metric)) is not None:
+        known[0] = replace(said, counts=known[0].counts) if said.kind == "boxes" and said.counts is None else said
+    return tuple(
+        _of_values(array) if kind.kind == "tensor" and kind.why != SAID else kind
+        for kind, array in zip(known, outputs, strict=True)
+    )
+
+
+def foreseen_kinds(seen: Sequence[OutputKind], metric: MetricTable | None) -> tuple[OutputKind, ...]:
+    """What a build will take the outputs for, told before there are any."""
+    name = "" if metric is None or ".py:" in metric.name else metric.name.partition(":")[0]
+    if not seen or not name or seen[0].kind != "tensor" or seen[0].why == SAID:
+        return tuple(seen)
+    why = f"the metric {name} takes it so"
+    kind: Kind = "boxes" if name == "map" else "ctc" if name in TEXT_METRICS else "scores"
+    return (OutputKind(kind, why), *seen[1:])
+
+
+def _of_metric(reference: Reference, metric: str | None) -> OutputKind | None:
+    """What the metric takes the first output for."""
+    name = None if metric is None or ".py:" in metric else metric.partition(":")[0]
+    first, labels, why = reference.outputs[0], reference.labels, f"the metric {name} takes it so"
+    if name is None or first.ndim == 0 or not first.size:
+        return None
+    if name == "map":
+        counts = _counts(reference.outputs, reference.samples)
+        return OutputKind("boxes", why, columns=BOX_COLUMNS, counts=counts) if first.shape[-1] == 6 else None
+    if name in TEXT_METRICS:
+        found = TEXTS.fullmatch(metric or "")
+        blank = None if found is None else found["blank"]
+        return OutputKind("ctc", why, axis=-1, blank=-1 if blank == "last" else int(blank or 0))
+    if first.dtype.kind != "f":
+        return OutputKind("ids", why) if name in ("top1", "accuracy", "miou") and first.dtype.kind in "iu" else None
+    if first.ndim < 2:
+        return None
+    if name in ("top1", "top5"):
+        return OutputKind("scores", why, axis=-1 if first.ndim == 2 else 1)
+    if name in ("accuracy", "miou") and labels is not None:
+        axis = class_axis(first.shape, labels.shape)
+        return None if axis is None else OutputKind("scores", why, axis=axis)
+    return None
+
+
+def _counts(outputs: Sequence[Array], samples: int) -> int | None:
+    """The output that says how many rows of the first belong to each sample."""
+    first = outputs[0]
+    if first.ndim != 2:
+        return None
+    fits = [
+        k
+        for k, array in enumerate(outputs)
+        if k and array.dtype.kind in "iu" and array.size == samples and array.sum() == len(first)
+    ]
+    return fits[-1] if fits else None
+
+
+def _of_values(array: Array) -> OutputKind:
+    """What adds up to 1 along the last axis of vectors and texts, or the second of pictures, are scores."""
+    if array.dtype.kind in "iub":
+        return OutputKind("ids", "it holds whole numbers")
+    if array.dtype.kind != "f" or not array.size:
+        return UNKNOWN
+    axis = {2: -1, 3: -1, 4: 1}.get(array.ndim)
+    if axis is not None and array.shape[axis] >= 2 and are_probabilities(array, axis):
+        return OutputKind("scores", "its values add up to 1", axis=axis)
+    return UNKNOWN
