@@ -17,6 +17,7 @@ from edgeflow.core.targets import NPU_ARITHMETICS
 from edgeflow.core.tensors import check_feed
 from edgeflow.emulate.families import HOST_OPS
 from edgeflow.emulate.graph import INT8, Array, Value, onnx_name
+from edgeflow.emulate.integer_kernels import integer_kernels_are_exact, without_integer_kernels
 from edgeflow.emulate.lower import MISFIT, UNFIT, Lowerer, Segment, placed
 from edgeflow.emulate.step import NeedValue
 from edgeflow.nb import Model, read
@@ -263,6 +264,9 @@ class Emulator:
                     seen.append(Intermediate(self._lowerer.place[position], op.type, name, array))
 
 
+INTEGER = ("ConvInteger", "MatMulInteger")
+
+
 def _plain(array: Array, dtype: str) -> Array:
     """Take the offset of 128 off a quantised tensor."""
     return (array.astype(np.int16) - 128).astype(np.int8) if dtype == INT8 else array
@@ -273,6 +277,8 @@ def _session(model: onnx.ModelProto, threads: int | None) -> ort.InferenceSessio
     options.log_severity_level = 4
     if threads is not None:
         options.intra_op_num_threads = threads
+    if any(node.op_type in INTEGER for node in model.graph.node) and not integer_kernels_are_exact():
+        model = without_integer_kernels(model)
     try:
         return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as err:  # onnxruntime raises its own unrelated classes

@@ -23,6 +23,7 @@ from edgeflow.flow.cache import SEEN, Cache, Known
 from edgeflow.flow.input_files import holds, look, runs_code
 from edgeflow.project.contract import named_files
 from edgeflow.project.manifest import StageResults
+from edgeflow.project.places import COMPRESSED
 from edgeflow.project.recipe import Recipe, load_recipe, read_labels
 from edgeflow.project.trust import trust
 from edgeflow.report.exchange import load_record, table
@@ -421,6 +422,8 @@ class Flow:
         place = self.root / target.name
         sources = {"model.nb": converted.folder, "reference.npz": ingested.folder}
         sources |= dict.fromkeys((*REPORT, *named_files(report.folder)), report.folder)
+        if (report.folder / COMPRESSED).is_file():
+            sources[COMPRESSED] = report.folder
 
         def published() -> bool:
             return all(_same(place / name, folder / name) for name, folder in sources.items())
@@ -434,7 +437,7 @@ class Flow:
                 for name, source in sources.items():
                     (folder / name).parent.mkdir(exist_ok=True)
                     shutil.copyfile(source / name, folder / name)
-                _keep_others(place, folder, {*sources, *named_files(place)})
+                _keep_others(place, folder, {*sources, *named_files(place), COMPRESSED})
         return place
 
 

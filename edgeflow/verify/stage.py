@@ -22,7 +22,7 @@ from edgeflow.files.atomic import sha256, storage
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
 from edgeflow.project.manifest import StageResults, dump, load_manifest, manifest, manifest_hash, recorded_arithmetic
-from edgeflow.project.places import MANIFEST, MODEL, REFERENCE
+from edgeflow.project.places import COMPRESSED, MANIFEST, MODEL, REFERENCE
 from edgeflow.project.recipe import load_recipe
 from edgeflow.project.reference import Reference, load_reference
 from edgeflow.project.trust import is_unchanged
@@ -61,9 +61,6 @@ DEVICE_BATCH = 8
 """Samples that a device computes at once: its memory is small, and a call's overhead is not what is measured."""
 
 CANDIDATE = "candidate.npz"
-COMPRESSED = "compressed.npz"
-"""Outputs of the compressed program beside the .nb, which int8 files for ARM have to give to the last digits."""
-
 EMULATOR = "emulator"
 SAME_DATA = {
     "calibration_sha256": "unseen data: the evaluation data are the calibration data, which the scales were fitted to",
