@@ -14,7 +14,7 @@ from edgeflow.core.box_drift import BoxDrift, compare_boxes, split_boxes
 from edgeflow.core.drift import LIMITS, Drift, Limit, measure, shaped_like
 from edgeflow.core.errors import NotComparable
 from edgeflow.core.output_kind import Kind, OutputKind
-from edgeflow.core.parts import Part, frozen_columns, parts_of
+from edgeflow.core.parts import Part, frozen_columns, parts_of, spans
 
 Array = npt.NDArray[Any]
 
@@ -131,11 +131,10 @@ def _frozen(a: Array, b: Array, kind: OutputKind, cut: Sequence[Part]) -> tuple[
         return ()
     axis = kind.axis if kind.axis is not None else 1 if a.ndim == 4 else a.ndim - 1
     said = []
-    for part in cut or (Part(axis % a.ndim, 0, a.shape[axis] - 1),):
+    for part in cut or (Part(axis % a.ndim, tuple(range(a.shape[axis]))),):
         columns = frozen_columns(part.of(a), part.of(b), part.axis)
         if columns:
-            shown = ", ".join(str(part.first + k) for k in columns[:8]) + (" …" if len(columns) > 8 else "")
-            noun = "column" if len(columns) == 1 else "columns"
             verb = "is" if len(columns) == 1 else "are"
-            said.append(f"{noun} {shown} of axis {part.axis} {verb} the same everywhere, and the reference's not")
+            named = spans([part.columns[k] for k in columns])
+            said.append(f"{named} of axis {part.axis} {verb} the same everywhere, and the reference's not")
     return tuple(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,12 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 RATIO = 16.0
-"""Columns belong to one part while their largest values are within this factor: what is a sixteenth of the scale has
-four bits less of an int8 tensor's seven, and what the whole tensor's SQNR says of it is nothing."""
+"""Parts lie this factor apart: what is a sixteenth of the scale has four bits less of an int8 tensor's seven, and what
+the whole tensor's SQNR says of it is nothing."""
 
-PARTS_MAX = 8
-"""More parts than this are channels of their own ranges, as hidden states have, and no joined outputs."""
+PARTS_MAX = 4
+LONELY_MAX = 16
+"""Among more columns than this a single one of another scale is chance, such as a class that hardly occurs."""
 
 COLUMNS_MAX = 4096
 MOVING = 0.05
@@ -25,22 +27,35 @@ int8."""
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Columns `first` to `last` of an axis, whose values have one scale."""
+    """Columns of an axis whose values have one scale, such as the four corners of boxes, or every third number."""
 
     axis: int
-    first: int
-    last: int
+    columns: tuple[int, ...]
 
     def of(self, array: Array) -> Array:
         """These columns of an array."""
-        return np.take(array, range(self.first, self.last + 1), self.axis)
+        return np.take(array, self.columns, self.axis)
 
     @property
     def text(self) -> str:
         """As reports name it."""
-        if self.first == self.last:
-            return f"column {self.first} of axis {self.axis}"
-        return f"columns {self.first} to {self.last} of axis {self.axis}"
+        return f"{spans(self.columns)} of axis {self.axis}"
+
+
+def spans(columns: Sequence[int]) -> str:
+    """Columns as people write them: `column 4`, `columns 0 to 3, 5`; long lists are cut."""
+    runs: list[list[int]] = []
+    for column in columns:
+        if runs and column == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], column]
+        else:
+            runs.append([column])
+    said = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
+    more = " …" if len(said) > SHOWN else ""
+    return f"column{'' if len(columns) == 1 else 's'} {', '.join(said[:SHOWN])}{more}"
+
+
+SHOWN = 8
 
 
 def parts_of(reference: Array) -> tuple[Part, ...]:
@@ -53,27 +68,28 @@ def parts_of(reference: Array) -> tuple[Part, ...]:
         return ()
     for axis in dict.fromkeys((reference.ndim - 1, 1)):
         found = _along(reference, axis)
-        if 1 < len(found) <= PARTS_MAX:
+        if len(found) > 1:
             return found
     return ()
 
 
 def _along(reference: Array, axis: int) -> tuple[Part, ...]:
-    if not 1 < reference.shape[axis] <= COLUMNS_MAX:
+    """Columns in groups, wherever their sorted largest values leave a gap."""
+    many = reference.shape[axis]
+    if not 1 < many <= COLUMNS_MAX:
         return ()
     finite = np.where(np.isfinite(reference), np.abs(reference), 0.0)
     peaks = finite.max(tuple(k for k in range(reference.ndim) if k != axis))
-    found: list[Part] = []
-    first, low, high = 0, np.inf, 0.0
-    for k, peak in enumerate(peaks):
-        if peak == 0:  # nothing to lose: it goes with its neighbours
-            continue
-        lower, upper = min(low, float(peak)), max(high, float(peak))
-        if upper > RATIO * lower:
-            found.append(Part(axis, first, k - 1))
-            first, lower, upper = k, float(peak), float(peak)
-        low, high = lower, upper
-    return (*found, Part(axis, first, reference.shape[axis] - 1))
+    order = [int(k) for k in np.argsort(-peaks, kind="stable") if peaks[k] > 0]
+    groups: list[list[int]] = []
+    for k in order:
+        if groups and peaks[groups[-1][-1]] <= RATIO * peaks[k]:
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    if len(groups) > PARTS_MAX or (many > LONELY_MAX and any(len(group) == 1 for group in groups)):
+        return ()
+    return tuple(Part(axis, tuple(sorted(group))) for group in groups)
 
 
 def frozen_columns(reference: Array, candidate: Array, axis: int) -> list[int]:

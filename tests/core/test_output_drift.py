@@ -156,10 +156,18 @@ def test_joined_parts_are_judged_each_by_its_own_scale(axis: int) -> None:
         wanted, got = (np.ascontiguousarray(array.transpose(0, 2, 1)) for array in (wanted, got))
     found = one(OutputKind(), wanted, got)
     assert found.drift.sqnr_db > 30  # type: ignore[operator]
-    assert [(item.part.axis, item.part.first) for item in found.parts] == [(axis, 0), (axis, 4)]
+    assert [(item.part.axis, item.part.columns) for item in found.parts] == [(axis, (0, 1, 2, 3)), (axis, (4, 5, 6))]
     assert found.parts[1].drift.sqnr_db == pytest.approx(0)
-    assert any("4, 5, 6" in text for text in found.frozen)
-    assert parts_of(RANDOM.normal(0, 1, (20, 64)).astype(np.float32)) == ()
+    assert any("4 to 6" in text for text in found.frozen)
+    one_scale = RANDOM.normal(0, 1, (20, 64)).astype(np.float32)
+    assert parts_of(one_scale) == ()
+    one_scale[:, 7] *= 1e-3
+    assert parts_of(one_scale) == (), "a class that hardly occurs is no part"
+    points = np.stack(
+        [RANDOM.uniform(0, 500, (9, 17)), RANDOM.uniform(0, 500, (9, 17)), RANDOM.uniform(0, 1, (9, 17))], 2
+    )
+    (_, seen) = parts_of(points.reshape(9, 51).astype(np.float32))
+    assert seen.columns == tuple(range(2, 51, 3)), "interleaved parts too"
 
 
 def test_a_mean_over_few_samples_never_passes_on_two_and_fails_far_beyond() -> None:
