@@ -11,7 +11,8 @@ from sklearn.metrics import accuracy_score, jaccard_score, top_k_accuracy_score
 
 from edgeflow.core.detection import mean_average_precision
 from edgeflow.core.errors import DataError
-from edgeflow.core.metrics import METRICS, ctc_texts, loss, metric_named
+from edgeflow.core.metrics import METRICS, loss, metric_named
+from edgeflow.core.text_metrics import ctc_texts
 
 
 def one_hot(rows: list[list[int]], classes: int) -> np.ndarray:
