@@ -108,7 +108,7 @@ def _matched(found: Boxes, truth: Boxes, keys: tuple[Array, Array], rule: Rule) 
     order = np.argsort(keys[1], kind="stable")
     wanted = keys[1][order]
     starts = np.flatnonzero(np.concatenate([[True], wanted[1:] != wanted[:-1]])) if len(wanted) else np.empty(0, int)
-    ends = np.append(starts[1:], len(wanted))
+    ends = np.concatenate([starts[1:], [len(wanted)]])[: len(starts)]
     groups = wanted[starts]
     first, last = (np.searchsorted(keys[0], groups, side=side) for side in ("left", "right"))
     match = _match_voc if rule.voc else _match_coco
@@ -125,17 +125,17 @@ def _matched(found: Boxes, truth: Boxes, keys: tuple[Array, Array], rule: Rule) 
 
 def overlaps(found: Array, truth: Array, crowd: Array | None = None) -> Array:
     """Intersection over union of each answer with each label, [answers, labels]; over a crowd, of the answer's own
-    area. Boxes reach from x1 to x2, without a pixel more.
+    area. Boxes reach from x1 to x2, without a pixel more; one with NaN, infinity or x2 before x1 overlaps nothing.
     """
     low = np.maximum(found[:, None, :2], truth[None, :, :2])
     high = np.minimum(found[:, None, 2:], truth[None, :, 2:])
-    sides = np.clip(high - low, 0, None)
-    inside = sides[..., 0] * sides[..., 1]
-    own, other = ((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (found, truth))
-    union = own[:, None] + other[None] - inside
-    if crowd is not None and crowd.any():
-        union = np.where(crowd[None], own[:, None], union)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        sides = np.clip(high - low, 0, None)
+        inside = sides[..., 0] * sides[..., 1]
+        own, other = ((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (found, truth))
+        union = own[:, None] + other[None] - inside
+        if crowd is not None and crowd.any():
+            union = np.where(crowd[None], own[:, None], union)
         return np.asarray(np.where((inside > 0) & (union > 0), inside / union, 0.0))
 
 
@@ -203,7 +203,7 @@ class _Curves:
             recall = right / wanted[self.kind[self.at]]
         gain = self._gain(recall, weights, wanted)
         gain = np.where(there[self.kind[self.at]], gain * envelope, 0.0)
-        area = np.bincount(self.segment, gain, minlength=size).reshape(-1, self.kinds)
+        area = np.bincount(self.segment, gain, minlength=size).reshape(len(self.rule.thresholds), self.kinds)
         return np.asarray(area[:, there])
 
     def _before(self, weights: Array) -> Array:
