@@ -37,8 +37,10 @@ SAMPLES_MIN = 6
 """Fewer samples have hardly another order."""
 
 SAMPLES_MAX = 1000
+PICTURES_MAX = 100
 VALUES_MAX = 1 << 20
-"""Enough to tell a score from chance; of larger sets, an even part is taken."""
+"""Enough to tell a score from chance; of larger sets, an even part is taken. Pictures are those with text boxes, whose
+overlaps cost."""
 
 SHARE_MAX = 1.5
 PIXELS_MIN = 4.0
@@ -70,6 +72,7 @@ def doubts(name: str, outputs: Sequence[Array], labels: Array) -> list[str]:
     if len(labels) < SAMPLES_MIN:
         return []
     mistake = _text_mistake(name, metric, outputs, labels) if isinstance(answered, Texts) else ""
+    mistake = mistake or scale_mistake(name, outputs, labels)
     answered, labels = _part(answered, labels)
     score = _score(metric, answered, labels)
     mistake = mistake or _class_mistake(answered, labels)
@@ -79,7 +82,7 @@ def doubts(name: str, outputs: Sequence[Array], labels: Array) -> list[str]:
         return [f"metric {name}: {mistake}"]
     if (1 + as_good) / (1 + len(others)) <= P_MAX:
         return []
-    return [_at_chance(name, abs(score), abs(float(np.mean(others))), scale_mistake(name, outputs, labels), labels)]
+    return [_at_chance(name, abs(score), abs(float(np.mean(others))), labels)]
 
 
 def doubts_of_function(
@@ -88,13 +91,15 @@ def doubts_of_function(
     """The same for a metric that only knows whole sets: higher is better."""
     if len(labels) < SAMPLES_MIN or not np.isfinite(score := function(outputs, labels)):
         return []
+    if mistake := scale_mistake(name, outputs, labels):
+        return [f"metric {name}: {mistake}"]
     try:
         others = [float(function(outputs, _shuffled(name, labels, order))) for order in _orders(len(labels), CALLS)]
     except Exception:  # the user's own code, which other orders may not suit
         return []
     if all(score > other for other in others):
         return []
-    return [_at_chance(name, score, float(np.mean(others)), scale_mistake(name, outputs, labels), labels)]
+    return [_at_chance(name, score, float(np.mean(others)), labels)]
 
 
 def _shuffled(name: str, labels: Array, order: Array) -> Array:
@@ -104,10 +109,10 @@ def _shuffled(name: str, labels: Array, order: Array) -> Array:
     return np.repeat(labels[::2][order[order < len(labels) // 2]], 2, axis=0)
 
 
-def _at_chance(name: str, score: float, others: float, mistake: str, labels: Array) -> str:
+def _at_chance(name: str, score: float, others: float, labels: Array) -> str:
     return (
         f"metric {name}: the reference scores {score:.4g}, no better than chance: the same labels in another order "
-        f"give {others:.4g}. {mistake or _same(labels)}"
+        f"give {others:.4g}. {_same(labels)}"
     )
 
 
@@ -132,7 +137,7 @@ def scale_mistake(name: str, outputs: Sequence[Array], labels: Array) -> str:
     if outputs[0].ndim == 4 or min(sizes) == 0 or not (min(sizes) <= SHARE_MAX and max(sizes) >= PIXELS_MIN):
         return ""
     shares, pixels = ("labels", "outputs") if sizes[0] < sizes[1] else ("outputs", "labels")
-    return f"The {shares} seem to be shares of the picture, from 0 to 1, and the {pixels} pixels"
+    return f"the {shares} seem to be shares of the picture, from 0 to 1, and the {pixels} pixels"
 
 
 def _score(metric: Metric, answered: Any, labels: Array) -> float:
@@ -162,7 +167,7 @@ def _part(answered: Any, labels: Array) -> tuple[Any, Array]:
     """An even part of the samples, and of the places in each, where there are very many."""
     if isinstance(answered, Neighbours):
         return answered, labels
-    step = -(-len(labels) // SAMPLES_MAX)
+    step = -(-len(labels) // (PICTURES_MAX if isinstance(answered, Quads) else SAMPLES_MAX))
     labels = labels[::step]
     if isinstance(answered, (Texts, Points, Quads)):
         return answered.part(step), labels

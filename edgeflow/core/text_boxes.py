@@ -40,22 +40,14 @@ def hmean(name: str) -> Metric:
         return Quads(found_quads(name, outputs, labels))
 
     def compare(quads: Quads, labels: Array) -> Array:
-        return np.asarray(
-            [
-                [2.0 * right, wanted + found]
-                for right, wanted, found in (
-                    matched(found, *wanted) for found, wanted in zip(quads.found, _labelled(name, labels), strict=True)
-                )
-            ],
-            np.float64,
-        )
+        right, wanted, found = matched(quads.found, _labelled(name, labels)).T
+        return np.asarray(np.stack([2 * right, wanted + found], 1), np.float64)
 
     def total(sums: Array, count: int) -> float:
         return float(sums[0] / sums[1]) if sums[1] > 0 else 0.0
 
     def rows(quads: Quads, labels: Array) -> tuple[ClassScore, ...]:
-        pairs = zip(quads.found, _labelled(name, labels), strict=True)
-        right, wanted, found = np.sum([matched(found, *wanted) for found, wanted in pairs], axis=0).tolist()
+        right, wanted, found = matched(quads.found, _labelled(name, labels)).sum(0).tolist()
         return (
             ClassScore("recall", right / wanted if wanted else None, right, wanted, found),
             ClassScore("precision", right / found if found else None, right, wanted, found),
@@ -72,30 +64,38 @@ def hmean(name: str) -> Metric:
     return Metric(answers, compare, total, needs=NEEDS, lacks=lacks, note=note, rows=rows)
 
 
-def matched(found: Array, truth: Array, aside: Array) -> tuple[int, int, int]:
-    """Right boxes, labels that count and answers that count of one picture. Labels and answers pair up in their order,
-    the first that overlap enough.
+def matched(found: Sequence[Array], truth: Sequence[tuple[Array, Array]]) -> Array:
+    """Right boxes, labels that count and answers that count of each picture, int64[pictures, 3].
+
+    Labels and answers pair up in their order, the first that overlap enough.
     """
-    if not len(found) or not len(truth):
-        return 0, int(np.count_nonzero(~aside)), len(found)
-    near = (found.min(1)[None] <= truth.max(1)[:, None]) & (found.max(1)[None] >= truth.min(1)[:, None])
-    near = near.all(2)
-    i, j = np.nonzero(near)
-    shared = np.zeros(near.shape)
-    shared[i, j] = intersections(truth[i], found[j])
-    own, other = areas(truth)[:, None], areas(found)[None]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        iou = np.where(shared > 0, shared / (own + other - shared), 0.0)
-        inside = np.where(shared > 0, shared / other, 0.0)
-    free = ~(inside[aside] > ASIDE).any(0)
-    counted = int(np.count_nonzero(free))
-    right = 0
-    for row in iou[~aside]:
-        hits = np.flatnonzero((row > IOU) & free)
-        if len(hits):
-            free[hits[0]] = False
-            right += 1
-    return right, int(np.count_nonzero(~aside)), counted
+    sides = [list(found), [quads for quads, _ in truth]]
+    owner = [np.repeat(np.arange(len(side)), [len(quads) for quads in side]) for side in sides]
+    flat = [np.concatenate([*side, np.empty((0, 4, 2))]) for side in sides]
+    aside = np.concatenate([*(marks for _, marks in truth), np.empty(0, bool)])
+    counts = [
+        np.bincount(of[kept], minlength=len(found)) for of, kept in zip(owner, (slice(None), ~aside), strict=True)
+    ]
+    begins = np.searchsorted(owner[0], owner[1])  # of each label, its picture's answers
+    many = np.searchsorted(owner[0], owner[1], side="right") - begins
+    label = np.repeat(np.arange(len(flat[1])), many)
+    answer = np.arange(len(label)) - np.repeat(np.cumsum(many) - many, many) + np.repeat(begins, many)
+    low, high = ([quads.min(1) for quads in flat], [quads.max(1) for quads in flat])
+    near = (low[0][answer] <= high[1][label]).all(1) & (high[0][answer] >= low[1][label]).all(1)
+    label, answer = label[near], answer[near]
+    shared = intersections(flat[1][label], flat[0][answer])
+    own, other = areas(flat[1])[label], areas(flat[0])[answer]
+    over = shared > 0
+    out = np.zeros(len(flat[0]), bool)
+    out[answer[over & aside[label] & (shared > ASIDE * other)]] = True
+    hits = over & ~aside[label] & (shared > IOU * (own + other - shared)) & ~out[answer]
+    counted = counts[0] - np.bincount(owner[0][out], minlength=len(found))
+    right, taken, last = np.zeros(len(found), np.int64), out.copy(), -1
+    for one, two in zip(label[hits].tolist(), answer[hits].tolist(), strict=True):
+        if one != last and not taken[two]:
+            taken[two], last = True, one
+            right[owner[1][one]] += 1
+    return np.stack([right, counts[1], counted], 1)
 
 
 def found_quads(name: str, outputs: Sequence[Array], labels: Array) -> list[Array]:

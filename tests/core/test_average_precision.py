@@ -160,7 +160,10 @@ def test_150_pictures_take_well_under_a_second_and_their_bootstrap_a_few() -> No
     begin = time.process_time()
     metric([outputs], labels)
     assert time.process_time() - begin < 1
-    before, after = metric.prepare([outputs], labels), metric.prepare([outputs + [0, 0, 3, 3, 3, 3]], labels)
+    before, after = (
+        metric.prepare([outputs], labels),
+        metric.prepare([outputs + np.asarray([0, 0, 3, 3, 3, 3])], labels),
+    )
     found = decide_bootstrap(lambda chosen: (before(chosen), after(chosen)), 150, 0.01, resamples=200)
     assert time.process_time() - begin < 5 and found.verdict == "FAIL"
 
