@@ -8,8 +8,9 @@ from functools import cache
 from edgeflow.core.class_metrics import accuracy, overlap, top
 from edgeflow.core.detection import detector
 from edgeflow.core.embedding_metrics import recall, spearman
-from edgeflow.core.metric import Array, ClassScore, Weighed
-from edgeflow.core.metric import Metric as Metric  # others ask for it here
+from edgeflow.core.metric import Array, ClassScore
+from edgeflow.core.metric import Metric as Metric  # others ask for both here
+from edgeflow.core.metric import Weighed as Weighed
 from edgeflow.core.metric_names import METRIC_NAMES, Asked, asked
 from edgeflow.core.point_metrics import landmarks
 from edgeflow.core.tag_metrics import entity_f1
