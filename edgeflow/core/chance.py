@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edgeflow.core.class_metrics import Answered
 from edgeflow.core.embedding_metrics import Neighbours
 from edgeflow.core.errors import DataError
+from edgeflow.core.labels import PAD
 from edgeflow.core.metric import Metric
 from edgeflow.core.metric_names import kind_of
 from edgeflow.core.metrics import metric_named, weighed_named
@@ -61,7 +62,17 @@ def doubts(name: str, outputs: Sequence[Array], labels: Array) -> list[str]:
         value = weighed(outputs, labels)
         nothing = empty(name, labels) or ("" if np.isfinite(value) else f"it is {value:g} for the reference")
         said = [f"metric {name}: {nothing}, so it measures nothing"] if nothing else []
-        return said or doubts_of_function(name, weighed, outputs, labels)
+        if said or kind_of(name) != "map" or len(labels) <= PICTURES_MAX:
+            return said or doubts_of_function(name, weighed, outputs, labels)
+        part = np.arange(0, len(labels), -(-len(labels) // PICTURES_MAX))
+
+        def of_part(outputs: Sequence[Array], some: Array) -> float:
+            """Of these pictures alone, which stay in their places: outputs may be lists of all pictures' boxes."""
+            spread = np.full_like(labels, PAD)
+            spread[part] = some
+            return weighed(outputs, spread, part)
+
+        return doubts_of_function(name, of_part, outputs, labels[part])
     metric = metric_named(name)
     if metric is None or len(labels) == 0:
         return []
