@@ -16,6 +16,9 @@ from edgeflow.core.metric_names import Asked
 CLASSES_MAX = 1 << 16
 """A class map says no number of classes; more than these are no classes but a mistake."""
 
+BLOCK_VALUES = 1 << 22
+"""Labels that are counted at once: some 100 MB."""
+
 PARTS_MAX = 1 << 27
 """Counts of classes by sample, in all: a gigabyte. More is no metric of classes, such as words of a vocabulary."""
 
@@ -140,15 +143,18 @@ def counts(given: Answered, labels: Array) -> tuple[Array, Array, Array]:
             f"metric of classes: {classes} classes of {many} samples are more than it counts by class",
             try_="accuracy, or fewer samples",
         )
-    seen = given.seen(labels).reshape(many, -1)
-    row = np.broadcast_to(np.arange(many)[:, None], seen.shape)[seen] * classes
-    found, wanted = given.found.reshape(many, -1)[seen], labels.reshape(many, -1)[seen].astype(np.int64)
-
-    def by_class(which: Array, values: Array) -> Array:
-        return np.bincount(row[which] + values[which], minlength=many * classes).reshape(many, classes)
-
-    everything = np.ones(len(row), bool)
-    return by_class(found == wanted, wanted), by_class(everything, wanted), by_class(found >= 0, found)
+    found, wanted = given.found.reshape(many, -1), labels.reshape(many, -1)
+    sums = np.empty((3, many, classes), np.int64)
+    step = max(1, BLOCK_VALUES // max(found.shape[1], 1))
+    for begin in range(0, many, step):
+        block = slice(begin, begin + step)
+        seen = given.seen(wanted[block])
+        rows = np.broadcast_to(np.arange(len(seen))[:, None], seen.shape)[seen] * classes
+        answer, label = found[block][seen], wanted[block][seen].astype(np.int64)
+        for k, (which, values) in enumerate(((answer == label, label), (slice(None), label), (answer >= 0, answer))):
+            flat = np.bincount(rows[which] + values[which], minlength=len(seen) * classes)
+            sums[k, block] = flat.reshape(len(seen), classes)
+    return sums[0], sums[1], sums[2]
 
 
 def accuracy(name: str, asked: Asked, axes: tuple[int, int] = (1, 9), needs: str = "classes [N, …]") -> Metric:

@@ -97,7 +97,7 @@ class MetricTable:
             "ignore": ",".join(map(str, self.ignore)),
             "without": ",".join(map(str, self.without)),
             "of": self.of,
-            "threshold": None if self.threshold is None else f"{self.threshold:f}".rstrip("0").rstrip("."),
+            "threshold": None if self.threshold is None else f"{self.threshold:.9f}".rstrip("0").rstrip("."),
             "tags": ",".join(self.tags),
             "by": self.by,
         }
