@@ -39,7 +39,7 @@ SAMPLES_MIN = 6
 
 SAMPLES_MAX = 1000
 PICTURES_MAX = 100
-VALUES_MAX = 1 << 20
+VALUES_MAX = 1 << 18
 """Enough to tell a score from chance; of larger sets, an even part is taken. Pictures are those with text boxes, whose
 overlaps cost."""
 

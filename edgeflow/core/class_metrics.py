@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from edgeflow.core.errors import DataError
-from edgeflow.core.labels import PAD, VOID, class_axis, classes_in, same_count, void_of
+from edgeflow.core.labels import PAD, VOID, class_axis, classes_in, one_of, same_count, void_of
 from edgeflow.core.metric import Array, ClassScore, Metric, ratio, share
 from edgeflow.core.metric_names import Asked
 
@@ -83,7 +83,8 @@ def class_map(
                 "scores of every class or the classes themselves",
                 try_=f'end the model in argmax, or [metric] name = "{name}:threshold=0.5": a score above is class 1',
             )
-        return np.where(answers >= 0, answers, NO_CLASS).astype(np.int64).reshape(labels.shape), None
+        found = answers if answers.min(initial=0) >= 0 else np.where(answers >= 0, answers, NO_CLASS)
+        return found.astype(np.int64).reshape(labels.shape), None
     axis = class_axis(answers.shape, labels.shape)
     if axis is None or threshold is not None:
         raise DataError(
@@ -105,7 +106,7 @@ class Answered:
     void: tuple[int, ...]
 
     def seen(self, labels: Array) -> Array:
-        return np.isin(labels, self.void, invert=True)
+        return ~one_of(labels, self.void)
 
 
 def answered(name: str, asked: Asked, outputs: Sequence[Array], labels: Array) -> Answered:
@@ -116,10 +117,12 @@ def answered(name: str, asked: Asked, outputs: Sequence[Array], labels: Array) -
     void = (PAD,) if labels.ndim == 1 else void_of(top_class + 1 if known is None else known)
     void = tuple(dict.fromkeys((*void, *asked.numbers("ignore"))))
     wanted = classes_in(name, labels, CLASSES_MAX if known is None else known, void)
-    top_class = max(top_class, int(wanted[~np.isin(wanted, void)].max(initial=0)))
+    if known is not None:
+        return Answered(found, known, void)
+    top_class = max(top_class, int(wanted[~one_of(wanted, void)].max(initial=0)))
     if top_class >= CLASSES_MAX:
         raise DataError(f"metric {name}: the output holds {top_class}, which is no class below {CLASSES_MAX}")
-    return Answered(found, top_class + 1 if known is None else known, void)
+    return Answered(found, top_class + 1, void)
 
 
 def left_out(given: Answered, labels: Array) -> str:
@@ -145,6 +148,11 @@ def counts(given: Answered, labels: Array) -> tuple[Array, Array, Array]:
         )
     found, wanted = given.found.reshape(many, -1), labels.reshape(many, -1)
     sums = np.empty((3, many, classes), np.int64)
+    if 16 * (classes + 1) ** 2 <= found.shape[1]:
+        for k in range(many):
+            table = _table(given, found[k], wanted[k])
+            sums[:, k] = np.diagonal(table)[:-1], table[:-1].sum(1), table[:-1, :-1].sum(0)
+        return sums[0], sums[1], sums[2]
     step = max(1, BLOCK_VALUES // max(found.shape[1], 1))
     for begin in range(0, many, step):
         block = slice(begin, begin + step)
@@ -155,6 +163,16 @@ def counts(given: Answered, labels: Array) -> tuple[Array, Array, Array]:
             flat = np.bincount(rows[which] + values[which], minlength=len(seen) * classes)
             sums[k, block] = flat.reshape(len(seen), classes)
     return sums[0], sums[1], sums[2]
+
+
+def _table(given: Answered, found: Array, wanted: Array) -> Array:
+    """How often each label (rows) got each answer (columns), what is void or no answer last: for maps, the fastest."""
+    none = given.classes
+    label, void = wanted.astype(np.intp), ~given.seen(wanted)
+    if void.any():
+        label[void] = none
+    answer = found if found.min(initial=0) >= 0 else np.where(found >= 0, found, none)
+    return np.bincount(label * (none + 1) + answer, minlength=(none + 1) ** 2).reshape(none + 1, none + 1)
 
 
 def accuracy(name: str, asked: Asked, axes: tuple[int, int] = (1, 9), needs: str = "classes [N, …]") -> Metric:
@@ -233,7 +251,7 @@ def class_rows(
 
 def _lacks(asked: Asked) -> Callable[[Array], str]:
     def lacks(labels: Array) -> str:
-        kept = labels[~np.isin(labels, (*VOID, *asked.numbers("ignore")))]
+        kept = labels[~one_of(labels, (*VOID, *asked.numbers("ignore")))]
         if not kept.size:
             return "every label is void"
         of, without = asked.numbers("of"), asked.numbers("without")

@@ -255,3 +255,17 @@ def test_names_and_options() -> None:
         spelled("miou", {"blank": "last"})
     with pytest.raises(DataError, match="of your own"):
         spelled("m.py:f", {"blank": "0"})
+
+
+@pytest.mark.parametrize("side", [4, 40])
+def test_small_maps_and_large_ones_are_counted_alike(side: int) -> None:
+    """With void labels, answers that are none, and classes that only answers hold."""
+    random = np.random.default_rng(0)
+    labels, answers = random.integers(0, 3, (2, 5, side, side))
+    labels[0, 0], answers[:, 1, 1], answers[2, 2] = 255, -7, 3
+    seen = labels != 255
+    wanted = [jaccard_score(labels[seen] == k, answers[seen] == k) for k in range(4)]
+    assert named("miou")([answers], labels) == pytest.approx(np.mean(wanted))
+    table = class_scores("miou", [answers], labels.astype(np.uint8))
+    assert [row.value for row in table] == pytest.approx(wanted)
+    assert [row.found for row in table] == [int((answers[seen] == k).sum()) for k in range(4)]
