@@ -143,12 +143,11 @@ def command(
 def _check(metric: str | None, control: Path | None, on: tuple[str, ...], *, given: bool) -> None:
     """Refuse options that contradict each other before any work."""
     from edgeflow.core.errors import DataError, near
-    from edgeflow.core.metrics import metric_named
-    from edgeflow.core.settings import METRIC_NAMES
+    from edgeflow.core.metric_names import METRIC_NAMES, asked
 
     if given:
         raise click.UsageError("--no-limits sets no limit, and another option sets one: leave one of them out")
-    if metric is not None and metric not in METRIC_NAMES and metric_named(metric) is None:
+    if metric is not None and asked(metric) is None:
         raise DataError(f"metric {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}")
     if control is not None and not all(where.startswith(("ssh:", "adb:")) for where in on):
         raise DataError(

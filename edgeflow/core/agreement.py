@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeflow.core.output_kind import OutputKind
+from edgeflow.core.text_metrics import ctc_texts
 
 Array = npt.NDArray[Any]
 
@@ -78,22 +79,13 @@ def best_classes_agree(wanted: Array, got: Array, axis: int) -> Agreement | None
 
 def texts_agree(wanted: Array, got: Array, kind: OutputKind) -> Agreement:
     """Characters kept of each text, 1 - edits / length, after greedy CTC; scores [N, T, C], or classes [N, T]."""
-    texts = [ctc_texts(array, kind.blank) for array in (wanted, got)]
+    classes = wanted.shape[-1]
+    blank = classes - 1 if kind.blank < 0 and wanted.ndim == 3 else kind.blank
+    texts = [ctc_texts(array, blank) for array in (wanted, got)]
     kept = [1.0 - min(1.0, edits(a, b) / max(len(a), 1)) for a, b in zip(*texts, strict=True)]
     if not any(texts[0]):
         return Agreement(np.asarray(kept), empty="the reference reads no text in any sample")
     return Agreement(np.asarray(kept))
-
-
-def ctc_texts(scores: Array, blank: int) -> list[tuple[int, ...]]:
-    """Greedy CTC: the best class of each step, repeats merged, blanks dropped."""
-    best = scores.argmax(-1) if scores.ndim == 3 else scores.reshape(len(scores), -1)
-    silent = scores.shape[-1] - 1 if blank < 0 and scores.ndim == 3 else blank
-    texts = []
-    for row in best:
-        kept = row[np.concatenate([[True], row[1:] != row[:-1]])] if len(row) else row
-        texts.append(tuple(int(c) for c in kept if c != silent and c >= 0))
-    return texts
 
 
 def edits(a: tuple[int, ...], b: tuple[int, ...]) -> int:

@@ -13,9 +13,6 @@ from edgeflow.core.tensors import TensorSpec
 Algo = Literal["hist", "KL", "mse", "emd", "avg", "abs_max", "ptf"]
 """PaddleSlim's ways to find the range of an activation."""
 
-METRIC_NAMES = ("top1", "top5", "accuracy", "miou", "map", "cer", "sequence_accuracy")
-"""Built-in metrics; beside them `wer:ID`, whose ID is the class of the space."""
-
 
 @dataclass(frozen=True, slots=True)
 class DriftLimits:
@@ -141,7 +138,7 @@ class ConvertSettings:
 
 @dataclass(frozen=True, slots=True)
 class VerifySettings:
-    """What is measured and what may be lost. `metric` is one of METRIC_NAMES, `file.py:function`, or None.
+    """What is measured and what may be lost. `metric`: as core/metric_names.py spells it, `file.py:function`, or None.
 
     `expected`: what the reference itself should score, within `tolerance`; None where nobody said. `precision` is the
     candidate's, None where it is not known. `outputs`: the kinds of the outputs, in their order, as far as recipe and

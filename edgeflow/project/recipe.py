@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,11 +9,11 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Literal
 
-from edgeflow.core.errors import RecipeError, near
+from edgeflow.core.errors import DataError, RecipeError, near
+from edgeflow.core.metric_names import METRIC_NAMES, asked, spelled
 from edgeflow.core.output_kind import COLUMN_NAMES, UNKNOWN, Kind, OutputKind, of_task
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.settings import (
-    METRIC_NAMES,
     CompressSettings,
     ConvertSettings,
     DriftLimits,
@@ -29,7 +28,6 @@ from edgeflow.project.places import RECIPE
 
 LABELS_MAX_BYTES = 1 << 20
 OUTPUTS_MAX = 1000
-METRIC_WITH_OPTIONS = re.compile(r"(wer:\d{1,9}|cer|sequence_accuracy)(:blank=(last|\d{1,9}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +89,45 @@ class DataTable:
 
 @dataclass(frozen=True, slots=True)
 class MetricTable:
-    """[metric]: a built-in name, `wer:ID`, or `file.py:function(outputs, labels) -> float`, where higher is better.
+    """[metric]: a built-in name with its options, or `file.py:function(outputs, labels) -> float`, where higher is
+    better.
 
     `expected` is what the float model scored where it was trained: the reference must come as near as `tolerance`.
+    The other keys are options of the metric, see core/metric_names.py: `blank`, a number or "last", and `time` =
+    "first" of texts; classes to `ignore`, or to leave out of the mean (`without`), or the one that counts alone (`of`);
+    the `threshold` of one score for each label; the `tags` of entities; the landmarks `by` whose distance others count.
     """
 
     name: str
     expected: float | None = None
     tolerance: float = 0.01
+    blank: object = None
+    time: Literal["first"] | None = None
+    ignore: tuple[int, ...] = ()
+    without: tuple[int, ...] = ()
+    of: int | None = None
+    threshold: float | None = None
+    tags: tuple[str, ...] = ()
+    by: str | None = None
+
+    @property
+    def spelled(self) -> str:
+        """The name with the options behind it, as `verify --metric` takes it.
+
+        Raises:
+            DataError: the metric takes no such option.
+        """
+        given = {
+            "blank": self.blank,
+            "time": self.time,
+            "ignore": ",".join(map(str, self.ignore)),
+            "without": ",".join(map(str, self.without)),
+            "of": self.of,
+            "threshold": None if self.threshold is None else f"{self.threshold:.9f}".rstrip("0").rstrip("."),
+            "tags": ",".join(self.tags),
+            "by": self.by,
+        }
+        return spelled(self.name, {key: str(value) for key, value in given.items() if value not in (None, "")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +213,7 @@ class Recipe:
         if self.metric is None:
             return VerifySettings(None, limits, precision=precision, outputs=kinds)
         metric = self.metric
-        return VerifySettings(metric.name, limits, metric.expected, metric.tolerance, precision, kinds)
+        return VerifySettings(metric.spelled, limits, metric.expected, metric.tolerance, precision, kinds)
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -291,8 +320,12 @@ def _check_inputs(recipe: Recipe, path: Path) -> None:
 def _check_metric(metric: MetricTable, path: Path) -> None:
     if not (isfinite(metric.expected or 0.0) and 0 <= metric.tolerance < inf):
         raise RecipeError(f"{path} [metric]: expected should be a number, and tolerance one from 0 up")
-    name = metric.name
-    if name not in METRIC_NAMES and ".py:" not in name and not METRIC_WITH_OPTIONS.fullmatch(name):
+    try:
+        name = metric.spelled
+        known = ".py:" in name or asked(name) is not None
+    except DataError as err:
+        raise RecipeError(f"{path} [metric]: {err.what}", try_=err.try_) from err
+    if not known:
         raise RecipeError(
             f"{path} [metric]: {name!r} is unknown; {near(name, METRIC_NAMES, 'metrics')}",
             try_='name = "top1", or name = "metric.py:function"',

@@ -35,6 +35,7 @@ Measured, inexact samples alone: digits 0.01, ResNet18, MobileNetV2 and V3 0.04 
 PP-OCRv4's recogniser 0.32 with all of them.
 """
 
+
 @dataclass(frozen=True, slots=True)
 class Exactness:
     """Of one output: share of exact samples, the farthest one, and the noise as a share of quantisation's own."""

@@ -343,11 +343,13 @@ def _scored(
     if scores.decision is not None:
         decision = decided_by_rounding(scores.decision, name, reference, far, folder)
         scores = replace(scores, decision=decision)
+    notes = [scores.left_out] if scores.left_out else []
     if settings.expected is not None:
-        return scores, []
+        return scores, notes
     return scores, [
+        *notes,
         "the reference's own score: nobody said what it should be ([metric] expected), so wrong weights or "
-        "pre-processing would show in no figure here"
+        "pre-processing would show in no figure here",
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from edgeflow.core.drift import are_probabilities
 from edgeflow.core.labels import class_axis
-from edgeflow.core.metrics import TEXTS
+from edgeflow.core.metric_names import asked, kind_of
 from edgeflow.core.output_kind import BOX_COLUMNS, UNKNOWN, Kind, OutputKind
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import VerifySettings
@@ -17,7 +17,16 @@ from edgeflow.project.reference import Reference
 SAID = OutputKind().why
 """Why of a kind that the recipe gives: nothing overrides it."""
 
-TEXT_METRICS = ("cer", "wer", "sequence_accuracy")
+CLASS_METRICS = ("top1", "top5", "accuracy", "pixel_accuracy", "miou", "dice", "f1")
+KIND_OF_METRIC: dict[str, Kind] = {
+    **dict.fromkeys(CLASS_METRICS, "scores"),
+    **dict.fromkeys(("token_accuracy", "entity_f1"), "sequence"),
+    **dict.fromkeys(("cer", "wer", "sequence_accuracy"), "ctc"),
+    **dict.fromkeys(("nme", "pck"), "landmarks"),
+    **dict.fromkeys(("recall", "spearman"), "embedding"),
+    "map": "boxes",
+}
+"""What each metric takes the first output for; `hmean` takes maps and boxes alike, and says neither."""
 
 
 def kinds_of(reference: Reference, settings: VerifySettings) -> tuple[OutputKind, ...]:
@@ -34,37 +43,37 @@ def kinds_of(reference: Reference, settings: VerifySettings) -> tuple[OutputKind
 
 def foreseen_kinds(seen: Sequence[OutputKind], metric: MetricTable | None) -> tuple[OutputKind, ...]:
     """What a build will take the outputs for, told before there are any."""
-    name = "" if metric is None or ".py:" in metric.name else metric.name.partition(":")[0]
-    if not seen or not name or seen[0].kind != "tensor" or seen[0].why == SAID:
+    name = "" if metric is None else kind_of(metric.name)
+    kind = KIND_OF_METRIC.get(name)
+    if not seen or kind is None or seen[0].kind != "tensor" or seen[0].why == SAID:
         return tuple(seen)
-    why = f"the metric {name} takes it so"
-    kind: Kind = "boxes" if name == "map" else "ctc" if name in TEXT_METRICS else "scores"
-    return (OutputKind(kind, why), *seen[1:])
+    return (OutputKind(kind, f"the metric {name} takes it so"), *seen[1:])
 
 
 def _of_metric(reference: Reference, metric: str | None) -> OutputKind | None:
     """What the metric takes the first output for."""
-    name = None if metric is None or ".py:" in metric else metric.partition(":")[0]
-    first, labels, why = reference.outputs[0], reference.labels, f"the metric {name} takes it so"
-    if name is None or first.ndim == 0 or not first.size:
+    name = "" if metric is None else kind_of(metric)
+    kind, first, labels = KIND_OF_METRIC.get(name), reference.outputs[0], reference.labels
+    if kind is None or metric is None or first.ndim == 0 or not first.size:
         return None
-    if name == "map":
+    why = f"the metric {name} takes it so"
+    if kind == "boxes":
         counts = _counts(reference.outputs, reference.samples)
         return OutputKind("boxes", why, columns=BOX_COLUMNS, counts=counts) if first.shape[-1] == 6 else None
-    if name in TEXT_METRICS:
-        found = TEXTS.fullmatch(metric or "")
-        blank = None if found is None else found["blank"]
-        return OutputKind("ctc", why, axis=-1, blank=-1 if blank == "last" else int(blank or 0))
+    if kind == "ctc":
+        given = asked(metric)
+        blank = "0" if given is None else given.options.get("blank", "0")
+        return OutputKind("ctc", why, axis=-1, blank=-1 if blank == "last" else int(blank))
     if first.dtype.kind != "f":
-        return OutputKind("ids", why) if name in ("top1", "accuracy", "miou") and first.dtype.kind in "iu" else None
-    if first.ndim < 2:
+        return OutputKind("ids", why) if kind in ("scores", "sequence") and first.dtype.kind in "iu" else None
+    if kind in ("landmarks", "embedding"):
+        return OutputKind(kind, why) if first.ndim > 1 else None
+    if first.ndim < 2 or labels is None:
         return None
     if name in ("top1", "top5"):
         return OutputKind("scores", why, axis=-1 if first.ndim == 2 else 1)
-    if name in ("accuracy", "miou") and labels is not None:
-        axis = class_axis(first.shape, labels.shape)
-        return None if axis is None else OutputKind("scores", why, axis=axis)
-    return None
+    axis = class_axis(first.shape, labels.shape)
+    return None if axis is None else OutputKind(kind, why, axis=axis)
 
 
 def _counts(outputs: Sequence[Array], samples: int) -> int | None:

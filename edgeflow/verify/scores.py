@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeflow.core.chance import doubts, doubts_of_function, empty
-from edgeflow.core.detection import mean_average_precision
+from edgeflow.core.chance import doubts, doubts_of_function
 from edgeflow.core.drift import distance
 from edgeflow.core.errors import DataError, EdgeflowError, RecipeError
-from edgeflow.core.metrics import Metric, metric_named
+from edgeflow.core.metric import Metric, Weighed
+from edgeflow.core.metrics import left_out, metric_named, weighed_named
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import VerifySettings
 from edgeflow.core.statistics import Decision, decide_bootstrap, decide_paired
@@ -40,13 +40,14 @@ ROUNDING_SAMPLES_MIN = 100
 class Scores:
     """A metric of reference and candidate, and what it says of the budget where there is one.
 
-    `doubts`: why the reference's own score says nothing.
+    `doubts`: why the reference's own score says nothing. `left_out`: which labels did not count.
     """
 
     reference: float
     candidate: float
     decision: Decision | None
     doubts: tuple[str, ...] = ()
+    left_out: str = ""
 
 
 def score(
@@ -73,23 +74,34 @@ def score(
     labels = reference.labels
     if labels is None:
         return None, f"metric {name}: the reference has no labels"
-    built_in = metric_named(name)
-    if built_in is not None:
-        found = _summed(built_in, reference.outputs, outputs, labels, budget)
-        return replace(found, doubts=tuple(doubts(name, reference.outputs, labels)) if doubted else ()), ""
-    function: Callable[..., float]
-    if name == "map":
-        function = mean_average_precision
-    elif folder is not None and (folder / name.partition(":")[0]).is_file():
-        function = load_function(name, folder)
-    else:
-        return (
-            None,
-            f"metric {name}: left out: its Python files are not a build's made here; edgeflow build, or --trust",
-        )
+    built_in, weighed = metric_named(name), weighed_named(name)
+    if built_in is not None or weighed is not None:
+        if built_in is not None:
+            found = _summed(built_in, reference.outputs, outputs, labels, budget)
+        elif weighed is not None:
+            found = _weighed(weighed, reference.outputs, outputs, labels, budget)
+        if doubted:
+            said = tuple(doubts(name, reference.outputs, labels))
+            found = replace(found, doubts=said, left_out=left_out(name, reference.outputs, labels))
+        return found, ""
+    if folder is not None and (folder / name.partition(":")[0]).is_file():
+        found = _of_function(name, load_function(name, folder), reference, labels, outputs, budget)
+        return found if doubted else replace(found, doubts=()), ""
+    return None, f"metric {name}: left out: its Python files are not a build's made here; edgeflow build, or --trust"
+
+
+def _of_function(
+    name: str,
+    function: Callable[..., float],
+    reference: Reference,
+    labels: Array,
+    outputs: Sequence[Array],
+    budget: float | None,
+) -> Scores:
+    """A recipe's own metric, which may do anything."""
     try:
         before, after = float(function(reference.outputs, labels)), float(function(outputs, labels))
-        decision = _resampled(name, function, reference.outputs, outputs, labels, budget)
+        decision = _resampled(function, reference.outputs, outputs, labels, budget)
     except EdgeflowError:
         raise
     except (Exception, SystemExit) as err:
@@ -97,14 +109,12 @@ def score(
             f"metric {name}: failed ({type(err).__name__}: {err}), and should return one number",
             try_="call it by hand with the reference's outputs and labels",
         ) from err
-    said: list[str] = []
-    if doubted and not math.isfinite(before):
-        said = [f"metric {name}: is {before:g} for the reference, so it measures nothing"]
-    elif doubted and name == "map" and empty(name, labels):
-        said = [f"metric {name}: {empty(name, labels)}, so it measures nothing"]
-    elif doubted:
-        said = doubts_of_function(name, function, reference.outputs, labels)
-    return Scores(before, after, decision, tuple(said)), ""
+    unsure: list[str] = []
+    if not math.isfinite(before):
+        unsure = [f"metric {name}: is {before:g} for the reference, so it measures nothing"]
+    else:
+        unsure = doubts_of_function(name, function, reference.outputs, labels)
+    return Scores(before, after, decision, tuple(unsure))
 
 
 def held_to_expectation(settings: VerifySettings, reference: Reference, folder: Path | None) -> None:
@@ -114,7 +124,8 @@ def held_to_expectation(settings: VerifySettings, reference: Reference, folder: 
         DataError: labels that do not fit the outputs, or a score below what is expected.
     """
     name = settings.metric
-    if name is None or reference.labels is None or (settings.expected is None and metric_named(name) is None):
+    known = None if name is None else metric_named(name) or weighed_named(name)
+    if name is None or reference.labels is None or (settings.expected is None and known is None):
         return
     found, _ = score(name, reference, reference.outputs, folder, None)
     if found is None or settings.expected is None:
@@ -176,13 +187,24 @@ def _summed(
     return Scores(*values, decide_bootstrap(both, count, budget, higher_is_better=metric.higher_is_better))
 
 
+def _weighed(
+    metric: Weighed, before: Sequence[Array], after: Sequence[Array], labels: Array, budget: float | None
+) -> Scores:
+    a, b = metric.prepare(before, labels), metric.prepare(after, labels)
+    if budget is None:
+        return Scores(a(), b(), None)
+    decision = decide_bootstrap(
+        lambda chosen: (a(chosen), b(chosen)), a.count, budget, resamples=CALLS, reach=metric.reach
+    )
+    return Scores(a(), b(), decision)
+
+
 def _padded(parts: Array, wide: int) -> Array:
     halves = np.split(parts, 2, axis=1)
     return np.concatenate([np.pad(half, ((0, 0), (0, wide - half.shape[1]))) for half in halves], axis=1)
 
 
 def _resampled(
-    name: str,
     function: Callable[..., float],
     before: Sequence[Array],
     after: Sequence[Array],
@@ -192,13 +214,11 @@ def _resampled(
     """A metric that only knows whole sets: called again for each draw of samples, fewer times than sums are."""
     count = len(labels)
     sliced = all(array.ndim and len(array) == count for array in (*before, *after))
-    if budget is None or not (sliced or name == "map"):
+    if budget is None or not sliced:
         return None
     everything = np.arange(count)
 
     def both(chosen: Array) -> tuple[float, float]:
-        if name == "map":
-            return mean_average_precision(before, labels, chosen), mean_average_precision(after, labels, chosen)
         try:
             a, b = (float(function([array[chosen] for array in arrays], labels[chosen])) for arrays in (before, after))
         except Exception:  # a draw may lack what the metric needs, such as one of two classes
@@ -208,7 +228,7 @@ def _resampled(
         return a, b
 
     whole = float(function(before, labels))
-    reach = 1.0 if name == "map" else max(abs(whole), 1e-12) if math.isfinite(whole) else 1.0
+    reach = max(abs(whole), 1e-12) if math.isfinite(whole) else 1.0
     return decide_bootstrap(both, count, budget, resamples=CALLS, reach=reach)
 
 

@@ -12,8 +12,9 @@ from hypothesis.extra.numpy import arrays
 
 from edgeflow.core.drift import broken, finite, measure
 from edgeflow.core.errors import DataError
+from edgeflow.core.metric_names import METRIC_NAMES
 from edgeflow.core.metrics import METRICS
-from edgeflow.core.settings import METRIC_NAMES, DriftLimits
+from edgeflow.core.settings import DriftLimits
 
 TENSORS = arrays(np.float32, (3, 4), elements=st.floats(-100, 100, width=32))
 
@@ -111,7 +112,7 @@ def test_metrics() -> None:
     scores = np.asarray([[0.1, 0.9, 0], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6]])
     assert METRICS["top1"]([scores], np.asarray([1, 0, 0])) == pytest.approx(2 / 3)
     assert METRICS["top5"]([scores], np.asarray([1, 0, 0])) == 1.0
-    assert {*METRICS, "map"} == set(METRIC_NAMES)
+    assert {*METRICS, "map", "spearman"} == set(METRIC_NAMES)
     with pytest.raises(DataError, match="2 labels for 3 samples"):
         METRICS["top1"]([scores], np.asarray([1, 0]))
 

@@ -1,0 +1,86 @@
+"""Each kind of metric as a verdict asks for it: the same outputs pass, worse ones fail, empty labels measure nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgeflow.project.reference import Reference
+from edgeflow.verify.scores import score
+
+COUNT = 400
+Array = Any
+
+
+def classes(*shape: int) -> Callable[[Any], tuple[Array, Array, Array, Array]]:
+    """Scores of three classes, their labels, scores of which a tenth are another class, and labels without any."""
+
+    def made(random: Any) -> tuple[Array, Array, Array, Array]:
+        labels = random.integers(0, 3, (COUNT, *shape))
+        other = np.where(random.random(labels.shape) < 0.1, (labels + 1) % 3, labels)
+        scores = [
+            np.moveaxis(np.eye(3, dtype=np.float32)[c], -1, -1 if labels.ndim < 3 else 1) for c in (labels, other)
+        ]
+        return scores[0], labels, scores[1], np.full_like(labels, -1)
+
+    return made
+
+
+def points(random: Any) -> tuple[Array, Array, Array, Array]:
+    labels = random.uniform(0, 100, (COUNT, 5, 2))
+    return (
+        labels + random.normal(0, 1, labels.shape),
+        labels,
+        labels + random.normal(0, 20, labels.shape),
+        labels * 0 - 1,
+    )
+
+
+def identities(random: Any) -> tuple[Array, Array, Array, Array]:
+    labels = np.repeat(np.arange(COUNT // 4), 4)
+    found = random.normal(size=(COUNT // 4, 16))[labels] + random.normal(0, 0.1, (COUNT, 16))
+    return found, labels, np.where(random.random((COUNT, 1)) < 0.2, 1.0, found), np.arange(COUNT)
+
+
+def texts(random: Any) -> tuple[Array, Array, Array, Array]:
+    rows = [[0, 10, 20 * k, 60, 20 * k, 60, 20 * k + 15, 10, 20 * k + 15] for k in range(4)]
+    labels = np.tile(np.asarray(rows, float), (COUNT, 1, 1))
+    labels[..., 1:] += np.tile(random.uniform(0, 500, (COUNT, 1, 2)), 4)
+    found = labels.copy()
+    found[:, 0, 1:] += np.where(random.random((COUNT, 1)) < 0.5, 60, 0)
+    return labels[..., 1:], labels, found[..., 1:], np.full_like(labels, -1)
+
+
+CASES: dict[str, Callable[[Any], tuple[Array, Array, Array, Array]]] = {
+    "token_accuracy": classes(6),
+    "f1": classes(),
+    "f1:of=1": classes(6),
+    "entity_f1:tags=O,B-A,I-A": classes(6),
+    "pixel_accuracy": classes(4, 5),
+    "dice:without=0": classes(4, 5),
+    "miou:ignore=2": classes(4, 5),
+    "nme": points,
+    "pck:0.1:by=0-1": points,
+    "recall@1": identities,
+    "hmean": texts,
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_loss_is_seen_and_nothing_is_not_measured(name: str) -> None:
+    good, labels, worse, none = CASES[name](np.random.default_rng(0))
+    given = Reference({"x": good}, (good,), labels)
+    begin = time.process_time()
+    same, _ = score(name, given, [good], None, 0.02, doubted=True)
+    assert same is not None and same.decision is not None
+    assert same.decision.verdict == "PASS" and same.doubts == () and same.reference == same.candidate
+    lost, _ = score(name, given, [worse], None, 0.02)
+    assert lost is not None and lost.decision is not None and lost.decision.verdict == "FAIL", lost
+    assert lost.decision.test == ("exact McNemar" if name.startswith("recall") else "paired bootstrap")
+    empty, _ = score(name, Reference(given.inputs, (good,), none), [good], None, None, doubted=True)
+    assert empty is not None and "measures nothing" in empty.doubts[0]
+    assert time.process_time() - begin < 8
