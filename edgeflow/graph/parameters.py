@@ -25,6 +25,7 @@ from edgeflow.core.errors import ModelError
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import PADDLE_DTYPES
 from edgeflow.files.atomic import write_atomic
+from edgeflow.files.inside import read_inside
 from edgeflow.graph.program import schema
 
 DESC_MAX_BYTES = 1 << 16
@@ -53,11 +54,12 @@ def load(program: Any, path: Path) -> dict[str, Array]:
     """
     declared = {var.name: var.type.lod_tensor.tensor for var in program.blocks[0].vars}
     names = names_of(program)
-    raw = _bytes(path, sum(math.prod(declared[name].dims) * WIDEST for name in names) + len(names) * RECORD_MAX_BYTES)
+    raw = _bytes(path, sum(_most_bytes(declared[name]) for name in names))
     arrays: dict[str, Array] = {}
     position = 0
     for name in names:
-        arrays[name], position = _record(raw, position, f"{path}: {name!r}")
+        array, position = _record(raw, position, f"{path}: {name!r}")
+        arrays[name] = _scalar(array, declared[name])
     if position != len(raw):
         raise ModelError(
             f"{path}: {len(raw) - position} bytes follow the last weight that the program names",
@@ -65,6 +67,35 @@ def load(program: Any, path: Path) -> dict[str, Array]:
         )
     hold(program, arrays, str(path))
     return arrays
+
+
+def load_each(program: Any, folder: Path) -> dict[str, Array]:
+    """Read the weights of a program from a folder that has a file for each, one record long and named after it.
+
+    Raises:
+        ModelError: as load; also where a name leads out of the folder.
+    """
+    declared = {var.name: var.type.lod_tensor.tensor for var in program.blocks[0].vars}
+    arrays: dict[str, Array] = {}
+    for name in names_of(program):
+        try_ = "give the folder that was written together with the program, with one file for each weight"
+        raw = read_inside(folder, name, _most_bytes(declared[name]), error=ModelError, try_=try_)
+        array, position = _record(memoryview(raw), 0, f"{folder / name}")
+        if position != len(raw):
+            raise ModelError(f"{folder / name}: {len(raw) - position} bytes follow the weight", try_=try_)
+        arrays[name] = _scalar(array, declared[name])
+    hold(program, arrays, str(folder))
+    return arrays
+
+
+def _most_bytes(declared: Any) -> int:
+    return math.prod(declared.dims) * WIDEST + RECORD_MAX_BYTES
+
+
+def _scalar(array: Array, declared: Any) -> Array:
+    """One number has shape [1] in a program and [] in the weights, or the reverse, as Paddle 2.6's quantisers write."""
+    wanted = tuple(declared.dims)
+    return array.reshape(wanted) if {array.shape, wanted} == {(), (1,)} else array
 
 
 def hold(program: Any, arrays: Mapping[str, Array], where: str) -> None:
