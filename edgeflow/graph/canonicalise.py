@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from edgeflow.core.samples import Array
+from edgeflow.graph.constant_outputs import store_constant_outputs
 from edgeflow.graph.decompose import decompose
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.fold import (
@@ -54,6 +55,7 @@ def canonicalise(program: Any, parameters: dict[str, Array], evaluate: Evaluate)
         made.update(found)
         if not any(found.values()):
             break
+    made["constant_output"] = store_constant_outputs(editor, evaluate)
     made["constant"] += fold_constants(editor, evaluate)
     editor.sweep()
     editor.commit()

@@ -155,9 +155,7 @@ class Program:
         try:
             with self._package.static.scope_guard(self._scope):
                 # As tensors: one that carries the rows of each sample (LoD), as an older NMS gives, has no plain array.
-                found = self._executor.run(
-                    self.program, feed=dict(feed), fetch_list=self._fetches, return_numpy=False
-                )
+                found = self._executor.run(self.program, feed=dict(feed), fetch_list=self._fetches, return_numpy=False)
                 arrays = [np.array(tensor) for tensor in found]
         except Exception as err:
             raise DataError(f"the model does not run on these inputs ({last_line(err)})") from err
