@@ -138,13 +138,13 @@ class Target:
         if chosen in self.precision.allowed:
             return chosen
         reason = self.precision.refused.get(chosen, f"it takes {', '.join(self.precision.allowed)}")
-        other = self._other_with(chosen)
+        other = self.other_with(chosen)
         raise RecipeError(
             f"target {self.name!r} does not take {chosen}: {reason}",
             try_=f"--target {other}" if other else f"precision = {self.precision.default!r} under [compress]",
         )
 
-    def _other_with(self, precision: Precision) -> str:
+    def other_with(self, precision: Precision) -> str:
         """A profile that takes a precision: the one named as the alternative, or one of the same toolchain."""
         named = self.precision.alternative
         if named and precision in load_target(named).precision.allowed:

@@ -25,6 +25,7 @@ from edgeflow.graph.legalise import legalise
 from edgeflow.graph.legality import REFUSED, examine
 from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.partition import Predicted
+from edgeflow.graph.quantised import is_fake, layers
 from edgeflow.graph.specialise import specialise
 from edgeflow.graph.weights_check import check_weights
 from edgeflow.nb.lint import Finding
@@ -139,7 +140,8 @@ def _plan(
         precision = str(settings.precision)
         found.append(Finding("P201", "error", "precision", err.what, err.try_))
     editor = Editor(_copy(program), dict(weights))
-    respelled = specialise(editor, target)
+    quantised = bool(layers(editor))
+    respelled = {} if quantised else specialise(editor, target)
     editor.commit()
     legalise(editor.program)
     editor = Editor(editor.program, editor.parameters)
@@ -147,11 +149,11 @@ def _plan(
     found += [
         *more,
         *_emulation(editor, target),
-        *_data(recipe, settings, precision),
+        *([] if quantised else _data(recipe, settings, precision)),
         *_environment(recipe, target, stored),
     ]
     order = {"error": 0, "warning": 1, "note": 2}
-    ops = sum(op.type not in ("feed", "fetch") for op in editor.ops)
+    ops = sum(op.type not in ("feed", "fetch") and not is_fake(op.type) for op in editor.ops)
     return Plan(
         target.name,
         precision,

@@ -18,6 +18,7 @@ from edgeflow.graph.fold import (
     fold_counts,
     fold_scales,
 )
+from edgeflow.graph.prequantised import flat_biases, one_spelling
 from edgeflow.graph.simplify import combine_activations, merge_reshapes, merge_transposes, remove_identities
 from edgeflow.graph.structure import over_programs
 
@@ -46,7 +47,9 @@ def canonicalise(program: Any, parameters: dict[str, Array], evaluate: Evaluate)
         How often each rewrite was made, such as {"conv_bias": 2}.
     """
     editor = Editor(program, parameters)
-    made: Counter[str] = Counter(decompose(editor))
+    made: Counter[str] = Counter()
+    made["kept int8"] = one_spelling(editor)
+    made.update(decompose(editor))
     made["affine"] = add_affine(editor)
     made["count"] = fold_counts(editor)
     made["constant"] += fold_constants(editor, evaluate)
@@ -57,6 +60,7 @@ def canonicalise(program: Any, parameters: dict[str, Array], evaluate: Evaluate)
             break
     made["constant_output"] = store_constant_outputs(editor, evaluate)
     made["constant"] += fold_constants(editor, evaluate)
+    made["conv_bias"] += flat_biases(editor)
     editor.sweep()
     editor.commit()
     return {name: count for name, count in sorted(made.items()) if count}

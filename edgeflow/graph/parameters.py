@@ -26,14 +26,15 @@ from edgeflow.core.samples import Array
 from edgeflow.core.tensors import PADDLE_DTYPES
 from edgeflow.files.atomic import write_atomic
 from edgeflow.files.inside import read_inside
-from edgeflow.graph.program import schema
+from edgeflow.graph.program import attribute, schema
 
 DESC_MAX_BYTES = 1 << 16
 LEVELS_MAX = 8
 WIDEST = 8
 RECORD_MAX_BYTES = 2 * DESC_MAX_BYTES
 """Of what stands around the values of a weight."""
-
+OF_WEIGHTS_ALONE = ("quantization_type", "quantize_weight_bits")
+"""What quant_post_dynamic writes into an op whose weight it stores as whole numbers."""
 
 PADDLE = {name: number for number, name in PADDLE_DTYPES.items()}
 
@@ -60,6 +61,7 @@ def load(program: Any, path: Path) -> dict[str, Array]:
     for name in names:
         array, position = _record(raw, position, f"{path}: {name!r}")
         arrays[name] = _scalar(array, declared[name])
+    _whole_numbers(program, arrays)
     if position != len(raw):
         raise ModelError(
             f"{path}: {len(raw) - position} bytes follow the last weight that the program names",
@@ -84,18 +86,50 @@ def load_each(program: Any, folder: Path) -> dict[str, Array]:
         if position != len(raw):
             raise ModelError(f"{folder / name}: {len(raw) - position} bytes follow the weight", try_=try_)
         arrays[name] = _scalar(array, declared[name])
+    _whole_numbers(program, arrays)
     hold(program, arrays, str(folder))
     return arrays
 
 
 def _most_bytes(declared: Any) -> int:
-    return math.prod(declared.dims) * WIDEST + RECORD_MAX_BYTES
+    return int(math.prod(declared.dims)) * WIDEST + RECORD_MAX_BYTES
+
+
+def _whole_numbers(program: Any, arrays: dict[str, Array]) -> None:
+    """PaddleSlim stores weights as int8 and goes on declaring float32.
+
+    Those that dequantize_linear reads are declared anew; those of quant_post_dynamic, whose steps are an attribute of
+    the op that reads them, become the float32 that Paddle computes with.
+    Source: PaddlePaddle 2.6.2 python/paddle/static/quantization/post_training_quantization.py WeightQuantization.
+    """
+    declared = {var.name: var.type.lod_tensor.tensor for var in program.blocks[0].vars}
+    kept = PADDLE["int8"]
+    for op in program.blocks[0].ops:
+        for name in (name for var in op.inputs for name in var.arguments if name in arrays):
+            array = arrays[name]
+            if array.dtype != np.int8 or declared[name].data_type == kept:
+                continue
+            steps_name = f"{name}_quant_scale"
+            steps = attribute(op, steps_name)
+            if steps is not None:
+                scales = np.asarray(steps.floats or [steps.f], np.float32)
+                axis = 0 if "conv" in op.type else array.ndim - 1
+                if scales.size not in (1, array.shape[axis]):
+                    raise ModelError(f"weight {name!r} has {scales.size} scales for {array.shape[axis]} channels")
+                shape = [scales.size if k == axis else 1 for k in range(array.ndim)]
+                arrays[name] = array.astype(np.float32) * scales.reshape(shape)
+                for index in reversed(range(len(op.attrs))):
+                    if op.attrs[index].name in (steps_name, *OF_WEIGHTS_ALONE):
+                        del op.attrs[index]
+            elif op.type == "dequantize_linear":
+                declared[name].data_type = kept
 
 
 def _scalar(array: Array, declared: Any) -> Array:
-    """One number has shape [1] in a program and [] in the weights, or the reverse, as Paddle 2.6's quantisers write."""
+    """Scales: [] or [1, C] in the weights, [1] or [C] in the program, or the reverse: Paddle's quantisers do so."""
     wanted = tuple(declared.dims)
-    return array.reshape(wanted) if {array.shape, wanted} == {(), (1,)} else array
+    line = [tuple(d for d in shape if d != 1) for shape in (array.shape, wanted)]
+    return array.reshape(wanted) if line[0] == line[1] and len(line[0]) < 2 else array
 
 
 def hold(program: Any, arrays: Mapping[str, Array], where: str) -> None:

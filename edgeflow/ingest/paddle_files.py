@@ -72,7 +72,8 @@ def _program(path: Path) -> Path:
 def _beside(path: Path, names: list[str]) -> Path:
     """Where the weights of a program lie that says nothing of them."""
     usual = path.with_suffix(".pdiparams")
-    for name in (usual.name, *BESIDE.get(path.name, ())):
+    files: list[str] = [usual.name, *BESIDE.get(path.name, ())]
+    for name in files:
         if (path.parent / name).is_file():
             return path.parent / name
     return path.parent if (path.parent / names[0]).is_file() else usual

@@ -32,7 +32,7 @@ def inferred_dims(program: Any) -> dict[str, tuple[int, ...]]:
             op.infer_shape(block)
         except Exception as err:
             raise ModelError(
-                f"op {index} ({op.type()}) does not take what the recipe's shapes make of its inputs ({last_line(err)})",
+                f"op {index} ({op.type()}) does not take its inputs in the recipe's shapes ({last_line(err)})",
                 try_="other sizes under [inputs]: networks often want multiples of 32",
             ) from err
         for name in outputs:
