@@ -46,6 +46,7 @@ def command(
 
     Example: edgeflow run model.nb --input image=in.npy --output-dir out
     """
+    from edgeflow.core.tensors import check_fixed
     from edgeflow.deploy.run import describe, parse_inputs, write_dump, write_outputs
     from edgeflow.deploy.runners import Where, open_runner
     from edgeflow.project.manifest import npu_arithmetic
@@ -55,6 +56,7 @@ def command(
     where = Where(on, runtime, limit_s, trust, say=say)
     with open_runner(model, where, npu or npu_arithmetic(model)) as runner:
         feed = parse_inputs(inputs, [spec.name for spec in runner.inputs])
+        check_fixed({name: array.shape for name, array in feed.items()}, runner.inputs, "--input")
         outputs = runner.infer(feed)
         written = write_outputs(list(outputs.items()), output_dir)
         if dump:

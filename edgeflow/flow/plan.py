@@ -20,10 +20,12 @@ from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.edit import Editor
+from edgeflow.graph.fixed_shapes import check_inputs, fix_shapes
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.legality import REFUSED, examine
 from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.partition import Predicted
+from edgeflow.graph.quantised import is_fake, layers
 from edgeflow.graph.specialise import specialise
 from edgeflow.graph.weights_check import check_weights
 from edgeflow.nb.lint import Finding
@@ -79,6 +81,7 @@ def plan(recipe: Path | str = ".", targets: Sequence[str] = (), *, keep_on_cpu: 
     with tempfile.TemporaryDirectory(prefix="edgeflow-plan-") as folder:
         program, weights, stored = _program(loaded, Path(folder))
         made = _copy(program)
+        fix_shapes(made, weights, loaded.ingest_settings().inputs, _infer)
         legalise(made)
         canonicalise(made, weights, _evaluate)
         legalise(made)
@@ -92,6 +95,12 @@ def _evaluate(*given: Any) -> Any:
     return evaluate(*given)
 
 
+def _infer(program: Any) -> Any:
+    from edgeflow.paddle.shapes import inferred_dims
+
+    return inferred_dims(program)
+
+
 def _copy(program: Any) -> Any:
     return type(program).FromString(program.SerializeToString())
 
@@ -99,8 +108,11 @@ def _copy(program: Any) -> Any:
 def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
     settings = recipe.ingest_settings()
     if settings.program is not None:
-        path = recipe.folder / settings.program
-        params = recipe.folder / settings.params if settings.params else path.with_suffix(".pdiparams")
+        from edgeflow.ingest.paddle_files import read_paddle_files
+
+        given = read_paddle_files(recipe.folder, settings.program, settings.params)
+        check_inputs(given.program, settings.inputs, str(recipe.folder / settings.program))
+        program, weights = given.program, given.weights
     else:
         from edgeflow.paddle import session as paddle
         from edgeflow.project.functions import files_read, load_function
@@ -111,8 +123,8 @@ def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
             paddle.seed(settings.seed)
             factory = load_function(str(settings.factory), recipe.folder)
             paddle.export(factory, settings.inputs, path.with_suffix(""), f"model factory {settings.factory}")
-    program = programs.load(path)
-    weights = parameters.load(program, params) if parameters.names_of(program) else {}
+        program = programs.load(path)
+        weights = parameters.load(program, params) if parameters.names_of(program) else {}
     check_weights(program, weights, settings.program or settings.factory or "the model")
     return program, weights, sum(array.nbytes for array in weights.values())
 
@@ -128,7 +140,8 @@ def _plan(
         precision = str(settings.precision)
         found.append(Finding("P201", "error", "precision", err.what, err.try_))
     editor = Editor(_copy(program), dict(weights))
-    respelled = specialise(editor, target)
+    quantised = bool(layers(editor))
+    respelled = {} if quantised else specialise(editor, target)
     editor.commit()
     legalise(editor.program)
     editor = Editor(editor.program, editor.parameters)
@@ -136,11 +149,11 @@ def _plan(
     found += [
         *more,
         *_emulation(editor, target),
-        *_data(recipe, settings, precision),
+        *([] if quantised else _data(recipe, settings, precision)),
         *_environment(recipe, target, stored),
     ]
     order = {"error": 0, "warning": 1, "note": 2}
-    ops = sum(op.type not in ("feed", "fetch") for op in editor.ops)
+    ops = sum(op.type not in ("feed", "fetch") and not is_fake(op.type) for op in editor.ops)
     return Plan(
         target.name,
         precision,

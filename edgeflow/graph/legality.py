@@ -17,6 +17,7 @@ from edgeflow.graph.edit import Editor, output, value
 from edgeflow.graph.partition import Predicted, partition
 from edgeflow.graph.placement import broken_restriction, matching, takes
 from edgeflow.graph.program import feeds
+from edgeflow.graph.quantised import is_per_channel, layers, without_fakes
 from edgeflow.graph.structure import over_programs
 from edgeflow.nb.lint import Finding
 
@@ -49,8 +50,12 @@ def examine(
     """All findings on a program that was legalised, canonicalised and spelled for the target, and the predicted
     split.
     """
-    found = [*_kernels(editor, target), *_values(editor)]
+    found: list[Finding] = []
     split = None
+    if quantised := layers(editor):
+        found += _quantised_before(editor, target, precision, len(quantised))
+        editor = without_fakes(editor)
+    found += [*_kernels(editor, target), *_values(editor)]
     if precision == "int8":
         found += _quantisation(editor, target)
     if target.uses_npu:
@@ -58,6 +63,23 @@ def examine(
         split = partition_of(editor, target, kept)
         found += [*_shapes(editor, target), *_restrictions(editor, target), *_split(split)]
     return found, split
+
+
+def _quantised_before(editor: Editor, target: Target, precision: str, count: int) -> Iterator[Finding]:
+    """PaddleSlim was here: int8 with its scales, or not at all."""
+    what = f"PaddleSlim has quantised {count} layer{'s' if count > 1 else ''} already"
+    if precision != "int8":
+        own, other = "int8" in target.precision.allowed, target.other_with("int8") or "arm64-int8"
+        keep = f'precision = "int8"{"" if own else f" with --target {other}"}, which keeps its scales'
+        yield Finding(
+            "P206", "error", "program", f"{what}, and this build is {precision}", f"{keep}; or give the float program"
+        )
+        return
+    yield Finding("P208", "note", "program", f"{what}: its own scales are kept, nothing is calibrated", "nothing to do")
+    wanted = target.precision
+    if wanted.scales == "power_of_two" or (wanted.weights == "per_layer" and is_per_channel(editor)):
+        how = "scales that are powers of two" if wanted.scales == "power_of_two" else "one scale a layer for weights"
+        yield Finding("P207", "error", "program", f"{what}, and {target.name} takes {how}", "give the float program")
 
 
 def partition_of(editor: Editor, target: Target, kept: set[int]) -> Predicted:

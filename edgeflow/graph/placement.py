@@ -11,6 +11,7 @@ from edgeflow.core.coverage import npu_ops
 from edgeflow.core.errors import RecipeError, near
 from edgeflow.core.targets import Restriction, Target
 from edgeflow.graph.edit import Editor, output, value
+from edgeflow.graph.program import arguments
 from edgeflow.graph.structure import over_programs
 
 WORD = re.compile(r"[\w./@]+")
@@ -42,7 +43,16 @@ def _equal(given: Any, wanted: Any) -> bool:
 
 def takes(editor: Editor, op: Any, target: Target) -> bool:
     """The target's NPU takes this very op."""
-    return op.type in (npu_ops(target) or ()) and broken_restriction(editor, op, target) is None
+    return (
+        op.type in (npu_ops(target) or ())
+        and broken_restriction(editor, op, target) is None
+        and not copies_weight(editor, op)
+    )
+
+
+def copies_weight(editor: Editor, op: Any) -> bool:
+    """An output that is the same for any input: on an NPU it would be a graph without an input, and rounded."""
+    return bool(op.type == "assign" and editor.is_parameter((arguments(op.inputs, "X") or [""])[0]))
 
 
 @over_programs
@@ -62,7 +72,7 @@ def off_npu(editor: Editor, target: Target, asked: Sequence[str]) -> tuple[str, 
     found = list(asked)
     taken = npu_ops(target) or frozenset()
     for op in editor.ops:
-        if op.type in taken and broken_restriction(editor, op, target) is not None:
+        if op.type in taken and (broken_restriction(editor, op, target) is not None or copies_weight(editor, op)):
             found.append(f"{op.type}::{output(op)}")
     return tuple(dict.fromkeys(found))
 

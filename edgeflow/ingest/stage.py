@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeflow.core.artifact import Artifact, Tools
-from edgeflow.core.errors import DataError, ModelError
+from edgeflow.core.errors import ModelError
 from edgeflow.core.samples import LABEL, Array, batches, joined
 from edgeflow.core.settings import IngestSettings
 from edgeflow.core.targets import Target
@@ -22,11 +22,14 @@ from edgeflow.files.png import pack_png
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
+from edgeflow.graph.fixed_shapes import check_inputs, fix_shapes
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.weights_check import check_weights
 from edgeflow.ingest.data import load_samples
+from edgeflow.ingest.paddle_files import read_paddle_files
 from edgeflow.paddle import session as paddle_backend
+from edgeflow.paddle.shapes import inferred_dims
 from edgeflow.project.functions import files_read, load_function
 
 BATCH = 256
@@ -79,6 +82,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     }
     if results["results_sha256"] in source.facts.get("known", ()):
         return Artifact(tools.folder, results)
+    fix_shapes(program, weights, settings.inputs, inferred_dims)
     repairs = legalise(program)
     rewrites = canonicalise(program, weights, paddle_backend.evaluate)
     legalise(program)  # what the rewrites brought in
@@ -133,24 +137,11 @@ def _model(folder: Path, settings: IngestSettings, prefix: Path) -> set[str]:
         factory = load_function(settings.factory, folder)
         paddle_backend.export(factory, settings.inputs, prefix, f"model factory {settings.factory}")
         return set()
-    program = folder / str(settings.program)
-    params = folder / settings.params if settings.params else program.with_suffix(".pdiparams")
-    loaded = programs.load(program)
-    declared = {name: dims for name, dims, _ in programs.feeds(loaded)}
-    wanted = {spec.name for spec in settings.inputs}
-    if set(declared) != wanted:
-        raise DataError(
-            f"{program}: its inputs are {', '.join(sorted(declared))}; the recipe declares {', '.join(sorted(wanted))}",
-            try_="name the program's inputs under [inputs]",
-        )
-    shutil.copyfile(program, prefix.with_suffix(".pdmodel"))
-    if params.exists():
-        shutil.copyfile(params, prefix.with_suffix(".pdiparams"))
-    elif any(var.persistable and var.name not in ("feed", "fetch") for var in loaded.blocks[0].vars):
-        raise ModelError(f"{params}: is missing, and should hold the weights of {program.name}")
-    else:
-        prefix.with_suffix(".pdiparams").touch()
-    return {str(program.resolve()), str(params.resolve())} if params.exists() else {str(program.resolve())}
+    given = read_paddle_files(folder, str(settings.program), settings.params)
+    check_inputs(given.program, settings.inputs, str(folder / str(settings.program)))
+    programs.save(given.program, prefix.with_suffix(".pdmodel"))
+    parameters.save(given.program, given.weights, prefix.with_suffix(".pdiparams"))
+    return {str(file.resolve()) for file in given.files}
 
 
 def _reference(
