@@ -14,6 +14,7 @@ from edgeflow.core.targets import Target
 from edgeflow.files.atomic import sha256
 from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
+from edgeflow.graph.joined_outputs import apart
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.placement import check_line, off_npu
 from edgeflow.nb.lint import lint
@@ -40,6 +41,8 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
         for line in settings.keep_float:
             check_line(editor, line, "keep_float")
     program = programs.load(source.folder / "model.pdmodel")
+    if target.uses_npu and source.facts["precision"] == "int8":
+        kept = tuple(dict.fromkeys((*kept, *apart(program))))
     repairs = legalise(program)  # PaddleSlim drops attributes again that ingest added
     work = tools.folder / "opt"
     work.mkdir()

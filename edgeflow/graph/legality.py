@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from edgeflow.core.coverage import QUANTISABLE, covered
+from edgeflow.core.coverage import QUANTISABLE, covered, npu_ops
 from edgeflow.core.targets import Target
 from edgeflow.graph.edit import Editor, output, value
+from edgeflow.graph.joined_outputs import joining_ops
 from edgeflow.graph.partition import Predicted, partition
 from edgeflow.graph.placement import broken_restriction, matching, takes
-from edgeflow.graph.program import feeds
+from edgeflow.graph.program import arguments, feeds
 from edgeflow.graph.quantised import is_per_channel, layers, without_fakes
 from edgeflow.graph.structure import over_programs
 from edgeflow.nb.lint import Finding
@@ -62,7 +63,25 @@ def examine(
         kept = {id(op) for line in keep_on_cpu for op in matching(editor, line)}
         split = partition_of(editor, target, kept)
         found += [*_shapes(editor, target), *_restrictions(editor, target), *_split(split)]
+        if precision == "int8":
+            found += _joined(editor, target)
     return found, split
+
+
+def _joined(editor: Editor, target: Target) -> Iterator[Finding]:
+    """An int8 tensor has one scale, and outputs may join parts of very different ones."""
+    if "concat" not in (npu_ops(target) or ()):
+        return
+    for chain in joining_ops(editor.program):
+        many = len(arguments(chain[0].inputs, "X"))
+        yield Finding(
+            "P209",
+            "note",
+            f"concat {output(chain[0])}",
+            f"joins {many} parts in one output, which share one int8 scale on the NPU; where their ranges are 16 times "
+            "apart, as boxes and scores are, the build keeps it on the CPU, so that each part has its own",
+            "nothing to do; or give each part as an output of its own",
+        )
 
 
 def _quantised_before(editor: Editor, target: Target, precision: str, count: int) -> Iterator[Finding]:

@@ -48,7 +48,7 @@ def _kind(block: Any, made: Mapping[str, Any], name: str) -> OutputKind:
         op = made.get(at)
         if op is None:
             return UNKNOWN
-        if op.type in SAME_VALUES or (op.type == "scale" and _is_identity(op)) or op.type in MOVES_AXES:
+        if op.type in SAME_VALUES or (op.type == "scale" and is_identity(op)) or op.type in MOVES_AXES:
             reshaped |= op.type not in (*RENAMES, "scale", *MOVES_AXES)
             moved |= op.type in MOVES_AXES
             at = arguments(op.inputs, "X")[0]
@@ -107,13 +107,14 @@ def _root(made: Mapping[str, Any], name: str) -> str:
     """The variable that an output only renames."""
     for _ in range(STEPS_MAX):
         op = made.get(name)
-        if op is None or not (op.type in SAME_VALUES or (op.type == "scale" and _is_identity(op))):
+        if op is None or not (op.type in SAME_VALUES or (op.type == "scale" and is_identity(op))):
             return name
         name = arguments(op.inputs, "X")[0]
     return name
 
 
-def _is_identity(op: Any) -> bool:
+def is_identity(op: Any) -> bool:
+    """A scale by 1 that adds 0: Paddle's exporter renames outputs so."""
     scale, bias = attribute(op, "scale"), attribute(op, "bias")
     return (scale is None or scale.f == 1.0) and (bias is None or bias.f == 0.0)
 
