@@ -63,12 +63,11 @@ def _of_op(block: Any, op: Any, name: str, rank: int, *, altered: bool) -> Outpu
         return OutputKind("boxes", f"it is what {op.type} gives", columns=BOX_COLUMNS)
     if op.type in ("softmax", "log_softmax"):
         axis = int(getattr(attribute(op, "axis"), "i", -1))
-        own = _rank(block, name)
-        if altered or not own:
-            axis = -1 if rank != 4 else 1
-        return OutputKind(
-            "scores", f"it is what {op.type} gives", axis=axis - own if axis >= 0 and not altered else axis
-        )
+        if altered:  # where the axis went is not followed: texts have it last, pictures second
+            axis = 1 if rank == 4 else -1
+        elif rank:
+            axis = -1 if axis % rank == rank - 1 else axis % rank
+        return OutputKind("scores", f"it is what {op.type} gives", axis=axis)
     if op.type == "sigmoid" and rank == 4:
         return OutputKind("map", "it is a sigmoid of a picture's size")
     if op.type == "norm" and rank == 2:
