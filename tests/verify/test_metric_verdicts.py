@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgeflow.core.settings import VerifySettings
 from edgeflow.project.reference import Reference
+from edgeflow.verify.output_kinds import kinds_of
 from edgeflow.verify.scores import score
 
 COUNT = 400
@@ -111,3 +113,25 @@ def test_samples_without_labels_prove_nothing(name: str) -> None:
     few = np.where(np.arange(COUNT).reshape(-1, *[1] * (labels.ndim - 1)) < 8, labels, none)
     found, _ = score(name, Reference({"x": good}, (good,), few), [good], None, 0.02)
     assert found is not None and found.decision is not None and found.decision.verdict == "INCONCLUSIVE"
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "kind"),
+    [
+        ("hmean", (4, 1, 8, 8), "map"),
+        ("hmean", (4, 9, 8), "tensor"),
+        ("dice:threshold=0.25", (4, 1, 8, 8), "map"),
+        ("dice", (4, 3, 8, 8), "scores"),
+        ("cer:time=first:blank=last", (8, 4, 6), "ctc"),
+        ("recall@5", (4, 16), "embedding"),
+        ("pck:0.2", (4, 16), "landmarks"),
+        ("map:voc07", (4, 3, 6), "boxes"),
+    ],
+)
+def test_the_metric_says_what_the_first_output_is(name: str, shape: tuple[int, ...], kind: str) -> None:
+    output = np.full(shape, 0.3, np.float32)
+    labels = np.zeros((4, 8, 8), np.int64)
+    (found,) = kinds_of(Reference({"x": output}, (output,), labels), VerifySettings(name))
+    assert found.kind == kind
+    assert "threshold" not in name or found.threshold == 0.25
+    assert "blank" not in name or found.blank == -1
