@@ -83,7 +83,7 @@ def average_precision(found: Boxes, truth: Boxes, pictures: int, rule: Rule) -> 
         return float(np.mean(each)) if each.size else 0.0
 
     everything = np.ones(pictures)
-    return Prepared(pictures, value, curves.rows(everything, wanted(everything), kinds))
+    return Prepared(pictures, value, len(np.unique(picture)), curves.rows(everything, wanted(everything), kinds))
 
 
 def _of_kinds(boxes: Boxes, kinds: Array) -> Boxes:

@@ -14,14 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeflow.core.class_metrics import Answered
+from edgeflow.core.detection import boxes_of, labelled_boxes
 from edgeflow.core.embedding_metrics import Neighbours
 from edgeflow.core.errors import DataError
 from edgeflow.core.labels import PAD
-from edgeflow.core.metric import Metric
+from edgeflow.core.metric import Metric, Weighed
 from edgeflow.core.metric_names import kind_of
 from edgeflow.core.metrics import metric_named, weighed_named
-from edgeflow.core.point_metrics import Points
-from edgeflow.core.text_boxes import Quads
+from edgeflow.core.point_metrics import Points, found_points, labelled
+from edgeflow.core.text_boxes import Quads, found_quads
 from edgeflow.core.text_metrics import Texts
 
 Array = npt.NDArray[Any]
@@ -59,20 +60,7 @@ def doubts(name: str, outputs: Sequence[Array], labels: Array) -> list[str]:
     """
     weighed = weighed_named(name)
     if weighed is not None and len(labels):
-        value = weighed(outputs, labels)
-        nothing = empty(name, labels) or ("" if np.isfinite(value) else f"it is {value:g} for the reference")
-        said = [f"metric {name}: {nothing}, so it measures nothing"] if nothing else []
-        if said or kind_of(name) != "map" or len(labels) <= PICTURES_MAX:
-            return said or doubts_of_function(name, weighed, outputs, labels)
-        part = np.arange(0, len(labels), -(-len(labels) // PICTURES_MAX))
-
-        def of_part(outputs: Sequence[Array], some: Array) -> float:
-            """Of these pictures alone, which stay in their places: outputs may be lists of all pictures' boxes."""
-            spread = np.full_like(labels, PAD)
-            spread[part] = some
-            return weighed(outputs, spread, part)
-
-        return doubts_of_function(name, of_part, outputs, labels[part])
+        return _doubts_of_weighed(name, weighed, outputs, labels)
     metric = metric_named(name)
     if metric is None or len(labels) == 0:
         return []
@@ -96,14 +84,32 @@ def doubts(name: str, outputs: Sequence[Array], labels: Array) -> list[str]:
     return [_at_chance(name, abs(score), abs(float(np.mean(others))), labels)]
 
 
+def _doubts_of_weighed(name: str, weighed: Weighed, outputs: Sequence[Array], labels: Array) -> list[str]:
+    value = weighed(outputs, labels)
+    nothing = empty(name, labels) or ("" if np.isfinite(value) else f"it is {value:g} for the reference")
+    mistake = f"{nothing}, so it measures nothing" if nothing else scale_mistake(name, outputs, labels)
+    if mistake:
+        return [f"metric {name}: {mistake}"]
+    if kind_of(name) != "map" or len(labels) <= PICTURES_MAX:
+        return doubts_of_function(name, weighed, outputs, labels)
+    part = np.flatnonzero((labels[..., 0] >= 0).any(1))
+    part = part[:: -(-len(part) // PICTURES_MAX)]
+
+    def of_part(outputs: Sequence[Array], some: Array) -> float:
+        """Of these pictures alone, which stay in their places: outputs may be lists of all pictures' boxes."""
+        spread = np.full_like(labels, PAD)
+        spread[part] = some
+        return weighed(outputs, spread, part)
+
+    return doubts_of_function(name, of_part, outputs, labels[part])
+
+
 def doubts_of_function(
     name: str, function: Callable[[Sequence[Array], Array], float], outputs: Sequence[Array], labels: Array
 ) -> list[str]:
     """The same for a metric that only knows whole sets: higher is better."""
     if len(labels) < SAMPLES_MIN or not np.isfinite(score := function(outputs, labels)):
         return []
-    if mistake := scale_mistake(name, outputs, labels):
-        return [f"metric {name}: {mistake}"]
     try:
         others = [float(function(outputs, _shuffled(name, labels, order))) for order in _orders(len(labels), CALLS)]
     except Exception:  # the user's own code, which other orders may not suit
@@ -139,13 +145,19 @@ def empty(name: str, labels: Array) -> str:
 
 def scale_mistake(name: str, outputs: Sequence[Array], labels: Array) -> str:
     """Whether places are shares of the picture on one side and pixels on the other; empty where they are not."""
-    width = {"map": 4, "hmean": 8}.get(kind_of(name), 2 if kind_of(name) in ("nme", "pck") else 0)
-    if not width or labels.ndim != 3:
+    kind = kind_of(name)
+    if kind == "map":
+        sides = [labelled_boxes(name, labels).corners, boxes_of(outputs, len(labels), name).corners]
+    elif kind == "hmean" and outputs[0].ndim == 3:
+        quads = found_quads(name, outputs, labels)
+        sides = [labels[labels[..., 0] >= 0][:, 1:], np.concatenate([np.empty((0, 4, 2)), *quads])]
+    elif kind in ("nme", "pck"):
+        sides = [labels[..., :2][labelled(labels)], found_points(name, outputs[0], labels)]
+    else:
         return ""
-    wanted = labels[..., :2] if width == 2 else labels[labels[..., 0] >= 0][:, 1 : 1 + width]
-    found = outputs[0][..., 2:] if width == 4 and outputs[0].shape[-1] == 6 else outputs[0]
-    sizes = [float(np.quantile(np.abs(a[np.isfinite(a)]), 0.9)) if a.size else 0.0 for a in (wanted, found)]
-    if outputs[0].ndim == 4 or min(sizes) == 0 or not (min(sizes) <= SHARE_MAX and max(sizes) >= PIXELS_MIN):
+    finite = [np.abs(side[np.isfinite(side)]) for side in sides]
+    sizes = [float(np.quantile(side, 0.9)) if side.size else 0.0 for side in finite]
+    if min(sizes) == 0 or not (min(sizes) <= SHARE_MAX and max(sizes) >= PIXELS_MIN):
         return ""
     shares, pixels = ("labels", "outputs") if sizes[0] < sizes[1] else ("outputs", "labels")
     return f"the {shares} seem to be shares of the picture, from 0 to 1, and the {pixels} pixels"
@@ -176,11 +188,15 @@ def _same(labels: Array) -> str:
 
 def _part(answered: Any, labels: Array) -> tuple[Any, Array]:
     """An even part of the samples, and of the places in each, where there are very many."""
-    if isinstance(answered, Neighbours):
+    if isinstance(answered, Neighbours):  # all of them, for they name each other
         return answered, labels
-    step = -(-len(labels) // (PICTURES_MAX if isinstance(answered, Quads) else SAMPLES_MAX))
+    if isinstance(answered, Quads):  # of pictures that hold text
+        part = np.flatnonzero((labels[..., 0] == 0).any(1))
+        part = part[:: -(-len(part) // PICTURES_MAX)]
+        return answered.part(part), labels[part]
+    step = -(-len(labels) // SAMPLES_MAX)
     labels = labels[::step]
-    if isinstance(answered, (Texts, Points, Quads)):
+    if isinstance(answered, (Texts, Points)):
         return answered.part(step), labels
     if not isinstance(answered, Answered):
         return answered[::step], labels

@@ -42,6 +42,11 @@ def top(k: int) -> Metric:
     def answers(outputs: Sequence[Array], labels: Array) -> Array:
         first = outputs[0]
         same_count(name, first, labels)
+        if labels.size != len(labels):
+            raise DataError(
+                f"metric {name}: labels have shape {list(labels.shape)}, and should be one class a sample, [N]",
+                try_="accuracy, token_accuracy or pixel_accuracy for a class of each token or pixel",
+            )
         scores = first.reshape(len(first), -1)
         if scores.shape[1] == 1 and scores.dtype.kind in "iu":  # argmax is in the model, also with keepdim
             classes_in(name, labels, None)

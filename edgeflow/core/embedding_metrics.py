@@ -25,10 +25,6 @@ class Neighbours:
 
     nearest: Array
 
-    def part(self, step: int) -> Neighbours:
-        """All of them, for they name each other."""
-        return self
-
 
 def unit(output: Array) -> Array:
     """Embeddings [N, D] of length one, whatever the shape behind N; NaN where one has no direction."""
@@ -120,7 +116,7 @@ def spearman() -> Weighed:
         def value(weights: Array) -> float:
             return weighed_spearman(found, truth, weights)
 
-        return Prepared(len(truth), value)
+        return Prepared(len(truth), value, len(truth))
 
     def lacks(labels: Array) -> str:
         return "every similarity is the same" if labels.size == 0 or (labels == labels.flat[0]).all() else ""

@@ -75,10 +75,14 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A metric of one set of outputs and labels, at any weights: how often each of `count` samples counts."""
+    """A metric of one set of outputs and labels, at any weights: how often each of `count` samples counts.
+
+    `counted`: how many of them hold a label; what a lost one would have cost is shared by these alone.
+    """
 
     count: int
     value: Callable[[Array], float]
+    counted: int
     rows: tuple[ClassScore, ...] = ()
 
     def __call__(self, chosen: Array | None = None) -> float:

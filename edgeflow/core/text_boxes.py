@@ -28,8 +28,8 @@ class Quads:
 
     found: list[Array]
 
-    def part(self, step: int) -> Quads:
-        return Quads(self.found[::step])
+    def part(self, pictures: Array) -> Quads:
+        return Quads([self.found[k] for k in pictures])
 
 
 def hmean(name: str) -> Metric:

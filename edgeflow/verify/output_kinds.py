@@ -8,7 +8,7 @@ from dataclasses import replace
 from edgeflow.core.drift import are_probabilities
 from edgeflow.core.labels import class_axis
 from edgeflow.core.metric_names import asked, kind_of
-from edgeflow.core.output_kind import BOX_COLUMNS, UNKNOWN, Kind, OutputKind
+from edgeflow.core.output_kind import BOX_COLUMNS, TEXT_MAP, UNKNOWN, Kind, OutputKind
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import VerifySettings
 from edgeflow.project.recipe import MetricTable
@@ -52,17 +52,21 @@ def foreseen_kinds(seen: Sequence[OutputKind], metric: MetricTable | None) -> tu
 
 def _of_metric(reference: Reference, metric: str | None) -> OutputKind | None:
     """What the metric takes the first output for."""
-    name = "" if metric is None else kind_of(metric)
-    kind, first, labels = KIND_OF_METRIC.get(name), reference.outputs[0], reference.labels
-    if kind is None or metric is None or first.ndim == 0 or not first.size:
+    given = None if metric is None else asked(metric)
+    first, labels = reference.outputs[0], reference.labels
+    if given is None or first.ndim == 0 or not first.size:
         return None
-    why = f"the metric {name} takes it so"
+    name, why = given.kind, f"the metric {given.kind} takes it so"
+    kind = KIND_OF_METRIC.get(name)
+    if (name == "hmean" or "threshold" in given.options) and first.ndim == 4 and first.dtype.kind == "f":
+        return OutputKind("map", why, threshold=float(given.options.get("threshold", TEXT_MAP)))
+    if kind is None:
+        return None
     if kind == "boxes":
         counts = _counts(reference.outputs, reference.samples)
         return OutputKind("boxes", why, columns=BOX_COLUMNS, counts=counts) if first.shape[-1] == 6 else None
     if kind == "ctc":
-        given = asked(metric)
-        blank = "0" if given is None else given.options.get("blank", "0")
+        blank = given.options.get("blank", "0")
         return OutputKind("ctc", why, axis=-1, blank=-1 if blank == "last" else int(blank))
     if first.dtype.kind != "f":
         return OutputKind("ids", why) if kind in ("scores", "sequence") and first.dtype.kind in "iu" else None
@@ -73,7 +77,7 @@ def _of_metric(reference: Reference, metric: str | None) -> OutputKind | None:
     if name in ("top1", "top5"):
         return OutputKind("scores", why, axis=-1 if first.ndim == 2 else 1)
     axis = class_axis(first.shape, labels.shape)
-    return None if axis is None else OutputKind(kind, why, axis=axis)
+    return None if axis is None or first.shape[axis] == 1 else OutputKind(kind, why, axis=axis)
 
 
 def _counts(outputs: Sequence[Array], samples: int) -> int | None:

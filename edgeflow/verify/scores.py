@@ -85,8 +85,14 @@ def score(
             found = replace(found, doubts=said, left_out=left_out(name, reference.outputs, labels))
         return found, ""
     if folder is not None and (folder / name.partition(":")[0]).is_file():
-        found = _of_function(name, load_function(name, folder), reference, labels, outputs, budget)
-        return found if doubted else replace(found, doubts=()), ""
+        function = load_function(name, folder)
+        found = _of_function(name, function, reference, labels, outputs, budget)
+        if doubted and not math.isfinite(found.reference):
+            nothing = f"metric {name}: is {found.reference:g} for the reference, so it measures nothing"
+            found = replace(found, doubts=(nothing,))
+        elif doubted:
+            found = replace(found, doubts=tuple(doubts_of_function(name, function, reference.outputs, labels)))
+        return found, ""
     return None, f"metric {name}: left out: its Python files are not a build's made here; edgeflow build, or --trust"
 
 
@@ -109,12 +115,7 @@ def _of_function(
             f"metric {name}: failed ({type(err).__name__}: {err}), and should return one number",
             try_="call it by hand with the reference's outputs and labels",
         ) from err
-    unsure: list[str] = []
-    if not math.isfinite(before):
-        unsure = [f"metric {name}: is {before:g} for the reference, so it measures nothing"]
-    else:
-        unsure = doubts_of_function(name, function, reference.outputs, labels)
-    return Scores(before, after, decision, tuple(unsure))
+    return Scores(before, after, decision)
 
 
 def held_to_expectation(settings: VerifySettings, reference: Reference, folder: Path | None) -> None:
@@ -184,7 +185,8 @@ def _summed(
         weights = np.bincount(chosen, minlength=count).astype(np.float64)
         return metric.total(weights @ a, count), metric.total(weights @ b, count)
 
-    return Scores(*values, decide_bootstrap(both, count, budget, higher_is_better=metric.higher_is_better))
+    reach = count / max(int(np.count_nonzero(a.any(1) | b.any(1))), 1)  # samples without labels lose nothing
+    return Scores(*values, decide_bootstrap(both, count, budget, higher_is_better=metric.higher_is_better, reach=reach))
 
 
 def _weighed(
@@ -193,9 +195,9 @@ def _weighed(
     a, b = metric.prepare(before, labels), metric.prepare(after, labels)
     if budget is None:
         return Scores(a(), b(), None)
-    decision = decide_bootstrap(
-        lambda chosen: (a(chosen), b(chosen)), a.count, budget, resamples=CALLS, reach=metric.reach
-    )
+    # What a lost sample would have cost is shared by those that hold labels.
+    reach = metric.reach * a.count / max(a.counted, 1)
+    decision = decide_bootstrap(lambda chosen: (a(chosen), b(chosen)), a.count, budget, resamples=CALLS, reach=reach)
     return Scores(a(), b(), decision)
 
 

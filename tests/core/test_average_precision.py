@@ -213,6 +213,13 @@ def test_a_table_of_classes_and_doubts() -> None:
     assert doubts("map:voc12", [outputs], labels) == []
     assert "no better than chance" in doubts("map", [outputs], labels[::-1])[0]
     assert "no label holds a box" in doubts("map", [outputs], np.full_like(labels, -1))[0]
+    padded = np.concatenate([outputs, np.full((30, 900, 6), -1.0)], 1)
+    assert doubts("map", [padded], labels) == [], "rows that are no boxes say nothing of the scale"
+    many = np.full((400, 6, 5), -1.0)  # boxes in few pictures, of which a plain part would hold none
+    many[1:300:10] = labels
+    rare = np.full((400, 40, 6), -1.0)
+    rare[1:300:10] = outputs
+    assert doubts("map", [rare], many) == []
     small = labels.copy()
     small[..., 1:] /= np.where(labels[..., :1] >= 0, 320, 1)
     assert "labels seem to be shares of the picture" in doubts("map", [outputs], small)[0]

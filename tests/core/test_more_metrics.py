@@ -69,6 +69,8 @@ def test_binary_maps_take_a_threshold() -> None:
 
 
 def test_accuracies_say_what_labels_they_need() -> None:
+    with pytest.raises(DataError, match="one class a sample"):
+        named("top1")([np.zeros((3, 4))], np.zeros((3, 4), int))
     with pytest.raises(DataError, match=r"\[N, T\]"):
         named("token_accuracy")([np.zeros((3, 2, 2, 2))], np.zeros((3, 2, 2), int))
     with pytest.raises(DataError, match=r"\[N, H, W\]"):
