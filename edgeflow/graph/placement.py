@@ -12,6 +12,7 @@ from edgeflow.core.errors import RecipeError, near
 from edgeflow.core.targets import Restriction, Target
 from edgeflow.graph.edit import Editor, output, value
 from edgeflow.graph.program import arguments
+from edgeflow.graph.simplify import TENSOR_INPUTS
 from edgeflow.graph.structure import over_programs
 
 WORD = re.compile(r"[\w./@]+")
@@ -55,12 +56,23 @@ def takes(editor: Editor, op: Any, target: Target) -> bool:
 
 def stays_on_cpu(editor: Editor, op: Any, target: Target) -> bool:
     """opt would put the op on the NPU, and it cannot be there though the driver has its type."""
-    return copies_weight(editor, op) or is_identity(op) or _counts(editor, op, target)
+    return (
+        copies_weight(editor, op) or is_identity(op) or _sized_by_tensor(editor, op) or _counts(editor, op, target)
+    )
 
 
 def is_identity(op: Any) -> bool:
     """The op that specialise.py puts between the NPU and ops whose kernels opt mistakes there."""
     return bool(op.type == IDENTITY and value(op, "alpha") == 1.0)
+
+
+def _sized_by_tensor(editor: Editor, op: Any) -> bool:
+    """A reshape, resize or slice whose sizes are computed while it runs: an NPU's graph is compiled before that."""
+    return any(
+        var.parameter in TENSOR_INPUTS and not all(map(editor.is_parameter, var.arguments))
+        for var in op.inputs
+        if var.arguments
+    )
 
 
 def _counts(editor: Editor, op: Any, target: Target) -> bool:
