@@ -21,6 +21,7 @@ def store_constant_outputs(editor: Editor, evaluate: Evaluate) -> int:
         How many outputs were computed before.
     """
     assert editor.parameters is not None
+    copied = _copy_what_is_there(editor)
     asked = {name for op in editor.ops if op.type == "fetch" for name in arguments(op.inputs, "X")}
     constant = constant_ops(editor)
     found = {
@@ -31,9 +32,9 @@ def store_constant_outputs(editor: Editor, evaluate: Evaluate) -> int:
         if name in asked and not _is_copy(editor, op)
     }
     if not found:
-        return 0
+        return copied
     values = evaluate(only_these(editor, constant), editor.parameters, list(found))
-    made = 0
+    made = copied
     for name, op in found.items():
         array = values[name].reshape(values[name].shape or (1,))  # Paddle Lite has no 0-D tensors
         if array.dtype.name not in DTYPES or array.nbytes > MOST_BYTES:
@@ -48,6 +49,25 @@ def store_constant_outputs(editor: Editor, evaluate: Evaluate) -> int:
         at = next(i for i, other in enumerate(editor.ops) if other is op)
         editor.ops.insert(at + 1, copy)
         editor.declare(name, array.shape, array.dtype.name)
+        editor.touch()
+        made += 1
+    return made
+
+
+def _copy_what_is_there(editor: Editor) -> int:
+    """Weights and inputs that are outputs as they are, as Paddle 1.x fetched them: no op would write these either."""
+    made = 0
+    for op in [op for op in editor.ops if op.type == "fetch"]:
+        name = arguments(op.inputs, "X")[0]
+        maker = editor.producer(name)
+        if not editor.is_parameter(name) and (maker is None or maker.type != "feed"):
+            continue
+        result = editor.fresh("output")
+        editor.declare(result, editor.dims(name) or (), editor.dtype(name))
+        for var in op.inputs:
+            var.arguments[0] = result
+        at = next(i for i, other in enumerate(editor.ops) if other is op)
+        editor.ops.insert(at, Speller(editor).write("assign", {"X": name}, {"Out": result}))
         editor.touch()
         made += 1
     return made

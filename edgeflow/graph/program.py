@@ -86,6 +86,7 @@ def parse(raw: bytes, where: str) -> Any:
         raise ModelError(
             f"{where}: holds no ops, and should be a Paddle program", try_="export the model again with paddle.jit.save"
         )
+    structure.check_inference(program, where)
     if not any(op.type == "fetch" for op in program.blocks[0].ops):
         raise ModelError(
             f"{where}: has no fetch op: it is truncated, or was not exported for inference",

@@ -134,3 +134,50 @@ def test_attributes_left_out_are_paddle_s_own(exported: Path, tmp_path: Path) ->
     legalise(bare)
     programs.save(bare, tmp_path / "run.pdmodel")
     opt.convert(tmp_path / "run", tmp_path / "m.nb", opt.Conversion("arm"), tmp_path / "log")
+
+
+def test_a_training_program_is_named(exported: Path) -> None:
+    program = programs.load(exported / "m.pdmodel")
+    for kind in ("conv2d_grad", "conv2d_grad", "adam"):
+        program.blocks[0].ops.add(type=kind)
+    with pytest.raises(ModelError, match=r"is a training program: 3 of its ops .*\(2 conv2d_grad, 1 adam\)"):
+        programs.parse(program.SerializeToString(), "m.pdmodel")
+
+
+@pytest.mark.parametrize("target", ["arm64", "kirin"])
+def test_fetched_as_they_are(exported: Path, tmp_path: Path, target: str) -> None:
+    """Paddle 1.x fetched feeds, weights and constants without an op between."""
+    from edgeflow.convert import opt
+    from edgeflow.core.targets import load_target
+    from edgeflow.emulate import Emulator
+    from edgeflow.graph.edit import Editor
+    from edgeflow.graph.placement import off_npu
+    from tests.graph.programs import rewritten
+
+    given = read_paddle_files(exported, "m.pdmodel", None)
+    block = given.program.blocks[0]
+    weight = parameters.names_of(given.program)[0]
+    constant = next(op for op in block.ops if op.type == "fill_constant").outputs[0].arguments[0]
+    last = next(op for op in block.ops if op.type == "fetch")
+    for column, name in enumerate((weight, "x", constant), 1):
+        added = block.ops.add()
+        added.CopyFrom(last)
+        added.inputs[0].arguments[0] = name
+        next(attr for attr in added.attrs if attr.name == "col").i = column
+    programs.save(given.program, tmp_path / "raw.pdmodel")
+    parameters.save(given.program, given.weights, tmp_path / "raw.pdiparams")
+    x = np.random.default_rng(0).normal(size=(1, 3, 8, 8)).astype(np.float32)
+    from edgeflow.paddle.session import Program
+
+    with Program(tmp_path / "raw", gpu=False) as runner:
+        wanted = list(runner.infer({"x": x}).values())
+    rewritten(programs.load(tmp_path / "raw.pdmodel"), tmp_path / "raw", tmp_path / "made", target)
+    profile = load_target(target)
+    kept = off_npu(Editor(programs.load(tmp_path / "made.pdmodel")), profile, ()) if profile.uses_npu else ()
+    way = opt.Conversion(profile.lite.valid_targets, off_npu=kept)
+    opt.convert(tmp_path / "made", tmp_path / "m.nb", way, tmp_path / "log")
+    with Emulator(tmp_path / "m.nb") as emulator:
+        found = list(emulator.infer({"x": x}).values())
+    assert len(found) == len(wanted) == 4
+    for a, b in zip(found, wanted, strict=True):
+        assert np.allclose(a.reshape(b.shape), b, rtol=1e-5, atol=1e-6)
