@@ -49,7 +49,11 @@ def marked(model: Model, shapes: Shapes | None = None) -> Iterator[tuple[Node, D
             parameter if k == 0 else f"{parameter}/{k}"
             for parameter, values in node.outputs.items()
             for k, value in enumerate(values)
-            if readers.get(value)
+            if any(not (parameter == "Mask" and _from_float(reader)) for reader in readers.get(value, ()))
         )
         for defect in defects_of(instance(node, known, read)):
             yield node, defect
+
+
+def _from_float(node: Node) -> bool:
+    return node.op.type == "cast" and node.op.attr("in_dtype") == 5
