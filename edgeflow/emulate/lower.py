@@ -12,7 +12,7 @@ import onnx
 from edgeflow.core.errors import NbError, UnsupportedOps
 from edgeflow.emulate.arm import round16
 from edgeflow.emulate.bounds import ELEMENTS_MAX
-from edgeflow.emulate.families import HOST_OPS, LOWERINGS
+from edgeflow.emulate.families import HOST_OPS, LOWERINGS, lowering
 from edgeflow.emulate.families.quantised import fake_quantise
 from edgeflow.emulate.graph import Graph, Value
 from edgeflow.emulate.step import NeedValue, Step, Weights
@@ -157,7 +157,7 @@ class Lowerer:
             step = Step(graph, op, env, self.weights, self._run_block, self.npu)
             try:
                 given = self._shapes_of(step, op.inputs)
-                LOWERINGS[op.type](step)
+                lowering(op.type, fp16=step.fp16)(step)
             except NeedValue:
                 if end == start:
                     raise
