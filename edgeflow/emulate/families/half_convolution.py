@@ -53,8 +53,11 @@ def _sums(
     square = kernel == width and win.strides[0] == win.strides[1]
     plain = win.dilations == (1, 1) and square
     if groups == x.shape[1] == filters:
-        if plain and kernel == 3 and win.strides[0] == 2 and win.pads[0] == win.pads[1]:
-            return _depthwise_s2(g, x, weight, win, size, bias)
+        if plain and kernel == 3 and win.pads[0] == win.pads[1] and max(win.pads) < 2:
+            if win.strides[0] == 2:
+                return _depthwise_s2(g, x, weight, win, size, bias)
+            if win.strides[0] == 1:
+                return _depthwise_s1(g, x, weight, win, size, bias)
         return general(g, x, weight, win, groups, size, first=bias)
     if plain and groups == 1 and kernel == 3:
         area = x.shape[2] * x.shape[3]
@@ -146,6 +149,42 @@ def _direct_s2(g: Graph, x: Value, weight: Value, win: Window, size: tuple[int, 
     even, odd = summed((0, 6, 1, 7, 2, 8, 3, 4, 5), False), summed(range(9), False)
     rows = np.arange(size[0]).reshape(1, 1, -1, 1) % 2 == 0
     return half.biased(g, g.add("Where", g.constant(rows, "bool"), even, odd), bias)
+
+
+MIDDLE_FIRST = (1, 0, 2, 4, 3, 5, 7, 6, 8)
+EDGE = (
+    MIDDLE_FIRST,
+    (1, 0, 2, 4, 3, 5, 6, 7, 8),
+    (1, 0, 2, 3, 4, 5, 6, 7, 8),
+    tuple(range(9)),
+)
+"""Taps of a 3x3 filter in the order of the left edge's instructions, by the output row modulo four."""
+
+
+def _depthwise_s1(g: Graph, x: Value, weight: Value, win: Window, size: tuple[int, int], bias: Value | None) -> Value:
+    """3x3, stride 1. Source: conv3x3s1_depthwise_fp16.cc: narrow outputs and left edges have orders of their own."""
+    batch, channels = x.shape[:2]
+    pixels = size[0] * size[1]
+    taken = g.reshape(columns(g, x, win, (3, 3), size, channels), (9, batch, channels, 1, pixels))
+    spread = g.reshape(g.transpose(g.reshape(weight, (channels, 9)), (1, 0)), (9, 1, channels, 1, 1))
+    start = half.filled(g, bias, (batch, channels, 1, pixels))
+
+    def total(order: Sequence[int]) -> Value:
+        left, right = (g.add("Gather", v, g.ints(order), axis=0) for v in (taken, spread))
+        return g.reshape(half.accumulate(g, start, left, right), (batch, channels, *size))
+
+    if win.pads[1] == 0:
+        return total(range(9))
+    if size[1] <= 8:
+        return total(MIDDLE_FIRST)
+    y = total(range(9))
+    last = size[1] - 8 if size[1] % 8 else size[1]
+    row, column = np.arange(size[0]).reshape(-1, 1) % 4, np.arange(size[1]) < min(8, last)
+    for index, order in enumerate(EDGE[:3]):
+        mask = (row == index) & column
+        if mask.any():
+            y = g.add("Where", g.constant(mask, "bool"), total(order), y)
+    return y
 
 
 def _depthwise_s2(g: Graph, x: Value, weight: Value, win: Window, size: tuple[int, int], bias: Value | None) -> Value:
