@@ -173,7 +173,7 @@ def conv2d_transpose(step: Step) -> None:
     groups = int(step.attr("groups", 1))
     if x.rank != 4 or len(weight_shape) != 4 or weight_shape[0] != x.shape[1]:
         raise NbError(f"{step.op.type}: input {list(x.shape)} and filter {list(weight_shape)} do not fit")
-    win, output_padding = _transpose_window(step, x, weight_shape)
+    win, output_padding = transpose_window(step, x, weight_shape)
     common: dict[str, Any] = {
         "strides": win.strides,
         "pads": win.pads,
@@ -192,8 +192,11 @@ def conv2d_transpose(step: Step) -> None:
     requantised(step, _integer_transpose(g, steps(g, x), weight, common), channels, act)
 
 
-def _transpose_window(step: Step, x: Value, weight: Sequence[int]) -> tuple[Window, tuple[int, int]]:
-    """Source: Paddle-Lite lite/operators/conv_transpose_op.cc InferShapeImpl, v2.13-rc."""
+def transpose_window(step: Step, x: Value, weight: Sequence[int]) -> tuple[Window, tuple[int, int]]:
+    """How a transposed convolution slides, and its output padding.
+
+    Source: Paddle-Lite lite/operators/conv_transpose_op.cc InferShapeImpl, v2.13-rc.
+    """
     win = window(step, x.shape[2:], weight[2:])
     extra = [0, 0]
     wanted: Sequence[int] = step.attr("output_size") or ()

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeflow.core.errors import NbError
 from edgeflow.emulate import half
-from edgeflow.emulate.families.convolution import Window, window
+from edgeflow.emulate.families.convolution import Window, transpose_window, window
 from edgeflow.emulate.families.half_winograd import winograd
 from edgeflow.emulate.graph import Graph, Value
 from edgeflow.emulate.half import Fused
@@ -239,4 +239,97 @@ def _one_filter(g: Graph, x: Value, weight: Value, win: Window, groups: int, siz
     return g.reshape(total, (batch, filters, *size))
 
 
-TABLE: dict[str, Lowering] = {"conv2d": conv2d, "depthwise_conv2d": conv2d}
+def conv2d_transpose(step: Step) -> None:
+    """A matrix product for every tap, then the taps added up in their order.
+
+    Source: conv_transpose_compute.cc Conv2DTransposeCompute<kFP16>::Run, conv_impl_fp16.cc col2im,
+    fill_bias_act_fp16.cc. Depthwise ones of stride 1 and 2 multiply and add tap by tap
+    (conv_transpose_depthwise_fp16.cc).
+    """
+    g, x, weight = step.g, step.x("Input"), step.x("Filter")
+    groups = int(step.attr("groups", 1))
+    if x.rank != 4 or weight.rank != 4 or weight.shape[0] != x.shape[1] or groups < 1 or x.shape[1] % groups:
+        raise NbError(f"{step.op.type}: input {list(x.shape)} and filter {list(weight.shape)} do not fit")
+    win, extra = transpose_window(step, x, weight.shape)
+    batch, channels, height, width = x.shape
+    per, kernel = weight.shape[1], weight.shape[2:]
+    taps, pixels = kernel[0] * kernel[1], height * width
+    depthwise = groups == channels and per == 1 and win.strides in ((1, 1), (2, 2))
+    flat = g.reshape(x, (batch, groups, channels // groups, pixels))
+    spread = g.reshape(weight, (groups, channels // groups, per * taps))
+    if depthwise:
+        parts = [(flat, g.slice(spread, (t,), (t + 1,), (2,))) for t in range(taps)]
+        products: list[Value | tuple[Value, Value]] = list(parts)
+    else:
+        left = g.reshape(g.transpose(flat, (2, 0, 1, 3)), (channels // groups, batch, groups, 1, pixels))
+        right = g.reshape(g.transpose(spread, (1, 0, 2)), (channels // groups, 1, groups, per * taps, 1))
+        whole = g.reshape(half.summed(g, left, right, None), (batch, groups * per, taps, pixels))
+        products = [
+            g.reshape(g.slice(whole, (t,), (t + 1,), (2,)), (batch, groups * per, height, width)) for t in range(taps)
+        ]
+    y = _scattered(g, x, products, win, (kernel[0], kernel[1]), extra)
+    step.out("Output", _finished(g, y, step.maybe("Bias"), Fused.of(step)))
+
+
+def _scattered(
+    g: Graph,
+    x: Value,
+    products: Sequence[Value | tuple[Value, Value]],
+    win: Window,
+    kernel: tuple[int, int],
+    extra: tuple[int, int],
+) -> Value:
+    """Add every tap's products where they belong; a pair is a tensor and its factor, fused with the sum."""
+    sizes = [
+        (x.shape[2 + i] - 1) * win.strides[i] + win.dilations[i] * (kernel[i] - 1) + 1 + extra[i] for i in range(2)
+    ]
+    total: Value | None = None
+    for index, product in enumerate(products):
+        row, column = index // kernel[1] * win.dilations[0], index % kernel[1] * win.dilations[1]
+        if isinstance(product, tuple):
+            values, factor = product
+            placed = _placed(g, g.reshape(values, x.shape), win.strides, (row, column), sizes)
+            factor = g.reshape(factor, (1, factor.shape[0], 1, 1))
+            total = half.mul(g, placed, factor) if total is None else half.fma(g, total, placed, factor)
+        else:
+            placed = _placed(g, product, win.strides, (row, column), sizes)
+            total = placed if total is None else half.add(g, total, placed)
+    if total is None:
+        raise NbError("conv2d_transpose: its kernel is empty")
+    ends = [size - pad for size, pad in zip(sizes, win.pads[2:], strict=True)]
+    return g.slice(total, win.pads[:2], ends, (2, 3))
+
+
+def _placed(g: Graph, x: Value, strides: Sequence[int], at: tuple[int, int], sizes: Sequence[int]) -> Value:
+    """x with zeros between its elements, from `at` on in a plane of `sizes`."""
+    batch, channels, height, width = x.shape
+    if tuple(strides) != (1, 1):
+        spread = g.reshape(x, (batch, channels, height, 1, width, 1))
+        pads = [0] * 6 + [0, 0, 0, strides[0] - 1, 0, strides[1] - 1]
+        spread = g.add("Pad", spread, g.ints(pads), g.scalar(0.0))
+        x = g.reshape(spread, (batch, channels, height * strides[0], width * strides[1]))
+        x = g.slice(x, (0, 0), (height * strides[0] - strides[0] + 1, width * strides[1] - strides[1] + 1), (2, 3))
+    after = [size - begin - n for size, begin, n in zip(sizes, at, x.shape[2:], strict=True)]
+    return g.add("Pad", x, g.ints([0, 0, *at, 0, 0, *after]), g.scalar(0.0))
+
+
+def _finished(g: Graph, y: Value, bias: Value | None, act: Fused) -> Value:
+    """Bias and activation; the last elements of a plane that make no eight take a leaky ReLU for hard_swish.
+
+    Source: fill_bias_act_fp16.cc fill_bias_act_fp16, whose remainder loop for kHardSwish reads Leaky_relu_alpha.
+    """
+    y = half.biased(g, y, bias)
+    result = half.activate(g, y, act)
+    pixels = y.shape[2] * y.shape[3]
+    if act.kind != "hard_swish" or pixels % 8 == 0:
+        return result
+    mask = (np.arange(pixels) < pixels // 8 * 8).reshape(y.shape[2:])
+    return g.add("Where", g.constant(mask, "bool"), result, g.add("Relu", y))
+
+
+TABLE: dict[str, Lowering] = {
+    "conv2d": conv2d,
+    "depthwise_conv2d": conv2d,
+    "conv2d_transpose": conv2d_transpose,
+    "depthwise_conv2d_transpose": conv2d_transpose,
+}
