@@ -70,6 +70,15 @@ def fma(g: Graph, acc: Value, scale: Array, bias: Array | None) -> Value:
     return g.cast(wide, "float32")
 
 
+def multiply_add(g: Graph, x: Value, factor: Value | float, bias: Value | float) -> Value:
+    """round32(x * factor + bias) of float32 tensors, rounded once, as FMLA does."""
+
+    def wide(value: Value | float) -> Value | float:
+        return g.cast(value, "float64") if isinstance(value, Value) else float(np.float32(value))
+
+    return g.cast(g.plus(g.mul(g.cast(x, "float64"), wide(factor)), wide(bias)), "float32")
+
+
 EXP_MAX = 88.3762626647949
 """exp_ps clamps its argument to +- this. Source: backends/arm/math/funcs.h c_exp_hi."""
 
@@ -244,7 +253,7 @@ def activate(g: Graph, v: Value, act: Activation, *, step_size: float = 1.0, pre
     if act.kind == "hard_swish":
         offset, threshold, scale = (np.float32(x) / unit for x in (act.offset, act.threshold, act.scale))
         gate = g.clip(g.plus(v, float(offset)), 0.0, float(threshold))
-        return g.mul(g.mul(gate, v), float(np.float32(1.0) / scale))
+        return g.mul(gate, g.mul(v, float(np.float32(1.0) / scale)))
     if act.kind == "hard_sigmoid":
         return g.clip(g.plus(g.mul(v, act.slope), act.offset), 0.0, 1.0)
     if act.kind == "sigmoid":

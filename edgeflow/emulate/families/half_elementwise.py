@@ -134,8 +134,12 @@ def _last_axis(g: Graph, x: Value, top: Value) -> Value:
     """
     outer, size, _ = x.shape
     whole, four = size // 8 * 8, size % 8 >= 4
-    powers = half.round16(g, g.add("Exp", half.sub(g, x, top)))
-    flat = g.reshape(powers, (outer, size))
+    done = whole + (4 if four else 0)
+    apart = half.sub(g, x, top)
+    if done < size:
+        mask = (np.arange(size) < done).reshape(1, size, 1)
+        apart = g.add("Where", g.constant(mask, "bool"), apart, g.add("Sub", x, top))
+    flat = g.reshape(half.round16(g, g.add("Exp", apart)), (outer, size))
 
     def zero(width: int) -> Value:
         return g.add("Expand", g.constant(np.zeros(1, np.float32)), g.ints((outer, width)))
@@ -144,10 +148,8 @@ def _last_axis(g: Graph, x: Value, top: Value) -> Value:
     ones = g.constant(np.ones((whole // 8, 1, 1), np.float32))
     eight = half.accumulate(g, zero(8), stacked, ones)
     sums = half.add(g, g.slice(eight, (4,), (8,), (1,)), g.slice(eight, (0,), (4,), (1,)))
-    done = whole
     if four:
         sums = half.add(g, sums, g.slice(flat, (whole,), (whole + 4,), (1,)))
-        done += 4
     total = half.round16(g, g.reduce("ReduceSum", sums, [1], keep=True))
     for index in range(done, size):
         total = half.add(g, total, g.slice(flat, (index,), (index + 1,), (1,)))
