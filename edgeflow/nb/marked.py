@@ -45,14 +45,18 @@ def marked(model: Model, shapes: Shapes | None = None) -> Iterator[tuple[Node, D
             weight = model.parameters.get(names[0]) if names else None
             if weight is not None:
                 known.setdefault(parameter, (weight.dims,))
-        read = frozenset(
-            parameter if k == 0 else f"{parameter}/{k}"
-            for parameter, values in node.outputs.items()
-            for k, value in enumerate(values)
-            if any(not (parameter == "Mask" and _from_float(reader)) for reader in readers.get(value, ()))
-        )
-        for defect in defects_of(instance(node, known, read)):
+        for defect in defects_of(instance(node, known, results_read(node, readers))):
             yield node, defect
+
+
+def results_read(node: Node, readers: Mapping[str, list[Node]]) -> frozenset[str]:
+    """Results that something reads, as `Instance.read` names them; a mask that is only cast from float is as it is."""
+    return frozenset(
+        parameter if k == 0 else f"{parameter}/{k}"
+        for parameter, values in node.outputs.items()
+        for k, value in enumerate(values)
+        if any(not (parameter == "Mask" and _from_float(reader)) for reader in readers.get(value, ()))
+    )
 
 
 def _from_float(node: Node) -> bool:

@@ -59,8 +59,12 @@ def conv2d(step: Step) -> None:
     if step.x("Filter").dtype == "plain_int8":
         _conv2d_int8(step, x, step.weight("Filter"))
         return
+    float_conv(step, x, window(step, x.shape[2:], step.x("Filter").shape[2:]))
+
+
+def float_conv(step: Step, x: Value, win: Window) -> None:
+    """A float convolution of `x` with the op's filter, bias and activation."""
     weight = step.x("Filter")
-    win = window(step, x.shape[2:], weight.shape[2:])
     y = step.g.add(
         "Conv",
         x,
