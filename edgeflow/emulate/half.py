@@ -27,18 +27,22 @@ def rounded(number: float) -> float:
 
 
 def add(g: Graph, a: Value, b: Value | float) -> Value:
+    """a + b, rounded to float16."""
     return round16(g, g.plus(a, b))
 
 
 def sub(g: Graph, a: Value, b: Value) -> Value:
+    """a - b, rounded to float16."""
     return round16(g, g.add("Sub", a, b))
 
 
 def mul(g: Graph, a: Value, b: Value | float) -> Value:
+    """a * b, rounded to float16."""
     return round16(g, g.mul(a, b))
 
 
 def div(g: Graph, a: Value, b: Value) -> Value:
+    """a / b, rounded to float16."""
     return round16(g, g.add("Div", a, b))
 
 
@@ -200,13 +204,19 @@ def dot_transposed(g: Graph, rows: Value, vector: Value) -> Value:
     def part(value: Value, index: int) -> Value:
         return g.reshape(g.slice(value, (index,), (index + 1,), (-1,)), value.shape[:-1])
 
-    total = g.add("Expand", g.constant(np.zeros(1, np.float32)), g.ints(shape))
+    zero = g.add("Expand", g.constant(np.zeros(1, np.float32)), g.ints(shape))
+    total, single = zero, zero
     for k in range(0, steps * 8, 8):
         sums = [fma(g, total, part(rows, k), part(vector, k))]
         sums += [mul(g, part(rows, k + i), part(vector, k + i)) for i in (1, 2, 3)]
         sums = [fma(g, sums[i], part(rows, k + 4 + i), part(vector, k + 4 + i)) for i in range(4)]
         total = pairwise(g, sums)
-    return total
+        if shape[-1] % 8:
+            block = zero
+            for i in range(k, k + 8):
+                block = fma(g, block, part(rows, i), part(vector, i))
+            single = add(g, single, block)
+    return lanes(g, total, single, shape[-1], 8)
 
 
 @dataclass(frozen=True, slots=True)

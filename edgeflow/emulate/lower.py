@@ -193,8 +193,9 @@ class Lowerer:
         if self.ideal:
             lowering(step.op.type, fp16=False)(step)
             return
-        way = lowering(step.op.type, fp16=step.fp16)
-        if step.op.kernel is not None and step.op.kernel.target in ON_CPU:
+        on_cpu = step.op.kernel is not None and step.op.kernel.target in ON_CPU
+        way = lowering(step.op.type, fp16=step.fp16 and on_cpu)
+        if on_cpu:
             for defect in defects_of(instance(self._nodes[position], shapes, self._read[position])):
                 if defect.effect in ("aborts", "crashes"):
                     raise NbError(

@@ -180,6 +180,18 @@ def _rsqrt(g: Graph, x: Value) -> Value:
     return g.add("Reciprocal", g.add("Sqrt", x))
 
 
+def _log(g: Graph, x: Value) -> Value:
+    """Four at a time NaN for zero and less, where the rest gives minus infinity for zero.
+
+    Source: backends/arm/math/funcs.h log_ps.
+    """
+    exact = g.add("Log", x)
+    if x.storage != "float32":
+        return exact
+    none = g.add("LessOrEqual", x, g.scalar(0.0))
+    return arm.vector_part(g, g.add("Where", none, g.scalar(float("nan")), exact), exact, math.prod(x.shape))
+
+
 def _square(g: Graph, x: Value) -> Value:
     return g.mul(x, x)
 
@@ -201,7 +213,6 @@ NODES = {
     "abs": "Abs",
     "negative": "Neg",
     "exp": "Exp",
-    "log": "Log",
     "sqrt": "Sqrt",
     "floor": "Floor",
     "ceil": "Ceil",
@@ -221,6 +232,7 @@ NODES = {
 }
 TABLE: dict[str, Lowering] = {
     **{name: _unary(node) for name, node in NODES.items()},
+    "log": _formula(_log),
     "rsqrt": _formula(_rsqrt),
     "square": _formula(_square),
     "sigmoid": _formula(arm.sigmoid),

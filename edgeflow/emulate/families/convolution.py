@@ -125,9 +125,9 @@ def _int8_kernel(acc: Value, weight: Array, win: Window, groups: int) -> Kernel:
     square = height == width and win.strides[0] == win.strides[1] and win.dilations == (1, 1)
     equal = top == bottom and left == right
     stride = win.strides[0]
-    if square and equal and groups == filters == weight.shape[0] and weight.shape[1] == 1 and top == left:
-        if width in (3, 5) and stride in (1, 2) and groups > 1:
-            return DEPTHWISE
+    alone = groups == filters > 1 and weight.shape[1] == 1 and top == left
+    if square and equal and alone and width in (3, 5) and stride in (1, 2):
+        return DEPTHWISE
     if square and equal and groups == 1 and width == 3:
         if stride == 2:
             return DEPTHWISE

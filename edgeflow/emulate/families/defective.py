@@ -80,7 +80,7 @@ def next_channel_below(step: Step) -> None:
     """
     g, x = step.g, step.x("Input")
     win = convolution.window(step, x.shape[2:], (3, 3))
-    batch, channels, height, width = x.shape
+    batch, channels, _, width = x.shape
     bottom = win.pads[2]
     if bottom < 1:
         convolution.conv2d(step)
@@ -150,6 +150,18 @@ def last_frames_state(step: Step) -> None:
     recurrent.rnn(step, backward_last=True)
 
 
+def few_elements_rolled(step: Step) -> None:
+    """Only the first elements move, as many as there are dimensions. Source: host/roll_compute.cc RollCompute::Run."""
+    g, x = step.g, step.x("X")
+    count, rank = math.prod(x.shape), x.rank
+    shift = int(np.atleast_1d(step.attr("shifts", (0,)))[0]) % max(rank, 1)
+    order = np.arange(count)
+    if count >= rank:
+        order[:rank] = np.roll(order[:rank], shift)
+    flat = g.add("Gather", g.reshape(x, (count,)), g.ints(order.tolist()), axis=0)
+    step.out("Out", g.reshape(flat, x.shape))
+
+
 LOWERED: dict[str, Lowering] = {
     "reduce-all-ignored": listed_axes,
     "reduce-mean-all": last_over_count,
@@ -160,6 +172,7 @@ LOWERED: dict[str, Lowering] = {
     "pool-adaptive-max": plain_window,
     "depthwise-3x3-narrow": next_channel_below,
     "pool-mask-dtype": float_mask,
+    "roll-flat": few_elements_rolled,
     "scatter-rows": unnamed_rows_vanish,
     "softplus-threshold": no_threshold,
     "assign-bool": bytes_of_whole_numbers,

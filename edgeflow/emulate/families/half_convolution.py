@@ -7,6 +7,7 @@ lite/backends/arm/math/fp16, for one thread.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +20,33 @@ from edgeflow.emulate.half import Fused
 from edgeflow.emulate.step import Lowering, Step
 
 
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A convolution of [N, C, H, W] by filters [M, C / groups, kernel], to planes of `size`."""
+
+    g: Graph
+    x: Value
+    weight: Value
+    win: Window
+    groups: int
+    size: tuple[int, int]
+    bias: Value | None
+
+    @property
+    def depthwise(self) -> bool:
+        return self.groups == self.x.shape[1] == self.weight.shape[0]
+
+    @property
+    def plain(self) -> bool:
+        """A square window without dilation."""
+        kernel, width = self.weight.shape[2:]
+        return self.win.dilations == (1, 1) and kernel == width and self.win.strides[0] == self.win.strides[1]
+
+    @property
+    def pixels(self) -> int:
+        return self.size[0] * self.size[1]
+
+
 def conv2d(step: Step) -> None:
     g, x, weight = step.g, step.x("Input"), step.x("Filter")
     groups = int(step.attr("groups", 1))
@@ -26,11 +54,10 @@ def conv2d(step: Step) -> None:
     if x.rank != 4 or groups < 1 or channels * groups != x.shape[1] or filters % groups:
         raise NbError(f"{step.op.type}: input {list(x.shape)} and filter {list(weight.shape)} do not fit")
     win = window(step, x.shape[2:], weight.shape[2:])
-    size = _output_size(x, weight, win)
     bias = step.maybe("Bias")
-    act = Fused.of(step)
-    y = _sums(g, x, weight, win, groups, size, None if bias is None else g.reshape(bias, (filters,)))
-    step.out("Output", half.activate(g, y, act))
+    bias = None if bias is None else g.reshape(bias, (filters,))
+    layer = Layer(g, x, weight, win, groups, _output_size(x, weight, win), bias)
+    step.out("Output", half.activate(g, _sums(layer), Fused.of(step)))
 
 
 def _output_size(x: Value, weight: Value, win: Window) -> tuple[int, int]:
@@ -45,77 +72,68 @@ def _output_size(x: Value, weight: Value, win: Window) -> tuple[int, int]:
     return size[0], size[1]
 
 
-def _sums(
-    g: Graph, x: Value, weight: Value, win: Window, groups: int, size: tuple[int, int], bias: Value | None
-) -> Value:
-    """Sums of products with the bias in, [N, M, H, W]."""
-    filters, channels, kernel, width = weight.shape
-    square = kernel == width and win.strides[0] == win.strides[1]
-    plain = win.dilations == (1, 1) and square
-    if groups == x.shape[1] == filters:
-        if plain and kernel == 3 and win.pads[0] == win.pads[1] and max(win.pads) < 2:
-            if win.strides[0] == 2:
-                return _depthwise_s2(g, x, weight, win, size, bias)
-            if win.strides[0] == 1:
-                return _depthwise_s1(g, x, weight, win, size, bias)
-        return general(g, x, weight, win, groups, size, first=bias)
-    if plain and groups == 1 and kernel == 3:
-        area = x.shape[2] * x.shape[3]
-        if win.strides[0] == 2 and channels * filters < 4 * area:
-            return _direct_s2(g, x, weight, win, size, bias)
-        if win.strides[0] == 1:
-            if channels > 8 and filters > 8:
-                return half.biased(g, winograd(g, x, weight, win.pads, size), bias)
-            return half.biased(g, general(g, x, weight, win, 1, size), bias)
-    if size == (1, 1) and (kernel, width) == (1, 1) or size[0] * size[1] == 1:
-        return half.biased(g, _vector(g, x, weight, win, groups), bias)
-    if filters // groups == 1:
-        return half.biased(g, _one_filter(g, x, weight, win, groups, size), bias)
-    return general(g, x, weight, win, groups, size, first=bias, matrix=True)
+def _sums(layer: Layer) -> Value:
+    """Sums of products with the bias in, [N, M, H, W]. Source: conv_compute.cc ConvCompute<kFP16>::PrepareForRun."""
+    g, win = layer.g, layer.win
+    filters, channels, kernel, _ = layer.weight.shape
+    stride = win.strides[0]
+    if layer.depthwise:
+        if layer.plain and kernel == 3 and stride in (1, 2) and win.pads[0] == win.pads[1] and max(win.pads) < 2:
+            return _depthwise_s1(layer) if stride == 1 else _depthwise_s2(layer)
+        return general(layer, biased_first=True)
+    if layer.plain and layer.groups == 1 and kernel == 3:
+        if stride == 2 and channels * filters < 4 * layer.x.shape[2] * layer.x.shape[3]:
+            return _direct_s2(layer)
+        if stride == 1 and channels > 8 and filters > 8:
+            return half.biased(g, winograd(g, layer.x, layer.weight, win.pads, layer.size), layer.bias)
+        if stride == 1:
+            return half.biased(g, general(layer), layer.bias)
+    if layer.pixels == 1:
+        return half.biased(g, _vector(layer), layer.bias)
+    if filters // layer.groups == 1:
+        return half.biased(g, _one_filter(layer), layer.bias)
+    return _matrix(layer)
 
 
-def columns(
-    g: Graph, x: Value, win: Window, kernel: Sequence[int], size: tuple[int, int], groups: int
-) -> Value:
+def columns(layer: Layer, groups: int) -> Value:
     """What each weight is multiplied with: [channels of a group, taps, N, groups, H * W]."""
+    g, x, win, size = layer.g, layer.x, layer.win, layer.size
     top, left, bottom, right = win.pads
     if any(win.pads):
         x = g.add("Pad", x, g.ints([0, 0, top, left, 0, 0, bottom, right]), g.scalar(0.0))
     batch, channels = x.shape[:2]
-    per, pixels = channels // groups, size[0] * size[1]
     taps = []
-    for row in range(kernel[0]):
-        for column in range(kernel[1]):
+    for row in range(layer.weight.shape[2]):
+        for column in range(layer.weight.shape[3]):
             begin = (row * win.dilations[0], column * win.dilations[1])
             end = [b + (n - 1) * s + 1 for b, n, s in zip(begin, size, win.strides, strict=True)]
-            taps.append(
-                g.reshape(g.slice(x, begin, end, (2, 3), win.strides), (batch, groups, per, 1, pixels))
-            )
+            part = g.slice(x, begin, end, (2, 3), win.strides)
+            taps.append(g.reshape(part, (batch, groups, channels // groups, 1, layer.pixels)))
     return g.transpose(g.concat(taps, 3), (2, 3, 0, 1, 4))
 
 
-def general(
-    g: Graph,
-    x: Value,
-    weight: Value,
-    win: Window,
-    groups: int,
-    size: tuple[int, int],
-    *,
-    first: Value | None = None,
-    matrix: bool = False,
-) -> Value:
-    """Channel by channel, tap by tap in rows; the sum begins with the bias, or with zero."""
-    filters, channels, *kernel = weight.shape
-    taken = columns(g, x, win, kernel, size, groups)
-    batch, pixels = x.shape[0], size[0] * size[1]
-    left = g.reshape(taken, (channels * kernel[0] * kernel[1], batch, groups, 1, pixels))
-    right = _filters(g, weight, groups)
-    if matrix:
-        start = None if first is None else g.reshape(first, (1, groups, filters // groups, 1))
-        return g.reshape(half.summed(g, left, right, start), (batch, filters, *size))
-    start = half.filled(g, first, (batch, groups, filters // groups, pixels))
-    return g.reshape(half.accumulate(g, start, left, right), (batch, filters, *size))
+def _sides(layer: Layer) -> tuple[Value, Value]:
+    """Numbers and weights, channel by channel and tap by tap in rows."""
+    groups, depth = layer.groups, int(np.prod(layer.weight.shape[1:]))
+    left = layer.g.reshape(columns(layer, groups), (depth, layer.x.shape[0], groups, 1, layer.pixels))
+    return left, _filters(layer.g, layer.weight, groups)
+
+
+def general(layer: Layer, *, biased_first: bool = False) -> Value:
+    """Each sum in turn; it begins with the bias, or with zero."""
+    filters = layer.weight.shape[0]
+    shape = (layer.x.shape[0], layer.groups, filters // layer.groups, layer.pixels)
+    start = half.filled(layer.g, layer.bias if biased_first else None, shape)
+    total = half.accumulate(layer.g, start, *_sides(layer))
+    return layer.g.reshape(total, (shape[0], filters, *layer.size))
+
+
+def _matrix(layer: Layer) -> Value:
+    """By the matrix kernel. Source: conv_impl_fp16.cc conv1x1s1_gemm_fp16 and conv_im2col_gemm_fp16."""
+    filters, groups = layer.weight.shape[0], layer.groups
+    start = None if layer.bias is None else layer.g.reshape(layer.bias, (1, groups, filters // groups, 1))
+    total = half.summed(layer.g, *_sides(layer), start)
+    return layer.g.reshape(total, (layer.x.shape[0], filters, *layer.size))
 
 
 def _filters(g: Graph, weight: Value, groups: int) -> Value:
@@ -125,30 +143,29 @@ def _filters(g: Graph, weight: Value, groups: int) -> Value:
     return g.reshape(g.transpose(flat, (2, 0, 1)), (depth, 1, groups, filters // groups, 1))
 
 
-def _direct_s2(g: Graph, x: Value, weight: Value, win: Window, size: tuple[int, int], bias: Value | None) -> Value:
+def _direct_s2(layer: Layer) -> Value:
     """3x3, stride 2. Source: conv3x3s2_direct_fp16.cc: three channels tap by tap; else each output row in an order
     of its own."""
-    filters, channels = weight.shape[:2]
-    taken = columns(g, x, win, (3, 3), size, 1)
-    batch, pixels = x.shape[0], size[0] * size[1]
-    spread = g.reshape(weight, (filters, channels, 9))
+    g, batch = layer.g, layer.x.shape[0]
+    filters, channels = layer.weight.shape[:2]
+    taken = columns(layer, 1)
+    spread = g.reshape(layer.weight, (filters, channels, 9))
 
     def summed(order: Sequence[int], taps_first: bool) -> Value:
         indices = g.ints(order)
         left, right = g.add("Gather", taken, indices, axis=1), g.add("Gather", spread, indices, axis=2)
         right = g.transpose(right, (2, 1, 0) if taps_first else (1, 2, 0))
         left = g.transpose(left, (1, 0, 2, 3, 4)) if taps_first else left
-        start = half.filled(g, None, (batch, 1, filters, pixels))
-        depth = 9 * channels
-        left = g.reshape(left, (depth, batch, 1, 1, pixels))
-        total = half.accumulate(g, start, left, g.reshape(right, (depth, 1, 1, filters, 1)))
-        return g.reshape(total, (batch, filters, *size))
+        start = half.filled(g, None, (batch, 1, filters, layer.pixels))
+        left = g.reshape(left, (9 * channels, batch, 1, 1, layer.pixels))
+        total = half.accumulate(g, start, left, g.reshape(right, (9 * channels, 1, 1, filters, 1)))
+        return g.reshape(total, (batch, filters, *layer.size))
 
     if channels == 3 and filters % 8 == 0:
-        return half.biased(g, summed(range(9), True), bias)
+        return half.biased(g, summed(range(9), True), layer.bias)
     even, odd = summed((0, 6, 1, 7, 2, 8, 3, 4, 5), False), summed(range(9), False)
-    rows = np.arange(size[0]).reshape(1, 1, -1, 1) % 2 == 0
-    return half.biased(g, g.add("Where", g.constant(rows, "bool"), even, odd), bias)
+    rows = np.arange(layer.size[0]).reshape(1, 1, -1, 1) % 2 == 0
+    return half.biased(g, g.add("Where", g.constant(rows, "bool"), even, odd), layer.bias)
 
 
 MIDDLE_FIRST = (1, 0, 2, 4, 3, 5, 7, 6, 8)
@@ -161,19 +178,18 @@ EDGE = (
 """Taps of a 3x3 filter in the order of the left edge's instructions, by the output row modulo four."""
 
 
-def _depthwise_s1(g: Graph, x: Value, weight: Value, win: Window, size: tuple[int, int], bias: Value | None) -> Value:
+def _depthwise_s1(layer: Layer) -> Value:
     """3x3, stride 1. Source: conv3x3s1_depthwise_fp16.cc: narrow outputs and left edges have orders of their own."""
-    batch, channels = x.shape[:2]
-    pixels = size[0] * size[1]
-    taken = g.reshape(columns(g, x, win, (3, 3), size, channels), (9, batch, channels, 1, pixels))
-    spread = g.reshape(g.transpose(g.reshape(weight, (channels, 9)), (1, 0)), (9, 1, channels, 1, 1))
-    start = half.filled(g, bias, (batch, channels, 1, pixels))
+    g, size, (batch, channels) = layer.g, layer.size, layer.x.shape[:2]
+    taken = g.reshape(columns(layer, channels), (9, batch, channels, 1, layer.pixels))
+    spread = g.reshape(g.transpose(g.reshape(layer.weight, (channels, 9)), (1, 0)), (9, 1, channels, 1, 1))
+    start = half.filled(g, layer.bias, (batch, channels, 1, layer.pixels))
 
     def total(order: Sequence[int]) -> Value:
         left, right = (g.add("Gather", v, g.ints(order), axis=0) for v in (taken, spread))
         return g.reshape(half.accumulate(g, start, left, right), (batch, channels, *size))
 
-    if win.pads[1] == 0:
+    if layer.win.pads[1] == 0:
         return total(range(9))
     if size[1] <= 8:
         return total(MIDDLE_FIRST)
@@ -187,31 +203,29 @@ def _depthwise_s1(g: Graph, x: Value, weight: Value, win: Window, size: tuple[in
     return y
 
 
-def _depthwise_s2(g: Graph, x: Value, weight: Value, win: Window, size: tuple[int, int], bias: Value | None) -> Value:
+def _depthwise_s2(layer: Layer) -> Value:
     """3x3, stride 2: three sums, one a column of the filter; the bias begins the first.
 
     Source: conv3x3s2_depthwise_fp16.cc: at the left edge the first sum is that of the left column, elsewhere of the
     right one.
     """
-    batch, channels = x.shape[:2]
-    taken = g.reshape(columns(g, x, win, (3, 3), size, channels), (3, 3, batch, channels, 1, size[0] * size[1]))
-    spread = g.reshape(g.transpose(g.reshape(weight, (channels, 9)), (1, 0)), (3, 3, 1, channels, 1, 1))
-    shape = (batch, channels, 1, size[0] * size[1])
+    g, size, (batch, channels) = layer.g, layer.size, layer.x.shape[:2]
+    taken = g.reshape(columns(layer, channels), (3, 3, batch, channels, 1, layer.pixels))
+    spread = g.reshape(g.transpose(g.reshape(layer.weight, (channels, 9)), (1, 0)), (3, 3, 1, channels, 1, 1))
+    shape = (batch, channels, 1, layer.pixels)
 
     def column(index: int, first: Value | None) -> Value:
-        left, right = (
-            g.reshape(g.slice(v, (index,), (index + 1,), (1,)), (3, *v.shape[2:])) for v in (taken, spread)
-        )
+        left, right = (g.reshape(g.slice(v, (index,), (index + 1,), (1,)), (3, *v.shape[2:])) for v in (taken, spread))
         return half.accumulate(g, half.filled(g, first, shape), left, right)
 
     def total(order: Sequence[int]) -> Value:
-        first, second, third = (column(order[0], bias), column(order[1], None), column(order[2], None))
+        first, second, third = (column(order[0], layer.bias), column(order[1], None), column(order[2], None))
         return g.reshape(half.add(g, half.add(g, first, second), third), (batch, channels, *size))
 
     edge, inner = (0, 1, 2), (2, 0, 1)
-    if win.pads[1] == 0:
+    if layer.win.pads[1] == 0:
         return total(inner)
-    if x.shape[3] <= 15:
+    if layer.x.shape[3] <= 15:
         return total(edge)
     # The last vector of eight is computed again from the right edge, over what it shares with the one before.
     last = size[1] - 8 if size[1] % 8 else size[1]
@@ -219,24 +233,23 @@ def _depthwise_s2(g: Graph, x: Value, weight: Value, win: Window, size: tuple[in
     return g.add("Where", g.constant(mask, "bool"), total(edge), total(inner))
 
 
-def _vector(g: Graph, x: Value, weight: Value, win: Window, groups: int) -> Value:
+def _vector(layer: Layer) -> Value:
     """One output pixel: a matrix times a vector. Source: gemv_fp16.cc gemv_fp16, without the bias."""
-    filters, channels, *kernel = weight.shape
-    depth, batch = channels * kernel[0] * kernel[1], x.shape[0]
-    taken = g.reshape(columns(g, x, win, kernel, (1, 1), groups), (depth, batch, groups, 1))
-    taken = g.transpose(taken, (1, 2, 3, 0))
-    matrix = g.reshape(weight, (1, groups, filters // groups, depth))
+    g, groups, batch = layer.g, layer.groups, layer.x.shape[0]
+    filters, depth = layer.weight.shape[0], int(np.prod(layer.weight.shape[1:]))
+    taken = g.transpose(g.reshape(columns(layer, groups), (depth, batch, groups, 1)), (1, 2, 3, 0))
+    matrix = g.reshape(layer.weight, (1, groups, filters // groups, depth))
     return g.reshape(half.dot(g, taken, matrix), (batch, filters, 1, 1))
 
 
-def _one_filter(g: Graph, x: Value, weight: Value, win: Window, groups: int, size: tuple[int, int]) -> Value:
+def _one_filter(layer: Layer) -> Value:
     """One filter: a vector times a matrix. Source: gemv_fp16.cc gemv_fp16_trans, without the bias."""
-    filters, channels, *kernel = weight.shape
-    depth, batch, pixels = channels * kernel[0] * kernel[1], x.shape[0], size[0] * size[1]
-    taken = g.reshape(columns(g, x, win, kernel, size, groups), (depth, batch, groups, pixels))
-    matrix = g.reshape(weight, (groups, depth))
-    total = half.dot_transposed(g, g.transpose(taken, (1, 2, 3, 0)), g.reshape(matrix, (1, groups, 1, depth)))
-    return g.reshape(total, (batch, filters, *size))
+    g, groups, batch = layer.g, layer.groups, layer.x.shape[0]
+    filters, depth = layer.weight.shape[0], int(np.prod(layer.weight.shape[1:]))
+    taken = g.reshape(columns(layer, groups), (depth, batch, groups, layer.pixels))
+    vector = g.reshape(layer.weight, (1, groups, 1, depth))
+    total = half.dot_transposed(g, g.transpose(taken, (1, 2, 3, 0)), vector)
+    return g.reshape(total, (batch, filters, *layer.size))
 
 
 def conv2d_transpose(step: Step) -> None:

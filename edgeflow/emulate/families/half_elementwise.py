@@ -13,7 +13,7 @@ import numpy as np
 
 from edgeflow.core.errors import NbError
 from edgeflow.emulate import half
-from edgeflow.emulate.arm import fused_activation
+from edgeflow.emulate.arm import fused_activation, round16
 from edgeflow.emulate.graph import Graph, Value
 from edgeflow.emulate.step import Lowering, Step
 
@@ -36,7 +36,7 @@ def tanh(step: Step) -> None:
     """Eight at a time: (e^x - e^-x) / (e^x + e^-x); beyond 11.1 float16's e^x is infinite, and the result no number."""
     g, x = step.g, step.x("X")
     bounded = g.clip(x, -half.rounded(70.00008), half.rounded(70.00008))
-    up, down = (half.round16(g, g.add("Exp", v)) for v in (bounded, g.add("Neg", bounded)))
+    up, down = (round16(g, g.add("Exp", v)) for v in (bounded, g.add("Neg", bounded)))
     vector = half.divide(g, half.sub(g, up, down), half.add(g, up, down))
     step.out("Out", half.lanes(g, vector, g.add("Tanh", x), math.prod(x.shape), 8))
 
@@ -45,7 +45,7 @@ def hard_sigmoid(step: Step) -> None:
     g, x = step.g, step.x("X")
     slope, offset = float(step.attr("slope", 0.2)), float(step.attr("offset", 0.5))
     vector = half.fma(g, half.rounded(offset), x, half.rounded(slope))
-    exact = half.round16(g, g.plus(g.mul(x, slope), offset))
+    exact = round16(g, g.plus(g.mul(x, slope), offset))
     step.out("Out", g.clip(half.lanes(g, vector, exact, math.prod(x.shape), 8), 0.0, 1.0))
 
 
@@ -105,14 +105,14 @@ def softmax(step: Step) -> None:
     else:
         vectors = inner > 1 and inner % 8 == 0
         apart = half.sub(g, flat, top) if vectors else g.add("Sub", flat, top)
-        powers = half.round16(g, g.add("Exp", apart))
+        powers = round16(g, g.add("Exp", apart))
         total = _in_turn(g, powers, pairs=vectors and size == 4)
         if vectors:
             result = half.mul(g, powers, half.divide(g, None, total))
         elif inner == 1:
             result = half.div(g, powers, total)
         else:
-            result = half.mul(g, powers, half.round16(g, g.add("Reciprocal", total)))
+            result = half.mul(g, powers, round16(g, g.add("Reciprocal", total)))
     step.out("Out", g.reshape(result, x.shape))
 
 
@@ -139,7 +139,7 @@ def _last_axis(g: Graph, x: Value, top: Value) -> Value:
     if done < size:
         mask = (np.arange(size) < done).reshape(1, size, 1)
         apart = g.add("Where", g.constant(mask, "bool"), apart, g.add("Sub", x, top))
-    flat = g.reshape(half.round16(g, g.add("Exp", apart)), (outer, size))
+    flat = g.reshape(round16(g, g.add("Exp", apart)), (outer, size))
 
     def zero(width: int) -> Value:
         return g.add("Expand", g.constant(np.zeros(1, np.float32)), g.ints((outer, width)))
@@ -150,7 +150,7 @@ def _last_axis(g: Graph, x: Value, top: Value) -> Value:
     sums = half.add(g, g.slice(eight, (4,), (8,), (1,)), g.slice(eight, (0,), (4,), (1,)))
     if four:
         sums = half.add(g, sums, g.slice(flat, (whole,), (whole + 4,), (1,)))
-    total = half.round16(g, g.reduce("ReduceSum", sums, [1], keep=True))
+    total = round16(g, g.reduce("ReduceSum", sums, [1], keep=True))
     for index in range(done, size):
         total = half.add(g, total, g.slice(flat, (index,), (index + 1,), (1,)))
     vector = half.mul(g, flat, half.estimate(g, total))
