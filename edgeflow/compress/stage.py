@@ -263,12 +263,16 @@ def _data(source: Artifact, names: tuple[str, ...], what: str) -> Path:
 
 
 def _specialised(prefix: Path, out: Path, target: Target) -> dict[str, int]:
-    """The program in the ops that the target's NPU takes; the same files where nothing is to do."""
+    """The program in the ops that the target's NPU takes and its ARM kernels have right; the same files where nothing
+    is to do.
+    """
+    from edgeflow.graph.edit import Editor
+    from edgeflow.graph.respell import defective
+
     program = programs.load(prefix.with_suffix(".pdmodel"))
     made: dict[str, int] = {}
-    if target.uses_npu or target.lite.fp16:
+    if target.uses_npu or target.lite.fp16 or any(defective(Editor(program), target)):
         from edgeflow.graph import parameters
-        from edgeflow.graph.edit import Editor
         from edgeflow.graph.legalise import legalise
         from edgeflow.graph.specialise import specialise
 

@@ -70,6 +70,15 @@ def fma(g: Graph, acc: Value, scale: Array, bias: Array | None) -> Value:
     return g.cast(wide, "float32")
 
 
+def multiply_add(g: Graph, x: Value, factor: Value | float, bias: Value | float) -> Value:
+    """round32(x * factor + bias) of float32 tensors, rounded once, as FMLA does."""
+
+    def wide(value: Value | float) -> Value | float:
+        return g.cast(value, "float64") if isinstance(value, Value) else float(np.float32(value))
+
+    return g.cast(g.plus(g.mul(g.cast(x, "float64"), wide(factor)), wide(bias)), "float32")
+
+
 EXP_MAX = 88.3762626647949
 """exp_ps clamps its argument to +- this. Source: backends/arm/math/funcs.h c_exp_hi."""
 
@@ -95,6 +104,13 @@ def divide(g: Graph, a: Value | None, b: Value) -> Value:
 
     b is positive and finite. Source: Paddle-Lite v2.13-rc backends/arm/math/funcs.h div_ps.
     """
+    estimate = estimated(g, b)
+    reciprocal = g.mul(g.add("Sub", g.scalar(2.0), g.mul(b, estimate)), estimate)
+    return reciprocal if a is None else g.mul(a, reciprocal)
+
+
+def estimated(g: Graph, b: Value) -> Value:
+    """FRECPE: the reciprocal of a positive finite number to 8 bits."""
     power = g.add("Floor", g.mul(g.add("Log", b), 1 / np.log(2)))
     unit = g.add("Pow", g.scalar(2.0), g.add("Neg", power))
     mantissa = g.mul(b, unit)
@@ -104,9 +120,7 @@ def divide(g: Graph, a: Value | None, b: Value) -> Value:
     fix = g.plus(g.add("Sub", low, g.mul(high, 0.5)), 1.0)
     unit, mantissa = g.mul(unit, fix), g.mul(mantissa, fix)
     index = g.clip(g.plus(g.add("Floor", g.mul(mantissa, 256.0)), -256.0), 0.0, 255.0)
-    estimate = g.mul(g.add("Gather", g.constant(ESTIMATES), g.cast(index, "int32"), axis=0), unit)
-    reciprocal = g.mul(g.add("Sub", g.scalar(2.0), g.mul(b, estimate)), estimate)
-    return reciprocal if a is None else g.mul(a, reciprocal)
+    return g.mul(g.add("Gather", g.constant(ESTIMATES), g.cast(index, "int32"), axis=0), unit)
 
 
 def vector_part(g: Graph, approximate: Value, exact: Value, inner: int) -> Value:
@@ -239,7 +253,7 @@ def activate(g: Graph, v: Value, act: Activation, *, step_size: float = 1.0, pre
     if act.kind == "hard_swish":
         offset, threshold, scale = (np.float32(x) / unit for x in (act.offset, act.threshold, act.scale))
         gate = g.clip(g.plus(v, float(offset)), 0.0, float(threshold))
-        return g.mul(g.mul(gate, v), float(np.float32(1.0) / scale))
+        return g.mul(gate, g.mul(v, float(np.float32(1.0) / scale)))
     if act.kind == "hard_sigmoid":
         return g.clip(g.plus(g.mul(v, act.slope), act.offset), 0.0, 1.0)
     if act.kind == "sigmoid":

@@ -231,6 +231,10 @@ class Graph:
     def reduce(self, op_type: str, x: Value, axes: Sequence[int], keep: bool) -> Value:
         return self.add(op_type, x, self.ints(axes), keepdims=int(keep))
 
+    def scan(self, body: onnx.GraphProto, start: Value, *sequences: Value) -> Value:
+        """Take `sequences` apart along their first axis, and let `body` carry `start` from one part to the next."""
+        return self.add("Scan", start, *sequences, body=body, num_scan_inputs=len(sequences))
+
     def relabel(self, x: Value, dtype: str) -> Value:
         """The same tensor under another meaning: uint8 <-> INT8."""
         return replace(x, dtype=dtype)

@@ -43,6 +43,8 @@ class Emulator:
         model: a .nb file, or one already read.
         npu: arithmetic of NNAdapter subgraphs, one of NPU_ARITHMETICS.
         threads: for onnxruntime; None takes all cores.
+        ideal: compute what the ops mean, where the ARM runtime computes otherwise, aborts, or rounds to float16
+            inside a kernel.
 
     Raises:
         NbError: the file breaks its format, or its graph reads what nothing writes.
@@ -51,7 +53,9 @@ class Emulator:
 
     name = "emulator (onnxruntime on the host, arithmetic of the ARM kernels)"
 
-    def __init__(self, model: str | Path | Model, *, npu: str = "float32", threads: int | None = None) -> None:
+    def __init__(
+        self, model: str | Path | Model, *, npu: str = "float32", threads: int | None = None, ideal: bool = False
+    ) -> None:
         if npu not in NPU_ARITHMETICS:
             raise NbError(f"NPU arithmetic is {npu!r}, and should be one of {', '.join(NPU_ARITHMETICS)}")
         self.model = model if isinstance(model, Model) else read(model)
@@ -59,7 +63,7 @@ class Emulator:
         self.outputs = self.model.outputs
         # The runtime takes any size that the graph can take, whatever size the file was exported with.
         self._accepted = tuple(replace(spec, shape=(-1,) * len(spec.shape)) for spec in self.inputs)
-        self._lowerer = Lowerer(self.model, npu)
+        self._lowerer = Lowerer(self.model, npu, ideal=ideal)
         self._threads = threads
         self._segments: dict[object, tuple[Segment, ort.InferenceSession | None]] = {}
 

@@ -19,8 +19,10 @@ from edgeflow.graph.partition import Predicted, partition
 from edgeflow.graph.placement import broken_restriction, matching, takes
 from edgeflow.graph.program import arguments, feeds
 from edgeflow.graph.quantised import is_per_channel, layers, without_fakes
+from edgeflow.graph.respell import defective, on_arm
 from edgeflow.graph.structure import over_programs
-from edgeflow.nb.lint import Finding
+from edgeflow.nb.defects import BY_OP
+from edgeflow.nb.lint import EFFECTS, Finding
 
 FUSED = (
     "batch_norm",
@@ -56,11 +58,11 @@ def examine(
     if quantised := layers(editor):
         found += _quantised_before(editor, target, precision, len(quantised))
         editor = without_fakes(editor)
-    found += [*_kernels(editor, target), *_values(editor)]
+    kept = {id(op) for line in keep_on_cpu for op in matching(editor, line)} if target.uses_npu else set()
+    found += [*_kernels(editor, target), *_values(editor), *_runtime(editor, target, kept)]
     if precision == "int8":
         found += _quantisation(editor, target)
     if target.uses_npu:
-        kept = {id(op) for line in keep_on_cpu for op in matching(editor, line)}
         split = partition_of(editor, target, kept)
         found += [*_shapes(editor, target), *_restrictions(editor, target), *_split(split)]
         if precision == "int8":
@@ -122,7 +124,7 @@ def _kernels(editor: Editor, target: Target) -> Iterator[Finding]:
         ops = [op for op in editor.ops if op.type == kind]
         if kind in REFUSED:
             yield Finding("P102", "error", f"{kind} ({_named(ops)})", REFUSED[kind], "write the model without it")
-        elif kind not in known:
+        elif kind not in known and not (on_arm(target) and kind in BY_OP):
             yield Finding(
                 "P101",
                 "error",
@@ -146,6 +148,25 @@ def _values(editor: Editor) -> Iterator[Finding]:
                 f"casts to {kind}, which the ARM runtime refuses or ignores",
                 "leave the tensor float32; precision is a matter of the target",
             )
+
+
+def _runtime(editor: Editor, target: Target, kept: set[int]) -> Iterator[Finding]:
+    """Ops that no spelling kept away from a defect of the ARM runtime, one finding a kind."""
+    seen: dict[tuple[str, str], list[Any]] = {}
+    rows = {}
+    for op, defect in defective(editor, target, frozenset(kept)):
+        if not (op.type == "cast" and editor.dtype(output(op)) in NARROW):
+            seen.setdefault((op.type, defect.code), []).append(op)
+            rows[defect.code] = defect
+    for (kind, code), ops in seen.items():
+        defect = rows[code]
+        yield Finding(
+            "P106",
+            "error",
+            f"{kind} ({_named(ops)})",
+            f"the ARM runtime {EFFECTS[defect.effect]} ({defect.trigger}): {defect.what}",
+            defect.fix,
+        )
 
 
 def _quantisation(editor: Editor, target: Target) -> Iterator[Finding]:

@@ -56,9 +56,7 @@ def takes(editor: Editor, op: Any, target: Target) -> bool:
 
 def stays_on_cpu(editor: Editor, op: Any, target: Target) -> bool:
     """opt would put the op on the NPU, and it cannot be there though the driver has its type."""
-    return (
-        copies_weight(editor, op) or is_identity(op) or _sized_by_tensor(editor, op) or _counts(editor, op, target)
-    )
+    return copies_weight(editor, op) or is_identity(op) or _sized_by_tensor(editor, op) or _counts(editor, op, target)
 
 
 def is_identity(op: Any) -> bool:

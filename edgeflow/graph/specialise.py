@@ -16,6 +16,7 @@ from edgeflow.core.targets import Target
 from edgeflow.graph.edit import Editor, Speller, copy_attributes, output, set_attr, value
 from edgeflow.graph.placement import IDENTITY, takes
 from edgeflow.graph.program import arguments
+from edgeflow.graph.respell import respell
 from edgeflow.graph.simplify import TENSOR_INPUTS
 from edgeflow.graph.structure import over_programs
 
@@ -34,7 +35,7 @@ def specialise(editor: Editor, target: Target) -> dict[str, int]:
     Returns:
         How often each op type was respelled.
     """
-    made: Counter[str] = Counter()
+    made: Counter[str] = Counter(respell(editor, target))
     if target.lite.fp16:
         made["max pool in two steps"] += _half_pools(editor)
     known = npu_ops(target)

@@ -156,7 +156,8 @@ def check_inference(program: Any, where: str) -> None:
         return
     shown = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items(), key=lambda item: -item[1])[:3])
     raise ModelError(
-        f"{where}: is a training program: {sum(found.values())} of its ops compute gradients or update weights ({shown})",
+        f"{where}: is a training program: {sum(found.values())} of its ops compute gradients or update weights "
+        f"({shown})",
         try_="export for inference: paddle.jit.save(layer), or paddle.static.save_inference_model with the program "
         "before minimize()",
     )

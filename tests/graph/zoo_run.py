@@ -8,7 +8,7 @@ import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.legality import examine
+from edgeflow.graph.specialise import specialise
 from edgeflow.nb.lint import lint
 from edgeflow.paddle import session as backend
 
@@ -44,6 +45,7 @@ class Outcome:
     raw: str = ""
     ours: str = ""
     rewrite_error: float = 0.0
+    respelled: dict[str, int] = field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
@@ -80,6 +82,10 @@ def run(name: str, folder: Path, *, raw: bool = True) -> Outcome:
     legalise(program)
     canonicalise(program, weights, backend.evaluate)
     legalise(program)
+    editor = Editor(program, weights)
+    respelled = specialise(editor, load_target("arm64"))
+    if editor.commit():
+        legalise(program)
     programs.save(program, fixed.with_suffix(".pdmodel"))
     parameters.save(program, weights, fixed.with_suffix(".pdiparams"))
     found, _ = examine(Editor(program, weights), load_target("arm64"), "float32")
@@ -93,6 +99,7 @@ def run(name: str, folder: Path, *, raw: bool = True) -> Outcome:
         outcome.ours = f"Paddle does not run the repaired program: {err.what[:80]}"
         return outcome
     outcome.ours = _judged(fixed, folder / "fixed.nb", feed, wanted)
+    outcome.respelled = respelled
     return outcome
 
 

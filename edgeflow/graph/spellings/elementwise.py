@@ -5,13 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from edgeflow.graph.edit import Speller, output, value
 from edgeflow.graph.program import arguments
 from edgeflow.graph.spellings.spelling import Spelling
-
-FLOAT_MAX = 3.4028234663852886e38
 
 
 def _selu(s: Speller, op: Any, x: str) -> str:
@@ -128,20 +124,6 @@ def _logit(s: Speller, op: Any, x: str) -> str:
     return s.unary("log", s.binary("div", x, s.scale(x, -1, 1)))
 
 
-def _compared(name: str, bound: float) -> Spelling:
-    """|x| against the largest float32: NaN compares false, infinity is larger."""
-
-    def spell(s: Speller, op: Any, x: str) -> str:
-        y = s.values(np.asarray([bound], np.float32))
-        return s.add(name, {"X": s.unary("abs", x), "Y": y}, result_dtype="bool", axis=-1, force_cpu=False)
-
-    return spell
-
-
-def _is_nan(s: Speller, op: Any, x: str) -> str:
-    return s.add("not_equal", {"X": x, "Y": x}, result_dtype="bool", axis=-1, force_cpu=False)
-
-
 def _logical(type_: str) -> Spelling:
     """Numbers count as true where they are not zero; the kernels take booleans only."""
 
@@ -193,9 +175,6 @@ TABLE: dict[str, Spelling] = {
     "elementwise_mod": _mod,
     "expm1": _expm1,
     "hard_shrink": _hard_shrink,
-    "isfinite_v2": _compared("less_equal", FLOAT_MAX),
-    "isinf_v2": _compared("greater_than", FLOAT_MAX),
-    "isnan_v2": _is_nan,
     "lerp": _lerp,
     "log10": _log_of(10.0),
     "log1p": _log1p,
