@@ -26,6 +26,7 @@ from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.partition import Predicted
 from edgeflow.graph.specialise import specialise
 from edgeflow.graph.weights_check import check_weights
+from edgeflow.ingest.onnx_import import is_onnx
 from edgeflow.nb.lint import Finding
 from edgeflow.project.recipe import Recipe, load_recipe
 from edgeflow.verify.output_kinds import foreseen_kinds
@@ -101,6 +102,11 @@ def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
     if settings.program is not None:
         path = recipe.folder / settings.program
         params = recipe.folder / settings.params if settings.params else path.with_suffix(".pdiparams")
+        if is_onnx(settings.program):
+            from edgeflow.ingest.onnx_import.translate import translate
+
+            translate(path, folder / "model")
+            path, params = folder / "model.pdmodel", folder / "model.pdiparams"
     else:
         from edgeflow.paddle import session as paddle
         from edgeflow.project.functions import files_read, load_function

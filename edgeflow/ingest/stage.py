@@ -26,11 +26,12 @@ from edgeflow.graph.legalise import legalise
 from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.weights_check import check_weights
 from edgeflow.ingest.data import load_samples
+from edgeflow.ingest.onnx_import import is_onnx
 from edgeflow.paddle import session as paddle_backend
 from edgeflow.project.functions import files_read, load_function
 
 BATCH = 256
-MODEL = "model"
+MODEL, TRANSLATED = "model", "translated"
 
 
 def ingest(source: Artifact, target: Target | None, settings: IngestSettings, tools: Tools) -> Artifact:
@@ -90,6 +91,13 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     weights_hash = sha256(raw.with_suffix(".pdiparams"))
     # The reference is what was exported, not what the passes made of it.
     outputs, device, names = _reference(raw.with_suffix(""), evaluation, settings.inputs)
+    if is_onnx(settings.program):
+        from edgeflow.ingest.onnx_import.origin import hold_to_origin
+
+        samples = {spec.name: evaluation[spec.name] for spec in settings.inputs}
+        hold_to_origin(
+            source.folder / str(settings.program), samples, dict(zip(names, outputs, strict=True)), tools.folder
+        )
     raw.with_suffix(".pdiparams").unlink()
     arrays = {f"input/{spec.name}": evaluation[spec.name] for spec in settings.inputs}
     arrays.update({f"output/{k}": array for k, array in enumerate(outputs)})
@@ -134,13 +142,20 @@ def _model(folder: Path, settings: IngestSettings, prefix: Path) -> set[str]:
         paddle_backend.export(factory, settings.inputs, prefix, f"model factory {settings.factory}")
         return set()
     program = folder / str(settings.program)
+    read: tuple[Path, ...] = ()
+    if is_onnx(settings.program):
+        from edgeflow.ingest.onnx_import.translate import translate
+
+        read = translate(program, prefix.with_name(TRANSLATED))
+        program = prefix.with_name(TRANSLATED).with_suffix(".pdmodel")
     params = folder / settings.params if settings.params else program.with_suffix(".pdiparams")
     loaded = programs.load(program)
     declared = {name: dims for name, dims, _ in programs.feeds(loaded)}
     wanted = {spec.name for spec in settings.inputs}
     if set(declared) != wanted:
         raise DataError(
-            f"{program}: its inputs are {', '.join(sorted(declared))}; the recipe declares {', '.join(sorted(wanted))}",
+            f"{folder / str(settings.program)}: its inputs are {', '.join(sorted(declared))}; "
+            f"the recipe declares {', '.join(sorted(wanted))}",
             try_="name the program's inputs under [inputs]",
         )
     shutil.copyfile(program, prefix.with_suffix(".pdmodel"))
@@ -150,6 +165,10 @@ def _model(folder: Path, settings: IngestSettings, prefix: Path) -> set[str]:
         raise ModelError(f"{params}: is missing, and should hold the weights of {program.name}")
     else:
         prefix.with_suffix(".pdiparams").touch()
+    if read:
+        for suffix in (".pdmodel", ".pdiparams"):
+            program.with_suffix(suffix).unlink()
+        return {str(path.resolve()) for path in read}
     return {str(program.resolve()), str(params.resolve())} if params.exists() else {str(program.resolve())}
 
 

@@ -29,13 +29,14 @@ TOTAL_MAX = 1 << 27
 SMALL = 4096
 """Elements of a constant that shape inference is told: it may be a shape, a scale or an axis."""
 
-FOLDABLE = frozenset(
-    """Abs Add And Cast CastLike Ceil Clip Concat ConstantOfShape Cos CumSum DequantizeLinear Div Equal Erf Exp Expand
-    EyeLike Flatten Floor Gather GatherElements GatherND Gemm Greater GreaterOrEqual Identity Less LessOrEqual Log MatMul
-    Max Min Mod Mul Neg NonZero Not OneHot Or Pad Pow Range Reciprocal ReduceMax ReduceMean ReduceMin ReduceProd
-    ReduceSum Relu Reshape Round ScatterElements ScatterND Shape Sigmoid Sign Sin Size Slice Softmax Split Sqrt Squeeze
-    Sub Tanh Tile Transpose Trilu Unsqueeze Where Xor""".split()
-)
+_FOLDABLE = """
+Abs Add And Cast CastLike Ceil Clip Concat ConstantOfShape Cos CumSum DequantizeLinear Div Equal Erf Exp
+Expand EyeLike Flatten Floor Gather GatherElements GatherND Gemm Greater GreaterOrEqual Identity Less
+LessOrEqual Log MatMul Max Min Mod Mul Neg NonZero Not OneHot Or Pad Pow Range Reciprocal ReduceMax
+ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape Round ScatterElements ScatterND Shape Sigmoid Sign
+Sin Size Slice Softmax Split Sqrt Squeeze Sub Tanh Tile Transpose Trilu Unsqueeze Where Xor
+"""
+FOLDABLE = frozenset(_FOLDABLE.split())
 """Operators whose constants are computed; windows and loops are left to the program."""
 
 UNBOUND = frozenset(("NonZero",))
@@ -204,16 +205,18 @@ def _small(known: Known, node: Any) -> bool:
         return False
     if node.op_type in UNBOUND:
         return True
-    dims = [known.dims.get(name) for name in node.output if name]
-    return all(
-        d is not None and all(isinstance(size, int) for size in d) and math.prod(d) <= ELEMENTS_MAX  # type: ignore[arg-type]
-        for d in dims
-    )
+    return all(0 <= _elements(known.dims.get(name)) <= ELEMENTS_MAX for name in node.output if name)
+
+
+def _elements(dims: Dims | None) -> int:
+    """How many there are; -1 where that is not known."""
+    sizes = [size for size in dims or () if isinstance(size, int)]
+    return -1 if dims is None or len(sizes) < len(dims) else math.prod(sizes)
 
 
 def _literal(node: Any, where: str) -> Array:
     """The value of a Constant node."""
-    (attribute,) = node.attribute or (None,)
+    attribute = node.attribute[0]
     value = onnx.helper.get_attribute_value(attribute)
     if attribute.name == "value":
         return array_of(value, f"{where}: constant {node.output[0]!r}")

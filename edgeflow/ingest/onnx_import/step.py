@@ -245,7 +245,7 @@ def paddle_dtype(kind: int, what: str) -> str:
     """
     if kind in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE):
         return "float32"
-    names = {
+    names: dict[int, str] = {
         onnx.TensorProto.FLOAT: "float32",
         onnx.TensorProto.INT64: "int64",
         onnx.TensorProto.INT32: "int32",

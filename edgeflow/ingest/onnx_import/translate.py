@@ -15,7 +15,6 @@ from edgeflow.ingest.onnx_import.fold import Known, fold, open_dims
 from edgeflow.ingest.onnx_import.read import read
 from edgeflow.ingest.onnx_import.step import Step, Untranslatable, Unwritten, Written, as_model_error, paddle_dtype
 
-SUFFIX = ".onnx"
 PADDLE_VERSION = 2006002
 NAMED = 12
 

@@ -23,7 +23,9 @@ def _with(type_: str, **named: tuple[str, float]) -> Translation:
     """An op whose attributes have other names: paddle = (onnx, default)."""
 
     def translation(step: Step) -> str:
-        given = {ours: float(step.attrs.get(theirs, default)) for ours, (theirs, default) in named.items()}
+        given: dict[str, Any] = {
+            ours: float(step.attrs.get(theirs, default)) for ours, (theirs, default) in named.items()
+        }
         return step.op(type_, {"X": step.x(0)}, **given)
 
     return translation
@@ -60,10 +62,6 @@ def _several(name: str) -> Translation:
 
 def _compare(type_: str) -> Translation:
     return lambda step: step.op(type_, {"X": step.x(0), "Y": step.x(1)}, axis=-1)
-
-
-def _or_equal(type_: str) -> Translation:
-    return _compare(type_)
 
 
 def power(step: Step) -> str:
@@ -151,14 +149,17 @@ def gelu(step: Step) -> str:
 
 
 def negate(step: Step) -> str:
+    """Neg."""
     return step.op("scale", {"X": step.x(0)}, scale=-1.0, bias=0.0, bias_after_scale=True)
 
 
 def softplus(step: Step) -> str:
+    """Softplus; from 20 on it is its input, in float32."""
     return step.op("softplus", {"X": step.x(0)}, beta=1.0, threshold=20.0)
 
 
 def hard_swish(step: Step) -> str:
+    """HardSwish, whose constants ONNX fixes."""
     return step.op("hard_swish", {"X": step.x(0)}, threshold=6.0, scale=6.0, offset=3.0)
 
 
@@ -208,7 +209,7 @@ def _stretched(step: Step, index: int, name: str) -> str:
     return step.spell.add("expand_v2", {"X": name}, dims=dims, shape=dims)
 
 
-def not_a_number(type_: str) -> Translation:
+def _test(type_: str) -> Translation:
     return lambda step: step.op(type_, {"X": step.x(0)})
 
 
@@ -259,6 +260,6 @@ TABLE: Mapping[str, Translation] = {
     "Selu": _with("selu", alpha=("alpha", 1.6732631921768188), scale=("gamma", 1.0507010221481323)),
     "HardSigmoid": _with("hard_sigmoid", slope=("alpha", 0.2), offset=("beta", 0.5)),
     "ThresholdedRelu": _with("thresholded_relu", threshold=("alpha", 1.0)),
-    "IsNaN": not_a_number("isnan_v2"),
-    "IsInf": not_a_number("isinf_v2"),
+    "IsNaN": _test("isnan_v2"),
+    "IsInf": _test("isinf_v2"),
 }

@@ -65,6 +65,7 @@ def _from_front(places: Array, size: int) -> Array:
 
 
 def gather_elements(step: Step) -> str:
+    """GatherElements along an axis."""
     axis = step.axis(0)
     places = step.const(1)
     index = step.x(1) if places is None else step.weight(1, _from_front(places, step.dims(0)[axis]))
@@ -72,6 +73,7 @@ def gather_elements(step: Step) -> str:
 
 
 def gather_nd(step: Step) -> str:
+    """GatherND of whole coordinates."""
     if step.attrs.get("batch_dims", 0):
         raise Untranslatable("batch_dims above 0")
     return step.op("gather_nd", {"X": step.x(0), "Index": step.x(1)})
@@ -118,6 +120,7 @@ def one_hot(step: Step) -> str:
 
 
 def triangle(step: Step) -> str:
+    """Trilu: what lies above or below a diagonal."""
     diagonal = int(step.fixed(1, "its diagonal").reshape(-1)[0]) if step.has(1) else 0
     return step.op("tril_triu", {"X": step.x(0)}, diagonal=diagonal, lower=not step.attrs.get("upper", 1))
 

@@ -36,7 +36,7 @@ def gemm(step: Step) -> str:
     weight, y = step.const(1), ""
     if weight is not None and (alpha != 1.0 or trans_b):
         plain = weight.T if trans_b else weight
-        y = step.weight(1, np.ascontiguousarray(plain * np.asarray(alpha, plain.dtype)))
+        y = step.weight(1, np.ascontiguousarray(plain if alpha == 1.0 else plain * np.asarray(alpha, plain.dtype)))
         alpha, trans_b = 1.0, False
     result = step.op(
         "matmul_v2", {"X": step.x(0), "Y": y or step.x(1)}, trans_x=trans_a, trans_y=trans_b, dims=step.out_dims()

@@ -54,7 +54,7 @@ def _layer(kind: str) -> Translation:
             x = _flipped(step, x)
         weights, count, hidden = _weights(step, kind)
         states = [_state(step, index, x, count, hidden, batch_first) for index in ((5, 6) if kind == "LSTM" else (5,))]
-        out, ends = _written(step, x, states, weights, mode, count, hidden)
+        out, ends = _written(step, x, states, weights, mode)
         if direction == "reverse":
             out = _flipped(step, out)
         time, batch = step.dims_of(x)[:2]
@@ -118,10 +118,9 @@ def _state(step: Step, index: int, x: str, count: int, hidden: int, batch_first:
     )
 
 
-def _written(
-    step: Step, x: str, states: list[str], weights: list[str], mode: str, count: int, hidden: int
-) -> tuple[str, list[str]]:
+def _written(step: Step, x: str, states: list[str], weights: list[str], mode: str) -> tuple[str, list[str]]:
     spell = step.spell
+    count, hidden = int(step.fixed(2, "its weights").shape[0]), int(step.fixed(2, "its weights").shape[2])
     time, batch, size = step.dims_of(x)
     out, reserve = spell.editor.fresh("rnn"), spell.editor.fresh("rnn_reserve")
     spell.editor.declare(out, [time, batch, count * hidden])

@@ -87,6 +87,7 @@ def unsqueeze(step: Step) -> str:
 
 
 def transpose(step: Step) -> str:
+    """Transpose; without an order, all axes the other way round."""
     axes = [int(a) for a in step.attrs.get("perm", range(step.rank())[::-1])]
     if axes == list(range(len(axes))):
         return step.x(0)
@@ -94,6 +95,7 @@ def transpose(step: Step) -> str:
 
 
 def concat(step: Step) -> str:
+    """Concat along an axis."""
     names = [step.x(k) for k in range(len(step.node.input))]
     return step.op("concat", {"X": names}, axis=step.axis(0))
 
@@ -152,7 +154,7 @@ def _sliced(
     starts, ends, steps = limits
     first = [0] * len(axes) if starts is None else _narrow(starts)
     last = [INT32_MAX] * len(axes) if ends is None else _narrow(ends)
-    common = {"axes": axes, "starts": first, "ends": last, "infer_flags": flags, "decrease_axis": []}
+    common: dict[str, Any] = {"axes": axes, "starts": first, "ends": last, "infer_flags": flags, "decrease_axis": []}
     if all(s == 1 for s in steps):
         return step.op("slice", inputs, **common)
     dims = step.dims(0)
@@ -184,7 +186,7 @@ def expand(step: Step) -> str:
         entries = [1] * (rank - len(entries)) + entries
         old = [None] * (rank - len(source)) + list(source)
         shape = [
-            -1 if entry == mine or entry == 1 and mine is not None else entry if isinstance(entry, int) else None
+            -1 if entry == mine or (entry == 1 and mine is not None) else entry if isinstance(entry, int) else None
             for entry, mine in zip(entries, old, strict=True)
         ]
         if None not in shape:
@@ -208,6 +210,7 @@ def expand(step: Step) -> str:
 
 
 def tile(step: Step) -> str:
+    """Tile, so many times along each axis."""
     repeats = [int(r) for r in step.fixed(1, "its repeats").reshape(-1)]
     return step.op("tile", {"X": step.x(0)}, repeat_times=repeats)
 
@@ -316,27 +319,30 @@ def _first(tensor: Any) -> Any:
 
 
 def range_(step: Step) -> str:
+    """Range of limits that are computed at run time."""
     names = {name: step.x(k) for k, name in enumerate(("Start", "End", "Step"))}
     return step.op("range", dict(names), dims=[-1])
 
 
 def depth_to_space(step: Step) -> str:
+    """DepthToSpace, in either order of its channels."""
     block = int(step.attrs["blocksize"])
     x = step.x(0)
     if step.attrs.get("mode", "DCR") == "CRD":
         return step.op("pixel_shuffle", {"X": x}, upscale_factor=block, data_format="NCHW")
     n, c, h, w = step.dims(0)
-    return _rearranged(step, x, [n, block, block, c // block**2, h, w], [0, 3, 4, 1, 5, 2], [n, c // block**2, h, w])
+    return _rearranged(step, x, [n, block, block, c // block**2, h, w], [0, 3, 4, 1, 5, 2])
 
 
 def space_to_depth(step: Step) -> str:
+    """SpaceToDepth."""
     block = int(step.attrs["blocksize"])
     n, c, h, w = step.dims(0)
     split = [n, c, h // block if h > 0 else -1, block, w // block if w > 0 else -1, block]
-    return _rearranged(step, step.x(0), split, [0, 3, 5, 1, 2, 4], [])
+    return _rearranged(step, step.x(0), split, [0, 3, 5, 1, 2, 4])
 
 
-def _rearranged(step: Step, x: str, split: list[int], order: list[int], _: list[int]) -> str:
+def _rearranged(step: Step, x: str, split: list[int], order: list[int]) -> str:
     """Axes taken apart, ordered and put together; the batch may be open, and one axis beside it may not."""
     if any(d < 0 for d in split[1:]):
         raise Untranslatable("open dimensions beside the batch")
