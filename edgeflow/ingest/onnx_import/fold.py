@@ -39,6 +39,9 @@ Sin Size Slice Softmax Split Sqrt Squeeze Sub Tanh Tile Transpose Trilu Unsqueez
 FOLDABLE = frozenset(_FOLDABLE.split())
 """Operators whose constants are computed; windows and loops are left to the program."""
 
+KEEPING = ("GroupNormalization", "MeanVarianceNormalization", "Celu", "Mish", "HardSwish")
+"""Operators whose dims onnx 1.17 does not infer in every version, though they are those of their input."""
+
 UNBOUND = frozenset(("NonZero",))
 """Operators whose result is at most a few times their input, though its dims are not known before."""
 
@@ -119,6 +122,8 @@ def _infer(known: Known, model: Any, where: str) -> None:
                 else dim.dim_param
                 for k, dim in enumerate(tensor.shape.dim)
             )
+    for name, dims in known.reshaped.items():
+        known.dims.setdefault(name, dims)
     for name, array in constants.items():
         known.types[name] = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
         known.dims[name] = array.shape
@@ -140,11 +145,16 @@ def _told(known: Known, model: Any) -> list[Any]:
 
 
 def _reshaped(known: Known, node: Any) -> None:
-    """Note the dims of a Reshape that onnx could not find."""
-    name = node.output[0]
-    shape, source = known.sizes.get(node.input[1]), known.dims.get(node.input[0])
+    """Note the dims that onnx could not find: of a Reshape, and of what keeps those of its input."""
+    name, source = node.output[0], known.dims.get(node.input[0]) if node.input else None
     if name in known.reshaped or name in known.dims:
         return
+    if node.op_type in KEEPING and source is not None:
+        known.reshaped[name] = source
+        known.types.setdefault(name, known.types.get(node.input[0], 0))
+    if node.op_type != "Reshape" or len(node.input) != 2:
+        return
+    shape = known.sizes.get(node.input[1])
     rank = known.dims.get(node.input[1])
     if shape is not None:
         entries = shape.entries
@@ -170,8 +180,7 @@ def _walk(known: Known, told: int, where: str) -> int:
         results = None if node.domain not in ("", "ai.onnx") else _constant(known, node, where)
         if results is None:
             left.append(node)
-            if node.op_type == "Reshape" and len(node.input) == 2:
-                _reshaped(known, node)
+            _reshaped(known, node)
             continue
         told += sum(array.size for array in results.values())
         if told > TOTAL_MAX:

@@ -194,8 +194,13 @@ def _checked(model: Any, source: Path) -> None:
     ]
     del model.graph.initializer[:]
     model.graph.input.extend(declared)
+    seen = onnx.ModelProto()
+    seen.CopyFrom(model)
+    for value in seen.graph.output:  # without dims, as some exporters leave them: inference finds them
+        if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape"):
+            value.type.tensor_type.shape.SetInParent()
     try:
-        onnx.checker.check_model(model)
+        onnx.checker.check_model(seen)
     except Exception as err:
         first = next((line for line in str(err).splitlines() if line.strip()), type(err).__name__)
         raise ModelError(f"{source}: is damaged ({first[:200]})", try_=AGAIN) from err

@@ -64,8 +64,8 @@ def _global(kind: str) -> Translation:
             pooling_type=kind,
             ceil_mode=False,
             exclusive=True,
-            global_pooling=False,
-            adaptive=True,
+            global_pooling=kind == "max",  # Paddle's adaptive maximum is another op
+            adaptive=kind == "avg",
             padding_algorithm="EXPLICIT",
             data_format="NCHW",
         )

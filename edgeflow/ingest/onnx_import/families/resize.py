@@ -159,7 +159,9 @@ def _matrix(step: Step, old: int, new: int, scale: float | None) -> Array:
     if step.node.op_type == "Upsample" or step.opset < 11:
         attrs |= {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     make, kind = onnx.helper, onnx.TensorProto
-    sized = scale is None
+    sized = (
+        scale is None or attrs.get("coordinate_transformation_mode") == "align_corners"
+    )  # by whole sizes, as onnxruntime
     node = make.make_node("Resize", ["x", "", "" if sized else "s", "s" if sized else ""], ["y"], **attrs)
     given = np.asarray([old, new], np.int64) if sized else np.asarray([1.0, scale], np.float32)
     graph = make.make_graph(

@@ -216,7 +216,7 @@ def tile(step: Step) -> str:
 
 
 def pad(step: Step) -> str:
-    """Pad: pictures by pad2d, other axes by concatenating what is put there; less than nothing is cut off."""
+    """Pad: pictures by pad3d, other axes by concatenating what is put there; less than nothing is cut off."""
     rank = step.rank()
     given = [int(p) for p in step.option(1, "pads", [])]
     if step.has(3):
@@ -237,7 +237,7 @@ def pad(step: Step) -> str:
     if not pairs:
         return x
     if set(pairs) <= {rank - 1, rank - 2} and rank in (3, 4) and mode in ("constant", "reflect", "edge"):
-        return _pad2d(step, x, pairs, mode, value)
+        return _pad_picture(step, x, pairs, mode, value)
     if mode != "constant":
         raise Untranslatable(f"mode {mode} of axes {sorted(pairs)}")
     for axis, (before, after) in pairs.items():
@@ -260,16 +260,26 @@ def _cut(step: Step, x: str, axis: int, before: int, after: int) -> str:
     )
 
 
-def _pad2d(step: Step, x: str, pairs: Mapping[int, tuple[int, int]], mode: str, value: float) -> str:
+def _pad_picture(step: Step, x: str, pairs: Mapping[int, tuple[int, int]], mode: str, value: float) -> str:
+    """Rows and columns by pad3d, as Paddle's own pad writes it: on a picture of depth 1."""
     rank = len(step.dims_of(x))
-    if rank == 3:
-        x = step.spell.unsqueeze(x, [1])
+    more = [1] if rank == 3 else []
+    for axis in (*more, 2):
+        x = step.spell.unsqueeze(x, [axis])
     high, wide = pairs.get(rank - 2, (0, 0)), pairs.get(rank - 1, (0, 0))
     dims = list(step.dims_of(x))
     for k, pair in ((-2, high), (-1, wide)):
         dims[k] = dims[k] + sum(pair) if dims[k] > 0 else -1
-    y = step.op("pad2d", {"X": x}, dims=dims, paddings=[*high, *wide], mode=mode, pad_value=value, data_format="NCHW")
-    return step.spell.squeeze(y, [1]) if rank == 3 else y
+    y = step.op(
+        "pad3d",
+        {"X": x},
+        dims=dims,
+        paddings=[*wide, *high, 0, 0],
+        mode="replicate" if mode == "edge" else mode,
+        value=value,
+        data_format="NCDHW",
+    )
+    return step.spell.squeeze(y, [2, *more])
 
 
 def _joined(step: Step, x: str, axis: int, before: int, after: int, value: float) -> str:
