@@ -52,7 +52,7 @@ def sizes_of(
 
 def _given(name: str, sizes: Mapping[str, Sizes], constants: Mapping[str, Array]) -> Sizes | None:
     if (array := constants.get(name)) is not None:
-        if array.ndim > 1 or array.size > ENTRIES_MAX or array.dtype.kind not in "iu":
+        if array.ndim > 1 or array.size > ENTRIES_MAX or array.dtype.kind not in "iub":
             return None
         return Sizes(tuple(int(v) for v in array.reshape(-1)), array.ndim == 0)
     return sizes.get(name)
@@ -146,6 +146,31 @@ def _over(a: Entry, b: Entry) -> Entry:
     return a if b == 1 else f"({a}/{b})"
 
 
+def _equal(attrs: Mapping[str, Any], given: Sequence[Sizes]) -> Sizes | None:
+    """1 where two entries are equal; a dimension is no number below 0."""
+    a, b = given
+    length = max(len(a.entries), len(b.entries))
+    found: list[Entry] = []
+    for x, y in zip(_stretched(a, length), _stretched(b, length), strict=True):
+        numbers = [entry for entry in (x, y) if isinstance(entry, int)]
+        if len(numbers) == 2 or x == y:
+            found.append(int(x == y))
+        elif numbers and numbers[0] < 0:
+            found.append(0)
+        else:
+            return None
+    return Sizes(tuple(found), a.scalar and b.scalar)
+
+
+def _where(attrs: Mapping[str, Any], given: Sequence[Sizes]) -> Sizes:
+    length = max(len(item.entries) for item in given)
+    which, a, b = (_stretched(item, length) for item in given)
+    if not all(isinstance(entry, int) for entry in which):
+        raise ValueError("a condition that is not known")
+    chosen = zip(which, a, b, strict=True)
+    return Sizes(tuple(x if w else y for w, x, y in chosen), all(item.scalar for item in given))
+
+
 def _numbers(item: Sizes) -> list[int]:
     if not all(isinstance(entry, int) for entry in item.entries):
         raise ValueError("an index that is not known")
@@ -167,4 +192,6 @@ RULES: Mapping[str, Rule] = {
     "Sub": _by_entry(_minus),
     "Mul": _by_entry(_times),
     "Div": _by_entry(_over),
+    "Equal": _equal,
+    "Where": _where,
 }

@@ -15,6 +15,7 @@ import onnx
 from edgeflow.core.errors import ModelError
 from edgeflow.core.samples import Array
 from edgeflow.graph.edit import Editor, Speller
+from edgeflow.graph.parameters import PADDLE
 from edgeflow.ingest.onnx_import.fold import Dims, Known, attributes, open_dims
 from edgeflow.ingest.onnx_import.sizes import Sizes
 
@@ -50,6 +51,14 @@ class Written:
             name = f"{plain}_{k}"
         self.taken.add(name)
         return name
+
+    def holder(self, symbol: str) -> tuple[str, int] | None:
+        """A variable, and its axis, whose size an open dimension has; an input where one has it."""
+        for name, variable in self.values.items():
+            dims = self.known.dims.get(name, ())
+            if symbol in dims and not self.editor.is_parameter(variable):
+                return variable, dims.index(symbol)
+        return None
 
     def weight(self, name: str, array: Array | None = None) -> str:
         """The variable of a constant, made when it is first read; `array` another form of it, under a name of its
@@ -182,7 +191,9 @@ class Step:
     def x(self, index: int) -> str:
         """The variable that holds an input."""
         name = self.name(index)
-        if name in self.graph.known.constants:
+        if (array := self.graph.known.constants.get(name)) is not None:
+            if array.dtype.kind == "b":  # opt reads no weight of truth values
+                return self.spell.cast(self.graph.weight(name, array.astype(np.int32)), "bool")
             return self.graph.weight(name)
         if name not in self.graph.values:
             raise Unwritten(name)
@@ -226,6 +237,27 @@ class Step:
         old = self.dims_of(x)
         told = [old[k] if d == 0 and k < len(old) else d for k, d in enumerate(shape)] if dims is None else dims
         return self.spell.add("reshape2", {"X": x}, dims=told, also=("XShape",), shape=[int(d) for d in shape])
+
+    def filled(self, entries: Sequence[Any], value: float, dtype: str) -> str | None:
+        """A tensor of one value, one of whose dims is open and that of a tensor at hand; None where it is not so."""
+        named = [(k, entry) for k, entry in enumerate(entries) if not isinstance(entry, int)]
+        if len(named) != 1 or (found := self.graph.holder(named[0][1])) is None:
+            return None
+        variable, axis = found
+        shape = [entry if isinstance(entry, int) else -1 for entry in entries]
+        return self.spell.add(
+            "fill_constant_batch_size_like",
+            {"Input": variable},
+            dims=shape,
+            result_dtype=dtype,
+            shape=shape,
+            input_dim_idx=axis,
+            output_dim_idx=named[0][0],
+            dtype=PADDLE[dtype],
+            value=value,
+            str_value=repr(value) if dtype == "float32" else str(int(value)),
+            force_cpu=False,
+        )
 
     def ints(self, index: int) -> str:
         """Whole numbers of an input as int32, which shapes are read in."""

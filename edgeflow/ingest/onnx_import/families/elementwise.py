@@ -61,7 +61,7 @@ def _several(name: str) -> Translation:
 
 
 def _compare(type_: str) -> Translation:
-    return lambda step: step.op(type_, {"X": step.x(0), "Y": step.x(1)}, axis=-1)
+    return lambda step: step.op(type_, {"X": step.x(0), "Y": step.x(1)}, axis=-1, force_cpu=False)
 
 
 def power(step: Step) -> str:

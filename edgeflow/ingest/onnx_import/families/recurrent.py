@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgeflow.core.samples import Array
-from edgeflow.graph.parameters import PADDLE
 from edgeflow.ingest.onnx_import.step import Step, Translation, Untranslatable
 
 GATES = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "RNN": (0,)}
@@ -103,28 +102,20 @@ def _state(step: Step, index: int, x: str, count: int, hidden: int, batch_first:
     batch = step.dims_of(x)[1]
     if batch > 0:
         return step.constant(np.zeros((count, batch, hidden), np.float32), "state")
-    return step.spell.add(
-        "fill_constant_batch_size_like",
-        {"Input": x},
-        dims=[count, -1, hidden],
-        result_dtype="float32",
-        shape=[count, -1, hidden],
-        input_dim_idx=1,
-        output_dim_idx=1,
-        dtype=PADDLE["float32"],
-        value=0.0,
-        str_value="0.0",
-        force_cpu=False,
-    )
+    symbol = step.symbols(0)[0 if batch_first else 1]
+    made = step.filled([count, symbol, hidden], 0.0, "float32")
+    assert made is not None  # the input itself has that size
+    return made
 
 
 def _written(step: Step, x: str, states: list[str], weights: list[str], mode: str) -> tuple[str, list[str]]:
     spell = step.spell
     count, hidden = int(step.fixed(2, "its weights").shape[0]), int(step.fixed(2, "its weights").shape[2])
     time, batch, size = step.dims_of(x)
-    out, reserve = spell.editor.fresh("rnn"), spell.editor.fresh("rnn_reserve")
+    out, reserve, dropout = (spell.editor.fresh(hint) for hint in ("rnn", "rnn_reserve", "rnn_dropout"))
     spell.editor.declare(out, [time, batch, count * hidden])
-    spell.editor.declare(reserve, [0])
+    spell.editor.declare(reserve, [0], "uint8")
+    spell.editor.declare(dropout, [0], "uint8")  # opt asks for it, though nothing is dropped
     ends = []
     for _ in states:
         ends.append(spell.editor.fresh("rnn_state"))
@@ -133,7 +124,7 @@ def _written(step: Step, x: str, states: list[str], weights: list[str], mode: st
         spell.write(
             "rnn",
             {"Input": x, "PreState": states, "WeightList": weights},
-            {"Out": out, "State": ends, "Reserve": reserve},
+            {"Out": out, "State": ends, "Reserve": reserve, "DropoutState": dropout},
             dropout_prob=0.0,
             is_bidirec=count == 2,
             input_size=int(size),

@@ -194,16 +194,8 @@ def expand(step: Step) -> str:
                 return step.x(0)
             return step.op("expand_v2", {"X": step.x(0)}, shape=shape)
     # By a sum with zeros of the wanted dims, for the input may be the larger one in some of them.
-    zeros = step.op(
-        "fill_constant",
-        {"ShapeTensor": step.ints(1)},
-        dims=[-1] * len(out),
-        shape=[-1] * len(out),
-        dtype=PADDLE[step.out_dtype()],
-        value=0.0,
-        str_value="0",
-        force_cpu=False,
-    )
+    made = None if entries is None else step.filled(entries, 0.0, step.out_dtype())
+    zeros = made or _constant_by_tensor(step, 1, 0.0, [-1] * (len(out) if entries is None else len(entries)))
     if step.out_dtype() == "bool":
         return step.op("logical_or", {"X": zeros, "Y": step.x(0)})
     return step.op("elementwise_add", {"X": zeros, "Y": step.x(0)}, axis=-1)
@@ -310,11 +302,17 @@ def constant_of_shape(step: Step) -> str:
     """ConstantOfShape of dims that are computed at run time."""
     tensor = step.attrs.get("value")
     value = float(np.asarray(_first(tensor))) if tensor is not None else 0.0
-    rank = len(step.out_dims())
+    sizes = step.sizes(0)
+    made = None if sizes is None else step.filled(sizes.entries, value, step.out_dtype())
+    return made or _constant_by_tensor(step, 0, value, [-1] * len(step.out_dims()))
+
+
+def _constant_by_tensor(step: Step, index: int, value: float, dims: list[int]) -> str:
     return step.op(
         "fill_constant",
-        {"ShapeTensor": step.ints(0)},
-        shape=[-1] * rank,
+        {"ShapeTensor": step.ints(index)},
+        dims=dims,
+        shape=dims,
         dtype=PADDLE[step.out_dtype()],
         value=value,
         str_value=repr(value) if step.out_dtype() == "float32" else str(int(value)),
