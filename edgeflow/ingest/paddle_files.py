@@ -15,6 +15,7 @@ from edgeflow.core.errors import ModelError
 from edgeflow.core.samples import Array
 from edgeflow.graph import defaults, parameters
 from edgeflow.graph import program as programs
+from edgeflow.ingest.onnx_import import is_onnx
 
 PROGRAMS = ("inference.pdmodel", "model.pdmodel", "__model__", "model")
 """What exporters call the program in a folder of their own."""
@@ -43,6 +44,10 @@ def read_paddle_files(folder: Path, program: str, params: str | None) -> PaddleF
             names them.
     """
     path = _program(folder / program)
+    if is_onnx(path.name):
+        from edgeflow.ingest.onnx_import.translate import read_onnx
+
+        return PaddleFiles(*read_onnx(path))
     loaded = programs.load(path)
     defaults.fill(loaded)
     if not (names := parameters.names_of(loaded)):

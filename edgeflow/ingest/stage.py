@@ -27,6 +27,7 @@ from edgeflow.graph.legalise import legalise
 from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.weights_check import check_weights
 from edgeflow.ingest.data import load_samples
+from edgeflow.ingest.onnx_import import is_onnx
 from edgeflow.ingest.paddle_files import read_paddle_files
 from edgeflow.paddle import session as paddle_backend
 from edgeflow.paddle.shapes import inferred_dims
@@ -94,6 +95,13 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     weights_hash = sha256(raw.with_suffix(".pdiparams"))
     # The reference is what was exported, not what the passes made of it.
     outputs, device, names = _reference(raw.with_suffix(""), evaluation, settings.inputs)
+    if is_onnx(settings.program):
+        from edgeflow.ingest.onnx_import.origin import hold_to_origin
+
+        samples = {spec.name: evaluation[spec.name] for spec in settings.inputs}
+        hold_to_origin(
+            source.folder / str(settings.program), samples, dict(zip(names, outputs, strict=True)), tools.folder
+        )
     raw.with_suffix(".pdiparams").unlink()
     arrays = {f"input/{spec.name}": evaluation[spec.name] for spec in settings.inputs}
     arrays.update({f"output/{k}": array for k, array in enumerate(outputs)})

@@ -25,6 +25,7 @@ SAMPLES = 512
 """Samples that the hops are compared on: Paddle has to compute them again."""
 
 NAMES = {
+    "onnx": "ONNX in onnxruntime",
     "gpu_fp32": "GPU fp32",
     "cpu_fp32": "CPU fp32",
     "compressed": "compressed",
