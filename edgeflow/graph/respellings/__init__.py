@@ -1,6 +1,6 @@
 """What the ARM runtime aborts on or computes otherwise (nb/defects.json), in ops that it has right.
 
-One module a family. Each spelling is exact up to float32 rounding, as tests show by running both in Paddle, and the file in
+One module a family. Each is exact up to float32 rounding: tests run both in Paddle, and the file in
 the emulator.
 """
 
