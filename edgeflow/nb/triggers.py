@@ -350,6 +350,13 @@ def _not_first_axis(op: Instance) -> bool:
     return bool(x) and int(op.number("axis", -1)) % len(x or ()) != 0
 
 
+def _few_scales(op: Instance) -> bool:
+    weight, scales = op.shape("Filter"), op.attrs.get("Filter0_scale")
+    if weight is None or len(weight) != 4 or not op.flag("enable_int8") or not isinstance(scales, (list, tuple)):
+        return False
+    return len(scales) not in (1, weight[1] * int(op.number("groups", 1)))
+
+
 TRIGGERS: Mapping[str, Callable[[Instance], bool]] = {
     "adaptive_max": _adaptive_max,
     "adaptive_same": _adaptive_same,
@@ -361,6 +368,7 @@ TRIGGERS: Mapping[str, Callable[[Instance], bool]] = {
     "five": _five,
     "five_mean": _five_mean,
     "flattened": _flattened,
+    "few_scales": _few_scales,
     "fp16_pair": _fp16_pair,
     "ignores_all": _ignores_all,
     "iou_aware": _iou_aware,

@@ -19,6 +19,7 @@ from edgeflow.convert import opt
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.targets import load_target
 from edgeflow.emulate import Emulator
+from edgeflow.emulate.shape_trace import trace_shapes
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
@@ -36,9 +37,15 @@ NB_MAX = 1e-5
 """The same for the .nb in the emulator, which approximates what the ARM kernels approximate."""
 
 
+CARRIES = ("feed", "fetch", "io_copy", "layout")
+
+
 @dataclass
 class Outcome:
-    """What became of one program. `raw` and `ours`: empty where the .nb is right, else the reason."""
+    """What became of one program. `raw` and `ours`: empty where the .nb is right, else the reason.
+
+    `respelled`: defects of the ARM runtime that were avoided; `kernels`: op/alias of the .nb.
+    """
 
     name: str
     ops: tuple[str, ...]
@@ -46,6 +53,7 @@ class Outcome:
     ours: str = ""
     rewrite_error: float = 0.0
     respelled: dict[str, int] = field(default_factory=dict)
+    kernels: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -100,13 +108,28 @@ def run(name: str, folder: Path, *, raw: bool = True) -> Outcome:
         return outcome
     outcome.ours = _judged(fixed, folder / "fixed.nb", feed, wanted)
     outcome.respelled = respelled
+    if not outcome.ours:
+        outcome.kernels = kernels_of(folder / "fixed.nb")
     return outcome
+
+
+def kernels_of(path: Path) -> tuple[str, ...]:
+    """op/alias of each kernel that a file asks for, without what only carries tensors."""
+    found = {
+        f"{op.type}/{op.kernel.alias}"
+        for block in nb.read(path).blocks
+        for op in block.operations
+        if op.kernel is not None and op.type not in CARRIES
+    }
+    return tuple(sorted(found))
 
 
 def _judged(prefix: Path, out: Path, feed: dict[str, Any], wanted: list[Any]) -> str:
     try:
         opt.convert(prefix, out, opt.Conversion("arm"), out.with_suffix(".log"))
-        wrong = [finding for finding in lint(nb.read(out)) if finding.severity == "error"]
+        model = nb.read(out)
+        shapes = dict(zip(model.inputs, (array.shape for array in feed.values()), strict=False))
+        wrong = [f for f in lint(model, None, trace_shapes(model, shapes)[0]) if f.severity == "error"]
         if wrong:
             return wrong[0].why
         with Emulator(out) as emulator:

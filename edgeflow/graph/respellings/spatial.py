@@ -11,6 +11,7 @@ from edgeflow.core.samples import Array
 from edgeflow.graph.edit import Editor, Speller, copy_attributes, output, set_attr, value
 from edgeflow.graph.program import arguments
 from edgeflow.graph.respellings.rule import Rule, around, can_reshape, give, product, reshape_into, spelled
+from edgeflow.graph.spellings.geometry import pad_axis
 
 TILES_MAX = 64
 """Calls of grid_sampler for one: more would rather be a fault of the model."""
@@ -135,15 +136,12 @@ def _narrow(editor: Editor, op: Any) -> bool:
         given = [int(p) for p in value(op, "paddings", [0, 0])]
         pads = [p for p in given for _ in range(2)] if len(given) == 2 else given
     s = Speller(editor)
-    padded = s.add(
-        "pad2d",
-        {"X": x},
-        dims=[*dims[:2], dims[2] + pads[0] + pads[1], dims[3] + pads[2] + pads[3]],
-        paddings=pads,
-        mode="constant",
-        pad_value=0.0,
-        data_format="NCHW",
-    )
+    padded: str | None = x
+    for axis, before, after in ((2, *pads[:2]), (3, *pads[2:])):
+        if padded is not None and (before or after):
+            padded = pad_axis(s, padded, axis, before, after, "constant", 0.0)
+    if padded is None:
+        return False
     give(op, "Input", padded)
     set_attr(op, "paddings", [0, 0])
     set_attr(op, "padding_algorithm", "EXPLICIT")

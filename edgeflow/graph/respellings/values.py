@@ -153,11 +153,11 @@ def _matmul(s: Speller, op: Any, x: str) -> str | None:
     if len(a) < 3 or len(b) < 3:
         return None
     if set(b[:-2]) == {1} and len(b) <= len(a):
-        return s.matmul(x, s.reshape(y, b[-2:]), dims=out, **turned)
-    batch = out[:-2]
-    if min(*batch, *a, *b) < 1:
+        return s.matmul(x, s.reshape(y, b[-2:]), dims=[*a[:-2], *out[-2:]], **turned)
+    if min(*a, *b) < 1:
         return None
-    return s.matmul(_expanded(s, x, batch), _expanded(s, y, batch), dims=out, **turned)
+    batch = np.broadcast_shapes(a[:-2], b[:-2])  # Paddle declares the batch of one operand alone
+    return s.matmul(_expanded(s, x, batch), _expanded(s, y, batch), dims=[*batch, *out[-2:]], **turned)
 
 
 def _expanded(s: Speller, x: str, batch: tuple[int, ...]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from edgeflow.graph.edit import Speller, output, value
 from edgeflow.graph.program import arguments
 from edgeflow.graph.spellings.spelling import Spelling
@@ -124,6 +126,34 @@ def _logit(s: Speller, op: Any, x: str) -> str:
     return s.unary("log", s.binary("div", x, s.scale(x, -1, 1)))
 
 
+def _times_zero(s: Speller, x: str) -> str:
+    """True where x * 0 is not 0: the library is compiled to assume that comparisons never see NaN or infinity, and a
+    cast to booleans asks for a bit pattern other than zero's.
+    """
+    return s.cast(s.binary("mul", x, s.values(np.zeros(1, np.float32))), "bool")
+
+
+def _is_nan(s: Speller, op: Any, x: str) -> str | None:
+    # 1 / (|x| + 1) is 0 for infinity, and NaN for NaN alone
+    if s.editor.dtype(x) != "float32":
+        return None
+    return _times_zero(s, s.unary("reciprocal", s.scale(s.unary("abs", x), 1, 1)))
+
+
+def _is_finite(s: Speller, op: Any, x: str) -> str | None:
+    if s.editor.dtype(x) != "float32":
+        return None
+    return s.add("logical_not", {"X": _times_zero(s, x)}, result_dtype="bool")
+
+
+def _is_inf(s: Speller, op: Any, x: str) -> str | None:
+    nan = _is_nan(s, op, x)
+    if nan is None:
+        return None
+    other = s.add("logical_not", {"X": nan}, result_dtype="bool")
+    return s.add("logical_and", {"X": _times_zero(s, x), "Y": other}, result_dtype="bool")
+
+
 def _logical(type_: str) -> Spelling:
     """Numbers count as true where they are not zero; the kernels take booleans only."""
 
@@ -175,6 +205,9 @@ TABLE: dict[str, Spelling] = {
     "elementwise_mod": _mod,
     "expm1": _expm1,
     "hard_shrink": _hard_shrink,
+    "isfinite_v2": _is_finite,
+    "isinf_v2": _is_inf,
+    "isnan_v2": _is_nan,
     "lerp": _lerp,
     "log10": _log_of(10.0),
     "log1p": _log1p,
