@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,11 +150,18 @@ def _program(document: Any, where: str) -> PirProgram:
     ops = block["ops"]
     if not isinstance(ops, list) or len(ops) > OPS_MAX:
         raise ModelError(f"{where}: has no list of ops, or more than {OPS_MAX}", try_=AGAIN)
+    items = [_parameter(node) if node["#"] == "p" else _op(node) for node in ops]
+    parameters = tuple(item for item in items if isinstance(item, PirParameter))
+    if len({parameter.name for parameter in parameters}) != len(parameters):
+        raise ValueError("two parameters have one name")
+    _order(items)
+    return PirProgram(version, parameters, tuple(item for item in items if isinstance(item, PirOp)))
+
+
+def _order(items: Sequence[PirOp | PirParameter]) -> None:
+    """Each value is given once, and before it is read."""
     defined = {0}
-    parameters: list[PirParameter] = []
-    found: list[PirOp] = []
-    for position, node in enumerate(ops):
-        item = _parameter(node) if node["#"] == "p" else _op(node)
+    for position, item in enumerate(items):
         for number in item.inputs if isinstance(item, PirOp) else ():
             if number not in defined:
                 raise ValueError(f"op {position} ({item.name}) reads value {number}, which nothing before it gives")
@@ -162,14 +169,6 @@ def _program(document: Any, where: str) -> PirProgram:
             if value.number in defined:
                 raise ValueError(f"op {position} gives value {value.number} again")
             defined.add(value.number)
-        if isinstance(item, PirOp):
-            found.append(item)
-        else:
-            parameters.append(item)
-    names = [parameter.name for parameter in parameters]
-    if len(set(names)) != len(names):
-        raise ValueError("two parameters have one name")
-    return PirProgram(version, tuple(parameters), tuple(found))
 
 
 def _parameter(node: Any) -> PirParameter:

@@ -1,6 +1,6 @@
 """Ops whose attributes 2.6.2 counted, split or named in its own way: a function for each, by Paddle 3's name.
 
-Each completes the draft that the table made, and returns whether it is to be written.
+Each completes the draft that the table made.
 """
 
 from __future__ import annotations
@@ -12,30 +12,28 @@ from edgeflow.ingest.pir.read import PirOp, PirType
 from edgeflow.ingest.pir.values import Values
 from edgeflow.ingest.pir.write import INT_MAX, dtype_number
 
-Special = Callable[[PirOp, Draft, Values], bool]
+Special = Callable[[PirOp, Draft, Values], None]
 
 
 def _dtype(draft: Draft, values: Values, slot: str = "X") -> str:
     return values.writer.types[draft.inputs[slot][0]].dtype
 
 
-def batch_norm(op: PirOp, draft: Draft, values: Values) -> bool:
+def batch_norm(op: PirOp, draft: Draft, values: Values) -> None:
     """The running mean and variance are their own outputs."""
     if not (draft.attrs.get("is_test") or draft.attrs.get("use_global_stats")):
         raise NoCounterpart("normalises by the batch: the model was exported in training mode, call its .eval() first")
     draft.attrs["is_test"] = True
     draft.outputs["MeanOut"], draft.outputs["VarianceOut"] = draft.inputs["Mean"], draft.inputs["Variance"]
-    return True
 
 
-def dropout(op: PirOp, draft: Draft, values: Values) -> bool:
+def dropout(op: PirOp, draft: Draft, values: Values) -> None:
     """Only what inference does."""
     if not draft.attrs.get("is_test"):
         raise NoCounterpart("drops at random: the model was exported in training mode, call its .eval() first")
-    return True
 
 
-def reduction(op: PirOp, draft: Draft, values: Values) -> bool:
+def reduction(op: PirOp, draft: Draft, values: Values) -> None:
     """No axes meant all of them."""
     axes = draft.attrs.get("dim", ())
     axes = axes if isinstance(axes, tuple) else (axes,)
@@ -46,23 +44,20 @@ def reduction(op: PirOp, draft: Draft, values: Values) -> bool:
     source, result = _dtype(draft, values), op.outputs[0].types[0].dtype
     if draft.old == "reduce_sum" and source != result:
         draft.attrs["in_dtype"], draft.attrs["out_dtype"] = dtype_number(source), dtype_number(result)
-    return True
 
 
-def logsumexp(op: PirOp, draft: Draft, values: Values) -> bool:
+def logsumexp(op: PirOp, draft: Draft, values: Values) -> None:
     """The same, with the axes' new name."""
     if not draft.attrs.get("axis"):
         draft.attrs["reduce_all"], draft.attrs["axis"] = True, (0,)
-    return True
 
 
-def cast(op: PirOp, draft: Draft, values: Values) -> bool:
+def cast(op: PirOp, draft: Draft, values: Values) -> None:
     """The old op says what it reads too."""
     draft.attrs["in_dtype"] = dtype_number(_dtype(draft, values))
-    return True
 
 
-def interpolate(op: PirOp, draft: Draft, values: Values) -> bool:
+def interpolate(op: PirOp, draft: Draft, values: Values) -> None:
     """A constant size is an attribute."""
     for slot, number in zip(("OutSize", "SizeTensor"), op.inputs[1:3], strict=False):
         known = values.known(number) if number else None
@@ -71,20 +66,18 @@ def interpolate(op: PirOp, draft: Draft, values: Values) -> bool:
                 draft.attrs[name] = size
             draft.inputs.pop(slot, None)
             draft.attrs["scale"] = ()
-    return True
 
 
-def arange(op: PirOp, draft: Draft, values: Values) -> bool:
+def arange(op: PirOp, draft: Draft, values: Values) -> None:
     """Start, end and step are of the result's type."""
     dtype = op.outputs[0].types[0].dtype
     for slot, number in zip(("Start", "End", "Step"), op.inputs, strict=True):
         known = values.constant(number)
         name = values.tensor(number, dtype if known else None)
         draft.inputs[slot] = [values.writer.cast(name, dtype)]
-    return True
 
 
-def window(op: PirOp, draft: Draft, values: Values) -> bool:
+def window(op: PirOp, draft: Draft, values: Values) -> None:
     """Bounds beyond 32 bits mean the end; which axes are open is told apart."""
     axes = draft.attrs["axes"]
     for name in ("starts", "ends"):
@@ -100,7 +93,6 @@ def window(op: PirOp, draft: Draft, values: Values) -> bool:
     if open_ or "infer_flags" not in draft.attrs:
         draft.attrs["infer_flags"] = (-1 if open_ else 1,) * len(axes)
     draft.attrs.setdefault("decrease_axis", ())
-    return True
 
 
 def _backwards(end: int, dim: int) -> int:
@@ -114,37 +106,33 @@ def _backwards(end: int, dim: int) -> int:
     return end
 
 
-def stack(op: PirOp, draft: Draft, values: Values) -> bool:
+def stack(op: PirOp, draft: Draft, values: Values) -> None:
     """A vector of single numbers may later be read number by number."""
     parts = values.parts(op.inputs[0])
     if parts is not None and op.outputs[0].types[0].dims == (len(parts),):
         values.stacked(op.outputs[0], parts)
-    return True
 
 
-def split(op: PirOp, draft: Draft, values: Values) -> bool:
+def split(op: PirOp, draft: Draft, values: Values) -> None:
     """One op did both."""
     draft.attrs.setdefault("sections", ())
     draft.attrs.setdefault("num", 0)
-    return True
 
 
-def deformable(op: PirOp, draft: Draft, values: Values) -> bool:
+def deformable(op: PirOp, draft: Draft, values: Values) -> None:
     """Without a mask it was another op."""
     if not draft.inputs.get("Mask"):
         draft.old = "deformable_conv_v1"
-    return True
 
 
-def masked_fill(op: PirOp, draft: Draft, values: Values) -> bool:
+def masked_fill(op: PirOp, draft: Draft, values: Values) -> None:
     """where(mask, value, x), all three of one shape."""
     target = draft.inputs["Y"][0]
     for slot in ("Condition", "X"):
         draft.inputs[slot] = [_expanded(draft.inputs[slot][0], target, values)]
-    return True
 
 
-def where(op: PirOp, draft: Draft, values: Values) -> bool:
+def where(op: PirOp, draft: Draft, values: Values) -> None:
     """All three were of one shape."""
     result = op.outputs[0].types[0]
     for slot, names in draft.inputs.items():
@@ -153,7 +141,6 @@ def where(op: PirOp, draft: Draft, values: Values) -> bool:
             if not whole:
                 raise NoCounterpart("broadcasts all that it chooses from")
             draft.inputs[slot] = [_expanded(names[0], whole[0], values)]
-    return True
 
 
 def _expanded(name: str, like: str, values: Values) -> str:
@@ -170,27 +157,24 @@ def _expanded(name: str, like: str, values: Values) -> str:
     return out
 
 
-def rnn(op: PirOp, draft: Draft, values: Values) -> bool:
+def rnn(op: PirOp, draft: Draft, values: Values) -> None:
     """In inference nothing is dropped. The weights' state of dropout has no file."""
     draft.attrs["is_test"] = True
     if "State" not in draft.outputs or len(op.outputs) < 3:
         raise NoCounterpart("gives no states")
     state = values.writer.declare(values.writer.fresh(f"pir_{op.outputs[0].number}_dropout"), PirType("uint8", (-1,)))
     draft.outputs["DropoutState"] = [state]
-    return True
 
 
-def set_value(op: PirOp, draft: Draft, values: Values) -> bool:
+def set_value(op: PirOp, draft: Draft, values: Values) -> None:
     """The old op says the type of what it writes."""
     draft.attrs["dtype"] = dtype_number(_dtype(draft, values, "Input"))
-    return True
 
 
-def clip(op: PirOp, draft: Draft, values: Values) -> bool:
+def clip(op: PirOp, draft: Draft, values: Values) -> None:
     """Limits that are tensors stand beside attributes, which are not read then."""
     for name in ("min", "max"):
         draft.attrs.setdefault(name, 0.0)
-    return True
 
 
 SPECIAL: dict[str, Special] = {
