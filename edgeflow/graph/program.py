@@ -72,8 +72,8 @@ def parse(raw: bytes, where: str) -> Any:
     """
     if where.endswith(".json") or raw[:1] == b"{":
         raise ModelError(
-            f"{where}: is a Paddle 3 program (.json), which opt 2.13rc0 cannot read",
-            try_="export it with PaddlePaddle 2.6, or with FLAGS_enable_pir_api=0 set before paddle.jit.save",
+            f"{where}: is a Paddle 3 program or another JSON, and should be a .pdmodel",
+            try_="give it under its own name, inference.json: edgeflow translates those",
         )
     program = schema().ProgramDesc()
     try:

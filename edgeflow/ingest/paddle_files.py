@@ -1,7 +1,8 @@
 """A Paddle program and its weights, in whichever files an exporter of the last years left them.
 
 One file of weights (`.pdiparams`, `__params__`, `params`) or a file for each (`save_vars`, Paddle 1.x); the program
-as `.pdmodel`, `__model__` or `model`. A folder stands for what lies in it.
+as `.pdmodel`, `__model__` or `model`, or as the `.json` of Paddle 3, which is translated. A folder stands for what
+lies in it.
 Source: PaddlePaddle 2.6.2 python/paddle/static/io.py (load_vars) and Paddle 1.8 fluid/io.py (save_inference_model).
 """
 
@@ -16,8 +17,9 @@ from edgeflow.core.samples import Array
 from edgeflow.graph import defaults, parameters
 from edgeflow.graph import program as programs
 from edgeflow.ingest.onnx_import import is_onnx
+from edgeflow.ingest.pir.translate import read_pir
 
-PROGRAMS = ("inference.pdmodel", "model.pdmodel", "__model__", "model")
+PROGRAMS = ("inference.pdmodel", "model.pdmodel", "__model__", "model", "inference.json", "model.json")
 """What exporters call the program in a folder of their own."""
 
 BESIDE = {"__model__": ("__params__", "params", "weights"), "model": ("params", "__params__", "weights")}
@@ -48,7 +50,7 @@ def read_paddle_files(folder: Path, program: str, params: str | None) -> PaddleF
         from edgeflow.ingest.onnx_import.translate import read_onnx
 
         return PaddleFiles(*read_onnx(path))
-    loaded = programs.load(path)
+    loaded = read_pir(path) if path.suffix == ".json" else programs.load(path)
     defaults.fill(loaded)
     if not (names := parameters.names_of(loaded)):
         return PaddleFiles(loaded, {}, (path,))

@@ -265,11 +265,6 @@ def _check(recipe: Recipe, path: Path) -> None:
             f"{path} [model]: should have either 'factory' or 'program'",
             try_='factory = "model.py:build", or program = "model.pdmodel"',
         )
-    if model.program is not None and model.program.endswith(".json"):
-        raise RecipeError(
-            f"{path} [model]: {model.program!r} is a Paddle 3 program, which opt 2.13rc0 cannot read",
-            try_="export it with PaddlePaddle 2.6 as .pdmodel and .pdiparams",
-        )
     _check_inputs(recipe, path)
     if model.task is not None and not any(spec.preprocess for spec in recipe.inputs.values()):
         raise RecipeError(

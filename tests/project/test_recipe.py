@@ -88,7 +88,6 @@ def test_options_of_a_metric(lines: str, spelled: str, tmp_path: Path) -> None:
         (GOOD + "[metric]\nname = 'top2'", "did you mean 'top"),
         (GOOD + "[targets.kirin.compress]\nprecison = 'int8'", "did you mean 'precision'"),
         (GOOD.replace('factory = "model.py:build"', ""), "either 'factory' or 'program'"),
-        (GOOD.replace('factory = "model.py:build"', "program = 'model.json'"), "is a Paddle 3 program"),
         (GOOD.replace("[-1, 3, 8, 8]", "[0, 3]"), "should be above 0, or -1"),
         (GOOD.replace("[-1, 3, 8, 8]", "'x'"), "should be a list"),
         (GOOD.replace("shape = [-1, 3, 8, 8]", "shape = [1]\ndtype = 'float23'"), "did you mean 'float32'"),
@@ -96,7 +95,7 @@ def test_options_of_a_metric(lines: str, spelled: str, tmp_path: Path) -> None:
         (GOOD.replace("evaluation", "evaluate"), "did you mean 'evaluation'"),
         ("folder = 'x'\n" + GOOD, "unknown key 'folder'"),
     ],
-    ids=range(21),
+    ids=range(20),
 )
 def test_bad_recipes(text: str | None, message: str, tmp_path: Path) -> None:
     if text is not None:
