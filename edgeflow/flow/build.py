@@ -324,7 +324,8 @@ class Flow:
             from edgeflow.verify.stage import check_and_report
 
             made = StageResults(self.recipe, target, ingested, compressed, converted)
-            return check_and_report(made, folder, labels, self._any_worker)
+            worker = self._fenced_worker if ingested.facts["foreign"] else self._any_worker
+            return check_and_report(made, folder, labels, worker)
 
         found = self.cache.find("verify", key)
         if found is not None and not self._scores_again(found, ingested):
@@ -353,6 +354,12 @@ class Flow:
         with self._guard:
             kind = next(iter(self._workers), "ingest")
         return self.workers_for(kind).run(function, *arguments)
+
+    def _fenced_worker(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The same for a program from elsewhere: it writes in the cache alone."""
+        from edgeflow.flow.workers import fenced
+
+        return self._any_worker(fenced, self.cache.root, function, *arguments)
 
     def _metric_hash(self) -> dict[str, str]:
         """Content of the file a user's metric lies in, and of every Python file beside it that it may import."""
