@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeflow.core.coverage import covered
+from edgeflow.compress.program_check import emulation
 from edgeflow.core.errors import EdgeflowError, RecipeError
 from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.settings import CompressSettings
@@ -22,7 +22,7 @@ from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.fixed_shapes import check_inputs, fix_shapes
 from edgeflow.graph.legalise import legalise
-from edgeflow.graph.legality import REFUSED, examine
+from edgeflow.graph.legality import examine
 from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.partition import Predicted
 from edgeflow.graph.quantised import is_fake, layers
@@ -148,7 +148,7 @@ def _plan(
     more, split = examine(editor, target, precision, (*recipe.convert_settings(target).keep_on_cpu, *keep))
     found += [
         *more,
-        *_emulation(editor, target),
+        *emulation(editor, target),
         *([] if quantised else _data(recipe, settings, precision)),
         *_environment(recipe, target, stored),
     ]
@@ -163,26 +163,6 @@ def _plan(
         split,
         tuple(sorted(found, key=lambda f: (order[f.severity], f.code))),
         foreseen_kinds(recipe.output_kinds(output_kinds(program)), recipe.metric),
-    )
-
-
-def _emulation(editor: Editor, target: Target) -> list[Finding]:
-    from edgeflow.emulate.families import HOST_OPS, LOWERINGS
-
-    converted = {op.type for op in editor.ops} & covered(target) - set(REFUSED)
-    missing = sorted(converted - set(LOWERINGS) - set(HOST_OPS) - {"feed", "fetch"})
-    return (
-        [
-            Finding(
-                "P103",
-                "error",
-                ", ".join(missing),
-                "cannot be emulated, so the .nb could not be verified",
-                "write the model without it",
-            )
-        ]
-        if missing
-        else []
     )
 
 
