@@ -179,6 +179,20 @@ def _quantisation(editor: Editor, target: Target) -> Iterator[Finding]:
             "has no op with an int8 kernel (conv, fc, matmul): int8 gains nothing",
             'precision = "float32"',
         )
+    tied = [op for op in wide if op.type in ("mul", "matmul", "matmul_v2")]
+    if (
+        tied
+        and on_arm(target)
+        and not target.uses_npu
+        and any(dims[:1] == (-1,) for _, dims, _ in feeds(editor.program))
+    ):
+        yield Finding(
+            "P205",
+            "note",
+            f"{tied[0].type} ({_named(tied)})",
+            "the runtime ties an int8 fc to the batch of the predictor's first run, and gives other values for others",
+            "one predictor for each batch size, as edgeflow's device programs keep; or a fixed batch",
+        )
     if target.uses_npu:
         return
     between = Counter(op.type for op in editor.ops if op.type not in (*QUANTISABLE, *FUSED, "feed", "fetch"))

@@ -26,6 +26,19 @@ def instance(node: Node, shapes: Mapping[str, tuple[Dims, ...]], read: frozenset
     )
 
 
+def tied_to_batch(model: Model) -> bool:
+    """A predictor of the file is right only for the batch size of its first run: an int8 fc packs its weights in place.
+
+    Source: Paddle-Lite v2.13-rc lite/kernels/arm/fc_compute.cc:112-117 and 198-200; seen with batches of 1 and 7.
+    """
+    return any(
+        op.type in ("fc", "mul", "matmul", "matmul_v2")
+        and op.kernel is not None
+        and (op.kernel.target, op.kernel.precision) == ("arm", "int8")
+        for op in model.blocks[0].operations
+    )
+
+
 def marked(model: Model, shapes: Shapes | None = None) -> Iterator[tuple[Node, Defect]]:
     """Every op whose kernel is an ARM one or the host's, with each defect that it triggers.
 

@@ -20,6 +20,7 @@ from edgeflow.emulate import Emulator
 from edgeflow.files.arrays import load_npy, pack_npy
 from edgeflow.files.atomic import sha256, storage
 from edgeflow.files.png import unpack_png
+from edgeflow.nb.marked import tied_to_batch
 from edgeflow.nb.model import Model
 from edgeflow.project.contract import (
     Contract,
@@ -84,7 +85,7 @@ def write_contract(
             outputs,
             golden,
             None if labels is None else LABELS,
-            RuntimeContract(target.runtime.devices, "", target.runtime.libraries),
+            RuntimeContract(target.runtime.devices, "", target.runtime.libraries, tied_to_batch(model)),
         )
         raw = dump_contract(contract)
         (folder / CONTRACT).write_bytes(raw)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tempfile
@@ -177,9 +178,29 @@ def largest_error(wanted: Iterable[Any], got: Iterable[Any]) -> float:
     return worst
 
 
+RECORDED = json.loads((Path(__file__).parents[1] / "golden" / "arm_kernels.json").read_text(encoding="utf-8"))
+"""op/alias -> version of the ARM library -> recorded files that use the kernel, and whose outputs the emulator gives."""
+
+VERSIONS = ("2.13-rc", "develop 3d329c9")
+
+
+def on_arm(outcome: Outcome) -> str:
+    """What is known of the ARM runtime for a program that works: the version that all its kernels were recorded on."""
+    for k, version in enumerate(VERSIONS):
+        if all(set(RECORDED.get(kernel, {})) & set(VERSIONS[: k + 1]) for kernel in outcome.kernels):
+            return f"recorded, {version}"
+    return "not recorded: " + ", ".join(kernel for kernel in outcome.kernels if kernel not in RECORDED)
+
+
 def page(outcomes: list[Outcome]) -> str:
     """docs/ops.md."""
     counts = Counter(outcome.verdict for outcome in outcomes)
+    works = [outcome for outcome in outcomes if not outcome.ours]
+    known = Counter(on_arm(outcome).partition(":")[0] for outcome in works)
+    groups: dict[str, list[str]] = {}
+    for outcome in works:
+        if not outcome.raw:
+            groups.setdefault(on_arm(outcome), []).append(outcome.name)
     lines = [
         "# Which layers work",
         "",
@@ -187,9 +208,18 @@ def page(outcomes: list[Outcome]) -> str:
         "PaddlePaddle 2.6.2, repaired and rewritten, converted by opt 2.13rc0 for ARM, executed by the emulator and compared with",
         "Paddle: right means within 1e-5 of the largest value. Networks that use a refused layer are refused by `edgeflow plan`.",
         "",
+        "The ARM column says what Paddle Lite's own ARM library was seen to do. No file holds an op that the table of",
+        "[runtime defects](runtime-defects.md) marks, with the shapes of the program. *Recorded*: each kernel of the file was run",
+        "on the library of that version, in another file, with outputs that the emulator gives too",
+        "(`tests/golden/arm_kernels.json`). *Not recorded*: the kernels named were only read.",
+        "",
         "| | programs |",
         "| --- | --- |",
         *[f"| {verdict} | {counts[verdict]} |" for verdict in ("works as exported", "works after repair", "refused")],
+        "",
+        "| of those that work, on ARM | programs |",
+        "| --- | --- |",
+        *[f"| {state} | {known[state]} |" for state in (*(f"recorded, {v}" for v in VERSIONS), "not recorded")],
         "",
         "## Refused",
         "",
@@ -199,16 +229,22 @@ def page(outcomes: list[Outcome]) -> str:
         "",
         "## Works after repair",
         "",
-        "| program | opt on the raw export |",
-        "| --- | --- |",
-        *[f"| {o.name} | {o.raw} |" for o in outcomes if o.raw and not o.ours],
+        "| program | opt on the raw export | ARM |",
+        "| --- | --- | --- |",
+        *[f"| {o.name} | {o.raw} | {_respelled(o)}{on_arm(o)} |" for o in works if o.raw],
         "",
         "## Works as exported",
         "",
-        ", ".join(o.name for o in outcomes if not o.raw and not o.ours),
+        "| programs | ARM |",
+        "| --- | --- |",
+        *[f"| {', '.join(names)} | {state} |" for state, names in sorted(groups.items())],
         "",
     ]
     return "\n".join(lines)
+
+
+def _respelled(outcome: Outcome) -> str:
+    return f"respelled ({', '.join(sorted(outcome.respelled))}); " if outcome.respelled else ""
 
 
 def main(arguments: list[str], place: Path) -> int:
