@@ -36,9 +36,24 @@ def round16(g: Graph, x: Value) -> Value:
 def quantise(g: Graph, v: Value, *, positive: bool = False) -> Value:
     """float32 in steps -> INT8: clamp to [-127, 127], round half away from zero.
 
+    Where the graph asks for ties, its list takes a mask of the elements within one unit in the last place of one; where
+    it asks for another rounding, such elements go that way.
+
     Args:
         positive: v is known to be at least 0 (a ReLU came before), which saves passes.
     """
+    if g.ties is not None:
+        up, down = (_quantised(g, _nudged(g, v, way), positive=positive) for way in (1, -1))
+        g.ties.append(g.add("Not", g.add("Equal", g.relabel(up, "uint8"), g.relabel(down, "uint8"))))
+    return _quantised(g, _nudged(g, v, g.rounding) if g.rounding else v, positive=positive)
+
+
+def _nudged(g: Graph, v: Value, way: int) -> Value:
+    """Each number one unit in the last place larger (way 1) or smaller (-1) in magnitude, or a little less than one."""
+    return g.add("Add", v, g.mul(v, way * 2.0**-23))
+
+
+def _quantised(g: Graph, v: Value, *, positive: bool) -> Value:
     if positive:
         v = g.clip(v, None, LIMIT)
         v = g.add("Floor", g.plus(v, HALF_BELOW))

@@ -58,9 +58,17 @@ def onnx_type(dtype: str) -> int:
 
 
 class Graph:
-    """Nodes and constants added so far. Values are in single assignment: each name is written once."""
+    """Nodes and constants added so far. Values are in single assignment: each name is written once.
 
-    def __init__(self) -> None:
+    Args:
+        rounding: where elements go that are quantised within one unit in the last place of a tie: 0 as the kernels
+            round what is computed here, 1 away from zero, -1 towards it.
+        mark: collect a mask of such elements for each tensor that is quantised, in `ties`.
+    """
+
+    def __init__(self, rounding: int = 0, *, mark: bool = False) -> None:
+        self.rounding = rounding
+        self.ties: list[Value] | None = [] if mark else None
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, Value] = {}
         self._folded: dict[tuple[str, tuple[int, ...], bytes], Value] = {}

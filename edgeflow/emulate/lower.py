@@ -126,10 +126,11 @@ def placed(index: int, op: Op, what: str) -> str:
 class Lowerer:
     """Lowers segments of one model; weights are converted once and shared by all of them."""
 
-    def __init__(self, model: Model, npu: str, *, ideal: bool = False) -> None:
+    def __init__(self, model: Model, npu: str, *, ideal: bool = False, rounding: int = 0, mark: bool = False) -> None:
         check_supported(model)
         check_order(model)
         self.model, self.npu, self.ideal = model, npu, ideal
+        self.rounding, self.mark = rounding, mark
         self.ops = body(model)
         self.weights = Weights(model)
         self.needed = needed_after(model, self.ops)
@@ -148,7 +149,7 @@ class Lowerer:
         Raises:
             NeedValue: the very first op needs the content of a live variable; give it as a constant.
         """
-        graph, env, results = Graph(), {}, []
+        graph, env, results = Graph(self.rounding, mark=self.mark), {}, []
         self._shapes, self._inlined = {}, set[int]()
         for name, value in live.items():
             if math.prod(value.shape) > ELEMENTS_MAX:
@@ -178,11 +179,20 @@ class Lowerer:
                 for name, value in step.written.items():
                     if value.dtype == "float32" and value.const is None:
                         env[name] = step.written[name] = round16(graph, value)
-            results += [Result(self.place[end], op.type, name, value) for name, value in step.written.items()]
+            results += self._results(step, self.place[end])
             self._shapes[0, self.place[end]] = {**given, **self._shapes_of(step, op.outputs)}
             end += 1
         outputs = {name: env[name] for name in sorted(self.needed[end]) if name in env}
         return self._finish(graph, start, end, live, outputs, results, trace=trace)
+
+    def _results(self, step: Step, place: int) -> list[Result]:
+        """What an op wrote; where ties are looked for, the masks of what it quantised."""
+        kind = step.op.type
+        if step.g.ties is None:
+            return [Result(place, kind, name, value) for name, value in step.written.items()]
+        found = [Result(place, kind, next(iter(step.written), ""), tie) for tie in step.g.ties]
+        step.g.ties.clear()
+        return found
 
     def _lowered(self, step: Step, position: int, shapes: Mapping[str, tuple[tuple[int, ...], ...]]) -> None:
         """Lower one op of block 0: as its kernel computes it, or as its meaning where `ideal` asks for that.

@@ -45,6 +45,8 @@ class Emulator:
         threads: for onnxruntime; None takes all cores.
         ideal: compute what the ops mean, where the ARM runtime computes otherwise, aborts, or rounds to float16
             inside a kernel.
+        rounding: where int8 values go that lie within one unit in the last place of a tie: 0 as computed here, 1 away
+            from zero, -1 towards it. Compilers and CPUs differ there.
 
     Raises:
         NbError: the file breaks its format, or its graph reads what nothing writes.
@@ -54,7 +56,13 @@ class Emulator:
     name = "emulator (onnxruntime on the host, arithmetic of the ARM kernels)"
 
     def __init__(
-        self, model: str | Path | Model, *, npu: str = "float32", threads: int | None = None, ideal: bool = False
+        self,
+        model: str | Path | Model,
+        *,
+        npu: str = "float32",
+        threads: int | None = None,
+        ideal: bool = False,
+        rounding: int = 0,
     ) -> None:
         if npu not in NPU_ARITHMETICS:
             raise NbError(f"NPU arithmetic is {npu!r}, and should be one of {', '.join(NPU_ARITHMETICS)}")
@@ -63,8 +71,8 @@ class Emulator:
         self.outputs = self.model.outputs
         # The runtime takes any size that the graph can take, whatever size the file was exported with.
         self._accepted = tuple(replace(spec, shape=(-1,) * len(spec.shape)) for spec in self.inputs)
-        self._lowerer = Lowerer(self.model, npu, ideal=ideal)
-        self._threads = threads
+        self._lowerer = Lowerer(self.model, npu, ideal=ideal, rounding=rounding)
+        self.npu, self._threads = npu, threads
         self._segments: dict[object, tuple[Segment, ort.InferenceSession | None]] = {}
 
     def __enter__(self) -> Emulator:
@@ -97,6 +105,15 @@ class Emulator:
         seen: list[Intermediate] = []
         self._run(feed, seen)
         yield from seen
+
+    def ties(self, feed: Mapping[str, Array]) -> Iterator[Intermediate]:
+        """Which elements are quantised within one unit in the last place of a tie: a mask for every tensor that is."""
+        check_feed(feed, self._accepted, "inputs")
+        marking = Emulator(self.model, npu=self.npu, threads=self._threads)
+        marking._lowerer = Lowerer(self.model, self.npu, mark=True)
+        seen: list[Intermediate] = []
+        marking._run(feed, seen)
+        yield from (found for found in seen if found.array.dtype == np.bool_ and found.op_type not in HOST_OPS)
 
     def export(self, shapes: Mapping[str, tuple[int, ...]]) -> onnx.ModelProto:
         """The lowered graph as a standard ONNX model for inputs of the given shapes.

@@ -70,7 +70,7 @@ def write_contract(
         golden = None
         if tensors is not None:
             limits = recipe.verify_settings(target).limits if target.uses_npu else None
-            limit = max_abs(tensors.outputs, made.compressed.facts["precision"], limits)
+            limit = max_abs(tensors.outputs, made.compressed.facts["precision"], limits, tensors.spread)
             golden = _write_golden(tensors, limit, folder)
             golden = _write_picture(golden, recipe, [spec.name for spec in specs], made.ingested, inputs, folder)
         if labels is not None:

@@ -30,6 +30,7 @@ from edgeflow.core.statistics import (
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.emulate import Emulator
 from edgeflow.emulate.examined import Examined
+from edgeflow.emulate.held import unheld
 from edgeflow.project.reference import Reference
 from edgeflow.verify.exactness import Exactness, exactness, inexact
 from edgeflow.verify.output_kinds import kinds_of
@@ -108,12 +109,16 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a runner made of the reference's inputs, all samples together; `names` are those of the outputs."""
+    """What a runner made of the reference's inputs, all samples together; `names` are those of the outputs.
+
+    `undecided`: why what it made says nothing of the device, as sentences.
+    """
 
     outputs: tuple[Array, ...]
     names: tuple[str, ...]
     runner: str
     not_checked: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
 
 
 def run_with(runner: Runner, reference: Reference, not_checked: Sequence[str] = ()) -> Ran:
@@ -147,7 +152,11 @@ def run_here(file: Examined, reference: Reference, npu: str = "float32", on: str
             f"NPU subgraphs were computed in {npu} on the host, an approximation: vendors' rounding is not public"
         )
     with Emulator(file.model, npu=npu) as emulator:
-        return run_with(emulator, reference, notes)
+        ran = run_with(emulator, reference, notes)
+    if loose := unheld(file.model, file.shapes_for(reference.inputs)):
+        why = f"half precision arithmetic that is not held to recorded outputs of the ARM kernels: {', '.join(loose)}"
+        return replace(ran, undecided=(why,))
+    return ran
 
 
 def outputs_of(runner: Runner, reference: Reference) -> list[Array]:
@@ -238,7 +247,7 @@ def judge(
     limits = settings.limits
     far = amplified(reference, outputs, settings.precision)
     found: list[str] = []
-    undecided: list[str] = []
+    undecided = list(ran.undecided) if limits != DriftLimits() else []
     notes: list[str] = []
     for k, item in enumerate(seen):
         prefix = f"output {k}: " if len(drifts) > 1 else ""

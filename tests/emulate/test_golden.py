@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from edgeflow.core.errors import NbError
 from edgeflow.emulate import Emulator
 from tests.conftest import WILD, Case, golden_cases
 
@@ -74,6 +75,26 @@ def test_most_int8_cases_are_bit_identical() -> None:
     cases = [c for c in CASES if c.precision == "int8" and c.on_arm and not c.suspect]
     same = [all(np.array_equal(g, w) for g, w in zip(*run(case), strict=True)) for case in cases]
     assert np.mean(same) >= 0.75
+
+
+def test_where_the_runtime_aborts_the_emulator_refuses_and_ideal_computes() -> None:
+    case = next(c for c in CASES if c.name == "zoo_reduce_max__chw")
+    feed = {s.name: a for s, a in zip(Emulator(case.model).inputs, case.inputs(), strict=True)}
+    with pytest.raises(NbError, match="aborts"):
+        Emulator(case.model, threads=1).infer(feed)
+    (ideal,) = Emulator(case.model, threads=1, ideal=True).infer(feed).values()
+    (x,) = case.inputs()
+    assert np.array_equal(ideal.ravel(), x.max((1, 2, 3)).ravel())
+
+
+def test_ideal_leaves_the_runtimes_wrong_values_out() -> None:
+    case = next(c for c in CASES if c.name == "or_ad_avg3_9x9__fp32")
+    feed = {s.name: a for s, a in zip(Emulator(case.model).inputs, case.inputs(), strict=True)}
+    (ideal,) = Emulator(case.model, threads=1, ideal=True).infer(feed).values()
+    (x,) = case.inputs()
+    meant = x.reshape(*x.shape[:2], 3, x.shape[2] // 3, 3, x.shape[3] // 3).mean((3, 5))
+    assert np.abs(ideal - meant).max() < 1e-6
+    assert relative(ideal, case.outputs()[0]) > 0.5
 
 
 def test_suspect_cases_run_or_say_why() -> None:
