@@ -18,6 +18,7 @@ from edgeflow.core.settings import DriftLimits
 from edgeflow.core.statistics import Decision
 from edgeflow.report.record_parts import (
     SHA256,
+    ClassFigure,
     DeviceFacts,
     FileFacts,
     FirstDrift,
@@ -84,6 +85,7 @@ class Record:
     metric_reference: float | None = None
     metric_candidate: float | None = None
     decision: Decision | None = None
+    classes: tuple[ClassFigure, ...] = ()
     waterfall: tuple[Hop, ...] = ()
     layers: tuple[Layer, ...] = ()
     ranked: tuple[int, ...] = ()

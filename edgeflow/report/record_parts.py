@@ -86,6 +86,16 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassFigure:
+    """The metric of one class, landmark or kind of entity alone; `count` of them are in the labels."""
+
+    name: str | None = None
+    count: int | None = None
+    reference: float | None = None
+    candidate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hop:
     """From one stage to the next: whether it was compared, what lies between them and what it costs the metric."""
 

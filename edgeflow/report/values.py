@@ -69,6 +69,7 @@ def percent(value: object) -> str:
     return "–" if found is None else f"{figure(found * 100, 3)} %"
 
 
-def count(number: int, noun: str) -> str:
-    """`1 layer`, `2 layers`."""
-    return f"{figure(number) if abs(number) >= 10**15 else format(number, ',')} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, nouns: str = "") -> str:
+    """`1 layer`, `2 layers`; `nouns` where the plural has no plain s."""
+    shown = figure(number) if abs(number) >= 10**15 else format(number, ",")
+    return f"{shown} {noun if number == 1 else nouns or noun + 's'}"

@@ -32,9 +32,18 @@ from edgeflow.emulate import Emulator
 from edgeflow.emulate.examined import Examined
 from edgeflow.emulate.held import unheld
 from edgeflow.project.reference import Reference
+from edgeflow.report.record_parts import ClassFigure
 from edgeflow.verify.exactness import Exactness, exactness, inexact
 from edgeflow.verify.output_kinds import kinds_of
-from edgeflow.verify.scores import AMPLIFIED, SAFETY, Scores, amplified, decided_by_rounding, score
+from edgeflow.verify.scores import (
+    AMPLIFIED,
+    SAFETY,
+    Scores,
+    amplified,
+    class_figures,
+    decided_by_rounding,
+    score,
+)
 
 HOST_ONLY = "the device itself: nothing ran on it"
 PROBES = 3
@@ -80,6 +89,7 @@ class Verdict:
     arrays: tuple[Array, ...] = ()
     undecided: tuple[str, ...] = ()
     exact: tuple[Exactness, ...] = ()
+    classes: tuple[ClassFigure, ...] = ()
 
     @property
     def verdict(self) -> Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT JUDGED"]:
@@ -290,6 +300,7 @@ def judge(
         outputs,
         tuple(dict.fromkeys(undecided)),
         exact,
+        () if scores is None else class_figures(settings.metric, reference, outputs),
     )
 
 

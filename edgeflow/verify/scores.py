@@ -13,12 +13,16 @@ from edgeflow.core.chance import doubts, doubts_of_function
 from edgeflow.core.drift import distance
 from edgeflow.core.errors import DataError, EdgeflowError, RecipeError
 from edgeflow.core.metric import Metric, Weighed
-from edgeflow.core.metrics import left_out, metric_named, weighed_named
+from edgeflow.core.metrics import class_scores, left_out, loss, metric_named, weighed_named
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import VerifySettings
 from edgeflow.core.statistics import Decision, decide_bootstrap, decide_paired
 from edgeflow.project.functions import load_function
 from edgeflow.project.reference import Reference
+from edgeflow.report.record_parts import ClassFigure
+
+CLASSES_MAX = 1000
+"""Classes that a report names."""
 
 CALLS = 200
 """Resamples of metrics that are called anew for each: an interval to about a tenth of its width."""
@@ -116,6 +120,18 @@ def _of_function(
             try_="call it by hand with the reference's outputs and labels",
         ) from err
     return Scores(before, after, decision)
+
+
+def class_figures(name: str | None, reference: Reference, outputs: Sequence[Array]) -> tuple[ClassFigure, ...]:
+    """A metric's classes one by one, those that lose most first; none where it has no classes."""
+    labels = reference.labels
+    if name is None or labels is None or (metric_named(name) is None and weighed_named(name) is None):
+        return ()
+    before, after = class_scores(name, reference.outputs, labels), class_scores(name, outputs, labels)
+    theirs = {row.name: row.value for row in after}
+    rows = [ClassFigure(row.name, row.wanted, row.value, theirs.get(row.name)) for row in before if row.wanted]
+    sign = loss(name, 1.0, 0.0)
+    return tuple(sorted(rows, key=lambda row: -sign * ((row.reference or 0.0) - (row.candidate or 0.0)))[:CLASSES_MAX])
 
 
 def held_to_expectation(settings: VerifySettings, reference: Reference, folder: Path | None) -> None:

@@ -204,6 +204,7 @@ def _record(verdict: Verdict, table: Mapping[str, Any], limits: DriftLimits, con
         metric_reference=verdict.metric_reference,
         metric_candidate=verdict.metric_candidate,
         decision=verdict.decision,
+        classes=verdict.classes,
         contract=contract,
         manifest_sha256=manifest_hash(table) if table else None,
     )

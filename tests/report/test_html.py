@@ -46,6 +46,8 @@ ALLOWED = {
     "rect",
     "line",
     "circle",
+    "details",
+    "summary",
     "polyline",
     "text",
     "i",
