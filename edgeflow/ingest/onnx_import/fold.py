@@ -240,6 +240,7 @@ def _evaluate(known: Known, node: Any) -> dict[str, Array] | None:
     from onnx.reference import ReferenceEvaluator
 
     names = list(dict.fromkeys(name for name in node.input if name))
+    opset = max(known.opset, 19) if node.op_type == "DequantizeLinear" else known.opset  # it has no older version
     make = onnx.helper
     graph = make.make_graph(
         [node],
@@ -247,7 +248,7 @@ def _evaluate(known: Known, node: Any) -> dict[str, Array] | None:
         [make.make_tensor_value_info(name, known.types[name], None) for name in names],
         [make.make_tensor_value_info(name, known.types.get(name, 0), None) for name in node.output if name],
     )
-    model = make.make_model(graph, opset_imports=[make.make_opsetid("", known.opset)], ir_version=8)
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", opset)], ir_version=8)
     try:
         with np.errstate(all="ignore"):
             results = ReferenceEvaluator(model).run(None, {name: known.constants[name] for name in names})
