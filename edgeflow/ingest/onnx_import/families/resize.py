@@ -180,15 +180,15 @@ def _matrix(step: Step, old: int, new: int, mode: str, how: str, scale: float | 
 
 def _origins(old: int, new: int, how: str, scale: Any) -> Array:
     """Where in the input each element of the output lies."""
-    at = np.arange(new, dtype=np.float32)
+    at: Array = np.arange(new, dtype=np.float32)
     if how == "asymmetric":
-        return at / scale
+        return np.asarray(at / scale)
     if how == "align_corners":
         return at * np.float32((old - 1) / (new - 1)) if new > 1 else at * 0
     if how == "pytorch_half_pixel" and new == 1:
         return at * 0
     if how in ("half_pixel", "pytorch_half_pixel"):
-        return (at + np.float32(0.5)) / scale - np.float32(0.5)
+        return np.asarray((at + np.float32(0.5)) / scale - np.float32(0.5))
     raise Untranslatable(f"coordinate_transformation_mode {how}")
 
 
