@@ -79,6 +79,8 @@ def _alike(
     if mode == "linear":
         return how != "pytorch_half_pixel" or all(size != 1 for size in out[2:])
     if mode == "cubic":
+        if all(size > 0 for size in (*dims[2:], *out[2:])):
+            return False  # as products: the ARM runtime has no bicubic_interp
         return (
             how in ("half_pixel", "pytorch_half_pixel", "align_corners")
             and float(step.attrs.get("cubic_coeff_a", -0.75)) == -0.75
