@@ -172,7 +172,7 @@ def _external(tensor: Any, source: Path, where: str, files: set[Path]) -> Array:
         with open_regular(folder / name, folder) as stream:
             stream.seek(offset)
             raw = stream.read(size)
-    except (OSError, OverflowError) as err:
+    except (OSError, OverflowError, ValueError) as err:
         raise ModelError(
             f"{where}: {folder / name} cannot be read ({getattr(err, 'strerror', '') or err})", try_=remedy
         ) from err

@@ -5,6 +5,7 @@ A tensor without dimensions is held as one of a single element, which Paddle Lit
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,9 @@ from edgeflow.ingest.onnx_import.sizes import Sizes
 
 FLOAT = ("float16", "bfloat16", "float64", "float32")
 NAME_MAX = 200
+CONSTANT_MAX = 1 << 26
+"""Elements of a constant that the file does not hold as it is."""
+
 INT32_MAX = (1 << 31) - 1
 
 
@@ -79,6 +83,17 @@ class Written:
         return name
 
 
+def bounded(dims: Sequence[int]) -> list[int]:
+    """Dims of a constant that is about to be made.
+
+    Raises:
+        Untranslatable: it would be larger than any weight.
+    """
+    if any(d < 0 for d in dims) or math.prod(dims) > CONSTANT_MAX:
+        raise Untranslatable(f"a constant of dims {list(dims)}, which is too large to be made")
+    return [int(d) for d in dims]
+
+
 def held_as(array: Array) -> Array:
     """A constant in the types that Paddle Lite computes with: all floats are float32, no tensor is without dims."""
     if array.dtype.name in FLOAT:
@@ -114,7 +129,10 @@ class Step:
 
     def const(self, index: int) -> Array | None:
         """Value of a constant input; None where it is computed at run time."""
-        return self.graph.known.constants.get(self.name(index))
+        array = self.graph.known.constants.get(self.name(index))
+        if array is not None and array.dtype.kind not in "fiub":
+            raise Untranslatable(f"input {index} holds {array.dtype.name}, and should hold real numbers")
+        return array
 
     def fixed(self, index: int, what: str) -> Array:
         """Value of an input that has to be constant."""

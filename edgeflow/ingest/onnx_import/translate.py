@@ -13,7 +13,7 @@ from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor, Speller
 from edgeflow.ingest.onnx_import.families import TABLE
 from edgeflow.ingest.onnx_import.fold import Known, fold, open_dims
-from edgeflow.ingest.onnx_import.read import read
+from edgeflow.ingest.onnx_import.read import AGAIN, read
 from edgeflow.ingest.onnx_import.step import Step, Untranslatable, Unwritten, Written, as_model_error, paddle_dtype
 
 PADDLE_VERSION = 2006002
@@ -45,11 +45,15 @@ def read_onnx(source: Path) -> tuple[Any, dict[str, Array], tuple[Path, ...]]:
         ModelError: the file is damaged, hostile or of an unknown opset, or operators in it have no translation; all
             of them are named, and nothing is written.
     """
-    found = read(source)
-    known = fold(found, str(source))
-    _all_known(known, str(source))
-    inputs = [value for value in found.model.graph.input if value.name not in found.weights]
-    program, weights = _program(known, inputs, list(found.model.graph.output), str(source))
+    try:
+        found = read(source)
+        known = fold(found, str(source))
+        _all_known(known, str(source))
+        inputs = [value for value in found.model.graph.input if value.name not in found.weights]
+        program, weights = _program(known, inputs, list(found.model.graph.output), str(source))
+    except (UnicodeError, MemoryError, RecursionError) as err:
+        what = "has names that are no text" if isinstance(err, UnicodeError) else f"is too large ({err})"
+        raise ModelError(f"{source}: {what}", try_=AGAIN) from err
     structure.check(program, f"{source}, translated")
     return program, dict(weights), found.files
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgeflow.graph.parameters import PADDLE
-from edgeflow.ingest.onnx_import.step import Step, Translation, Untranslatable, paddle_dtype
+from edgeflow.ingest.onnx_import.step import Step, Translation, Untranslatable, bounded, paddle_dtype
 
 COMMUTE = ("add", "mul", "max", "min")
 
@@ -200,7 +200,7 @@ def _filled(dtype: str) -> dict[str, Any]:
 
 
 def _stretched(step: Step, index: int, name: str) -> str:
-    dims = [int(d) for d in step.out_dims()]
+    dims = bounded(step.out_dims())
     if list(step.dims_of(name)) == dims:
         return name
     value = step.const(index)

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgeflow.core.samples import Array
 from edgeflow.graph.parameters import PADDLE
-from edgeflow.ingest.onnx_import.step import INT32_MAX, Step, Translation, Untranslatable
+from edgeflow.ingest.onnx_import.step import INT32_MAX, Step, Translation, Untranslatable, bounded
 
 
 def gather(step: Step) -> str:
@@ -89,7 +89,7 @@ def scatter_nd(step: Step) -> str:
         depth = places.shape[-1]
         if any(d < 0 for d in dims[:depth]):
             raise Untranslatable("places in open dimensions")
-        kept = np.ones(dims[:depth], np.float32)
+        kept = np.ones(bounded(dims[:depth]), np.float32)
         flat = places.reshape(-1, depth)
         if len(np.unique(flat, axis=0)) != len(flat):
             raise Untranslatable("one place twice, where the last one would win")

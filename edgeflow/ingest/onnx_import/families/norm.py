@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from edgeflow.ingest.onnx_import.step import Step, Translation, Untranslatable
+from edgeflow.ingest.onnx_import.step import Step, Translation, Untranslatable, bounded
+
+CHANNELS_MAX = 1 << 20
 
 
 def batch_norm(step: Step) -> str:
@@ -75,7 +77,7 @@ def layer_norm(step: Step) -> str:
         size = [d for d in step.dims(0)[axis:] if d > 0]
         if len(size) != step.rank() - axis:
             raise Untranslatable("normalises over an open dimension")
-        whole = np.broadcast_to(factors, size).reshape(-1)
+        whole = np.broadcast_to(factors, bounded(size)).reshape(-1)
         inputs[name] = step.x(index) if factors.ndim == 1 and factors.size == whole.size else step.weight(index, whole)
     return step.op(
         "layer_norm", dict(inputs), out="Y", also=("Mean", "Variance"), begin_norm_axis=axis, epsilon=_epsilon(step)
@@ -89,7 +91,7 @@ def group_norm(step: Step) -> str:
     names = []
     for index in (1, 2):
         factors = step.fixed(index, "its factors")
-        if factors.size == groups and channels > 0 and step.opset < 21:
+        if factors.size == groups and channels <= CHANNELS_MAX and channels > 0 and step.opset < 21:
             names.append(step.weight(index, np.repeat(factors.reshape(-1), channels // groups)))
         else:
             names.append(step.x(index))

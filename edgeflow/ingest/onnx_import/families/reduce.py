@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from edgeflow.graph.parameters import PADDLE
 from edgeflow.ingest.onnx_import.step import Step, Translation, Untranslatable
 
@@ -61,7 +63,9 @@ def _arg(type_: str) -> Translation:
         if step.attrs.get("select_last_index", 0):
             raise Untranslatable("select_last_index = 1")
         keep = bool(step.attrs.get("keepdims", 1)) or step.rank() == 1
-        return step.op(type_, {"X": step.x(0)}, axis=step.axis(0), keepdims=keep, flatten=False, dtype=PADDLE["int64"])
+        return step.op(
+            type_, {"X": step.x(0)}, axis=np.int64(step.axis(0)), keepdims=keep, flatten=False, dtype=PADDLE["int64"]
+        )
 
     return translation
 

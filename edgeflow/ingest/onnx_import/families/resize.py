@@ -79,6 +79,8 @@ def _alike(
     if mode == "linear":
         return how != "pytorch_half_pixel" or all(size != 1 for size in out[2:])
     if mode == "cubic":
+        if all(size > 0 for size in (*dims[2:], *out[2:])):
+            return False  # as products: the ARM runtime has no bicubic_interp
         return (
             how in ("half_pixel", "pytorch_half_pixel", "align_corners")
             and float(step.attrs.get("cubic_coeff_a", -0.75)) == -0.75
@@ -129,11 +131,11 @@ def _interpolated(step: Step, mode: str, how: str, scales: Sequence[float] | Non
 
 
 def _by_matrix(step: Step, x: str, axis: int, mode: str, how: str, scale: float | None) -> str:
-    """One axis resized as ONNX's reference does it: a row of the matrix weighs what an element is made of."""
+    """One axis resized: a gather of the nearest, else a product with the matrix of what each element is made of."""
     old, new = step.dims_of(x)[axis], step.out_dims()[axis]
     if old * new > MATRIX_MAX:
         raise Untranslatable(f"mode {mode}, {how}, of {old} to {new} elements")
-    matrix = _matrix(step, old, new, scale)
+    matrix = _matrix(step, old, new, mode, how, scale)
     dims, rank = list(step.dims_of(x)), len(step.dims_of(x))
     dims[axis] = new
     if mode == "nearest":
@@ -149,36 +151,61 @@ def _by_matrix(step: Step, x: str, axis: int, mode: str, how: str, scale: float 
     return step.spell.transpose(y, [order.index(k) for k in range(rank)])
 
 
-def _matrix(step: Step, old: int, new: int, scale: float | None) -> Array:
-    """Resize of the unit vectors, by onnx's reference evaluator."""
-    import onnx
-    from onnx.reference import ReferenceEvaluator
+def _matrix(step: Step, old: int, new: int, mode: str, how: str, scale: float | None) -> Array:
+    """What each element is made of: a row of weights, computed in float32 as onnxruntime does.
 
-    kept = ("mode", "coordinate_transformation_mode", "nearest_mode", "cubic_coeff_a", "exclude_outside")
-    attrs = {name: step.attrs[name] for name in kept if name in step.attrs}
-    if step.node.op_type == "Upsample" or step.opset < 11:
-        attrs |= {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-    make, kind = onnx.helper, onnx.TensorProto
-    sized = (
-        scale is None or attrs.get("coordinate_transformation_mode") == "align_corners"
-    )  # by whole sizes, as onnxruntime
-    node = make.make_node("Resize", ["x", "", "" if sized else "s", "s" if sized else ""], ["y"], **attrs)
-    given = np.asarray([old, new], np.int64) if sized else np.asarray([1.0, scale], np.float32)
-    graph = make.make_graph(
-        [node],
-        "resize",
-        [
-            make.make_tensor_value_info("x", kind.FLOAT, [old, old]),
-            make.make_tensor_value_info("s", kind.INT64 if sized else kind.FLOAT, [2]),
-        ],
-        [make.make_tensor_value_info("y", kind.FLOAT, None)],
-    )
-    model = make.make_model(graph, opset_imports=[make.make_opsetid("", max(step.opset, 13))], ir_version=8)
-    (found,) = ReferenceEvaluator(model).run(None, {"x": np.eye(old, dtype=np.float32), "s": given})
-    matrix = np.asarray(found, np.float32).T
-    if matrix.shape != (new, old):
-        raise Untranslatable(f"gives {matrix.shape[0]} elements, and its dims say {new}")
-    return matrix
+    Source: ONNX 1.17 Operators.md, Resize; onnxruntime 1.23 upsample.cc.
+    """
+    place = _origins(old, new, how, np.float32(new / old if scale is None else scale))
+    rows = np.arange(new)
+    matrix = np.zeros((new, old), np.float32)
+    if mode == "nearest":
+        rounding = str(step.attrs.get("nearest_mode", "round_prefer_floor" if step.opset >= 11 else "floor"))
+        matrix[rows, np.clip(ROUNDINGS[rounding](place), 0, old - 1).astype(np.int64)] = 1.0
+        return matrix
+    if mode == "linear":
+        inside = np.clip(place, 0, old - 1)
+        low = np.minimum(np.floor(inside).astype(np.int64), old - 1)
+        share = (inside - low).astype(np.float32)
+        np.add.at(matrix, (rows, low), 1 - share)
+        np.add.at(matrix, (rows, np.minimum(low + 1, old - 1)), share)
+        return matrix
+    a, low = float(step.attrs.get("cubic_coeff_a", -0.75)), np.floor(place).astype(np.int64)
+    for k in range(-1, 3):
+        index = low + k
+        weights = _cubic(np.abs(place - index), a)
+        if step.attrs.get("exclude_outside", 0):
+            weights = np.where((index >= 0) & (index < old), weights, 0)
+        np.add.at(matrix, (rows, np.clip(index, 0, old - 1)), weights.astype(np.float32))
+    return matrix / matrix.sum(axis=1, keepdims=True) if step.attrs.get("exclude_outside", 0) else matrix
+
+
+def _origins(old: int, new: int, how: str, scale: Any) -> Array:
+    """Where in the input each element of the output lies."""
+    at: Array = np.arange(new, dtype=np.float32)
+    if how == "asymmetric":
+        return np.asarray(at / scale)
+    if how == "align_corners":
+        return at * np.float32((old - 1) / (new - 1)) if new > 1 else at * 0
+    if how == "pytorch_half_pixel" and new == 1:
+        return at * 0
+    if how in ("half_pixel", "pytorch_half_pixel"):
+        return np.asarray((at + np.float32(0.5)) / scale - np.float32(0.5))
+    raise Untranslatable(f"coordinate_transformation_mode {how}")
+
+
+def _cubic(distance: Array, a: float) -> Array:
+    near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
+    far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+    return np.where(distance <= 1, near, np.where(distance < 2, far, 0))
+
+
+ROUNDINGS: Mapping[str, Any] = {
+    "round_prefer_floor": lambda place: np.ceil(place - np.float32(0.5)),
+    "round_prefer_ceil": lambda place: np.floor(place + np.float32(0.5)),
+    "floor": np.floor,
+    "ceil": np.ceil,
+}
 
 
 TABLE: Mapping[str, Translation] = {"Resize": resize, "Upsample": resize}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgeflow.graph.parameters import PADDLE
-from edgeflow.ingest.onnx_import.step import INT32_MAX, Step, Translation, Untranslatable
+from edgeflow.ingest.onnx_import.step import INT32_MAX, Step, Translation, Untranslatable, bounded
 
 
 def reshape(step: Step) -> str:
@@ -282,7 +282,7 @@ def _joined(step: Step, x: str, axis: int, before: int, after: int, value: float
     for count, where in ((before, 0), (after, len(parts) + 1)):
         if count:
             block = [count if k == axis else d for k, d in enumerate(dims)]
-            parts.insert(where, step.constant(np.full(block, value, step.out_dtype()), "pad"))
+            parts.insert(where, step.constant(np.full(bounded(block), value, step.out_dtype()), "pad"))
     dims[axis] = dims[axis] + before + after if dims[axis] > 0 else -1
     return step.op("concat", {"X": parts}, dims=dims, axis=axis)
 
