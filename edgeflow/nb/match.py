@@ -16,7 +16,9 @@ from typing import Literal
 
 from edgeflow.core.elf_machines import machine_name
 from edgeflow.core.errors import NbError
-from edgeflow.nb.lint import NEW_ATTRIBUTES
+from edgeflow.nb.defects import RC
+from edgeflow.nb.lint import EFFECTS, NEW_ATTRIBUTES
+from edgeflow.nb.marked import marked
 from edgeflow.nb.model import Model, Op
 
 ELF = struct.Struct("<4sBB10xHH")  # magic, class, byte order, type, machine
@@ -134,6 +136,7 @@ def read_library(path: Path) -> Library:
 def match(model: Model, library: Library) -> Match:
     """Judge a pair: refuse what cannot work, warn of what may not, pass the rest."""
     reasons = [*_kind(library), *_version(model, library), *_kernels(model, library), *_npu(model, library)]
+    reasons += _defects(model, library)
     levels = {reason.level for reason in reasons}
     verdict: Literal["pass", "warn", "refuse"] = (
         "refuse" if "refuse" in levels else "warn" if "warn" in levels else "pass"
@@ -216,6 +219,20 @@ def _kernels(model: Model, library: Library) -> list[Reason]:
             f"the library lacks {len(missing)} kernels: {', '.join(missing[:8])}"
             f"{', …' if len(missing) > 8 else ''}; it was built without extra ops or tailored to another model",
         )
+    ]
+
+
+def _defects(model: Model, library: Library) -> list[Reason]:
+    """Ops that the table of runtime defects marks by their attributes alone: a library is matched without shapes."""
+    if library.machine not in ("aarch64", "arm") or f"v{RC}" not in library.versions:
+        return []
+    found = {defect.code: (node.op.type, defect) for node, defect in marked(model)}
+    return [
+        Reason(
+            "refuse" if defect.effect in ("aborts", "crashes") else "warn",
+            f"{kind}: the runtime {EFFECTS[defect.effect]} ({defect.trigger}): {defect.what}",
+        )
+        for kind, defect in found.values()
     ]
 
 

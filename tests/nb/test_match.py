@@ -98,6 +98,20 @@ def test_kernels_named_by_their_registering_objects(tmp_path: Path) -> None:
     assert match(nb.read(GOLDEN / "net_ssd__fp16" / "model.nb"), found).verdict == "refuse"
 
 
+@pytest.mark.parametrize(
+    ("made", "verdict"),
+    [
+        (op("cast", {"X": "x"}, {"Out": "y"}, "def/1/4/1", in_dtype=1, out_dtype=5), "refuse"),  # the runtime aborts
+        (op("top_k_v2", {"X": "x"}, {"Out": "y"}, "def/1/1/1", k=1, largest=False), "warn"),  # gives other values
+        (op("top_k_v2", {"X": "x"}, {"Out": "y"}, "def/1/1/1", k=1, largest=True), "pass"),
+    ],
+)
+def test_what_the_runtime_has_wrong(made: nb.Op, verdict: str) -> None:
+    have = KEYS | {("cast", "Host", "Any", "def"), ("top_k_v2", "Host", "Float", "def")}
+    assert match(model([made]), library(kernels=have)).verdict == verdict
+    assert match(model([made]), library(kernels=have, versions=())).verdict == "warn"
+
+
 def test_new_attributes_need_a_new_library() -> None:
     made = model([op("relu", {"X": "x"}, {"Out": "y"}, z=Attribute(AttrType.FLOAT64, 1.5))])
     assert match(made, library(versions=("v2.12",))).verdict == "refuse"
