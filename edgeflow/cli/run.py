@@ -28,6 +28,9 @@ from edgeflow.cli.runner_options import where_options
     type=click.Choice(["float32", "float16", "uint8"]),
     help="Arithmetic of NPU subgraphs: float16 for Kirin, uint8 for Verisilicon; default: the manifest's, or float32.",
 )
+@click.option(
+    "--ideal", is_flag=True, help="Compute what the ops mean, also where the ARM runtime aborts or computes otherwise."
+)
 @where_options(many=False)
 @click.option("--json", "as_json", is_flag=True, help="Print names, dtypes, shapes, ranges and NaN counts as JSON.")
 def command(
@@ -36,6 +39,7 @@ def command(
     output_dir: Path,
     dump: bool,
     npu: str | None,
+    ideal: bool,
     on: str,
     runtime: Path | None,
     limit_s: float,
@@ -53,7 +57,9 @@ def command(
 
     if dump and on != "emulator":
         raise click.UsageError(f"--dump needs the emulator, and --on is {on}: runtimes do not hand out intermediates")
-    where = Where(on, runtime, limit_s, trust, say=say)
+    if ideal and on != "emulator":
+        raise click.UsageError(f"--ideal needs the emulator, and --on is {on}: runtimes compute as they do")
+    where = Where(on, runtime, limit_s, trust, say=say, ideal=ideal)
     with open_runner(model, where, npu or npu_arithmetic(model)) as runner:
         feed = parse_inputs(inputs, [spec.name for spec in runner.inputs])
         check_fixed({name: array.shape for name, array in feed.items()}, runner.inputs, "--input")

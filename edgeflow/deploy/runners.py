@@ -38,7 +38,7 @@ class Where:
     `on`: `emulator`, `paddle-lite`, ssh://user@host[:port][/folder] or adb:SERIAL[/folder]. `runtime`: the folder of
     programs for a device; None looks for build/device/<target>. `trust`: take programs from a folder beside the file
     too that nobody built here. `batch`: samples a run on a device, where the file leaves it open; None runs what is
-    fed at once. `say` is told of progress.
+    fed at once. `say` is told of progress. `ideal`: the emulator computes what ops mean, not what kernels do.
     """
 
     on: str = "emulator"
@@ -48,6 +48,7 @@ class Where:
     power_mode: str = ""
     batch: int | None = None
     say: Callable[[str], None] | None = None
+    ideal: bool = False
 
 
 HERE = Where()
@@ -69,7 +70,7 @@ def open_runner(model: Path, where: Where = HERE, npu: str = "float32") -> Abstr
 
         return PaddleLite(model)
     if not is_device(where.on):
-        return Emulator(model, npu=npu)
+        return Emulator(model, npu=npu, ideal=where.ideal)
     folder = find_runtime(model, where.runtime, trust=where.trust)
     options = RunOptions(1, where.power_mode, npu_settings(model, folder.target), where.limit_s, where.batch)
     return Remote(where.on, model, folder, options, say=where.say)

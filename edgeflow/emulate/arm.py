@@ -120,12 +120,19 @@ def divide(g: Graph, a: Value | None, b: Value) -> Value:
     b is positive and finite. Source: Paddle-Lite v2.13-rc backends/arm/math/funcs.h div_ps.
     """
     estimate = estimated(g, b)
-    reciprocal = g.mul(g.add("Sub", g.scalar(2.0), g.mul(b, estimate)), estimate)
+    reciprocal = g.mul(correction(g, b, estimate), estimate)
     return reciprocal if a is None else g.mul(a, reciprocal)
 
 
+def correction(g: Graph, b: Value, estimate: Value) -> Value:
+    """FRECPS: 2 - b * estimate, and 2 for zero times infinity."""
+    product = g.mul(b, estimate)
+    number = g.add("Equal", product, product)
+    return g.add("Where", number, g.add("Sub", g.scalar(2.0), product), g.scalar(2.0))
+
+
 def estimated(g: Graph, b: Value) -> Value:
-    """FRECPE: the reciprocal of a positive finite number to 8 bits."""
+    """FRECPE: the reciprocal of a number that is not negative, to 8 bits."""
     power = g.add("Floor", g.mul(g.add("Log", b), 1 / np.log(2)))
     unit = g.add("Pow", g.scalar(2.0), g.add("Neg", power))
     mantissa = g.mul(b, unit)
@@ -135,6 +142,7 @@ def estimated(g: Graph, b: Value) -> Value:
     fix = g.plus(g.add("Sub", low, g.mul(high, 0.5)), 1.0)
     unit, mantissa = g.mul(unit, fix), g.mul(mantissa, fix)
     index = g.clip(g.plus(g.add("Floor", g.mul(mantissa, 256.0)), -256.0), 0.0, 255.0)
+    index = g.add("Where", g.add("GreaterOrEqual", index, g.scalar(0.0)), index, g.scalar(0.0))  # NaN has no index
     return g.mul(g.add("Gather", g.constant(ESTIMATES), g.cast(index, "int32"), axis=0), unit)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from edgeflow.emulate.arm import estimated, fused_activation, round16
+from edgeflow.emulate.arm import correction, estimated, fused_activation, round16
 from edgeflow.emulate.graph import Graph, Value
 from edgeflow.emulate.step import Step
 
@@ -265,8 +265,7 @@ def estimate(g: Graph, b: Value) -> Value:
 def divide(g: Graph, a: Value | None, b: Value) -> Value:
     """a / b by an estimate and one Newton step. Source: funcs_fp16.h divq_ps_f16."""
     first = estimate(g, b)
-    correction = round16(g, g.add("Sub", g.scalar(2.0), g.mul(b, first)))
-    reciprocal = mul(g, first, correction)
+    reciprocal = mul(g, first, round16(g, correction(g, b, first)))
     return reciprocal if a is None else mul(g, a, reciprocal)
 
 

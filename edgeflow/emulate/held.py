@@ -35,6 +35,7 @@ HELD = frozenset(
         "pool2d",
         "relu",
         "scale",
+        "shuffle_channel",
         "sigmoid",
         "softmax",
         "split",

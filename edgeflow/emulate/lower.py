@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 
@@ -287,8 +288,21 @@ class Lowerer:
         return value
 
 
+HALF_MAX = 65504.0
+"""The largest finite float16."""
+
+
 class NestedStep(Step):
-    """An op inside an NNAdapter block: float arithmetic, int8 weights dequantised, int8 inputs rounded."""
+    """An op inside an NNAdapter block: float arithmetic, int8 weights dequantised, int8 inputs rounded.
+
+    Where the NPU computes in float16, so are numbers among its attributes: beyond 65504 they are infinite.
+    """
+
+    def attr(self, name: str, default: Any = None) -> Any:
+        value = super().attr(name, default)
+        if self.npu == "float16" and isinstance(value, float) and abs(value) > HALF_MAX:
+            return math.copysign(math.inf, value)
+        return value
 
     def get(self, name: str) -> Value:
         value = super().get(name)

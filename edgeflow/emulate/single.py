@@ -24,10 +24,24 @@ def int8_scales(model: Model) -> dict[str, float]:
             scale = next(iter(node.op.numbers("scale")), None) if alias in TO_INT8 else None
         elif alias in INT8_OUT:
             scale = next(iter(node.op.numbers(INT8_OUT[alias])), None)
+        elif node.op.type == "subgraph":
+            continue  # its results are floats between scales of their own: npu_scales
         elif node.op.kernel is not None and node.op.kernel.precision != "float32" and not node.op.flag("enable_int8"):
             scale = next((found[v] for v in node.reads if v in found), None)  # reshapes and the like pass it on
         if scale:
             found.update(dict.fromkeys(node.writes, scale))
+    return found
+
+
+def npu_scales(model: Model) -> dict[str, float]:
+    """The scale that each op of an NPU subgraph holds for its results, by their single-assignment names."""
+    found: dict[str, float] = {}
+    for node in nodes(model, nested=True):
+        if node.block:
+            for parameter, values in node.outputs.items():
+                for index, value in enumerate(values):
+                    if scale := next(iter(node.op.numbers(f"{parameter}{index}_scale")), None):
+                        found[value] = scale
     return found
 
 

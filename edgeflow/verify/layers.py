@@ -18,7 +18,7 @@ from edgeflow.core.layer_drift import Clue, Gathered, Sums, explain, widest
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import declared_batch
 from edgeflow.emulate import Emulator
-from edgeflow.emulate.single import int8_scales, single_op
+from edgeflow.emulate.single import int8_scales, npu_scales, single_op
 from edgeflow.graph.layermap import layer_map
 from edgeflow.nb import Model
 from edgeflow.nb.conversions import CALIBS, INSERTED, MOVES
@@ -83,7 +83,7 @@ def layer_drift(
     """
     graph = nodes(model, nested=True)
     held = _held(model, program, graph)
-    scales = int8_scales(model)
+    scales = {**int8_scales(model), **npu_scales(model)}
     probes = [
         _Probe(node, node.writes[0], held[node.writes[0]], Gathered())
         for node in graph

@@ -27,7 +27,8 @@ def test_every_held_op_is_in_a_recorded_case() -> None:
         if case.precision == "fp16" and not case.suspect:
             recorded |= set(half_ops(read(case.model)))
     twins = {"bilinear_interp", "calib_once", "matmul", "nearest_interp"}  # the same kernels under older names
-    assert recorded >= HELD - twins
+    moves = {"shuffle_channel", "split"}  # no arithmetic
+    assert recorded >= HELD - twins - moves
     assert not unheld(read(next(c for c in golden_cases() if c.name == "net_mobilenet_v3__fp16").model))
 
 
