@@ -7,17 +7,14 @@ from typing import Any
 
 import click
 
-from edgeflow.cli.printing import show, show_json, show_page
+from edgeflow.cli.options import build_dir_option, chosen_targets, recipe_argument, targets_option
+from edgeflow.cli.printing import from_here, show, show_json, show_page
 
 
 @click.command("build")
-@click.argument("recipe", type=click.Path(path_type=Path), default=".")
-@click.option(
-    "--target", "-t", "targets", multiple=True, required=True, help="A target's name, or a .toml; repeatable."
-)
-@click.option(
-    "--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Where results and cache go; default build/."
-)
+@recipe_argument
+@targets_option
+@build_dir_option
 @click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
 @click.option("--no-cache", is_flag=True, help="Make everything anew, whatever an earlier build kept.")
 @click.option("--locked", is_flag=True, help="Exit code 3 when something got worse than edgeflow.lock accepts.")
@@ -43,6 +40,7 @@ def command(
     from edgeflow.flow.build import build
     from edgeflow.flow.locked import check_lock, held
 
+    targets = chosen_targets(recipe, targets)
     accepted = check_lock(recipe, targets) if locked else None
     with Progress() as progress:
         results = build(
@@ -59,7 +57,7 @@ def command(
 
         show_page(builds(results))
         for built in results:
-            show(f"{built.target}: {_shown(built.folder)}/report.html", err=True)
+            show(f"{built.target}: {from_here(built.folder)}/report.html", err=True)
             for text in built.record.open_questions:
                 show(f"{built.target}: undecided: {text}", err=True)
             for text in built.record.broken:
@@ -70,10 +68,3 @@ def command(
             show_page(comparison(comparisons))
     if any(built.record.verdict == "FAIL" for built in results) or any(item.is_worse for item in comparisons):
         raise SystemExit(3)
-
-
-def _shown(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

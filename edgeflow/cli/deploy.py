@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import say, show, show_json
 from edgeflow.cli.runner_options import trust_option
 
 
 @click.command("deploy")
-@click.argument("build", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@model_argument("build")
 @click.option(
     "--to",
     required=True,
@@ -39,7 +40,7 @@ def command(build: Path, to: str, runtime: Path | None, trust: bool, as_json: bo
     """
     from edgeflow.deploy.stage import deploy_to
 
-    table = deploy_to(build, to, runtime=runtime, trust=trust, say=say)
+    table = deploy_to(build.parent, to, runtime=runtime, trust=trust, say=say)
     if as_json:
         show_json(table)
         return

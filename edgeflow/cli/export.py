@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import show
 
 
 @click.command("export")
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@model_argument()
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Shape of an input with open dimensions."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -22,4 +23,5 @@ def command(folder: Path) -> None:
 
     for path in write_project(folder):
         show(path)
-    show(f"next: cd {folder} && edgeflow build --target arm64-int8", err=True)
+    go = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
+    show(f"next: {go}edgeflow build --target arm64-int8", err=True)

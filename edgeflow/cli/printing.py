@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 import click
@@ -31,6 +32,14 @@ def visible(text: object) -> str:
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def from_here(path: Path) -> str:
+    """A path as the person at the terminal would write it: from the current folder where it lies below."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
 
 
 def show(*lines: object, err: bool = False) -> None:
@@ -58,8 +67,11 @@ def show_json(value: Any) -> None:
 
 
 def show_error(err: EdgeflowError) -> None:
-    """What went wrong in one line, and what to do about it in the next."""
-    show(f"edgeflow: {err.what}", *([f"  try: {err.try_}"] if err.try_ else []), err=True)
+    """What went wrong in one line, what shows it, and what to do about it; the same of all that was found with it."""
+    remedy = [f"  try: {err.try_}"] if err.try_ else []
+    show(f"edgeflow: {err.what}", *(f"    {line}" for line in err.lines), *remedy, err=True)
+    for other in err.also:
+        show_error(other)
 
 
 def write_progress(text: str, *, clear: bool = False, stay: bool = False) -> None:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import say, show, show_json
 from edgeflow.cli.runner_options import where_options
 
 
 @click.command("run")
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@model_argument()
 @click.option(
     "--input", "-i", "inputs", multiple=True, required=True, metavar="NAME=FILE.npy", help="One for each input."
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgeflow.cli.options import ModelFile, model_argument
 from edgeflow.cli.printing import say, show_error, show_json, show_page
 from edgeflow.cli.runner_options import where_options
 
@@ -23,7 +24,7 @@ def file_option(name: str, what: str) -> Callable[[Callable[..., Any]], Callable
 
 
 @click.command("verify")
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@model_argument()
 @click.option(
     "--reference",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -32,7 +33,7 @@ def file_option(name: str, what: str) -> Callable[[Callable[..., Any]], Callable
 @where_options(many=True)
 @click.option(
     "--control",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ModelFile(),
     metavar="CPU.nb",
     help="A CPU-only file of the same model, timed beside an NPU file on the device.",
 )

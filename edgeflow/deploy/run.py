@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.core.errors import DataError, EdgeflowError
+from edgeflow.core.errors import DataError, EdgeflowError, near
 from edgeflow.core.samples import Array
+from edgeflow.core.tensors import named
 from edgeflow.emulate import Emulator
 from edgeflow.files.arrays import load_npy, pack_npy
 from edgeflow.files.atomic import write_atomic
@@ -29,11 +30,13 @@ def parse_inputs(pairs: Iterable[str], names: Sequence[str]) -> dict[str, Array]
     """
     feed: dict[str, Array] = {}
     for pair in pairs:
-        name, found, file = pair.partition("=")
-        if not found:
-            if len(names) != 1:
-                raise DataError(f"--input {pair!r}: should be NAME=FILE.npy; the names are {', '.join(names)}")
-            name, file = names[0], pair
+        name, file = named(pair, names)
+        if not name:
+            asked, sign, _ = pair.rpartition("=")
+            if len(names) != 1 or (sign and not Path(pair).exists()):
+                said = f"{asked!r} is unknown; {near(asked, names, 'the names are')}" if sign else "should be NAME=FILE"
+                raise DataError(f"--input {pair!r}: {said}", try_=f"--input {names[0]}=FILE.npy")
+            name = names[0]
         if name in feed:
             raise DataError(f"--input {name!r} is given twice")
         feed[name] = load_npy(Path(file), file)

@@ -23,7 +23,8 @@ from edgeflow.flow.cache import SEEN, Cache, Known
 from edgeflow.flow.input_files import holds, look, runs_code
 from edgeflow.project.contract import named_files
 from edgeflow.project.manifest import StageResults
-from edgeflow.project.recipe import Recipe, load_recipe, read_labels
+from edgeflow.project.places import build_root
+from edgeflow.project.recipe import Recipe, asked_targets, load_recipe, read_labels
 from edgeflow.project.trust import trust
 from edgeflow.report.exchange import load_record, table
 from edgeflow.report.record import Record
@@ -71,7 +72,7 @@ def build(
 
     Args:
         recipe: an edgeflow.toml, or a folder that holds one.
-        targets: names or paths of target profiles.
+        targets: names of target profiles or of chips, or paths of profiles; none: the recipe's [project] targets.
         build_dir: where results and the cache go; `build` beside the recipe when None.
         keep_on_cpu: ops that stay off the NPU beside the recipe's: `OP`, `OP:INPUT` or `OP:INPUT:OUTPUT`.
         say: told when a stage of a target starts, is done, or is kept from an earlier build.
@@ -84,7 +85,7 @@ def build(
         RecipeError, TargetError, ModelError, DataError, CompressFailed, OptFailed, NbError, StorageError.
     """
     loaded = load_recipe(Path(recipe))
-    profiles = [load_target(name) for name in dict.fromkeys(targets)]
+    profiles = [load_target(name) for name in asked_targets(loaded, targets)]
     _check_names(loaded, [profile.name for profile in profiles])
     for profile in profiles:
         profile.choose(loaded.compress_settings(profile).precision)  # refuse before any work
@@ -95,7 +96,7 @@ def build(
         )
     read_labels(loaded)
     trust(loaded.folder)
-    root = loaded.folder / "build" if build_dir is None else Path(build_dir).resolve()
+    root = build_root(loaded.path, build_dir)
     settings = [
         (loaded.compress_settings(p), p.precision.weights)
         for p in profiles

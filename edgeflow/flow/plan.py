@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.core.coverage import covered
-from edgeflow.core.errors import EdgeflowError, RecipeError
+from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target, load_target
 from edgeflow.flow.doctor import diagnose
@@ -25,7 +25,7 @@ from edgeflow.graph.partition import Predicted
 from edgeflow.graph.specialise import specialise
 from edgeflow.graph.weights_check import check_weights
 from edgeflow.nb.lint import Finding
-from edgeflow.project.recipe import Recipe, load_recipe
+from edgeflow.project.recipe import Recipe, asked_targets, load_recipe
 
 FORMAT = 1
 ROOM = 12
@@ -69,9 +69,7 @@ def plan(recipe: Path | str = ".", targets: Sequence[str] = (), *, keep_on_cpu: 
         ModelError: the model cannot be read or exported.
     """
     loaded = load_recipe(Path(recipe))
-    profiles = [load_target(name) for name in dict.fromkeys(targets)]
-    if not profiles:
-        raise RecipeError("no target is given", try_="edgeflow plan --target kirin")
+    profiles = [load_target(name) for name in asked_targets(loaded, targets)]
     with tempfile.TemporaryDirectory(prefix="edgeflow-plan-") as folder:
         program, weights, stored = _program(loaded, Path(folder))
         made = _copy(program)
@@ -99,14 +97,18 @@ def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
         params = recipe.folder / settings.params if settings.params else path.with_suffix(".pdiparams")
     else:
         from edgeflow.paddle import session as paddle
-        from edgeflow.project.functions import files_read, load_function
+        from edgeflow.project.functions import files_read, in_folder, load_function
+        from edgeflow.project.user_errors import user_lines
 
         path = folder / "model.pdmodel"
         params = path.with_suffix(".pdiparams")
-        with files_read(recipe.folder):
+        with in_folder(recipe.folder), files_read(recipe.folder):
             paddle.seed(settings.seed)
             factory = load_function(str(settings.factory), recipe.folder)
-            paddle.export(factory, settings.inputs, path.with_suffix(""), f"model factory {settings.factory}")
+            where = f"model factory {settings.factory}"
+            paddle.export(
+                factory, settings.inputs, path.with_suffix(""), where, lambda err: user_lines(err, recipe.folder)
+            )
     program = programs.load(path)
     weights = parameters.load(program, params) if parameters.names_of(program) else {}
     check_weights(program, weights, settings.program or settings.factory or "the model")

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.core.errors import DataError, EdgeflowError
+from edgeflow.core.errors import DataError, EdgeflowError, last_line
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.samples import LABEL, Array
 from edgeflow.core.tensors import TensorSpec, check_array, check_names
 from edgeflow.files.arrays import load_npy, load_npz
 from edgeflow.ingest.pictures import Picture, are_pictures, folder_of_pictures, make_inputs
 from edgeflow.project.functions import load_function
+from edgeflow.project.user_errors import user_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def load_samples(
     where = f"{what} data ({source})"
     part = _Part(folder, tuple(inputs), preprocess or {}, where)
     samples = part.samples(_load(source, part))
-    check_names([name for name in samples.arrays if name != LABEL], [spec.name for spec in inputs], where)
+    check_names([name for name in samples.arrays if name != LABEL], [spec.name for spec in inputs], where, [LABEL])
     counts = {name: (len(array) if array.ndim else 0) for name, array in samples.arrays.items()}
     if not all(counts.values()):
         raise DataError(f"{where}: holds no sample", try_=f"give at least one sample as {what} data")
@@ -150,8 +151,9 @@ class _Part:
             raise
         except Exception as err:
             raise DataError(
-                f"{self.where}: ended early, after {len(found)} batches ({type(err).__name__}: {err})",
+                f"{self.where}: ended early, after {len(found)} batches ({type(err).__name__}: {last_line(err)})",
                 try_="iterate over it by hand to see the whole traceback",
+                lines=user_lines(err, self.folder),
             ) from err
         if not found:
             raise DataError(
@@ -212,8 +214,9 @@ def _load(source: str, part: _Part) -> Any:
             return function()
         except (Exception, SystemExit) as err:
             raise DataError(
-                f"{where}: the function failed ({type(err).__name__}: {err})",
+                f"{where}: the function failed ({type(err).__name__}: {last_line(err)})",
                 try_="call it by hand to see the whole traceback",
+                lines=user_lines(err, part.folder),
             ) from err
     if path.is_dir():
         arrays = {file.stem: load_npy(file, str(file)) for file in sorted(path.glob("*.npy"))}

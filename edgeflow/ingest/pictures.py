@@ -7,6 +7,7 @@ device programs leave them out (edgeflow/demos/picture.cpp).
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from edgeflow.core.samples import Array
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 """What the device programs read."""
 FILE_MAX_BYTES = 1 << 26
+CLASSES_MAX = 1 << 16
+"""More than these are no classes but dates or numbers of files."""
 SMALLEST_OF = 4
 """Of so many first samples the smallest picture travels with the model."""
 
@@ -124,8 +127,42 @@ def make_inputs(pictures: Sequence[Any] | Array, steps: Preprocess, folder: Path
     return Made(inputs, smallest)
 
 
+def class_folders(folders: Sequence[Path], where: str) -> list[tuple[int, Path]]:
+    """Sub-folders with their classes: whole numbers are the classes that they say; other names count from 0, sorted.
+
+    Names that end in numbers, such as class2 and class10, sort by the number.
+
+    Raises:
+        DataError: two folders are the same number (1 and 01), or numbers stand beside names, so that no order is sure.
+    """
+    numbers = {path: int(path.name) for path in folders if path.name.isascii() and path.name.isdecimal()}
+    if numbers and len(numbers) < len(folders):
+        odd = next(path.name for path in folders if path not in numbers)
+        number = next(iter(numbers)).name
+        raise DataError(
+            f"{where}: class folders are numbers such as {number!r} and names such as {odd!r}, in no sure order",
+            try_="either numbers, which are the classes, or names",
+        )
+    if len(set(numbers.values())) < len(numbers):
+        raise DataError(
+            f"{where}: two class folders are one number, such as 1 and 01", try_="one folder a class, numbered from 0"
+        )
+    if any(number >= CLASSES_MAX for number in numbers.values()):
+        raise DataError(f"{where}: a class folder is called {max(numbers.values())}, which no model has classes for")
+    if numbers:
+        return sorted((number, path) for path, number in numbers.items())
+    return list(enumerate(sorted(folders, key=lambda path: natural(path.name))))
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A key that sorts the numbers in names as numbers: class2 before class10."""
+    return [
+        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]{1,18})", name) if part
+    ] + [(2, 0, name)]
+
+
 def folder_of_pictures(folder: Path, where: str) -> tuple[list[Path], Array | None]:
-    """Picture files of a folder by name, or those of its sub-folders, whose sorted names are the classes.
+    """Picture files of a folder by name, or those of its sub-folders, which are the classes.
 
     Returns:
         The files, and int64 classes where there are sub-folders.
@@ -134,16 +171,14 @@ def folder_of_pictures(folder: Path, where: str) -> tuple[list[Path], Array | No
         DataError: no picture, files of another kind, or pictures both beside and in sub-folders.
     """
     entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-    classes = [path for path in entries if path.is_dir()]
+    classes = class_folders([path for path in entries if path.is_dir()], where)
     loose = [path for path in entries if not path.is_dir()]
     if classes and loose:
         raise DataError(
             f"{where}: holds both sub-folders and files such as {loose[0].name!r}, and should hold either",
             try_="one sub-folder a class, and nothing else",
         )
-    found = [
-        (path, k) for k, sub in enumerate(classes) for path in sorted(sub.iterdir()) if not path.name.startswith(".")
-    ]
+    found = [(path, k) for k, sub in classes for path in sorted(sub.iterdir()) if not path.name.startswith(".")]
     files = [path for path, _ in found] or loose
     for path in files:
         if path.suffix.lower() not in SUFFIXES or not path.is_file():

@@ -25,7 +25,8 @@ from edgeflow.graph.legalise import legalise
 from edgeflow.graph.weights_check import check_weights
 from edgeflow.ingest.data import load_samples
 from edgeflow.paddle import session as paddle_backend
-from edgeflow.project.functions import files_read, load_function
+from edgeflow.project.functions import files_read, in_folder, load_function
+from edgeflow.project.user_errors import user_lines
 
 BATCH = 256
 MODEL = "model"
@@ -49,13 +50,13 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
         DataError: the data does not fit the inputs.
     """
     prefix = tools.folder / MODEL
-    with files_read(source.folder) as trace:
+    with in_folder(source.folder), files_read(source.folder) as trace:
         declared = _model(source.folder, settings, prefix)
     # Before the data, which may take long; and outside of what is traced, for these files are our own.
     program = programs.load(prefix.with_suffix(".pdmodel"))
     weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
     check_weights(program, weights, settings.program or settings.factory or "the model")
-    with files_read(source.folder) as of_data:
+    with in_folder(source.folder), files_read(source.folder) as of_data:
         evaluated = load_samples(settings.evaluation, source.folder, settings.inputs, "evaluation", settings.preprocess)
         calibration, training = (
             None
@@ -128,7 +129,8 @@ def _model(folder: Path, settings: IngestSettings, prefix: Path) -> set[str]:
     paddle_backend.seed(settings.seed)
     if settings.factory is not None:
         factory = load_function(settings.factory, folder)
-        paddle_backend.export(factory, settings.inputs, prefix, f"model factory {settings.factory}")
+        where = f"model factory {settings.factory}"
+        paddle_backend.export(factory, settings.inputs, prefix, where, lambda err: user_lines(err, folder))
         return set()
     program = folder / str(settings.program)
     params = folder / settings.params if settings.params else program.with_suffix(".pdiparams")

@@ -6,8 +6,10 @@ import contextlib
 import importlib
 import importlib.util
 import os
+import shlex
 import sys
 import sysconfig
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgeflow.core.errors import RecipeError, near
+from edgeflow.core.errors import RecipeError, last_line, near
+from edgeflow.project.user_errors import user_lines
 
 _recording: list[set[str]] = []
 _hooked = False
@@ -76,7 +79,9 @@ def _module(path: Path) -> ModuleType:
     except BaseException as err:
         sys.modules.pop(path.stem, None)
         raise RecipeError(
-            f"recipe: {path} cannot be imported ({type(err).__name__}: {err})", try_=f"python {path}"
+            f"recipe: {path} cannot be imported ({type(err).__name__}: {last_line(err)})",
+            try_=f"python {shlex.quote(str(path))}",
+            lines=user_lines(err, path.parent),
         ) from err
     for name in set(sys.modules) - before:
         if _lies_below(sys.modules[name], {home}):
@@ -87,6 +92,26 @@ def _module(path: Path) -> ModuleType:
 def _lies_below(module: ModuleType, homes: set[str]) -> bool:
     origin = getattr(module, "__file__", None) or ""
     return any(origin.startswith(home + os.sep) for home in homes)
+
+
+_folder = threading.RLock()
+
+
+@contextlib.contextmanager
+def in_folder(home: Path) -> Iterator[None]:
+    """Let user code find relative paths in the recipe's folder, wherever it is called from; one at a time."""
+    with _folder:
+        try:
+            before: Path | None = Path.cwd()
+        except OSError:
+            before = None  # the current folder was removed
+        os.chdir(home)
+        try:
+            yield
+        finally:
+            if before is not None:
+                with contextlib.suppress(OSError):
+                    os.chdir(before)
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from pathlib import Path
@@ -24,7 +24,7 @@ from edgeflow.core.strict import Overrides, strict
 from edgeflow.core.targets import Target, read_toml
 from edgeflow.core.tensors import DTYPES, TensorSpec
 from edgeflow.files.inside import plain_name, read_inside
-from edgeflow.project.places import RECIPE
+from edgeflow.project.places import RECIPE, recipe_file
 
 LABELS_MAX_BYTES = 1 << 20
 METRIC_WITH_OPTIONS = re.compile(r"(wer:\d{1,9}|cer|sequence_accuracy)(:blank=(last|\d{1,9}))?")
@@ -85,8 +85,15 @@ class TargetTable:
 
 
 @dataclass(frozen=True, slots=True)
+class ProjectTable:
+    """[project]: `targets` are built where the command line names none."""
+
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
-    """A whole edgeflow.toml; `folder` is where its paths start."""
+    """A whole edgeflow.toml; `folder` is where its paths start, `file` its own name."""
 
     model: ModelTable
     inputs: Mapping[str, InputTable]
@@ -97,7 +104,14 @@ class Recipe:
     convert: ConvertSettings = ConvertSettings()
     drift: DriftLimits = DriftLimits()
     targets: Mapping[str, TargetTable] = field(default_factory=dict)
+    project: ProjectTable = ProjectTable()
     folder: Path = Path()
+    file: str = RECIPE
+
+    @property
+    def path(self) -> Path:
+        """The recipe's own file."""
+        return self.folder / self.file
 
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
@@ -144,17 +158,44 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         RecipeError: missing, no TOML, an unknown key (with the near match), or a value it cannot have.
     """
-    path = path / RECIPE if path.is_dir() else path
+    path = recipe_file(path)
     if not path.is_file():
         raise RecipeError(
             f"{path}: there is no recipe here", try_="edgeflow init, or give the path of an edgeflow.toml"
         )
     table = read_toml(path, RecipeError)
-    if "folder" in table:
-        raise RecipeError(f"{path}: unknown key 'folder'; paths start at the recipe's own folder")
+    if own := {"folder", "file"} & set(table):
+        raise RecipeError(f"{path}: unknown key {own.pop()!r}; paths start at the recipe's own folder")
     recipe = strict(Recipe, {**table, "inputs": table.get("inputs", {})}, str(path), RecipeError)
     _check(recipe, path)
-    return replace(recipe, folder=path.resolve().parent)
+    return replace(recipe, folder=path.resolve().parent, file=path.name)
+
+
+def asked_targets(recipe: Recipe, given: Sequence[str]) -> tuple[str, ...]:
+    """The targets given, each once, or else those of [project].
+
+    Raises:
+        RecipeError: neither names one.
+    """
+    asked = tuple(dict.fromkeys(given or recipe.project.targets))
+    if not asked:
+        raise RecipeError(
+            "no target is given",
+            try_='--target arm64-int8, or [project] targets = ["arm64-int8"] in the recipe; edgeflow targets lists all',
+        )
+    return asked
+
+
+def one_target(recipe: Recipe, given: str | None) -> str:
+    """The target given, or else the only one of [project].
+
+    Raises:
+        RecipeError: neither names exactly one.
+    """
+    asked = asked_targets(recipe, () if given is None else (given,))
+    if len(asked) > 1:
+        raise RecipeError(f"[project] targets has {len(asked)}, and one is needed here", try_=f"--target {asked[0]}")
+    return asked[0]
 
 
 def read_labels(recipe: Recipe) -> bytes | None:

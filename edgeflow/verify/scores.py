@@ -6,20 +6,22 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgeflow.core.chance import doubts, doubts_of_function, empty
 from edgeflow.core.detection import mean_average_precision
 from edgeflow.core.drift import are_probabilities, distance, shaped_like
-from edgeflow.core.errors import DataError, EdgeflowError, RecipeError
+from edgeflow.core.errors import DataError, EdgeflowError, RecipeError, last_line
 from edgeflow.core.labels import class_axis
 from edgeflow.core.metrics import Metric, metric_named
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import VerifySettings
 from edgeflow.core.statistics import Decision, decide_bootstrap, decide_paired
-from edgeflow.project.functions import load_function
+from edgeflow.project.functions import in_folder, load_function
 from edgeflow.project.reference import Reference
+from edgeflow.project.user_errors import user_lines
 
 CALLS = 200
 """Resamples of metrics that are called anew for each: an interval to about a tenth of its width."""
@@ -82,7 +84,8 @@ def score(
     if name == "map":
         function = mean_average_precision
     elif folder is not None and (folder / name.partition(":")[0]).is_file():
-        function = load_function(name, folder)
+        with in_folder(folder):
+            function = _at_home(load_function(name, folder), folder)
     else:
         return (
             None,
@@ -95,8 +98,9 @@ def score(
         raise
     except (Exception, SystemExit) as err:
         raise DataError(
-            f"metric {name}: failed ({type(err).__name__}: {err}), and should return one number",
+            f"metric {name}: failed ({type(err).__name__}: {last_line(err)}), and should return one number",
             try_="call it by hand with the reference's outputs and labels",
+            lines=user_lines(err, folder or Path()),
         ) from err
     said: list[str] = []
     if doubted and not math.isfinite(before):
@@ -106,6 +110,16 @@ def score(
     elif doubted:
         said = doubts_of_function(name, function, reference.outputs, labels)
     return Scores(before, after, decision, tuple(said)), ""
+
+
+def _at_home(function: Callable[..., float], folder: Path) -> Callable[..., float]:
+    """A user's metric, whose relative paths start at the recipe's folder."""
+
+    def called(*arguments: Any) -> float:
+        with in_folder(folder):
+            return function(*arguments)
+
+    return called
 
 
 def held_to_expectation(settings: VerifySettings, reference: Reference, folder: Path | None) -> None:

@@ -20,7 +20,7 @@ from edgeflow.files.atomic import sha256, storage
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
 from edgeflow.project.manifest import StageResults, dump, load_manifest, manifest, manifest_hash, recorded_arithmetic
-from edgeflow.project.places import MANIFEST, MODEL, REFERENCE
+from edgeflow.project.places import MANIFEST, MODEL, REFERENCE, BuildFolder
 from edgeflow.project.recipe import load_recipe
 from edgeflow.project.reference import Reference, load_reference
 from edgeflow.project.trust import is_unchanged
@@ -279,11 +279,12 @@ def _recipe_folder(model: Path, metric: str | None, *, trust: bool) -> Path | No
 
     A whole project may come from anywhere: nothing in it can say that its code may run.
     """
-    folder = model.resolve().parent.parent.parent
+    path = BuildFolder.of(model).recipe
+    folder = path.parent
     if not (trust or is_unchanged(folder)):
         return None
     try:
-        recipe = load_recipe(folder)
+        recipe = load_recipe(path)
     except EdgeflowError:
         return None
     return folder if recipe.metric is not None and recipe.metric.name == metric else None
