@@ -16,6 +16,7 @@ from edgeflow.cli.printing import from_here, show, show_json, show_page
 @targets_option
 @build_dir_option
 @click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
+@click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read, and count them.")
 @click.option("--no-cache", is_flag=True, help="Make everything anew, whatever an earlier build kept.")
 @click.option("--locked", is_flag=True, help="Exit code 3 when something got worse than edgeflow.lock accepts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
@@ -24,6 +25,7 @@ def command(
     targets: tuple[str, ...],
     build_dir: Path | None,
     keep_on_cpu: tuple[str, ...],
+    skip_bad: bool,
     no_cache: bool,
     locked: bool,
     as_json: bool,
@@ -44,7 +46,13 @@ def command(
     accepted = check_lock(recipe, targets) if locked else None
     with Progress() as progress:
         results = build(
-            recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=progress.say, no_cache=no_cache
+            recipe,
+            targets,
+            build_dir=build_dir,
+            keep_on_cpu=keep_on_cpu,
+            say=progress.say,
+            no_cache=no_cache,
+            skip_bad=skip_bad,
         )
     comparisons = [] if accepted is None else held(accepted, results, targets)
     if as_json:

@@ -60,6 +60,15 @@ class Preprocess:
             height, width = self.size
         return (self.channels, height, width) if self.layout == "NCHW" else (height, width, self.channels)
 
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest value that a picture of bytes can become, over all channels."""
+        values = [
+            (pixel * self.scale - mean) / std
+            for mean, std in zip(self.mean, self.std, strict=True)
+            for pixel in (0.0, 255.0, self.pad_value)
+        ]
+        return min(values), max(values)
+
     def check(self, where: str) -> None:
         """Hold the values to each other.
 

@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.core.artifact import Artifact, Tools
-from edgeflow.core.errors import BackendMissing, RecipeError, StorageError, near
+from edgeflow.core.errors import BackendMissing, RecipeError, StorageError, together
 from edgeflow.core.settings import CompressSettings, ConvertSettings
-from edgeflow.core.targets import Target, load_target, names
+from edgeflow.core.targets import Target, load_target
 from edgeflow.core.versions import code_version, is_installed, key_of, tool_versions
 from edgeflow.files.atomic import folder_atomic, folder_half_made, lock, sha256, sweep
 from edgeflow.flow.cache import SEEN, Cache, Known
 from edgeflow.flow.input_files import holds, look, runs_code
 from edgeflow.project.contract import named_files
-from edgeflow.project.manifest import StageResults
+from edgeflow.project.label_file import check_count
+from edgeflow.project.manifest import StageResults, picture_notes, pictures_table
 from edgeflow.project.places import build_root
 from edgeflow.project.recipe import Recipe, asked_targets, load_recipe, read_labels
 from edgeflow.project.trust import trust
@@ -60,7 +61,7 @@ class Built:
 
 
 def build(
-    recipe: Path | str = ".",
+    recipe: Path | str | Recipe = ".",
     targets: Sequence[str] = (),
     *,
     build_dir: Path | str | None = None,
@@ -71,7 +72,7 @@ def build(
     """Build, convert and verify a recipe's model for each target, into `build/<target>/`.
 
     Args:
-        recipe: an edgeflow.toml, or a folder that holds one.
+        recipe: an edgeflow.toml, a folder that holds one, or a recipe that was read already.
         targets: names of target profiles or of chips, or paths of profiles; none: the recipe's [project] targets.
         build_dir: where results and the cache go; `build` beside the recipe when None.
         keep_on_cpu: ops that stay off the NPU beside the recipe's: `OP`, `OP:INPUT` or `OP:INPUT:OUTPUT`.
@@ -84,7 +85,7 @@ def build(
     Raises:
         RecipeError, TargetError, ModelError, DataError, CompressFailed, OptFailed, NbError, StorageError.
     """
-    loaded = load_recipe(Path(recipe))
+    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
     profiles = [load_target(name) for name in asked_targets(loaded, targets)]
     _check_names(loaded, [profile.name for profile in profiles])
     for profile in profiles:
@@ -94,7 +95,7 @@ def build(
             f"keep_on_cpu: {', '.join(p.name for p in profiles)} has no NPU to keep ops off",
             try_="leave it out, or build for an NPU target; edgeflow targets lists them",
         )
-    read_labels(loaded)
+    _look_early(loaded, profiles, say or (lambda *_: None))
     trust(loaded.folder)
     root = build_root(loaded.path, build_dir)
     settings = [
@@ -120,9 +121,19 @@ def _check_names(recipe: Recipe, asked: Sequence[str]) -> None:
         raise RecipeError(
             f"two targets are called {twice[0]!r}, and would write into one folder", try_="rename your own profile"
         )
-    for name in recipe.targets:
-        if name not in (*names(), *asked):
-            raise RecipeError(f"recipe: [targets.{name}] is no target; {near(name, [*names(), *asked], 'targets')}")
+
+
+def _look_early(recipe: Recipe, profiles: Sequence[Target], say: Say) -> None:
+    """End a build before its work where looking alone tells that it cannot succeed; everything is said at once."""
+    from edgeflow.flow.early import of_recipe, of_target
+
+    found = of_recipe(recipe, profiles)
+    errors = [err for part in (found, *(of_target(recipe, p) for p in profiles)) for _, _, err in part.errors]
+    if errors:
+        raise together(errors)
+    for note in found.notes:
+        if note.op == "[model] labels":  # what ingest says of pictures is exact, and comes later
+            say("", "labels", f"note: {note.why}")
 
 
 class Flow:
@@ -176,15 +187,17 @@ class Flow:
         """Labels that do not fit the outputs, and a reference that scores too little, end a build before the work."""
         from edgeflow.project.places import REFERENCE
         from edgeflow.project.reference import load_reference
-        from edgeflow.verify.scores import held_to_expectation, names_fit
+        from edgeflow.verify.scores import held_to_expectation
 
         settings, names = self.recipe.verify_settings(target), read_labels(self.recipe)
         if settings.metric is None and names is None:
             return
         reference = load_reference(ingested.folder / REFERENCE)
         if names is not None:
-            model = self.recipe.model
-            names_fit(names, reference.outputs[0], model.task, settings.metric, str(model.labels))
+            model, first = self.recipe.model, reference.outputs[0]
+            scores = first.dtype.kind == "f"
+            where = str(model.labels)
+            check_count(names, first.shape, where, task=model.task, metric=settings.metric, scores=scores)
         held_to_expectation(settings, reference, self.recipe.folder)
 
     def workers_for(self, kind: str) -> Workers:
@@ -213,6 +226,9 @@ class Flow:
             if self._ingested is None:
                 self._ingested = self._ingest(target, precision)
             ready, kept = self._ingested
+        if first:
+            for note in picture_notes({"data": pictures_table(ready.facts["seen"])}):
+                self.say("", "data", f"note: {note}")
         if first or kept:
             self._note(target, "ingest", "kept" if kept else "done")
         return ready

@@ -14,6 +14,7 @@ from edgeflow.core.coverage import covered
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target, load_target
+from edgeflow.flow import early
 from edgeflow.flow.doctor import diagnose
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
@@ -76,7 +77,8 @@ def plan(recipe: Path | str = ".", targets: Sequence[str] = (), *, keep_on_cpu: 
         legalise(made)
         canonicalise(made, weights, _evaluate)
         legalise(made)
-        return [_plan(loaded, profile, made, dict(weights), stored, keep_on_cpu) for profile in profiles]
+        found = early.of_recipe(loaded, profiles).findings
+        return [_plan(loaded, profile, made, (dict(weights), stored), keep_on_cpu, found) for profile in profiles]
 
 
 def _evaluate(*given: Any) -> Any:
@@ -116,16 +118,26 @@ def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
 
 
 def _plan(
-    recipe: Recipe, target: Target, program: Any, weights: dict[str, Any], stored: int, keep: Sequence[str]
+    recipe: Recipe,
+    target: Target,
+    program: Any,
+    held: tuple[dict[str, Any], int],
+    keep: Sequence[str],
+    known: Sequence[Finding],
 ) -> Plan:
+    """`held`: the weights and their bytes on disk; `known`: what holds for every target."""
+    weights, stored = held
     settings = recipe.compress_settings(target)
-    found: list[Finding] = []
+    found: list[Finding] = list(known)
     try:
         precision: str = target.choose(settings.precision)
     except EdgeflowError as err:
         precision = str(settings.precision)
         found.append(Finding("P201", "error", "precision", err.what, err.try_))
+    else:
+        found += early.of_target(recipe, target).findings
     editor = Editor(_copy(program), dict(weights))
+    found += early.of_program(recipe, target, editor, keep).findings
     respelled = specialise(editor, target)
     editor.commit()
     legalise(editor.program)

@@ -6,11 +6,12 @@ import hashlib
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgeflow.core.artifact import Artifact, Tools
-from edgeflow.core.errors import DataError, ModelError
+from edgeflow.core.errors import DataError, EdgeflowError, ModelError, together
 from edgeflow.core.samples import LABEL, Array, batches, joined
 from edgeflow.core.settings import IngestSettings
 from edgeflow.core.targets import Target
@@ -23,7 +24,8 @@ from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.weights_check import check_weights
-from edgeflow.ingest.data import load_samples
+from edgeflow.ingest.data import Samples, load_samples
+from edgeflow.ingest.pictures import Way
 from edgeflow.paddle import session as paddle_backend
 from edgeflow.project.functions import files_read, in_folder, load_function
 from edgeflow.project.user_errors import user_lines
@@ -57,14 +59,9 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
     check_weights(program, weights, settings.program or settings.factory or "the model")
     with in_folder(source.folder), files_read(source.folder) as of_data:
-        evaluated = load_samples(settings.evaluation, source.folder, settings.inputs, "evaluation", settings.preprocess)
-        calibration, training = (
-            None
-            if what is None
-            else load_samples(what, source.folder, settings.inputs, kind, settings.preprocess).arrays
-            for what, kind in ((settings.calibration, "calibration"), (settings.training, "training"))
-        )
+        evaluated, calibrated, trained = _data(source.folder, settings)
     evaluation = evaluated.arrays
+    calibration, training = (None if part is None else part.arrays for part in (calibrated, trained))
     if settings.program is not None:
         tools.fence()  # after the user's own data functions, which may write what they like
     programs.forget_callstacks(program)
@@ -119,9 +116,41 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
             "repairs": repairs,
             "rewrites": rewrites,
             "pictures": pictures,
+            "seen": _seen({"evaluation": evaluated, "calibration": calibrated, "training": trained}, settings),
             **results,
         },
     )
+
+
+def _data(folder: Path, settings: IngestSettings) -> tuple[Samples, Samples | None, Samples | None]:
+    """What the recipe names for evaluation, calibration and training; all that is wrong with them comes at once."""
+    way = Way(settings.exif == "apply", settings.skip_bad)
+    found: list[Samples | None] = []
+    errors: list[EdgeflowError] = []
+    for what, kind in (
+        (settings.evaluation, "evaluation"),
+        (settings.calibration, "calibration"),
+        (settings.training, "training"),
+    ):
+        try:
+            given = settings.inputs, kind, settings.preprocess, way
+            found.append(None if what is None else load_samples(what, folder, *given))
+        except EdgeflowError as err:
+            errors.append(err)
+    if errors:
+        raise together(errors)
+    evaluated, calibrated, trained = found
+    assert evaluated is not None
+    return evaluated, calibrated, trained
+
+
+def _seen(parts: Mapping[str, Samples | None], settings: IngestSettings) -> dict[str, Any]:
+    """What is told of picture files: how many EXIF says to turn and whether they were, and which were left out."""
+    return {
+        "exif": settings.exif,
+        "rotated": {kind: part.rotated for kind, part in parts.items() if part is not None and part.rotated},
+        "left_out": {kind: list(part.bad) for kind, part in parts.items() if part is not None and part.bad},
+    }
 
 
 def _model(folder: Path, settings: IngestSettings, prefix: Path) -> set[str]:

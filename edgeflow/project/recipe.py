@@ -24,6 +24,7 @@ from edgeflow.core.strict import Overrides, strict
 from edgeflow.core.targets import Target, read_toml
 from edgeflow.core.tensors import DTYPES, TensorSpec
 from edgeflow.files.inside import plain_name, read_inside
+from edgeflow.project.label_file import check_lines
 from edgeflow.project.places import RECIPE, recipe_file
 
 LABELS_MAX_BYTES = 1 << 20
@@ -34,7 +35,8 @@ METRIC_WITH_OPTIONS = re.compile(r"(wer:\d{1,9}|cer|sequence_accuracy)(:blank=(l
 class ModelTable:
     """[model]: a Python factory `file.py:function`, or a program with its parameters.
 
-    `task` and `labels` (a text file, one a line) are for the programs on the device.
+    `task` and `labels` (a text file, one a line) are for the programs on the device; `space` adds a line of one space,
+    for a recogniser that was trained with a space which is no line of its dictionary.
     """
 
     factory: str | None = None
@@ -43,6 +45,7 @@ class ModelTable:
     seed: int = 0
     task: Literal["classify", "detect", "ocr_detect", "ocr_recognise"] | None = None
     labels: str | None = None
+    space: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,17 @@ class InputTable:
 
 @dataclass(frozen=True, slots=True)
 class DataTable:
-    """[data]: each a callable `file.py:function`, an .npz, a folder of .npy, or of pictures."""
+    """[data]: each a callable `file.py:function`, an .npz, a folder of .npy, or of pictures.
+
+    `exif`: what the training's loader did with a photograph's orientation: `apply` as cv2 does, `ignore` as PIL does.
+    `skip_bad`: pictures that cannot be read are left out, and counted.
+    """
 
     evaluation: str
     calibration: str | None = None
     training: str | None = None
+    exif: Literal["ignore", "apply"] = "ignore"
+    skip_bad: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,8 @@ class Recipe:
             self.model.seed,
             self.data.training,
             {name: table.preprocess for name, table in self.inputs.items() if table.preprocess is not None},
+            self.data.exif,
+            self.data.skip_bad,
         )
 
     def compress_settings(self, target: Target) -> CompressSettings:
@@ -202,22 +213,15 @@ def read_labels(recipe: Recipe) -> bytes | None:
     """The labels that [model] names, or None. They go into the bundle, so they come from the recipe's own folder.
 
     Raises:
-        RecipeError: missing, outside the folder, no regular file, empty, too large, or no UTF-8.
+        RecipeError: missing, outside the folder, no regular file, too large, or no list of labels.
     """
     name = recipe.model.labels
     if name is None:
         return None
     remedy = 'labels = "labels.txt", with a copy of the file beside edgeflow.toml'
     raw = read_inside(recipe.folder, name, LABELS_MAX_BYTES, error=RecipeError, try_=remedy)
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError as err:
-        raise RecipeError(
-            f"{recipe.folder / name}: cannot be read as labels ({err}), and should be UTF-8 text, one label a line"
-        ) from err
-    if not raw.strip():
-        raise RecipeError(f"{recipe.folder / name}: is empty, and should hold one label a line")
-    return raw
+    check_lines(raw, str(recipe.folder / name))
+    return raw + (b"" if raw.endswith(b"\n") else b"\n") + b" \n" if recipe.model.space else raw
 
 
 def _check(recipe: Recipe, path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from edgeflow.core.chance import doubts, doubts_of_function, empty
 from edgeflow.core.detection import mean_average_precision
 from edgeflow.core.drift import are_probabilities, distance, shaped_like
-from edgeflow.core.errors import DataError, EdgeflowError, RecipeError, last_line
+from edgeflow.core.errors import DataError, EdgeflowError, last_line
 from edgeflow.core.labels import class_axis
 from edgeflow.core.metrics import Metric, metric_named
 from edgeflow.core.samples import Array
@@ -142,32 +142,6 @@ def held_to_expectation(settings: VerifySettings, reference: Reference, folder: 
             f"{settings.expected:g} (tolerance {settings.tolerance:g})",
             try_="another mean and std, RGB for BGR, another resize, other weights, or labels in another order than "
             "where the model was trained",
-        )
-
-
-def names_fit(names: bytes, output: Array, task: str | None, metric: str | None, where: str) -> None:
-    """Hold the lines of a labels file to the classes of the model's first output, where it is class scores.
-
-    Raises:
-        RecipeError: there are more or fewer lines than the classes need.
-    """
-    allowed: tuple[int, ...]
-    lines = names.decode("utf-8").rstrip("\n").count("\n") + 1
-    kind = (metric or "").partition(":")[0]
-    if task == "ocr_recognise" or (task is None and kind in ("cer", "wer", "sequence_accuracy")):
-        classes = output.shape[-1] if output.ndim == 3 else None
-        allowed = () if classes is None else (classes - 1, classes - 2)
-        why = "one for each class but the blank, or one less where the space is added"
-    elif task == "classify" or (task is None and kind in ("top1", "top5")):
-        classes = int(np.prod(output.shape[1:])) if output.dtype.kind == "f" else None
-        allowed = () if classes is None else (classes,)
-        why = "one for each score of the model"
-    else:
-        return
-    if allowed and classes != 1 and lines not in allowed:
-        raise RecipeError(
-            f"{where}: has {lines} lines, and should have {' or '.join(map(str, allowed))}, {why}",
-            try_="the file that the model was trained with, no line lost or added",
         )
 
 

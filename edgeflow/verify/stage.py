@@ -19,7 +19,15 @@ from edgeflow.files.arrays import save_npz
 from edgeflow.files.atomic import sha256, storage
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
-from edgeflow.project.manifest import StageResults, dump, load_manifest, manifest, manifest_hash, recorded_arithmetic
+from edgeflow.project.manifest import (
+    StageResults,
+    dump,
+    load_manifest,
+    manifest,
+    manifest_hash,
+    picture_notes,
+    recorded_arithmetic,
+)
 from edgeflow.project.places import MANIFEST, MODEL, REFERENCE, BuildFolder
 from edgeflow.project.recipe import load_recipe
 from edgeflow.project.reference import Reference, load_reference
@@ -128,7 +136,7 @@ def _record(verdict: Verdict, table: Mapping[str, Any], limits: DriftLimits, con
         undecided=verdict.undecided,
         samples=verdict.samples,
         runner=verdict.runner,
-        not_checked=(*verdict.not_checked, *_seen_data(table)),
+        not_checked=(*verdict.not_checked, *_seen_data(table), *picture_notes(table)),
         limits=limits,
         outputs=tuple(
             Output(item.index, item.name, *(getattr(item.drift, field.name) for field in fields(Output)[2:]))

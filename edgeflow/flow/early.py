@@ -1,0 +1,245 @@
+"""What a build would stumble over later, found before any work: settings, names, data, labels, metrics, by looking alone.
+
+Codes of `edgeflow plan` (docs/plan.md): P2xx settings, P7xx what the recipe names. `edgeflow build` looks at the same
+before its first stage, and says all of it at once.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edgeflow.compress.conflicts import check_settings
+from edgeflow.core.errors import BackendMissing, DataError, EdgeflowError, RecipeError, near
+from edgeflow.core.targets import Target, names
+from edgeflow.graph.edit import Editor, output
+from edgeflow.graph.placement import check_line
+from edgeflow.graph.program import feeds, fetches, variable
+from edgeflow.ingest.sources import Looked, Wanted, look
+from edgeflow.nb.lint import Finding
+from edgeflow.project.functions import check_function
+from edgeflow.project.label_file import check_count, doubts_of, lines_of, reads_text
+from edgeflow.project.recipe import Recipe, read_labels
+
+LOOK_S = 0.8
+"""How long pictures may be looked at, so that plan stays under two seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """What was found: errors, which a build would end in, and what is worth knowing. Each with its plan code."""
+
+    errors: tuple[tuple[str, str, EdgeflowError], ...]
+    notes: tuple[Finding, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All of it as findings of a plan."""
+        return (
+            *(Finding(code, "error", op, " ".join((err.what, *err.lines)), err.try_) for code, op, err in self.errors),
+            *self.notes,
+        )
+
+
+def of_recipe(recipe: Recipe, targets: Sequence[Target], *, look_s: float = LOOK_S) -> Early:
+    """What holds for every target: names of targets, data, labels, metric."""
+    errors: list[tuple[str, str, EdgeflowError]] = []
+    notes: list[Finding] = []
+
+    def tried(code: str, op: str, function: Callable[[], Any]) -> Any:
+        try:
+            return function()
+        except EdgeflowError as err:
+            errors.append((code, op, err))
+            return None
+
+    tried("P206", "[targets]", lambda: check_targets(recipe, [target.name for target in targets]))
+    raw = tried("P702", "[model] labels", lambda: read_labels(recipe))
+    metric = None if recipe.metric is None else recipe.metric.name
+    if raw is not None:
+        text = reads_text(recipe.model.task, metric)
+        notes += [
+            Finding("P703", "warning", "[model] labels", f"{recipe.model.labels}: {doubt}", "see whether it is meant")
+            for doubt in doubts_of(raw, text=text)
+        ]
+    tried("P705", "[metric]", lambda: _check_metric(recipe))
+    if recipe.model.factory is not None:
+        tried("P706", "[model] factory", lambda: check_function(str(recipe.model.factory), recipe.folder))
+    until = time.monotonic() + look_s
+    for kind in ("evaluation", "calibration", "training"):
+        source = getattr(recipe.data, kind)
+        if source is None:
+            continue
+        settings = recipe.ingest_settings()
+        wanted = Wanted(recipe.folder, settings.inputs, settings.preprocess, recipe.data.skip_bad, until)
+        found = look(source, wanted, kind)
+        errors += [("P701", f"[data] {kind}", err) for err in found.errors]
+        notes += _of_pictures(recipe, kind, found)
+        if raw is not None and found.classes:
+            tried("P701", f"[data] {kind}", lambda f=found, k=kind: _check_order(f, raw, recipe, k))  # type: ignore[misc]
+    return Early(tuple(errors), tuple(notes))
+
+
+def of_target(recipe: Recipe, target: Target) -> Early:
+    """What holds for one target: its settings against each other and against its kernels."""
+    errors: list[tuple[str, str, EdgeflowError]] = []
+    settings = recipe.compress_settings(target)
+    try:
+        check_settings(settings, target, target.choose(settings.precision))
+    except EdgeflowError as err:
+        errors.append(("P205", "[compress]", err))
+    return Early(tuple(errors), ())
+
+
+def of_program(recipe: Recipe, target: Target, editor: Editor, keep_on_cpu: Sequence[str] = ()) -> Early:
+    """What the program tells besides: names of its inputs, of layers and of ops, and how many classes it has.
+
+    Args:
+        editor: of the program that opt would get.
+    """
+    errors: list[tuple[str, str, EdgeflowError]] = []
+    for code, op, check in (
+        ("P707", "[inputs]", lambda: _check_inputs(recipe, editor)),
+        ("P207", "[compress]", lambda: _check_layers(recipe, target, editor)),
+        ("P207", "[convert]", lambda: _check_ops(recipe, target, editor, keep_on_cpu)),
+        ("P704", "[model] labels", lambda: _check_classes(recipe, editor)),
+    ):
+        try:
+            check()
+        except EdgeflowError as err:
+            errors.append((code, op, err))
+    return Early(tuple(errors), ())
+
+
+def check_targets(recipe: Recipe, asked: Sequence[str]) -> None:
+    """Hold the names of [targets.NAME] to what there is.
+
+    Raises:
+        RecipeError: one is no target.
+    """
+    for name in recipe.targets:
+        if name not in (*names(), *asked):
+            raise RecipeError(f"recipe: [targets.{name}] is no target; {near(name, [*names(), *asked], 'targets')}")
+
+
+def _check_metric(recipe: Recipe) -> None:
+    if recipe.metric is None:
+        return
+    name = recipe.metric.name
+    if ".py:" in name:
+        check_function(name, recipe.folder)
+    if name == "map" and importlib.util.find_spec("pycocotools") is None:
+        raise BackendMissing(
+            "pycocotools is not installed, which the metric map needs", try_="pip install 'edgeflow[metrics]'"
+        )
+
+
+def _of_pictures(recipe: Recipe, kind: str, found: Looked) -> Iterator[Finding]:
+    op = f"[data] {kind}"
+    if found.rotated:
+        of = f"{found.rotated} of {found.seen} pictures have an EXIF orientation, and "
+        if recipe.data.exif == "apply":
+            yield Finding("P708", "note", op, f"{of}are turned upright", "nothing to do")
+        else:
+            why = f"{of}are taken as they are stored; cv2 turns them when it reads, PIL does not"
+            yield Finding("P708", "warning", op, why, 'exif = "apply" under [data] where the training\'s loader did')
+    if found.bad and recipe.data.skip_bad:
+        why = f"{found.bad} of {found.seen} pictures cannot be read, and are left out"
+        yield Finding("P709", "warning", op, why, "mend them or take them away")
+    if found.seen < found.pictures:
+        why = f"{found.seen} of {found.pictures} pictures were looked at, for want of time"
+        yield Finding("P709", "note", op, why, "nothing to do; a build reads them all")
+
+
+def _check_order(found: Looked, raw: bytes, recipe: Recipe, kind: str) -> None:
+    """Class folders that are called like the labels stand in their order, or every answer would count as wrong."""
+    lines = lines_of(raw)
+    if set(found.classes) <= set(lines) and list(found.classes) != [n for n in lines if n in set(found.classes)]:
+        raise DataError(
+            f"{kind} data: its class folders sort as {', '.join(found.classes[:4])} …, and the lines of "
+            f"{recipe.model.labels} stand in another order",
+            try_="class folders named by numbers, 0, 1, 2 …, in the order of the labels",
+        )
+    if set(found.classes) < set(lines):
+        raise DataError(
+            f"{kind} data: has {len(found.classes)} class folders for the {len(lines)} lines of {recipe.model.labels}, "
+            "so that the folders' places are not the classes",
+            try_="class folders named by numbers, 0, 1, 2 …, in the order of the labels",
+        )
+
+
+def _check_inputs(recipe: Recipe, editor: Editor) -> None:
+    """Names, ranks and sizes of the inputs."""
+    declared = {name: dims for name, dims, _ in feeds(editor.program)}
+    if set(declared) != set(recipe.inputs):
+        raise DataError(
+            f"the program's inputs are {', '.join(sorted(declared))}; the recipe declares "
+            f"{', '.join(sorted(recipe.inputs))}",
+            try_="name the program's inputs under [inputs]",
+        )
+    for name, table in recipe.inputs.items():
+        dims = declared[name]
+        alike = len(dims) == len(table.shape) and all(
+            -1 in pair or pair[0] == pair[1] for pair in zip(dims[1:], table.shape[1:], strict=True)
+        )
+        if not alike:
+            raise DataError(
+                f"input {name!r} of the program has shape {list(dims)}, and the recipe declares {list(table.shape)}",
+                try_=f"[inputs.{name}] shape = {list(dims)}",
+            )
+
+
+def _check_layers(recipe: Recipe, target: Target, editor: Editor) -> None:
+    """Names of layers in [compress] are weights, outputs or types of ops of the program."""
+    settings = recipe.compress_settings(target)
+    weights = sorted(editor.parameters)
+    outputs = {output(op) for op in editor.ops if op.outputs}
+    kinds = {op.type for op in editor.ops}
+    for key, given in (
+        ("keep_float", settings.keep_float),
+        ("layer_algo", settings.layer_algo),
+        ("prune_skip", settings.prune_skip),
+        ("prune_layers", settings.prune_layers),
+    ):
+        for name in given:
+            if name not in editor.parameters and name not in outputs and not (key == "keep_float" and name in kinds):
+                known = [*weights, *sorted(kinds)] if key == "keep_float" else weights
+                raise RecipeError(
+                    f"[compress] {key}: {name!r} is no layer of the program; {near(name, known, 'layers')}",
+                    try_="edgeflow sensitivity lists them",
+                )
+
+
+def _check_ops(recipe: Recipe, target: Target, editor: Editor, keep_on_cpu: Sequence[str]) -> None:
+    if not target.uses_npu:
+        return
+    own = recipe.convert_settings(target)
+    for line in (*own.keep_on_cpu, *keep_on_cpu):
+        check_line(editor, line)
+    for line in own.keep_float:
+        check_line(editor, line, "keep_float")
+
+
+def _check_classes(recipe: Recipe, editor: Editor) -> None:
+    """Lines of labels, against the first output's shape where the program declares it."""
+    if recipe.model.labels is None:
+        return
+    try:
+        raw = read_labels(recipe)
+    except EdgeflowError:
+        return  # said already
+    var = variable(editor.program.blocks[0], fetches(editor.program)[0])
+    if raw is None or var is None:
+        return
+    shape = tuple(var.type.lod_tensor.tensor.dims)
+    check_count(
+        raw,
+        shape,
+        str(recipe.model.labels),
+        task=recipe.model.task,
+        metric=None if recipe.metric is None else recipe.metric.name,
+        scores=editor.dtype(var.name).startswith("float"),
+    )
