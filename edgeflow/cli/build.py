@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +42,21 @@ def command(
     from edgeflow.cli.progress import Progress
     from edgeflow.flow.build import build
     from edgeflow.flow.locked import check_lock, held
+    from edgeflow.project.recipe import load_recipe
 
     targets = chosen_targets(recipe, targets)
+    loaded = load_recipe(recipe)
+    if skip_bad:
+        loaded = replace(loaded, data=replace(loaded.data, skip_bad=True))
     accepted = check_lock(recipe, targets) if locked else None
     with Progress() as progress:
         results = build(
-            recipe,
+            loaded,
             targets,
             build_dir=build_dir,
             keep_on_cpu=keep_on_cpu,
             say=progress.say,
             no_cache=no_cache,
-            skip_bad=skip_bad,
         )
     comparisons = [] if accepted is None else held(accepted, results, targets)
     if as_json:

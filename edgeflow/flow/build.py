@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.core.artifact import Artifact, Tools
-from edgeflow.core.errors import BackendMissing, RecipeError, StorageError, together
+from edgeflow.core.errors import BackendMissing, RecipeError, StorageError
 from edgeflow.core.settings import CompressSettings, ConvertSettings
 from edgeflow.core.targets import Target, load_target
 from edgeflow.core.versions import code_version, is_installed, key_of, tool_versions
 from edgeflow.files.atomic import folder_atomic, folder_half_made, lock, sha256, sweep
 from edgeflow.flow.cache import SEEN, Cache, Known
+from edgeflow.flow.early import look_before
 from edgeflow.flow.input_files import holds, look, runs_code
 from edgeflow.project.contract import named_files
 from edgeflow.project.label_file import check_count
@@ -95,7 +96,8 @@ def build(
             f"keep_on_cpu: {', '.join(p.name for p in profiles)} has no NPU to keep ops off",
             try_="leave it out, or build for an NPU target; edgeflow targets lists them",
         )
-    _look_early(loaded, profiles, say or (lambda *_: None))
+    for note in look_before(loaded, profiles):
+        (say or (lambda *_: None))("", "labels", f"note: {note}")
     trust(loaded.folder)
     root = build_root(loaded.path, build_dir)
     settings = [
@@ -121,19 +123,6 @@ def _check_names(recipe: Recipe, asked: Sequence[str]) -> None:
         raise RecipeError(
             f"two targets are called {twice[0]!r}, and would write into one folder", try_="rename your own profile"
         )
-
-
-def _look_early(recipe: Recipe, profiles: Sequence[Target], say: Say) -> None:
-    """End a build before its work where looking alone tells that it cannot succeed; everything is said at once."""
-    from edgeflow.flow.early import of_recipe, of_target
-
-    found = of_recipe(recipe, profiles)
-    errors = [err for part in (found, *(of_target(recipe, p) for p in profiles)) for _, _, err in part.errors]
-    if errors:
-        raise together(errors)
-    for note in found.notes:
-        if note.op == "[model] labels":  # what ingest says of pictures is exact, and comes later
-            say("", "labels", f"note: {note.why}")
 
 
 class Flow:

@@ -1,4 +1,4 @@
-"""What a build would stumble over later, found before any work: settings, names, data, labels, metrics, by looking alone.
+"""What a build would stumble over later, found before any work by looking: settings, names, data, labels, metrics.
 
 Codes of `edgeflow plan` (docs/plan.md): P2xx settings, P7xx what the recipe names. `edgeflow build` looks at the same
 before its first stage, and says all of it at once.
@@ -10,10 +10,11 @@ import importlib.util
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from edgeflow.compress.conflicts import check_settings
-from edgeflow.core.errors import BackendMissing, DataError, EdgeflowError, RecipeError, near
+from edgeflow.core.errors import BackendMissing, DataError, EdgeflowError, RecipeError, near, together
 from edgeflow.core.targets import Target, names
 from edgeflow.graph.edit import Editor, output
 from edgeflow.graph.placement import check_line
@@ -42,6 +43,22 @@ class Early:
             *(Finding(code, "error", op, " ".join((err.what, *err.lines)), err.try_) for code, op, err in self.errors),
             *self.notes,
         )
+
+
+def look_before(recipe: Recipe, profiles: Sequence[Target]) -> list[str]:
+    """End a build before its work where looking alone tells that it cannot succeed.
+
+    Returns:
+        What is odd in the labels. What there is to say of pictures comes exact from ingest, later.
+
+    Raises:
+        EdgeflowError: the first thing that is wrong, and with it all others.
+    """
+    found = of_recipe(recipe, profiles)
+    errors = [err for part in (found, *(of_target(recipe, p) for p in profiles)) for _, _, err in part.errors]
+    if errors:
+        raise together(errors)
+    return [note.why for note in found.notes if note.op == "[model] labels"]
 
 
 def of_recipe(recipe: Recipe, targets: Sequence[Target], *, look_s: float = LOOK_S) -> Early:
@@ -79,7 +96,7 @@ def of_recipe(recipe: Recipe, targets: Sequence[Target], *, look_s: float = LOOK
         errors += [("P701", f"[data] {kind}", err) for err in found.errors]
         notes += _of_pictures(recipe, kind, found)
         if raw is not None and found.classes:
-            tried("P701", f"[data] {kind}", lambda f=found, k=kind: _check_order(f, raw, recipe, k))  # type: ignore[misc]
+            tried("P701", f"[data] {kind}", partial(_check_order, found, raw, recipe, kind))
     return Early(tuple(errors), tuple(notes))
 
 
@@ -101,12 +118,13 @@ def of_program(recipe: Recipe, target: Target, editor: Editor, keep_on_cpu: Sequ
         editor: of the program that opt would get.
     """
     errors: list[tuple[str, str, EdgeflowError]] = []
-    for code, op, check in (
-        ("P707", "[inputs]", lambda: _check_inputs(recipe, editor)),
-        ("P207", "[compress]", lambda: _check_layers(recipe, target, editor)),
-        ("P207", "[convert]", lambda: _check_ops(recipe, target, editor, keep_on_cpu)),
-        ("P704", "[model] labels", lambda: _check_classes(recipe, editor)),
-    ):
+    checks: tuple[tuple[str, str, Callable[[], None]], ...] = (
+        ("P707", "[inputs]", partial(_check_inputs, recipe, editor)),
+        ("P207", "[compress]", partial(_check_layers, recipe, target, editor)),
+        ("P207", "[convert]", partial(_check_ops, recipe, target, editor, keep_on_cpu)),
+        ("P704", "[model] labels", partial(_check_classes, recipe, editor)),
+    )
+    for code, op, check in checks:
         try:
             check()
         except EdgeflowError as err:
@@ -195,7 +213,7 @@ def _check_inputs(recipe: Recipe, editor: Editor) -> None:
 def _check_layers(recipe: Recipe, target: Target, editor: Editor) -> None:
     """Names of layers in [compress] are weights, outputs or types of ops of the program."""
     settings = recipe.compress_settings(target)
-    weights = sorted(editor.parameters)
+    weights = sorted(editor.parameters or ())
     outputs = {output(op) for op in editor.ops if op.outputs}
     kinds = {op.type for op in editor.ops}
     for key, given in (
@@ -205,7 +223,7 @@ def _check_layers(recipe: Recipe, target: Target, editor: Editor) -> None:
         ("prune_layers", settings.prune_layers),
     ):
         for name in given:
-            if name not in editor.parameters and name not in outputs and not (key == "keep_float" and name in kinds):
+            if name not in weights and name not in outputs and not (key == "keep_float" and name in kinds):
                 known = [*weights, *sorted(kinds)] if key == "keep_float" else weights
                 raise RecipeError(
                     f"[compress] {key}: {name!r} is no layer of the program; {near(name, known, 'layers')}",

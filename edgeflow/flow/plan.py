@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.core.coverage import covered
-from edgeflow.core.errors import EdgeflowError
+from edgeflow.core.errors import EdgeflowError, together
 from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target, load_target
 from edgeflow.flow import early
@@ -72,13 +72,17 @@ def plan(recipe: Path | str = ".", targets: Sequence[str] = (), *, keep_on_cpu: 
     loaded = load_recipe(Path(recipe))
     profiles = [load_target(name) for name in asked_targets(loaded, targets)]
     with tempfile.TemporaryDirectory(prefix="edgeflow-plan-") as folder:
-        program, weights, stored = _program(loaded, Path(folder))
+        found = early.of_recipe(loaded, profiles)
+        try:
+            program, weights, stored = _program(loaded, Path(folder))
+        except EdgeflowError as err:
+            raise together([err, *(other for _, _, other in found.errors)]) from err
         made = _copy(program)
         legalise(made)
         canonicalise(made, weights, _evaluate)
         legalise(made)
-        found = early.of_recipe(loaded, profiles).findings
-        return [_plan(loaded, profile, made, (dict(weights), stored), keep_on_cpu, found) for profile in profiles]
+        held = dict(weights), stored
+        return [_plan(loaded, profile, made, held, keep_on_cpu, found.findings) for profile in profiles]
 
 
 def _evaluate(*given: Any) -> Any:
