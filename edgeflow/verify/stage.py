@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -17,8 +17,10 @@ from edgeflow.deploy.runners import HERE, Where, control_run, device_report, is_
 from edgeflow.emulate.examined import Examined
 from edgeflow.files.arrays import save_npz
 from edgeflow.files.atomic import sha256, storage
+from edgeflow.files.inside import read_inside
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
+from edgeflow.project.label_file import lines_of
 from edgeflow.project.manifest import (
     StageResults,
     dump,
@@ -29,14 +31,14 @@ from edgeflow.project.manifest import (
     recorded_arithmetic,
 )
 from edgeflow.project.places import MANIFEST, MODEL, REFERENCE, BuildFolder
-from edgeflow.project.recipe import load_recipe
+from edgeflow.project.recipe import LABELS_MAX_BYTES, load_recipe
 from edgeflow.project.reference import Reference, load_reference
 from edgeflow.project.trust import is_unchanged
 from edgeflow.report import exchange
 from edgeflow.report.html import page
 from edgeflow.report.record import Record
 from edgeflow.report.record_parts import DeviceFacts, FileFacts, Output, PreprocessingFinding, ResidencyFinding
-from edgeflow.verify.contract import contract_entry, write_contract
+from edgeflow.verify.contract import LABELS, contract_entry, write_contract
 from edgeflow.verify.file_facts import figures, findings, partition, profile_named
 from edgeflow.verify.judge import Verdict, judge, run_here, run_with
 from edgeflow.verify.layers_and_hops import hops, traced
@@ -91,7 +93,7 @@ def check_and_report(
     contract = write_contract(made, file.model, loaded.inputs, labels, folder)
     table = manifest(made, layers, contract)
     record = _record(verdict, table, settings.limits, contract_entry(folder / MODEL, loaded.inputs, table))
-    record = _with_file(record, file, target, loaded, verdict)
+    record = _with_file(record, file, target, loaded, verdict, () if labels is None else lines_of(labels))
     if worker is not None:
         looked, steps = worker(traced, made.compressed.folder, made.reference, made.model, made.npu, device)
         record = replace(
@@ -160,8 +162,15 @@ def _seen_data(table: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(text for key, text in SAME_DATA.items() if isinstance(data, Mapping) and data.get(key) == known)
 
 
-def _with_file(record: Record, file: Examined, target: Target | None, loaded: Reference, verdict: Verdict) -> Record:
-    """What the file itself tells, and the samples it gets most wrong."""
+def _with_file(
+    record: Record,
+    file: Examined,
+    target: Target | None,
+    loaded: Reference,
+    verdict: Verdict,
+    names: Sequence[str] = (),
+) -> Record:
+    """What the file itself tells, and the samples it gets most wrong, with `names` of classes or letters."""
     known = figures(file, target, loaded.inputs)
     facts = replace(record.nb or FileFacts(), sha256=file.sha256, bytes=file.path.stat().st_size, ops=known.ops)
     return replace(
@@ -170,7 +179,7 @@ def _with_file(record: Record, file: Examined, target: Target | None, loaded: Re
         predicted_latency_ms=known.predicted,
         partition=partition(file),
         findings=findings(file.model, target),
-        worst=worst(loaded, verdict.arrays),
+        worst=worst(loaded, verdict.arrays, names),
     )
 
 
@@ -214,12 +223,22 @@ def verify_file(
     if contract.broken is not None:
         verdict = replace(verdict, broken=(*verdict.broken, contract.broken))
     record = _record(verdict, table, settings.limits, contract)
-    record = _with_file(record, examined, profile_named(record.target or ""), loaded, verdict)
+    record = _with_file(
+        record, examined, profile_named(record.target or ""), loaded, verdict, _names_beside(model, table)
+    )
     record = replace(record, device=device, library_notes=notes, residency=residency)
     record = look_again(record, model) if layers else with_recorded(record, model, table)
     if is_device(where.on):
         record = with_device(record, model, loaded, verdict, folder, npu)
     return verdict, record
+
+
+def _names_beside(model: Path, table: Mapping[str, Any]) -> list[str]:
+    """Labels that the build left beside its .nb; none where they cannot be read, or there is no build."""
+    try:
+        return lines_of(read_inside(model.parent, LABELS, LABELS_MAX_BYTES, error=DataError)) if table else []
+    except (EdgeflowError, UnicodeDecodeError):
+        return []
 
 
 def prepared(model: Path, against: Against) -> tuple[Reference, VerifySettings, str, Path | None]:
