@@ -66,13 +66,15 @@ def command(
     Example: edgeflow bench build/arm64-int8/model.nb --on ssh://pi@raspberrypi.local --threads 1,2,4
              edgeflow bench build/arm64/model.nb --against build/arm64-int8/model.nb --on adb:SERIAL
     """
+    from edgeflow.cli.progress import working
     from edgeflow.deploy.bench import Timed, bench, numbers
     from edgeflow.deploy.runners import Where
 
     sizes = {name: numbers(size, f"--shape {name}") for name, _, size in (shape.rpartition("=") for shape in shapes)}
     timed = Timed(numbers(threads, "--threads"), warm_up, repeats, cool_down_ms, rounds)
     where = Where(on, runtime, limit_s, trust, power_mode or "", say=say)
-    report = bench(model, against, where, timed, sizes)
+    with working("bench"):
+        report = bench(model, against, where, timed, sizes)
     if as_json:
         show_json(report)
         return

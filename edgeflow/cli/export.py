@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgeflow.cli.options import model_argument
-from edgeflow.cli.printing import show
+from edgeflow.cli.printing import show, show_json
 
 
 @click.command("export")
@@ -23,7 +23,8 @@ from edgeflow.cli.printing import show
     show_default=True,
     help="Arithmetic of NPU subgraphs.",
 )
-def command(model: Path, out: Path, shapes: tuple[str, ...], npu: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print nodes, opset, inputs and outputs as JSON.")
+def command(model: Path, out: Path, shapes: tuple[str, ...], npu: str, as_json: bool) -> None:
     """Write MODEL.nb's computation as a standard ONNX file, with the arithmetic of the ARM kernels.
 
     Example: edgeflow export model.nb model.onnx --shape image=1,3,224,224
@@ -40,4 +41,16 @@ def command(model: Path, out: Path, shapes: tuple[str, ...], npu: str) -> None:
     with Emulator(model, npu=npu) as runner:
         exported = runner.export(parse_shapes(shapes))
     write_atomic(out, exported.SerializeToString(deterministic=True))
+    if as_json:
+        graph = exported.graph
+        show_json(
+            {
+                "file": str(out),
+                "nodes": len(graph.node),
+                "opset": exported.opset_import[0].version,
+                "inputs": [value.name for value in graph.input],
+                "outputs": [value.name for value in graph.output],
+            }
+        )
+        return
     show(f"{out}: {len(exported.graph.node)} nodes, opset {exported.opset_import[0].version}", err=True)

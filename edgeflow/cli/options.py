@@ -15,16 +15,29 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 recipe_argument = click.argument("recipe", type=click.Path(path_type=Path), default=".")
 
+
+def complete_targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Targets that a shell may complete to, then chips."""
+    from edgeflow.core.targets import load_target, names
+
+    chips = sorted({"".join(chip.split()) for name in names() for chip in load_target(name).chips})
+    return [word for word in (*names(), *chips) if word.lower().startswith(incomplete.lower())]
+
+
 targets_option = click.option(
     "--target",
     "-t",
     "targets",
     multiple=True,
+    shell_complete=complete_targets,
     help="A target or a chip, or a .toml; repeatable. Default: [project] targets of the recipe.",
 )
 
 target_option = click.option(
-    "--target", "-t", help="A target or a chip, or a .toml. Default: [project] targets of the recipe."
+    "--target",
+    "-t",
+    shell_complete=complete_targets,
+    help="A target or a chip, or a .toml. Default: [project] targets of the recipe.",
 )
 
 build_dir_option = click.option(
@@ -36,6 +49,12 @@ class ModelFile(click.ParamType):  # type: ignore[type-arg]
     """A .nb, by its own path, its folder, its manifest, or the recipe that one build was made of."""
 
     name = "path"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Files, as the shell knows them."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The .nb's path, which exists; what is said where there is none tells what would do."""

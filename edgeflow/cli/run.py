@@ -74,31 +74,50 @@ def command(ctx: click.Context, /, files: tuple[str, ...], **options: Any) -> No
 
 
 def _run(model: Path, pictures: list[Path], options: Mapping[str, Any]) -> None:
+    from edgeflow.cli.progress import working
+    from edgeflow.core.progress import counted
     from edgeflow.deploy.answers import reader_of
+    from edgeflow.deploy.run import describe
     from edgeflow.deploy.runners import Where, open_runner
     from edgeflow.ingest.pictures import load_picture
     from edgeflow.project.manifest import npu_arithmetic
 
     where = Where(options["on"], options["runtime"], options["limit_s"], options["trust"], say=say)
-    with open_runner(model, where, options["npu"] or npu_arithmetic(model)) as runner:
-        if not pictures:
-            _once(model, runner, options)
-            return
-        reader = reader_of(model, options["top"], options["threshold"])
-        rows = []
-        for path in pictures:
-            pixels = load_picture(path)
-            answer = reader.answer(list(runner.infer(reader.feed(pixels)).values()), pixels)
-            rows.append((path, answer))
-            if options["draw"]:
-                _draw(options["draw"], pixels, answer)
-    _show(rows, as_json=options["as_json"])
+    rows: list[tuple[Path, Answer]] = []
+    written: list[dict[str, Any]] = []
+    with working("run"), open_runner(model, where, options["npu"] or npu_arithmetic(model)) as runner:
+        if pictures:
+            reader = reader_of(model, options["top"], options["threshold"])
+            for path in counted(pictures, "pictures"):
+                pixels = load_picture(path)
+                answer = reader.answer(list(runner.infer(reader.feed(pixels)).values()), pixels)
+                rows.append((path, answer))
+        else:
+            written, seen = _once(model, runner, options)
+            if seen is not None:
+                path, pixels, answer = seen
+                rows.append((path, answer))
+    if options["draw"]:
+        if not rows:
+            raise click.UsageError("--draw draws on a picture, and no input is one")
+        from edgeflow.deploy.drawing import draw
+
+        draw(options["draw"], pixels, answer)
+        show(f"drawn: {options['draw']}", err=True)
+    if rows:
+        _show(rows, as_json=options["as_json"])
+    elif options["as_json"]:
+        show_json(written)
+    else:
+        show(*map(describe, written))
 
 
-def _once(model: Path, runner: Any, options: Mapping[str, Any]) -> None:
-    """One run on the inputs given; of a picture among them, the answer too."""
+def _once(
+    model: Path, runner: Any, options: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], tuple[Path, Any, Answer] | None]:
+    """One run on the inputs given: what came out, and the answer for a picture among them."""
     from edgeflow.deploy.answers import reader_of
-    from edgeflow.deploy.run import describe, held_to_contract, ids_of, parse_inputs, write_dump, write_outputs
+    from edgeflow.deploy.run import held_to_contract, ids_of, parse_inputs, write_dump, write_outputs
     from edgeflow.ingest.pictures import load_picture
 
     seen: list[tuple[Path, Any, Reader]] = []
@@ -119,25 +138,9 @@ def _once(model: Path, runner: Any, options: Mapping[str, Any]) -> None:
     if options["dump"]:
         written += write_dump(runner, feed, model, folder / "dump")
     if not seen:
-        if options["draw"]:
-            raise click.UsageError("--draw draws on a picture, and no input is one")
-        if options["as_json"]:
-            show_json(written)
-        else:
-            show(*map(describe, written))
-        return
+        return written, None
     path, pixels, reader = seen[0]
-    answer = reader.answer(list(outputs.values()), pixels)
-    if options["draw"]:
-        _draw(options["draw"], pixels, answer)
-    _show([(path, answer)], as_json=options["as_json"])
-
-
-def _draw(path: Path, pixels: Any, answer: Answer) -> None:
-    from edgeflow.deploy.drawing import draw
-
-    draw(path, pixels, answer)
-    show(f"drawn: {path}", err=True)
+    return written, (path, pixels, reader.answer(list(outputs.values()), pixels))
 
 
 def _show(rows: list[tuple[Path, Answer]], *, as_json: bool) -> None:

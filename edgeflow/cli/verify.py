@@ -89,6 +89,7 @@ def command(
     from concurrent.futures import ThreadPoolExecutor
     from dataclasses import replace
 
+    from edgeflow.cli.progress import working
     from edgeflow.core.errors import EdgeflowError
     from edgeflow.core.settings import DriftLimits
     from edgeflow.deploy.runners import Where
@@ -105,7 +106,8 @@ def command(
             return err
 
     if len(on) == 1:
-        found = [one(on[0])]
+        with working("verify"):
+            found = [one(on[0])]
     else:
         with ThreadPoolExecutor(len(on)) as pool:
             found = list(pool.map(one, on))

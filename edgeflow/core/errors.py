@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class EdgeflowError(Exception):
@@ -60,6 +61,13 @@ def last_line(err: BaseException) -> str:
     lines = [line.strip() for line in str(err).splitlines() if line.strip()]
     said = [line for line in lines if not line.startswith(("[Hint:", "[operator <"))]
     return (said or lines or [""])[-1][:SAID_MAX]
+
+
+def with_log(err: EdgeflowError, log: Path) -> EdgeflowError:
+    """An error of somebody's code with the path of the log that holds what was printed, where there is any."""
+    if not err.lines or not log.is_file() or not log.stat().st_size:
+        return err
+    return type(err)(err.what, try_=err.try_, lines=(*err.lines, f"log: {log}"), also=err.also)
 
 
 def together(found: Sequence[EdgeflowError]) -> EdgeflowError:

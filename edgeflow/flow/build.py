@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.core.artifact import Artifact, Tools
-from edgeflow.core.errors import BackendMissing, RecipeError, StorageError
+from edgeflow.core.errors import BackendMissing, EdgeflowError, RecipeError, StorageError, with_log
+from edgeflow.core.progress import listening
 from edgeflow.core.settings import CompressSettings, ConvertSettings
 from edgeflow.core.targets import Target, load_target
 from edgeflow.core.versions import code_version, is_installed, key_of, tool_versions
@@ -329,7 +330,8 @@ class Flow:
             from edgeflow.verify.stage import check_and_report
 
             made = StageResults(self.recipe, target, ingested, compressed, converted)
-            return check_and_report(made, folder, labels, self._any_worker)
+            with listening(lambda k, n, what: self.say(target.name, "verify", f"{what} {k} of {n}")):
+                return check_and_report(made, folder, labels, self._any_worker)
 
         found = self.cache.find("verify", key)
         if found is not None and not self._scores_again(found, ingested):
@@ -391,7 +393,7 @@ class Flow:
     ) -> Artifact:
         from edgeflow.flow import workers as processes
 
-        told = ""
+        told, log = "", folder.parent / f"{stage}.log"
 
         def watch() -> None:
             nonlocal told
@@ -411,9 +413,11 @@ class Flow:
                 target,
                 settings,
                 folder,
-                folder.parent / f"{stage}.log",
+                log,
                 watch=watch,
             )
+        except EdgeflowError as err:
+            raise with_log(err, log) from err
         finally:
             processes.progress_of(folder).unlink(missing_ok=True)
 

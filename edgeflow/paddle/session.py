@@ -102,10 +102,12 @@ def export(
     except ModelError:
         raise
     except (Exception, SystemExit) as err:
+        lines = shown(err)
+        why = type(err).__name__ if lines else f"{type(err).__name__}: {last_line(err)}"
         raise ModelError(
-            f"{where}: cannot be exported ({type(err).__name__}: {last_line(err)})",
+            f"{where}: cannot be exported ({why})",
             try_="run the factory and paddle.jit.save by hand to see the whole traceback",
-            lines=shown(err),
+            lines=lines,
         ) from err
     parameters = prefix.with_suffix(".pdiparams")
     if not parameters.exists():

@@ -13,6 +13,7 @@ import numpy as np
 from edgeflow.core.drift import METRIC_DROP, Drift, agreeing, broken, measure
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.metrics import loss
+from edgeflow.core.progress import counted
 from edgeflow.core.samples import Array, batches, joined
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.core.statistics import CONFIDENCE, Decision, binomial_interval, decide_share, more_for_share
@@ -175,7 +176,9 @@ def takes_batches(runner: Runner, reference: Reference) -> bool:
 
 
 def _joined(runner: Runner, feeds: Sequence[Mapping[str, Array]]) -> list[Array]:
-    found = joined([runner.infer(feed) for feed in feeds], [len(next(iter(feed.values()))) for feed in feeds])
+    found = joined(
+        [runner.infer(feed) for feed in counted(feeds, "batches")], [len(next(iter(feed.values()))) for feed in feeds]
+    )
     return [found[name] for name in runner.outputs]  # by name: a file may fetch one variable twice
 
 
