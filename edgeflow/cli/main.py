@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import io
+import signal
 import sys
+import threading
 from typing import Any
 
 import click
@@ -68,6 +70,23 @@ def _manner_options() -> list[click.Parameter]:
 NO_COLOUR = ("colour", False)
 
 
+def noted_interrupts() -> list[int]:
+    """A list that Ctrl-C goes into, beside raising KeyboardInterrupt: a library that is being imported may make another
+    error of it.
+    """
+    seen: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        seen.append(number)
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is threading.main_thread() and (
+        signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    ):
+        signal.signal(signal.SIGINT, note)
+    return seen
+
+
 class Lazy(click.Group):
     """Commands by name; errors of edgeflow become a message and an exit code in this one place."""
 
@@ -106,6 +125,7 @@ class Lazy(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # names in a file may be any bytes
+        stopped = noted_interrupts()
         try:
             return super().invoke(ctx)
         except EdgeflowError as err:
@@ -117,7 +137,9 @@ class Lazy(click.Group):
                 raise
             show(f"Error: {said}", err=True)
             sys.exit(err.exit_code)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Exception) as err:
+            if not isinstance(err, KeyboardInterrupt) and not stopped:
+                raise
             show("edgeflow: stopped; finished stages are kept", err=True)
             sys.exit(130)
 

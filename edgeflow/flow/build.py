@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.core.artifact import Artifact, Tools
@@ -145,8 +146,10 @@ class Flow:
             sweep(folder)
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._stack.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, err, trace)  # after an error, workers that are still busy are stopped
 
     def abandon(self) -> None:
         """Stop what workers are at; the next one that is needed starts anew."""
