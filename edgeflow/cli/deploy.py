@@ -23,7 +23,7 @@ from edgeflow.cli.runner_options import trust_option
     "--runtime",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Programs and libraries for the device, made by scripts/cross_compile; default: build/device/<target>.",
+    help="Programs and libraries for the device, made by edgeflow cross-compile; default: build/device/<target>.",
 )
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
@@ -53,4 +53,7 @@ def command(build: Path, to: str, runtime: Path | None, trust: bool, as_json: bo
         show(f"kept there, as edgeflow did not write it: {', '.join(table['kept'])}")
     if table["absent"]:
         show(f"not in the bundle, so the device must have: {', '.join(table['absent'])}")
-    show(f"check it with: {table['check']}")
+    if table["without"]:
+        show(f"without programs: {table['without']}")
+    else:
+        show(f"check it with: {table['check']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -36,7 +37,8 @@ def command(model: Path, out: Path, shapes: tuple[str, ...], npu: str, as_json: 
 
     if out.exists() and out.samefile(model):
         raise StorageError(
-            f"{out}: is the model itself, and is not overwritten", try_=f"edgeflow export {model} {model.stem}.onnx"
+            f"{out}: is the model itself, and is not overwritten",
+            try_=shlex.join(["edgeflow", "export", str(model), f"{model.stem}.onnx"]),
         )
     with Emulator(model, npu=npu) as runner:
         exported = runner.export(parse_shapes(shapes))

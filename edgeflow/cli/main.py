@@ -34,6 +34,7 @@ COMMANDS = {
     "export": "export",
     "bench": "bench",
     "deploy": "deploy",
+    "cross-compile": "cross_compile",
     "completion": "completion",
 }
 

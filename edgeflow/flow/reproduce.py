@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -103,7 +104,7 @@ def _recipe(path: Path, recipe: Path | None) -> Recipe:
     if own.is_file() and not is_own(own.parent):
         raise RecipeError(
             f"{path}: its recipe was not built on this machine, and a rebuild runs the recipe's code",
-            try_=f"--recipe {own}, where you know who wrote it",
+            try_=f"--recipe {shlex.quote(str(own))}, where you know who wrote it",
         )
     try:
         return load_recipe(own)

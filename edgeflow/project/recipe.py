@@ -227,6 +227,9 @@ def read_labels(recipe: Recipe) -> bytes | None:
 def _check(recipe: Recipe, path: Path) -> None:
     model = recipe.model
     _check_paths(recipe, path)
+    _check_drift(recipe.drift, f"{path} [drift]")
+    for name, table in recipe.targets.items():
+        _check_drift(table.drift, f"{path} [targets.{name}.drift]")
     if (model.factory is None) == (model.program is None):
         raise RecipeError(
             f"{path} [model]: should have either 'factory' or 'program'",
@@ -270,6 +273,22 @@ def _check_metric(metric: MetricTable, path: Path) -> None:
             f"{path} [metric]: {name!r} is unknown; {near(name, METRIC_NAMES, 'metrics')}",
             try_='name = "top1", or name = "metric.py:function"',
         )
+
+
+def _check_drift(limits: DriftLimits, where: str) -> None:
+    """Limits that some build could keep, and another break."""
+    for key, low, high in (
+        ("max_abs_max", 0.0, inf),
+        ("mean_abs_max", 0.0, inf),
+        ("cosine_min", -1.0, 1.0),
+        ("sqnr_db_min", -inf, inf),
+        ("top1_agreement_min", 0.0, 1.0),
+        ("metric_drop_max", -inf, inf),
+    ):
+        value = getattr(limits, key)
+        if value is not None and not (isfinite(value) and low <= value <= high):
+            span = f"a number from {low:g} to {high:g}" if isfinite(high) else "a number from 0 up"
+            raise RecipeError(f"{where} {key}: is {value:g}, and should be {span if isfinite(low) else 'a number'}")
 
 
 def _check_paths(recipe: Recipe, path: Path) -> None:
