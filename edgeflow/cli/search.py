@@ -118,6 +118,7 @@ def lines(found: Any) -> list[str]:
     ]
     if rows:
         out += table(("candidate", "metric", "SQNR dB", "size", "predicted", ""), rows).split("\n")
+    out += [ranking.tie] if ranking.tie else []
     out.append("Pareto front: " + (", ".join(item.name for item in ranking.front) or "empty"))
     gone = [item for item in found.tried if item.error]
     out += [f"no result: {item.name}: {item.error}" for item in gone]
