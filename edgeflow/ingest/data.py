@@ -16,6 +16,7 @@ from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.samples import LABEL, Array
 from edgeflow.core.tensors import TensorSpec, check_array, check_names
 from edgeflow.files.arrays import load_npy, load_npz
+from edgeflow.ingest.lists import classes_or_texts, is_list, read_list
 from edgeflow.ingest.pictures import AS_STORED, Made, Picture, Way, are_pictures, folder_of_pictures, make_inputs
 from edgeflow.project.functions import load_function
 from edgeflow.project.user_errors import user_lines
@@ -276,21 +277,30 @@ def _load(source: str, part: _Part) -> Any:
     if path.is_dir():
         arrays = {file.stem: load_npy(file, str(file)) for file in sorted(path.glob("*.npy"))}
         return arrays or _pictures(path, part)
+    if is_list(path):
+        files, labels = read_list(path, where)
+        numbers = classes_or_texts(labels, part.way.dictionary, where, blank_last=part.way.blank_last)
+        return _as_data(files, numbers, part)
     if path.suffix == ".npz":
         return load_npz(path)
     if path.suffix == ".npy":
         return load_npy(path, str(path))
     raise DataError(
-        f"{where}: {path} does not exist or is no .npz, .npy or folder of .npy or pictures",
-        try_="name a callable as file.py:function, an .npz, or a folder of .npy files or pictures",
+        f"{where}: {path} does not exist or is no .npz, .npy, list or folder of .npy or pictures",
+        try_="name a callable as file.py:function, an .npz, a .txt that lists pictures, or a folder of .npy files or "
+        "pictures",
     )
 
 
 def _pictures(path: Path, part: _Part) -> dict[str, Any]:
     files, classes = folder_of_pictures(path, part.where)
+    return _as_data(files, classes, part)
+
+
+def _as_data(files: Sequence[Path], classes: Array | None, part: _Part) -> dict[str, Any]:
     if len(part.inputs) != 1 or part.inputs[0].name not in part.preprocess:
         raise DataError(
-            f"{part.where}: is a folder of pictures, and should feed one input with pre-processing in the recipe",
+            f"{part.where}: is pictures, and should feed one input with pre-processing in the recipe",
             try_=f"[inputs.{part.inputs[0].name}.preprocess] with resize, size, scale, mean and std",
         )
     return {part.inputs[0].name: [file.resolve() for file in files], **({} if classes is None else {LABEL: classes})}

@@ -44,10 +44,15 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """What is done about pictures that lie (`upright` turns them as EXIF says), and about those that cannot be read."""
+    """What is done about pictures that lie (`upright` turns them as EXIF says), and about those that cannot be read.
+
+    `dictionary`: the letters of a text recogniser, for lists whose labels are texts; `blank_last`: of its classes.
+    """
 
     upright: bool = False
     skip_bad: bool = False
+    dictionary: tuple[str, ...] = ()
+    blank_last: bool = False
 
 
 AS_STORED = Way()

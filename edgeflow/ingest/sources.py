@@ -13,6 +13,7 @@ from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.samples import LABEL
 from edgeflow.core.tensors import TensorSpec, check_names
 from edgeflow.files.arrays import npy_head, npz_heads
+from edgeflow.ingest.lists import is_list, read_list
 from edgeflow.ingest.pictures import UPRIGHT, Glance, folder_of_pictures, glance, unreadable
 from edgeflow.project.functions import check_function
 
@@ -58,7 +59,11 @@ def look(source: str, wanted: Wanted, kind: str) -> Looked:
             check_function(source, wanted.folder)
             return Looked()
         if path.is_dir() and not any(path.glob("*.npy")):
-            return _pictures(path, wanted, where)
+            files, classes = folder_of_pictures(path, where)
+            names = () if classes is None else tuple(dict.fromkeys(file.parent.name for file in files))
+            return _pictures(files, names, wanted, where)
+        if is_list(path):
+            return _pictures(read_list(path, where)[0], (), wanted, where)
         if path.is_dir():
             heads: Heads = {file.stem: npy_head(file) for file in sorted(path.glob("*.npy"))}
         elif path.suffix == ".npz" and path.is_file():
@@ -97,18 +102,16 @@ def _misfits(heads: Heads, wanted: Wanted, where: str) -> Iterator[DataError]:
         yield DataError(f"{where}: arrays should have one length: {listed}")
 
 
-def _pictures(path: Path, wanted: Wanted, where: str) -> Looked:
-    files, classes = folder_of_pictures(path, where)
+def _pictures(files: Sequence[Path], names: tuple[str, ...], wanted: Wanted, where: str) -> Looked:
     if len(wanted.inputs) != 1 or wanted.inputs[0].name not in wanted.preprocess:
         raise DataError(
-            f"{where}: is a folder of pictures, and should feed one input with pre-processing in the recipe",
+            f"{where}: is pictures, and should feed one input with pre-processing in the recipe",
             try_=f"[inputs.{wanted.inputs[0].name}.preprocess] with resize, size, scale, mean and std",
         )
     found = list(_glances(files, wanted.until))
     bad = [f"{file}: {item.problem}" for file, item in zip(files, found, strict=False) if item.problem]
     errors = () if not bad or wanted.skip_bad else (unreadable(where, bad, len(files)),)
     rotated = sum(item.orientation != UPRIGHT for item in found)
-    names = () if classes is None else tuple(dict.fromkeys(file.parent.name for file in files))
     return Looked(errors, len(files), len(found), rotated, len(bad), names)
 
 

@@ -124,7 +124,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
 
 def _data(folder: Path, settings: IngestSettings) -> tuple[Samples, Samples | None, Samples | None]:
     """What the recipe names for evaluation, calibration and training; all that is wrong with them comes at once."""
-    way = Way(settings.exif == "apply", settings.skip_bad)
+    way = Way(settings.exif == "apply", settings.skip_bad, settings.dictionary, settings.blank_last)
     found: list[Samples | None] = []
     errors: list[EdgeflowError] = []
     for what, kind in (

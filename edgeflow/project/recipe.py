@@ -24,7 +24,7 @@ from edgeflow.core.strict import Overrides, strict
 from edgeflow.core.targets import Target, read_toml
 from edgeflow.core.tensors import DTYPES, TensorSpec
 from edgeflow.files.inside import plain_name, read_inside
-from edgeflow.project.label_file import check_lines
+from edgeflow.project.label_file import check_lines, lines_of, reads_text
 from edgeflow.project.places import RECIPE, recipe_file
 
 LABELS_MAX_BYTES = 1 << 20
@@ -59,7 +59,8 @@ class InputTable:
 
 @dataclass(frozen=True, slots=True)
 class DataTable:
-    """[data]: each a callable `file.py:function`, an .npz, a folder of .npy, or of pictures.
+    """[data]: each a callable `file.py:function`, an .npz, a folder of .npy or of pictures, or a .txt that
+    lists pictures.
 
     `exif`: what the training's loader did with a photograph's orientation: `apply` as cv2 does, `ignore` as PIL does.
     `skip_bad`: pictures that cannot be read are left out, and counted.
@@ -140,7 +141,23 @@ class Recipe:
             {name: table.preprocess for name, table in self.inputs.items() if table.preprocess is not None},
             self.data.exif,
             self.data.skip_bad,
+            *self._letters(),
         )
+
+    def _letters(self) -> tuple[tuple[str, ...], bool]:
+        """The dictionary of a text recogniser, where a list of pictures may hold texts, and whether its blank is last.
+
+        Nothing where it cannot be read: whoever holds it to the outputs says why.
+        """
+        metric = "" if self.metric is None else self.metric.name
+        sources = (self.data.evaluation, self.data.calibration, self.data.training)
+        if not reads_text(self.model.task, metric) or not any((source or "").endswith(".txt") for source in sources):
+            return (), False
+        try:
+            raw = read_labels(self)
+        except RecipeError:
+            raw = None
+        return (() if raw is None else tuple(lines_of(raw))), metric.endswith("blank=last")
 
     def compress_settings(self, target: Target) -> CompressSettings:
         """[compress] with what [targets.NAME.compress] overrides."""

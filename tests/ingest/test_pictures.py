@@ -306,3 +306,28 @@ def test_raw_floats_are_told_from_prepared_ones(tmp_path: Path, factor: float, m
         load_samples("x.npz", tmp_path, spec, "calibration", rules)
     np.savez(tmp_path / "x.npz", x=(pictures - 0.45) / 0.225)
     load_samples("x.npz", tmp_path, spec, "calibration", rules)
+
+
+def test_lists_of_pictures_as_paddle_keeps_them(tmp_path: Path) -> None:
+    (tmp_path / "d" / "sub dir").mkdir(parents=True)
+    for k in range(3):
+        Image.fromarray(np.full((8, 8, 3), k, np.uint8)).save(tmp_path / "d" / "sub dir" / f"{k}.png")
+    rules, spec = {"x": Preprocess(resize="stretch", size=(8, 8))}, [TensorSpec("x", (-1, 3, 8, 8))]
+
+    def load(text: str, *dictionary: str, blank_last: bool = False) -> list[object]:
+        (tmp_path / "d" / "list.txt").write_text(text, encoding="utf-8")
+        way = Way(dictionary=dictionary, blank_last=blank_last)
+        found = load_samples("d/list.txt", tmp_path, spec, "evaluation", rules, way)
+        assert found.arrays["x"][:, 0, 0, 0].tolist() == [2, 0]
+        return found.arrays["label"].tolist()  # type: ignore[no-any-return]
+
+    assert load("sub dir/2.png 7\n\nsub dir/0.png 1\n") == [7, 1]
+    assert load("sub dir/2.png\tba\r\nsub dir/0.png\tb c\n", "a", "b", " ", "c") == [[2, 1, -1], [2, 3, 4]]
+    assert load("sub dir/2.png\tba\nsub dir/0.png\tb", "a", "b", blank_last=True) == [[1, 0], [1, -1]]
+    with pytest.raises(DataError, match="1 letters are not in the dictionary, such as 'ä'"):
+        load("sub dir/2.png\tä\n", "a")
+    with pytest.raises(DataError, match="the recipe has no dictionary"):
+        load("sub dir/2.png\tab\n")
+    with pytest.raises(DataError, match="2 of 3 lines") as caught:
+        load("sub dir/9.png 1\nnothing\nsub dir/0.png 0\n")
+    assert "line 1" in caught.value.lines[0] and "line 2: 'nothing'" in caught.value.lines[1]
