@@ -37,7 +37,11 @@ HOMES = {
     "paddle": ("paddle/session.py",),
     "paddleslim": ("compress/slim.py",),
     "paddlelite": ("convert/opt_child.py", "deploy/paddle_lite_child.py"),
-    "onnxruntime": ("emulate/runner.py",),
+    "onnxruntime": (
+        "emulate/runner.py",
+        "emulate/integer_kernels.py",
+        "ingest/onnx_import/origin.py",
+    ),
     "jinja2": ("report/html.py",),
     "loky": ("flow/workers.py",),
 }

@@ -58,6 +58,7 @@ def _lines(plan: Any) -> list[str]:
         left = Counter(kind for kind, _ in split.on_cpu).most_common(SHOWN)
         if left:
             out.append("  on the CPU: " + ", ".join(f"{n} {kind}" for kind, n in left))
+    out += [f"  output {k}: {kind.kind}, {kind.why}" for k, kind in enumerate(plan.outputs)]
     for finding in plan.findings:
         out += [f"  {finding.code} {finding.severity}: {finding.op}: {finding.why}", f"    fix: {finding.fix}"]
     out.append("  can be built" if plan.buildable else "  cannot be built")

@@ -12,7 +12,7 @@ from edgeflow.report.values import SENTENCE_LENGTH_MAX, finite, plain, real
 if TYPE_CHECKING:
     from edgeflow.flow.build import Built
     from edgeflow.report.record import Record
-    from edgeflow.report.record_parts import ResidencyFinding
+    from edgeflow.report.record_parts import Output, ResidencyFinding
 
 LAYERS_SHOWN = 5
 
@@ -70,20 +70,22 @@ def verdict(record: Record) -> str:
     """
     lines = [
         table(
-            ("output", "max |diff|", "mean |diff|", "cosine", "SQNR dB", "top-1 agreement"),
+            ("output", "kind", "max |diff|", "mean |diff|", "cosine", "SQNR dB", "agreement"),
             [
                 (
                     plain(o.name),
+                    plain(o.kind) or "-",
                     number(o.max_abs),
                     number(o.mean_abs),
                     number(o.cosine, 7),
                     number(o.sqnr_db),
-                    number(o.top1_agreement),
+                    _agreed(o),
                 )
                 for o in record.outputs
             ],
         )
     ]
+    lines += [text for o in record.outputs for text in _detail(o)]
     if (moved := _moved(record)) is not None:
         lines.append(f"{plain(record.metric)}: {moved}")
     if record.decision is not None:
@@ -100,6 +102,29 @@ def verdict(record: Record) -> str:
     unlimited = record.verdict == "NOT JUDGED" and not record.is_limited
     lines.append("NOT JUDGED: no limits" if unlimited else record.verdict)
     return "\n".join(line for line in lines if line)
+
+
+def _agreed(output: Output) -> str:
+    """The figure of the output's kind, with what it is."""
+    limit, value = output.agreement
+    return "-" if limit is None else f"{number(value)} {limit.what}"
+
+
+def _detail(output: Output) -> list[str]:
+    """Boxes counted, and the parts of an output that joins several scales."""
+    said = [
+        f"{plain(output.name)}, {_text(part.where)}: SQNR {number(part.sqnr_db)} dB, cosine {number(part.cosine, 7)}"
+        for part in output.parts
+    ]
+    boxes = output.boxes
+    if boxes is not None:
+        at = ", ".join(f"{score:g}" for score in boxes.at)
+        said.append(
+            f"{plain(output.name)}: {boxes.reference} boxes, the candidate {boxes.candidate}; over scores of {at}: "
+            f"{boxes.found} found, {boxes.missed} missed, {boxes.extra} extra; corners off by "
+            f"{number(boxes.corner_error, 3)}, scores by {number(boxes.score_error, 3)}; AP {number(boxes.ap)}"
+        )
+    return said
 
 
 def _moved(record: Record) -> str | None:

@@ -13,6 +13,7 @@ from edgeflow.cli.printing import say, show_error, show_json, show_page
 from edgeflow.cli.runner_options import where_options
 
 if TYPE_CHECKING:
+    from edgeflow.core.settings import DriftLimits
     from edgeflow.report.record import Record
 
 
@@ -42,6 +43,13 @@ def file_option(name: str, what: str) -> Callable[[Callable[..., Any]], Callable
 @click.option("--cosine-min", type=float, help="Smallest cosine to pass.")
 @click.option("--sqnr-min", type=float, help="Smallest signal to quantisation noise ratio to pass, in dB.")
 @click.option("--max-abs", type=float, help="Largest absolute difference to pass.")
+@click.option(
+    "--limit",
+    "more_limits",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Set any limit by its key in [drift], such as map_iou_min=0.9, or lift it: sqnr_db_min=none. Repeatable.",
+)
 @click.option("--no-limits", is_flag=True, help="Measure and judge nothing: not even the build's own limits hold.")
 @click.option(
     "--layers", is_flag=True, help="Look at every op again, with the programs in build/.cache; needs PaddlePaddle."
@@ -66,6 +74,7 @@ def command(
     cosine_min: float | None,
     sqnr_min: float | None,
     max_abs: float | None,
+    more_limits: tuple[str, ...],
     trust: bool,
     no_limits: bool,
     layers: bool,
@@ -96,8 +105,10 @@ def command(
     from edgeflow.verify.stage import Against, verify_file
 
     limits = DriftLimits(max_abs_max=max_abs, cosine_min=cosine_min, sqnr_db_min=sqnr_min, metric_drop_max=drop)
+    also, lifted = _named_limits(more_limits)
+    limits = limits.overridden(also)
     _check(metric, control, on, given=limits != DriftLimits() and no_limits)
-    against = Against(reference, limits, metric, own_limits=not no_limits, trust=trust, control=control)
+    against = Against(reference, limits, metric, own_limits=not no_limits, trust=trust, control=control, lifted=lifted)
 
     def one(place: str) -> Record | EdgeflowError:
         try:
@@ -135,18 +146,44 @@ def command(
 def _check(metric: str | None, control: Path | None, on: tuple[str, ...], *, given: bool) -> None:
     """Refuse options that contradict each other before any work."""
     from edgeflow.core.errors import DataError, near
-    from edgeflow.core.metrics import metric_named
-    from edgeflow.core.settings import METRIC_NAMES
+    from edgeflow.core.metric_names import METRIC_NAMES, asked
 
     if given:
         raise click.UsageError("--no-limits sets no limit, and another option sets one: leave one of them out")
-    if metric is not None and metric not in METRIC_NAMES and metric_named(metric) is None:
+    if metric is not None and asked(metric) is None:
         raise DataError(f"metric {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}")
     if control is not None and not all(where.startswith(("ssh:", "adb:")) for where in on):
         raise DataError(
             f"--control {control}: times two files on a device, and --on is {', '.join(on)}",
             try_="--on ssh://user@host, or adb:SERIAL",
         )
+
+
+def _named_limits(given: Sequence[str]) -> tuple[DriftLimits, tuple[str, ...]]:
+    """Limits by their keys, and the keys of those that do not hold."""
+    from dataclasses import fields
+    from math import isfinite
+
+    from edgeflow.core.errors import DataError, near
+    from edgeflow.core.settings import DriftLimits
+
+    known = [field.name for field in fields(DriftLimits)]
+    values: dict[str, float] = {}
+    lifted = []
+    for item in given:
+        key, _, value = item.partition("=")
+        if key not in known:
+            raise DataError(f"--limit {item!r}: {near(key, known, 'limits')}", try_="--limit sqnr_db_min=20")
+        if value == "none":
+            lifted.append(key)
+            continue
+        try:
+            values[key] = float(value)
+        except ValueError:
+            values[key] = float("nan")
+        if not isfinite(values[key]):
+            raise DataError(f"--limit {item!r}: should be {key}=NUMBER, or {key}=none to lift it")
+    return DriftLimits(**values), tuple(lifted)
 
 
 def _show(records: list[Record], *, as_json: bool, many: bool) -> None:

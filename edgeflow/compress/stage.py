@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.compress.channels import convolutions, own_channels, prunable
+from edgeflow.compress.kept import METHOD, is_quantised, keep_int8
 from edgeflow.compress.program_check import check_program
 from edgeflow.core.artifact import Artifact, Tools
 from edgeflow.core.errors import CompressFailed, DataError, RecipeError, near
@@ -74,6 +75,8 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
         CompressFailed: PaddleSlim gave up, or a layer would be emptied.
     """
     precision = target.choose(settings.precision)
+    if is_quantised(source.folder / "model"):
+        return _kept(source.folder / "model", target, settings, precision, tools)
     teacher, work = tools.folder / SOURCE, tools.folder / "steps"
     respelled = _specialised(source.folder / "model", teacher, target)
     check_program(teacher, target, precision)
@@ -101,6 +104,21 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
         "weight_only": settings.weight_only,
         **{key: value for step in steps for key, value in step.facts.items()},
         "method": ", ".join(method for step in steps for method in step.methods) or "none",
+    }
+    return Artifact(tools.folder, facts)
+
+
+def _kept(model: Path, target: Target, settings: CompressSettings, precision: str, tools: Tools) -> Artifact:
+    """What PaddleSlim quantised before it came here."""
+    check_program(model, target, precision)
+    count, floats = keep_int8(model, tools.folder, target, settings)
+    facts = {
+        "precision": precision,
+        "respelled": {},
+        "sparsity": 0.0,
+        "weight_only": None,
+        "quantised_before": count,
+        "method": METHOD + (f", {floats} layers put back in float" if floats else ""),
     }
     return Artifact(tools.folder, facts)
 
@@ -245,12 +263,16 @@ def _data(source: Artifact, names: tuple[str, ...], what: str) -> Path:
 
 
 def _specialised(prefix: Path, out: Path, target: Target) -> dict[str, int]:
-    """The program in the ops that the target's NPU takes; the same files where nothing is to do."""
+    """The program in the ops that the target's NPU takes and its ARM kernels have right; the same files where nothing
+    is to do.
+    """
+    from edgeflow.graph.edit import Editor
+    from edgeflow.graph.respell import defective
+
     program = programs.load(prefix.with_suffix(".pdmodel"))
     made: dict[str, int] = {}
-    if target.uses_npu or target.lite.fp16:
+    if target.uses_npu or target.lite.fp16 or any(defective(Editor(program), target)):
         from edgeflow.graph import parameters
-        from edgeflow.graph.edit import Editor
         from edgeflow.graph.legalise import legalise
         from edgeflow.graph.specialise import specialise
 

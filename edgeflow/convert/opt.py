@@ -27,6 +27,10 @@ CAUSES = (
         "an op has no kernel for these targets",
     ),
     (re.compile(r"No kernels? found|no kernel", re.I), "an op has no kernel for these targets"),
+    (
+        re.compile(r"Can't find a '\w+' kernel to trans"),
+        "the NPU and an op on the CPU have no type in common for the tensor named below",
+    ),
     (re.compile(r"No attributes called (\w+)", re.I), "an attribute that opt insists on is missing"),
 )
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from edgeflow import nb
 from edgeflow.convert import opt
+from edgeflow.convert.grouped_scales import spread_scales
 from edgeflow.core.artifact import Artifact, Tools
 from edgeflow.core.errors import OptFailed
 from edgeflow.core.settings import ConvertSettings
@@ -14,6 +15,7 @@ from edgeflow.core.targets import Target
 from edgeflow.files.atomic import sha256
 from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
+from edgeflow.graph.joined_outputs import apart
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.placement import check_line, off_npu
 from edgeflow.nb.lint import lint
@@ -40,6 +42,8 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
         for line in settings.keep_float:
             check_line(editor, line, "keep_float")
     program = programs.load(source.folder / "model.pdmodel")
+    if target.uses_npu and source.facts["precision"] == "int8":
+        kept = tuple(dict.fromkeys((*kept, *apart(program))))
     repairs = legalise(program)  # PaddleSlim drops attributes again that ingest added
     work = tools.folder / "opt"
     work.mkdir()
@@ -56,7 +60,7 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
         0.9 * float(source.facts.get("sparsity", 0.0)),
     )
     opt.convert(work / "model", work / "raw.nb", way, log)
-    model = nb.trimmed(nb.canonical(nb.read(work / "raw.nb")))
+    model = nb.trimmed(nb.canonical(spread_scales(nb.read(work / "raw.nb"))))
     wrong = [finding for finding in lint(model, target) if finding.code in WRONG]
     if wrong:
         raise OptFailed(

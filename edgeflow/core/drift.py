@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from edgeflow.core.errors import DataError
+from edgeflow.core.errors import NotComparable
 from edgeflow.core.settings import DriftLimits
 
 Array = npt.NDArray[Any]
@@ -18,22 +18,32 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """Distance of a candidate tensor from its reference over all samples.
+    """Distance of a candidate output from its reference over all samples.
 
-    `top1_agreement` is the share of places with the same largest entry along the axis of the classes; None for
-    tensors that are no scores. `sqnr_db` is infinite for equal tensors; `psnr_db` takes the reference's own range as
-    the peak. `kl`: mean divergence, in nats, of the candidate's probabilities from the reference's; scores that are
-    none yet go through a softmax.
+    `sqnr_db` is infinite for equal tensors; `psnr_db` takes the reference's own range as the peak. `kl`: mean
+    divergence, in nats, of the candidate's probabilities from the reference's; scores that are none yet go through a
+    softmax. Boxes, whose rows have no fixed order, have no plain distance, and whole numbers no likeness: None.
+
+    One of the agreements is there where the output's kind has it, as the mean over samples: `top1_agreement` of places
+    with the same best class, `text_agreement` of characters kept, `map_iou` of what lies above the threshold,
+    `box_agreement` of boxes found again, `neighbour_agreement` of samples with the same nearest other,
+    `id_agreement` of equal values, and `landmark_error` as a share of the shape's extent.
 
     Equal infinities at the same place are equal, and left out of all means. `nan` and `infinite` count the
     candidate's values that are not, `first_sample` is where the first of them lies.
     """
 
-    max_abs: float
-    mean_abs: float
-    cosine: float
-    sqnr_db: float
+    max_abs: float | None
+    mean_abs: float | None
+    cosine: float | None
+    sqnr_db: float | None
     top1_agreement: float | None = None
+    text_agreement: float | None = None
+    map_iou: float | None = None
+    box_agreement: float | None = None
+    neighbour_agreement: float | None = None
+    id_agreement: float | None = None
+    landmark_error: float | None = None
     psnr_db: float | None = None
     kl: float | None = None
     nan: int = 0
@@ -41,15 +51,15 @@ class Drift:
     first_sample: int | None = None
 
 
-def measure(reference: Array, candidate: Array, classes: int | None = -1) -> Drift:
-    """Measure the drift of one output.
+def measure(reference: Array, candidate: Array, classes: int | None = None) -> Drift:
+    """Measure the plain distance of one output; what its kind agrees on is core/output_drift.py's.
 
     Args:
         reference, candidate: the same shape [samples, ...], any numeric dtype.
         classes: the axis of the classes, None where there is none.
 
     Raises:
-        DataError: the shapes differ by more than axes of length one.
+        NotComparable: the shapes differ by more than axes of length one.
     """
     candidate = shaped_like(reference, candidate)
     difference = distance(reference, candidate)
@@ -70,7 +80,6 @@ def measure(reference: Array, candidate: Array, classes: int | None = -1) -> Dri
         mean_abs=float(difference.mean()) if difference.size else 0.0,
         cosine=cosine,
         sqnr_db=sqnr,
-        top1_agreement=_agreement(reference, candidate, classes),
         psnr_db=_psnr_db(a[both] / peak, noise, a.size),
         kl=_divergence(reference, candidate, classes),
         nan=int(np.isnan(difference).sum()),
@@ -83,12 +92,12 @@ def shaped_like(reference: Array, candidate: Array) -> Array:
     """The candidate in the reference's shape.
 
     Raises:
-        DataError: the shapes differ by more than axes of length one.
+        NotComparable: the shapes differ by more than axes of length one.
     """
     if reference.shape == candidate.shape:
         return candidate
     if reference.squeeze().shape != candidate.squeeze().shape:
-        raise DataError(
+        raise NotComparable(
             f"outputs cannot be compared: the candidate has shape {list(candidate.shape)}, "
             f"the reference {list(reference.shape)}"
         )
@@ -153,24 +162,6 @@ def _scores_axis(reference: Array, classes: int | None) -> int | None:
     return classes if scores and classes is not None and reference.shape[classes] >= 2 else None
 
 
-def _agreement(reference: Array, candidate: Array, classes: int | None) -> float | None:
-    kept = agreeing(reference, candidate, classes)
-    return None if kept is None else float(np.mean(kept))
-
-
-def agreeing(reference: Array, candidate: Array, classes: int | None = -1) -> Array | None:
-    """Of each sample, the share of places whose largest entry is the same; None for tensors that are no scores.
-
-    A place that holds NaN in the candidate has no largest entry.
-    """
-    axis = _scores_axis(reference, classes)
-    if axis is None:
-        return None
-    candidate = shaped_like(reference, candidate)
-    same = (reference.argmax(axis) == candidate.argmax(axis)) & ~np.isnan(candidate).any(axis)
-    return np.asarray(same.reshape(len(same), -1).mean(1))
-
-
 @dataclass(frozen=True, slots=True)
 class Limit:
     """One of the limits: `key` names it in DriftLimits, `drift` what it bounds in Drift, `what` both for people."""
@@ -183,7 +174,7 @@ class Limit:
     @property
     def of_distance(self) -> bool:
         """It bounds how far values are apart, which no infinity leaves small."""
-        return self.drift not in ("top1_agreement", "")
+        return self.drift in ("max_abs", "mean_abs", "cosine", "sqnr_db")
 
     def holds(self, value: float, bound: float) -> bool:
         """Whether a value keeps to its bound; NaN never does."""
@@ -200,8 +191,14 @@ LIMITS = (
     Limit("cosine_min", "cosine", "cosine", at_least=True),
     Limit("sqnr_db_min", "sqnr_db", "SQNR (dB)", at_least=True),
     Limit("top1_agreement_min", "top1_agreement", "top-1 agreement", at_least=True),
+    Limit("text_agreement_min", "text_agreement", "agreement of the text", at_least=True),
+    Limit("map_iou_min", "map_iou", "IoU of the map", at_least=True),
+    Limit("box_agreement_min", "box_agreement", "boxes found again", at_least=True),
+    Limit("neighbour_agreement_min", "neighbour_agreement", "nearest neighbours kept", at_least=True),
+    Limit("id_agreement_min", "id_agreement", "equal values", at_least=True),
+    Limit("landmark_error_max", "landmark_error", "landmark error", at_least=False),
 )
-"""The limits of a single output."""
+"""The limits of a single output: the first four for values with a distance, each other for outputs of one kind."""
 
 METRIC_DROP = Limit("metric_drop_max", "", "metric drop", at_least=False)
 """The limit of the metric, which all outputs have together."""
@@ -227,7 +224,7 @@ def broken(drift: Drift, limits: DriftLimits, metric_drop: float | None = None) 
         for bound in [getattr(limits, limit.key)]
         if got is not None and bound is not None and not (limit.holds(got, bound) and not (odd and limit.of_distance))
     ]
-    if drift.nan or any(math.isnan(value) for value in (drift.max_abs, drift.cosine)):
+    if drift.nan or any(value is not None and math.isnan(value) for value in (drift.max_abs, drift.cosine)):
         found.append(f"{NOT_A_NUMBER} ({_odd(drift.nan, drift.first_sample)})")
     elif drift.infinite:
         found.append(
@@ -238,6 +235,12 @@ def broken(drift: Drift, limits: DriftLimits, metric_drop: float | None = None) 
 
 def _odd(count: int, first: int | None) -> str:
     return f"{count} values" + ("" if first is None else f", the first in sample {first}")
+
+
+def lowest(values: Iterable[float | None]) -> float | None:
+    """The least of those figures that there are; NaN before all others."""
+    known = [value for value in values if value is not None]
+    return next((value for value in known if math.isnan(value)), min(known, default=None))
 
 
 def finite(values: Mapping[str, Any]) -> dict[str, Any]:

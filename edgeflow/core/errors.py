@@ -5,6 +5,7 @@
     ├── RecipeError       the recipe, edgeflow.toml
     ├── LockError         the accepted figures, edgeflow.lock
     ├── DataError         arrays: calibration, evaluation, reference, inputs
+    │   └── NotComparable outputs of two models that cannot be held against each other
     ├── ModelError        the model given to ingest
     ├── NbError           a .nb file
     ├── UnsupportedOps    ops of a .nb that cannot be emulated
@@ -97,6 +98,10 @@ class LockError(EdgeflowError):
 
 class DataError(EdgeflowError):
     """Arrays do not fit their specification: shape, dtype, NaN, or none at all."""
+
+
+class NotComparable(DataError):
+    """Outputs whose shapes or layouts differ, so that no figure says how far they are apart."""
 
 
 class ModelError(EdgeflowError):

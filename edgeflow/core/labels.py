@@ -23,6 +23,15 @@ def void_of(classes: int) -> tuple[int, ...]:
     return tuple(value for value in VOID if not 0 <= value < classes)
 
 
+def one_of(labels: Array, values: tuple[int, ...]) -> Array:
+    """Where labels are one of a few values; what the dtype cannot hold is nowhere."""
+    found = np.zeros(labels.shape, bool)
+    for value in values:
+        if labels.dtype.kind not in "iu" or np.iinfo(labels.dtype).min <= value <= np.iinfo(labels.dtype).max:
+            found |= labels == value
+    return found
+
+
 def same_count(name: str, output: Array, labels: Array) -> None:
     """As many labels as samples.
 
@@ -38,7 +47,7 @@ def same_count(name: str, output: Array, labels: Array) -> None:
 
 
 def classes_in(name: str, labels: Array, classes: int | None, void: tuple[int, ...] = ()) -> Array:
-    """The labels as whole numbers, each a class of 0..classes-1 or one of `void`.
+    """The labels as integers, each a class of 0..classes-1 or one of `void`.
 
     Args:
         classes: None where the output does not say how many there are.
@@ -49,8 +58,8 @@ def classes_in(name: str, labels: Array, classes: int | None, void: tuple[int, .
     if labels.dtype.kind not in "iub" and not (labels.dtype.kind == "f" and np.array_equal(labels, np.floor(labels))):
         raise DataError(f"metric {name}: labels are of dtype {labels.dtype}, and should be classes, whole numbers")
     top = np.iinfo(np.int64).max if classes is None else classes - 1
-    inside = (labels >= 0) & (labels <= top)
-    wrong = ~(inside | np.isin(labels, void))
+    fine = labels.size == 0 or (labels.min() >= 0 and labels.max() <= top)
+    wrong = np.zeros(0, bool) if fine else ~(((labels >= 0) & (labels <= top)) | one_of(labels, void))
     if wrong.any():
         position = int(wrong.ravel().argmax())
         value = int(labels.ravel()[position])
@@ -61,7 +70,7 @@ def classes_in(name: str, labels: Array, classes: int | None, void: tuple[int, .
             f"metric {name}: label {value} at sample {sample} is no class {span}{kept}",
             try_=_remedy(labels, classes, value),
         )
-    return labels.astype(np.int64)
+    return labels if labels.dtype.kind in "iu" else labels.astype(np.int64)
 
 
 def _remedy(labels: Array, classes: int | None, value: int) -> str:

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.tensors import TensorSpec
 
 Algo = Literal["hist", "KL", "mse", "emd", "avg", "abs_max", "ptf"]
 """PaddleSlim's ways to find the range of an activation."""
 
-METRIC_NAMES = ("top1", "top5", "accuracy", "miou", "map", "cer", "sequence_accuracy")
-"""Built-in metrics; beside them `wer:ID`, whose ID is the class of the space."""
-
 
 @dataclass(frozen=True, slots=True)
 class DriftLimits:
-    """What a candidate may lose; None means no limit."""
+    """What a candidate may lose; None means no limit. The first four hold for every output with a distance, the others
+    for outputs of one kind (core/output_kind.py), but the last, which is the metric's."""
 
     max_abs_max: float | None = None
     mean_abs_max: float | None = None
     cosine_min: float | None = None
     sqnr_db_min: float | None = None
     top1_agreement_min: float | None = None
+    text_agreement_min: float | None = None
+    map_iou_min: float | None = None
+    box_agreement_min: float | None = None
+    neighbour_agreement_min: float | None = None
+    id_agreement_min: float | None = None
+    landmark_error_max: float | None = None
     metric_drop_max: float | None = None
 
     def overridden(self, other: DriftLimits) -> DriftLimits:
@@ -34,6 +39,10 @@ class DriftLimits:
             for f in fields(self)
         }
         return DriftLimits(**chosen)
+
+    def without(self, names: Collection[str]) -> DriftLimits:
+        """These limits but for those named."""
+        return DriftLimits(**{f.name: None if f.name in names else getattr(self, f.name) for f in fields(self)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +144,11 @@ class ConvertSettings:
 
 @dataclass(frozen=True, slots=True)
 class VerifySettings:
-    """What is measured and what may be lost. `metric` is one of METRIC_NAMES, `file.py:function`, or None.
+    """What is measured and what may be lost. `metric`: as core/metric_names.py spells it, `file.py:function`, or None.
 
     `expected`: what the reference itself should score, within `tolerance`; None where nobody said. `precision` is the
-    candidate's, None where it is not known.
+    candidate's, None where it is not known. `outputs`: the kinds of the outputs, in their order, as far as recipe and
+    program say them.
     """
 
     metric: str | None = None
@@ -146,3 +156,4 @@ class VerifySettings:
     expected: float | None = None
     tolerance: float = 0.01
     precision: str | None = None
+    outputs: tuple[OutputKind, ...] = ()

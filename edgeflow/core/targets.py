@@ -141,11 +141,24 @@ class Target:
         if chosen in self.precision.allowed:
             return chosen
         reason = self.precision.refused.get(chosen, f"it takes {', '.join(self.precision.allowed)}")
-        other = self.precision.alternative
+        other = self.other_with(chosen)
         raise RecipeError(
             f"target {self.name!r} does not take {chosen}: {reason}",
             try_=f"--target {other}" if other else f"precision = {self.precision.default!r} under [compress]",
         )
+
+    def other_with(self, precision: Precision) -> str:
+        """A profile that takes a precision: the one named as the alternative, or one of the same toolchain."""
+        named = self.precision.alternative
+        if named and precision in load_target(named).precision.allowed:
+            return named
+        if self.toolchain is None or self.uses_npu:
+            return ""
+        for other in map(load_target, names()):
+            same = other.toolchain is not None and other.toolchain.preset == self.toolchain.preset
+            if same and not other.uses_npu and precision in other.precision.allowed:
+                return other.name
+        return ""
 
 
 def folder() -> Path:

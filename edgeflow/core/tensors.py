@@ -136,3 +136,23 @@ def check_feed(feed: Mapping[str, npt.NDArray[Any]], specs: Iterable[TensorSpec]
     check_names(feed, [spec.name for spec in specs], where)
     for spec in specs:
         check_array(feed[spec.name], spec, where)
+
+
+def check_fixed(shapes: Mapping[str, tuple[int, ...]], specs: Iterable[TensorSpec], where: str) -> None:
+    """Raise DataError where a shape has another size than a file declares as fixed.
+
+    An NPU's graph is compiled for that size alone: another one crashes, or answers wrongly (Paddle-Lite#10007).
+
+    Raises:
+        DataError: a fixed dimension has another size.
+    """
+    for spec in specs:
+        shape = shapes.get(spec.name)
+        if shape is None or len(shape) != len(spec.shape):
+            continue
+        if any(0 <= fixed != have for fixed, have in zip(spec.shape, shape, strict=True)):
+            raise DataError(
+                f"{where}: {spec.name!r} has fixed dimensions, {list(spec.shape)} in this file, and what is given is "
+                f"{list(shape)}",
+                try_=f"give {list(spec.shape)}, or build with -1 under [inputs.{spec.name}] for what should stay open",
+            )

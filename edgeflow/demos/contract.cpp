@@ -60,6 +60,11 @@ double number(const Json& value, const std::string& where) {
   return value.get<double>();
 }
 
+bool truth(const Json& value, const std::string& where) {
+  if (!value.is_boolean()) refuse(where + " is " + shown(value) + ", and should be true or false");
+  return value.get<bool>();
+}
+
 const Json& list(const Json& value, const std::string& where, std::size_t size_max) {
   if (!value.is_array() || value.size() > size_max)
     refuse(where + " should be a list of at most " + std::to_string(size_max) + " entries");
@@ -191,6 +196,8 @@ Contract fill(const Json& table, const std::string& path) {
   if (const Json* runtime = optional_member(table, "runtime")) {
     if (const Json* value = optional_member(*runtime, "devices")) found.devices = texts(*value, "runtime.devices");
     if (const Json* value = optional_member(*runtime, "context")) found.context = text(*value, "runtime.context");
+    if (const Json* value = optional_member(*runtime, "predictor_per_batch"))
+      found.predictor_per_batch = truth(*value, "runtime.predictor_per_batch");
   }
   return found;
 }

@@ -44,6 +44,7 @@ struct Contract {
   std::string labels;  // path; empty: none
   std::vector<std::string> devices;
   std::string context;
+  bool predictor_per_batch = false;  // the runtime ties the model to the batch of its first run
 
   // The one input that is made from a picture; throws when there is none.
   std::size_t picture_input() const;

@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 
@@ -16,6 +17,8 @@ namespace fs = std::filesystem;
 
 constexpr std::uintmax_t model_min_bytes = 26;  // the fixed part of a .nb; Source: edgeflow/nb/SPEC.md
 constexpr unsigned char meta_version_max = 2;
+constexpr std::int64_t any_batch = -1;
+constexpr std::size_t devices_max = 4;  // each holds the weights once more
 
 // The runtime ends the process when it cannot read a model, so that is looked at before.
 void check_model(const Options& options, const std::optional<Contract>& contract) {
@@ -105,8 +108,23 @@ Session::Session(const Arguments& arguments, const std::string& contract) {
   if (arguments.has("--cache-dir"))
     options_.cache_dir = cache_folder(arguments.text("--cache-dir", ""), options_.model);
   const double begin = clock_ms();
-  device_.emplace(options_);
+  devices_.emplace_back(any_batch, std::make_unique<Device>(options_));
+  device_per_batch_ = !contract_ || contract_->predictor_per_batch;
   load_ms_ = clock_ms() - begin;
+}
+
+// An int8 fc packs its weights for the batch of its first run, in place, and computes others wrongly.
+// Source: Paddle-Lite v2.13-rc lite/kernels/arm/fc_compute.cc:112-117, 212-224.
+void Session::choose_device(std::int64_t batch) {
+  const auto found = std::find_if(devices_.begin(), devices_.end(),
+                                  [&](const auto& known) { return known.first == batch || known.first == any_batch; });
+  if (found != devices_.end()) {
+    found->first = batch;
+    std::rotate(devices_.begin(), found, found + 1);
+    return;
+  }
+  if (devices_.size() == devices_max) devices_.pop_back();
+  devices_.emplace(devices_.begin(), batch, std::make_unique<Device>(options_));
 }
 
 const Contract& Session::contract() const {
@@ -115,7 +133,7 @@ const Contract& Session::contract() const {
 }
 
 void Session::feed(const std::vector<Tensor>& inputs) {
-  const std::vector<std::string> names = device_->input_names();
+  const std::vector<std::string> names = device().input_names();
   if (inputs.size() != names.size()) {
     std::string list;
     for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
@@ -128,7 +146,8 @@ void Session::feed(const std::vector<Tensor>& inputs) {
                                ", and should hold elements");
     if (contract_ && i < contract_->inputs.size()) check_input(inputs[i], contract_->inputs[i], contract_->path);
   }
-  device_->feed(inputs);
+  if (device_per_batch_ && !inputs.empty() && !inputs[0].shape.empty()) choose_device(inputs[0].shape[0]);
+  device().feed(inputs);
 }
 
 std::vector<Tensor> Session::infer(const std::vector<Tensor>& inputs) {

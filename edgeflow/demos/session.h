@@ -1,8 +1,10 @@
 // What every program does first: options, contract, model, and the replay of golden tensors.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "arguments.h"
@@ -23,18 +25,25 @@ class Session {
   const Contract& contract() const;  // throws when only --model was given
   const Options& options() const { return options_; }
   double load_ms() const { return load_ms_; }
-  std::string version() const { return device_->version(); }
+  std::size_t devices() const { return devices_.size(); }
+  std::string version() const { return device().version(); }
 
   // Checks number, dtype and fixed sizes against the contract, and sets the inputs.
   void feed(const std::vector<Tensor>& inputs);
-  void run() { device_->run(); }
-  std::vector<Tensor> outputs() const { return device_->outputs(); }
+  void run() { device().run(); }
+  std::vector<Tensor> outputs() const { return device().outputs(); }
   std::vector<Tensor> infer(const std::vector<Tensor>& inputs);
 
  private:
+  Device& device() const { return *devices_.front().second; }
+  void choose_device(std::int64_t batch);
+
   Options options_;
   std::optional<Contract> contract_;
-  std::optional<Device> device_;
+  // Batch size and the device that is used for it, the latest first; all sizes share one unless the contract says that
+  // the model is tied to the batch of its first run.
+  std::vector<std::pair<std::int64_t, std::unique_ptr<Device>>> devices_;
+  bool device_per_batch_ = true;
   double load_ms_ = 0.0;
 };
 

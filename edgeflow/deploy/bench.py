@@ -15,7 +15,7 @@ from edgeflow import nb
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.latency import State, Timing, compare, summary
 from edgeflow.core.samples import Array
-from edgeflow.core.tensors import TensorSpec
+from edgeflow.core.tensors import TensorSpec, check_fixed
 from edgeflow.deploy.remote import Remote
 from edgeflow.deploy.residency import Residency
 from edgeflow.deploy.runners import HERE, Where, is_device, open_runner, where_it_ran
@@ -38,6 +38,7 @@ def feed_of(model: Path, specs: Sequence[TensorSpec], shapes: Mapping[str, tuple
     """
     if unknown := set(shapes) - {spec.name for spec in specs}:
         raise DataError(f"--shape {sorted(unknown)[0]!r}: the inputs are {', '.join(spec.name for spec in specs)}")
+    check_fixed(shapes, specs, "--shape")
     if not shapes and (model.parent / REFERENCE).is_file():
         inputs = load_reference(model.parent / REFERENCE).inputs
         if set(inputs) == {spec.name for spec in specs}:

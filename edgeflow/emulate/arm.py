@@ -36,9 +36,24 @@ def round16(g: Graph, x: Value) -> Value:
 def quantise(g: Graph, v: Value, *, positive: bool = False) -> Value:
     """float32 in steps -> INT8: clamp to [-127, 127], round half away from zero.
 
+    Where the graph asks for ties, its list takes a mask of the elements within one unit in the last place of one; where
+    it asks for another rounding, such elements go that way.
+
     Args:
         positive: v is known to be at least 0 (a ReLU came before), which saves passes.
     """
+    if g.ties is not None:
+        up, down = (_quantised(g, _nudged(g, v, way), positive=positive) for way in (1, -1))
+        g.ties.append(g.add("Not", g.add("Equal", g.relabel(up, "uint8"), g.relabel(down, "uint8"))))
+    return _quantised(g, _nudged(g, v, g.rounding) if g.rounding else v, positive=positive)
+
+
+def _nudged(g: Graph, v: Value, way: int) -> Value:
+    """Each number one unit in the last place larger (way 1) or smaller (-1) in magnitude, or a little less than one."""
+    return g.add("Add", v, g.mul(v, way * 2.0**-23))
+
+
+def _quantised(g: Graph, v: Value, *, positive: bool) -> Value:
     if positive:
         v = g.clip(v, None, LIMIT)
         v = g.add("Floor", g.plus(v, HALF_BELOW))
@@ -70,6 +85,15 @@ def fma(g: Graph, acc: Value, scale: Array, bias: Array | None) -> Value:
     return g.cast(wide, "float32")
 
 
+def multiply_add(g: Graph, x: Value, factor: Value | float, bias: Value | float) -> Value:
+    """round32(x * factor + bias) of float32 tensors, rounded once, as FMLA does."""
+
+    def wide(value: Value | float) -> Value | float:
+        return g.cast(value, "float64") if isinstance(value, Value) else float(np.float32(value))
+
+    return g.cast(g.plus(g.mul(g.cast(x, "float64"), wide(factor)), wide(bias)), "float32")
+
+
 EXP_MAX = 88.3762626647949
 """exp_ps clamps its argument to +- this. Source: backends/arm/math/funcs.h c_exp_hi."""
 
@@ -95,6 +119,13 @@ def divide(g: Graph, a: Value | None, b: Value) -> Value:
 
     b is positive and finite. Source: Paddle-Lite v2.13-rc backends/arm/math/funcs.h div_ps.
     """
+    estimate = estimated(g, b)
+    reciprocal = g.mul(g.add("Sub", g.scalar(2.0), g.mul(b, estimate)), estimate)
+    return reciprocal if a is None else g.mul(a, reciprocal)
+
+
+def estimated(g: Graph, b: Value) -> Value:
+    """FRECPE: the reciprocal of a positive finite number to 8 bits."""
     power = g.add("Floor", g.mul(g.add("Log", b), 1 / np.log(2)))
     unit = g.add("Pow", g.scalar(2.0), g.add("Neg", power))
     mantissa = g.mul(b, unit)
@@ -104,9 +135,7 @@ def divide(g: Graph, a: Value | None, b: Value) -> Value:
     fix = g.plus(g.add("Sub", low, g.mul(high, 0.5)), 1.0)
     unit, mantissa = g.mul(unit, fix), g.mul(mantissa, fix)
     index = g.clip(g.plus(g.add("Floor", g.mul(mantissa, 256.0)), -256.0), 0.0, 255.0)
-    estimate = g.mul(g.add("Gather", g.constant(ESTIMATES), g.cast(index, "int32"), axis=0), unit)
-    reciprocal = g.mul(g.add("Sub", g.scalar(2.0), g.mul(b, estimate)), estimate)
-    return reciprocal if a is None else g.mul(a, reciprocal)
+    return g.mul(g.add("Gather", g.constant(ESTIMATES), g.cast(index, "int32"), axis=0), unit)
 
 
 def vector_part(g: Graph, approximate: Value, exact: Value, inner: int) -> Value:
@@ -239,7 +268,7 @@ def activate(g: Graph, v: Value, act: Activation, *, step_size: float = 1.0, pre
     if act.kind == "hard_swish":
         offset, threshold, scale = (np.float32(x) / unit for x in (act.offset, act.threshold, act.scale))
         gate = g.clip(g.plus(v, float(offset)), 0.0, float(threshold))
-        return g.mul(g.mul(gate, v), float(np.float32(1.0) / scale))
+        return g.mul(gate, g.mul(v, float(np.float32(1.0) / scale)))
     if act.kind == "hard_sigmoid":
         return g.clip(g.plus(g.mul(v, act.slope), act.offset), 0.0, 1.0)
     if act.kind == "sigmoid":

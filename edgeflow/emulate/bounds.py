@@ -48,6 +48,8 @@ def products(kind: str, inputs: Sequence[Value | None], result: tuple[int, ...])
         return math.prod(first.shape) * math.prod(weight.shape[1:])
     if kind in ("MatMul", "MatMulInteger"):
         return math.prod(result) * first.shape[-1]
+    if kind == "Scan":
+        return math.prod(result) * weight.shape[0]
     if kind in ("LSTM", "GRU", "RNN"):
         memory = inputs[2]
         both = math.prod(weight.shape) + (0 if memory is None else math.prod(memory.shape))

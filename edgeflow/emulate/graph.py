@@ -58,9 +58,17 @@ def onnx_type(dtype: str) -> int:
 
 
 class Graph:
-    """Nodes and constants added so far. Values are in single assignment: each name is written once."""
+    """Nodes and constants added so far. Values are in single assignment: each name is written once.
 
-    def __init__(self) -> None:
+    Args:
+        rounding: where elements go that are quantised within one unit in the last place of a tie: 0 as the kernels
+            round what is computed here, 1 away from zero, -1 towards it.
+        mark: collect a mask of such elements for each tensor that is quantised, in `ties`.
+    """
+
+    def __init__(self, rounding: int = 0, *, mark: bool = False) -> None:
+        self.rounding = rounding
+        self.ties: list[Value] | None = [] if mark else None
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, Value] = {}
         self._folded: dict[tuple[str, tuple[int, ...], bytes], Value] = {}
@@ -230,6 +238,10 @@ class Graph:
 
     def reduce(self, op_type: str, x: Value, axes: Sequence[int], keep: bool) -> Value:
         return self.add(op_type, x, self.ints(axes), keepdims=int(keep))
+
+    def scan(self, body: onnx.GraphProto, start: Value, *sequences: Value) -> Value:
+        """Take `sequences` apart along their first axis, and let `body` carry `start` from one part to the next."""
+        return self.add("Scan", start, *sequences, body=body, num_scan_inputs=len(sequences))
 
     def relabel(self, x: Value, dtype: str) -> Value:
         """The same tensor under another meaning: uint8 <-> INT8."""

@@ -12,11 +12,15 @@ import onnx
 from edgeflow.core.errors import NbError, UnsupportedOps
 from edgeflow.emulate.arm import round16
 from edgeflow.emulate.bounds import ELEMENTS_MAX
-from edgeflow.emulate.families import HOST_OPS, LOWERINGS
+from edgeflow.emulate.families import HOST_OPS, LOWERINGS, lowering
+from edgeflow.emulate.families.defective import LOWERED as DEFECTIVE
 from edgeflow.emulate.families.quantised import fake_quantise
 from edgeflow.emulate.graph import Graph, Value
 from edgeflow.emulate.step import NeedValue, Step, Weights
 from edgeflow.nb import Model, Op
+from edgeflow.nb.dataflow import consumers, nodes
+from edgeflow.nb.defects import defects_of
+from edgeflow.nb.marked import ON_CPU, instance, results_read
 
 """How ops in NNAdapter subgraphs are computed. float32: as written, inputs of int8 ops rounded to their scale;
 float16: every result rounded to float16 (Kirin); uint8: every tensor with a scale rounded to it (Verisilicon)."""
@@ -122,15 +126,20 @@ def placed(index: int, op: Op, what: str) -> str:
 class Lowerer:
     """Lowers segments of one model; weights are converted once and shared by all of them."""
 
-    def __init__(self, model: Model, npu: str) -> None:
+    def __init__(self, model: Model, npu: str, *, ideal: bool = False, rounding: int = 0, mark: bool = False) -> None:
         check_supported(model)
         check_order(model)
-        self.model, self.npu = model, npu
+        self.model, self.npu, self.ideal = model, npu, ideal
+        self.rounding, self.mark = rounding, mark
         self.ops = body(model)
         self.weights = Weights(model)
         self.needed = needed_after(model, self.ops)
         plain = model.blocks[0].operations
         self.place = [i for i, op in enumerate(plain) if op.type not in ("feed", "fetch")]
+        graph = nodes(model)
+        readers = consumers(graph)
+        self._nodes = [node for node in graph if node.op.type not in ("feed", "fetch")]
+        self._read = [results_read(node, readers) for node in self._nodes]
         self._shapes: dict[tuple[int, int], dict[str, tuple[tuple[int, ...], ...]]] = {}
         self._inlined: set[int] = set()
 
@@ -140,7 +149,7 @@ class Lowerer:
         Raises:
             NeedValue: the very first op needs the content of a live variable; give it as a constant.
         """
-        graph, env, results = Graph(), {}, []
+        graph, env, results = Graph(self.rounding, mark=self.mark), {}, []
         self._shapes, self._inlined = {}, set[int]()
         for name, value in live.items():
             if math.prod(value.shape) > ELEMENTS_MAX:
@@ -157,7 +166,7 @@ class Lowerer:
             step = Step(graph, op, env, self.weights, self._run_block, self.npu)
             try:
                 given = self._shapes_of(step, op.inputs)
-                LOWERINGS[op.type](step)
+                self._lowered(step, end, given)
             except NeedValue:
                 if end == start:
                     raise
@@ -170,11 +179,41 @@ class Lowerer:
                 for name, value in step.written.items():
                     if value.dtype == "float32" and value.const is None:
                         env[name] = step.written[name] = round16(graph, value)
-            results += [Result(self.place[end], op.type, name, value) for name, value in step.written.items()]
+            results += self._results(step, self.place[end])
             self._shapes[0, self.place[end]] = {**given, **self._shapes_of(step, op.outputs)}
             end += 1
         outputs = {name: env[name] for name in sorted(self.needed[end]) if name in env}
         return self._finish(graph, start, end, live, outputs, results, trace=trace)
+
+    def _results(self, step: Step, place: int) -> list[Result]:
+        """What an op wrote; where ties are looked for, the masks of what it quantised."""
+        kind = step.op.type
+        if step.g.ties is None:
+            return [Result(place, kind, name, value) for name, value in step.written.items()]
+        found = [Result(place, kind, next(iter(step.written), ""), tie) for tie in step.g.ties]
+        step.g.ties.clear()
+        return found
+
+    def _lowered(self, step: Step, position: int, shapes: Mapping[str, tuple[tuple[int, ...], ...]]) -> None:
+        """Lower one op of block 0: as its kernel computes it, or as its meaning where `ideal` asks for that.
+
+        Raises:
+            NbError: the runtime aborts or crashes at this op.
+        """
+        if self.ideal:
+            lowering(step.op.type, fp16=False)(step)
+            return
+        on_cpu = step.op.kernel is not None and step.op.kernel.target in ON_CPU
+        way = lowering(step.op.type, fp16=step.fp16 and on_cpu)
+        if on_cpu:
+            for defect in defects_of(instance(self._nodes[position], shapes, self._read[position])):
+                if defect.effect in ("aborts", "crashes"):
+                    raise NbError(
+                        f"{step.op.type}: the ARM runtime {defect.effect} here, {defect.trigger}: {defect.what}",
+                        try_=f"{defect.fix}; or --ideal for what the op means",
+                    )
+                way = DEFECTIVE.get(defect.code, way)
+        way(step)
 
     def _finish(
         self,

@@ -32,6 +32,7 @@ SAME_SHAPE = {
     "CumSum",
     "Selu",
     "ThresholdedRelu",
+    "Scan",
 }
 """The result has the shape of the first input."""
 

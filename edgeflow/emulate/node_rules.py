@@ -367,7 +367,21 @@ def trilu(kind: str, inputs: Inputs, _: Attributes) -> None:
     ensure(kind, abs(int(np.ravel(inputs[1].const)[0])) < 1 << 31, "the diagonal lies outside", x)  # type: ignore
 
 
-_FREE = SAME_SHAPE - {"Clip", "CumSum", "LogSoftmax", "Softmax"} | {
+def scan(kind: str, inputs: Inputs, _: Attributes) -> None:
+    """A sum carried over two sequences of one length, whose parts broadcast to it together."""
+    start, left, right = given(kind, inputs, 3)
+    fits = left.rank > 0 and right.rank > 0 and left.shape[0] == right.shape[0]
+    ensure(kind, fits, "should have two sequences of one length", start, left, right)
+    try:
+        together = np.broadcast_shapes(left.shape[1:], right.shape[1:])
+    except ValueError:
+        together = ()
+    ensure(kind, together == start.shape, "its parts should have the shape of the sum", start, left, right)
+    ensure(kind, {start.storage, left.storage, right.storage} == {"float64"}, "should be float64", start, left, right)
+    filled(kind, start, left, right)
+
+
+_FREE = SAME_SHAPE - {"Clip", "CumSum", "LogSoftmax", "Scan", "Softmax"} | {
     "Acos",
     "Asin",
     "Atan",
@@ -406,5 +420,6 @@ RULES: dict[str, Rule] = {
     "DepthToSpace": depth_to_space,
     "GridSample": grid_sample,
     "RoiAlign": roi_align,
+    "Scan": scan,
     "Trilu": trilu,
 }

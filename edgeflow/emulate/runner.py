@@ -17,6 +17,7 @@ from edgeflow.core.targets import NPU_ARITHMETICS
 from edgeflow.core.tensors import check_feed
 from edgeflow.emulate.families import HOST_OPS
 from edgeflow.emulate.graph import INT8, Array, Value, onnx_name
+from edgeflow.emulate.integer_kernels import integer_kernels_are_exact, without_integer_kernels
 from edgeflow.emulate.lower import MISFIT, UNFIT, Lowerer, Segment, placed
 from edgeflow.emulate.step import NeedValue
 from edgeflow.nb import Model, read
@@ -42,6 +43,10 @@ class Emulator:
         model: a .nb file, or one already read.
         npu: arithmetic of NNAdapter subgraphs, one of NPU_ARITHMETICS.
         threads: for onnxruntime; None takes all cores.
+        ideal: compute what the ops mean, where the ARM runtime computes otherwise, aborts, or rounds to float16
+            inside a kernel.
+        rounding: where int8 values go that lie within one unit in the last place of a tie: 0 as computed here, 1 away
+            from zero, -1 towards it. Compilers and CPUs differ there.
 
     Raises:
         NbError: the file breaks its format, or its graph reads what nothing writes.
@@ -50,7 +55,15 @@ class Emulator:
 
     name = "emulator (onnxruntime on the host, arithmetic of the ARM kernels)"
 
-    def __init__(self, model: str | Path | Model, *, npu: str = "float32", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        model: str | Path | Model,
+        *,
+        npu: str = "float32",
+        threads: int | None = None,
+        ideal: bool = False,
+        rounding: int = 0,
+    ) -> None:
         if npu not in NPU_ARITHMETICS:
             raise NbError(f"NPU arithmetic is {npu!r}, and should be one of {', '.join(NPU_ARITHMETICS)}")
         self.model = model if isinstance(model, Model) else read(model)
@@ -58,8 +71,8 @@ class Emulator:
         self.outputs = self.model.outputs
         # The runtime takes any size that the graph can take, whatever size the file was exported with.
         self._accepted = tuple(replace(spec, shape=(-1,) * len(spec.shape)) for spec in self.inputs)
-        self._lowerer = Lowerer(self.model, npu)
-        self._threads = threads
+        self._lowerer = Lowerer(self.model, npu, ideal=ideal, rounding=rounding)
+        self.npu, self._threads = npu, threads
         self._segments: dict[object, tuple[Segment, ort.InferenceSession | None]] = {}
 
     def __enter__(self) -> Emulator:
@@ -92,6 +105,15 @@ class Emulator:
         seen: list[Intermediate] = []
         self._run(feed, seen)
         yield from seen
+
+    def ties(self, feed: Mapping[str, Array]) -> Iterator[Intermediate]:
+        """Which elements are quantised within one unit in the last place of a tie: a mask for every tensor that is."""
+        check_feed(feed, self._accepted, "inputs")
+        marking = Emulator(self.model, npu=self.npu, threads=self._threads)
+        marking._lowerer = Lowerer(self.model, self.npu, mark=True)
+        seen: list[Intermediate] = []
+        marking._run(feed, seen)
+        yield from (found for found in seen if found.array.dtype == np.bool_ and found.op_type not in HOST_OPS)
 
     def export(self, shapes: Mapping[str, tuple[int, ...]]) -> onnx.ModelProto:
         """The lowered graph as a standard ONNX model for inputs of the given shapes.
@@ -263,6 +285,9 @@ class Emulator:
                     seen.append(Intermediate(self._lowerer.place[position], op.type, name, array))
 
 
+INTEGER = ("ConvInteger", "MatMulInteger")
+
+
 def _plain(array: Array, dtype: str) -> Array:
     """Take the offset of 128 off a quantised tensor."""
     return (array.astype(np.int16) - 128).astype(np.int8) if dtype == INT8 else array
@@ -273,6 +298,8 @@ def _session(model: onnx.ModelProto, threads: int | None) -> ort.InferenceSessio
     options.log_severity_level = 4
     if threads is not None:
         options.intra_op_num_threads = threads
+    if any(node.op_type in INTEGER for node in model.graph.node) and not integer_kernels_are_exact():
+        model = without_integer_kernels(model)
     try:
         return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as err:  # onnxruntime raises its own unrelated classes

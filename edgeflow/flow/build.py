@@ -22,12 +22,11 @@ from edgeflow.core.targets import Target, load_target
 from edgeflow.core.versions import code_version, is_installed, key_of, tool_versions
 from edgeflow.files.atomic import folder_atomic, folder_half_made, lock, sha256, sweep
 from edgeflow.flow.cache import SEEN, Cache, Known
-from edgeflow.flow.early import look_before
+from edgeflow.flow.early import check_reference, look_before
 from edgeflow.flow.input_files import holds, look, runs_code
 from edgeflow.project.contract import named_files
-from edgeflow.project.label_file import check_count
 from edgeflow.project.manifest import StageResults, picture_notes, pictures_table
-from edgeflow.project.places import build_root
+from edgeflow.project.places import COMPRESSED, REFERENCE, build_root
 from edgeflow.project.recipe import Recipe, asked_targets, load_recipe, read_labels
 from edgeflow.project.trust import trust
 from edgeflow.report.exchange import load_record, table
@@ -168,30 +167,13 @@ class Flow:
         settings = self.recipe.compress_settings(target)
         precision = target.choose(settings.precision)
         ingested = self.ingest(target, precision)
-        self._check_reference(target, ingested)
+        check_reference(self.recipe, target, ingested.folder / REFERENCE)
         compressed = self.compress(target, settings, precision, ingested)
         converted = self.convert(target, compressed)
         report = self._verify(target, ingested, compressed, converted)
         folder = self._publish(target, ingested, converted, report)
         record = load_record(report.folder / "report.json")
         return Built(target.name, folder, precision, record, tuple(self._kept[target.name]))
-
-    def _check_reference(self, target: Target, ingested: Artifact) -> None:
-        """Labels that do not fit the outputs, and a reference that scores too little, end a build before the work."""
-        from edgeflow.project.places import REFERENCE
-        from edgeflow.project.reference import load_reference
-        from edgeflow.verify.scores import held_to_expectation
-
-        settings, names = self.recipe.verify_settings(target), read_labels(self.recipe)
-        if settings.metric is None and names is None:
-            return
-        reference = load_reference(ingested.folder / REFERENCE)
-        if names is not None:
-            model, first = self.recipe.model, reference.outputs[0]
-            scores = first.dtype.kind == "f"
-            where = str(model.labels)
-            check_count(names, first.shape, where, task=model.task, metric=settings.metric, scores=scores)
-        held_to_expectation(settings, reference, self.recipe.folder)
 
     def workers_for(self, kind: str) -> Workers:
         """A pool for ingest and one for compress, which imports PaddleSlim while the other works."""
@@ -333,8 +315,9 @@ class Flow:
             from edgeflow.verify.stage import check_and_report
 
             made = StageResults(self.recipe, target, ingested, compressed, converted)
+            worker = self._fenced_worker if ingested.facts["foreign"] else self._any_worker
             with listening(lambda k, n, what: self.say(target.name, "verify", f"{what} {k} of {n}")):
-                return check_and_report(made, folder, labels, self._any_worker)
+                return check_and_report(made, folder, labels, worker)
 
         found = self.cache.find("verify", key)
         if found is not None and not self._scores_again(found, ingested):
@@ -347,7 +330,6 @@ class Flow:
         if ".py:" not in name:
             return True
         from edgeflow.files.arrays import load_npz
-        from edgeflow.project.places import REFERENCE
         from edgeflow.project.reference import load_reference
         from edgeflow.verify.scores import score
         from edgeflow.verify.stage import CANDIDATE, scores_as_facts
@@ -363,6 +345,12 @@ class Flow:
         with self._guard:
             kind = next(iter(self._workers), "ingest")
         return self.workers_for(kind).run(function, *arguments)
+
+    def _fenced_worker(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The same for a program from elsewhere: it writes in the cache alone."""
+        from edgeflow.flow.workers import fenced
+
+        return self._any_worker(fenced, self.cache.root, function, *arguments)
 
     def _metric_hash(self) -> dict[str, str]:
         """Content of the file a user's metric lies in, and of every Python file beside it that it may import."""
@@ -434,6 +422,8 @@ class Flow:
         place = self.root / target.name
         sources = {"model.nb": converted.folder, "reference.npz": ingested.folder}
         sources |= dict.fromkeys((*REPORT, *named_files(report.folder)), report.folder)
+        if (report.folder / COMPRESSED).is_file():
+            sources[COMPRESSED] = report.folder
 
         def published() -> bool:
             return all(_same(place / name, folder / name) for name, folder in sources.items())
@@ -447,7 +437,7 @@ class Flow:
                 for name, source in sources.items():
                     (folder / name).parent.mkdir(exist_ok=True)
                     shutil.copyfile(source / name, folder / name)
-                _keep_others(place, folder, {*sources, *named_files(place)})
+                _keep_others(place, folder, {*sources, *named_files(place), COMPRESSED})
         return place
 
 

@@ -32,7 +32,6 @@ MEMORY_BYTES = 4 << 30
 
 OPTIONAL = {
     "PIL": ("picture files as data", "pip install 'edgeflow[build]'"),
-    "pycocotools": ("the metric map", "pip install 'edgeflow[metrics]'"),
     "rapidfuzz": ("the metrics cer and wer", "pip install 'edgeflow[metrics]'"),
 }
 PROGRAMS = {

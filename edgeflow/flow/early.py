@@ -1,6 +1,6 @@
 """What a build would stumble over later, found before any work by looking: settings, names, data, labels, metrics.
 
-Codes of `edgeflow plan` (docs/plan.md): P2xx settings, P7xx what the recipe names. `edgeflow build` looks at the same
+Codes of `edgeflow plan` (docs/plan.md): P7xx. `edgeflow build` looks at the same
 before its first stage, and says all of it at once.
 """
 
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from edgeflow.compress.conflicts import check_settings
@@ -18,12 +19,15 @@ from edgeflow.core.errors import BackendMissing, DataError, EdgeflowError, Recip
 from edgeflow.core.targets import Target, names
 from edgeflow.graph.edit import Editor, output
 from edgeflow.graph.placement import check_line
-from edgeflow.graph.program import feeds, fetches, variable
+from edgeflow.graph.program import fetches, variable
 from edgeflow.ingest.sources import Looked, Wanted, look
 from edgeflow.nb.lint import Finding
 from edgeflow.project.functions import check_function
 from edgeflow.project.label_file import check_count, doubts_of, lines_of, reads_text
 from edgeflow.project.recipe import Recipe, read_labels
+
+EDITED = ("cer", "wer")
+"""Metrics that count edits."""
 
 LOOK_S = 0.8
 """How long pictures may be looked at, so that plan stays under two seconds."""
@@ -73,7 +77,7 @@ def of_recipe(recipe: Recipe, targets: Sequence[Target], *, look_s: float = LOOK
             errors.append((code, op, err))
             return None
 
-    tried("P206", "[targets]", lambda: check_targets(recipe, [target.name for target in targets]))
+    tried("P711", "[targets]", lambda: check_targets(recipe, [target.name for target in targets]))
     raw = tried("P702", "[model] labels", lambda: read_labels(recipe))
     metric = None if recipe.metric is None else recipe.metric.name
     if raw is not None:
@@ -107,21 +111,20 @@ def of_target(recipe: Recipe, target: Target) -> Early:
     try:
         check_settings(settings, target, target.choose(settings.precision))
     except EdgeflowError as err:
-        errors.append(("P205", "[compress]", err))
+        errors.append(("P710", "[compress]", err))
     return Early(tuple(errors), ())
 
 
 def of_program(recipe: Recipe, target: Target, editor: Editor, keep_on_cpu: Sequence[str] = ()) -> Early:
-    """What the program tells besides: names of its inputs, of layers and of ops, and how many classes it has.
+    """What the program tells besides: names of layers and of ops, and how many classes it has.
 
     Args:
         editor: of the program that opt would get.
     """
     errors: list[tuple[str, str, EdgeflowError]] = []
     checks: tuple[tuple[str, str, Callable[[], None]], ...] = (
-        ("P707", "[inputs]", partial(_check_inputs, recipe, editor)),
-        ("P207", "[compress]", partial(_check_layers, recipe, target, editor)),
-        ("P207", "[convert]", partial(_check_ops, recipe, target, editor, keep_on_cpu)),
+        ("P712", "[compress]", partial(_check_layers, recipe, target, editor)),
+        ("P712", "[convert]", partial(_check_ops, recipe, target, editor, keep_on_cpu)),
         ("P704", "[model] labels", partial(_check_classes, recipe, editor)),
     )
     for code, op, check in checks:
@@ -130,6 +133,26 @@ def of_program(recipe: Recipe, target: Target, editor: Editor, keep_on_cpu: Sequ
         except EdgeflowError as err:
             errors.append((code, op, err))
     return Early(tuple(errors), ())
+
+
+def check_reference(recipe: Recipe, target: Target, path: Path) -> None:
+    """Labels that do not fit the outputs, and a reference that scores too little, end a build before the work.
+
+    Raises:
+        RecipeError, DataError: they do not, or it does.
+    """
+    from edgeflow.project.reference import load_reference
+    from edgeflow.verify.scores import held_to_expectation
+
+    settings, lines = recipe.verify_settings(target), read_labels(recipe)
+    if settings.metric is None and lines is None:
+        return
+    reference = load_reference(path)
+    if lines is not None:
+        first, where = reference.outputs[0], str(recipe.model.labels)
+        scores = first.dtype.kind == "f"
+        check_count(lines, first.shape, where, task=recipe.model.task, metric=settings.metric, scores=scores)
+    held_to_expectation(settings, reference, recipe.folder)
 
 
 def check_targets(recipe: Recipe, asked: Sequence[str]) -> None:
@@ -149,9 +172,9 @@ def _check_metric(recipe: Recipe) -> None:
     name = recipe.metric.name
     if ".py:" in name:
         check_function(name, recipe.folder)
-    if name == "map" and importlib.util.find_spec("pycocotools") is None:
+    if name.partition(":")[0] in EDITED and importlib.util.find_spec("rapidfuzz") is None:
         raise BackendMissing(
-            "pycocotools is not installed, which the metric map needs", try_="pip install 'edgeflow[metrics]'"
+            f"rapidfuzz is not installed, which the metric {name} needs", try_="pip install 'edgeflow[metrics]'"
         )
 
 
@@ -187,27 +210,6 @@ def _check_order(found: Looked, raw: bytes, recipe: Recipe, kind: str) -> None:
             "so that the folders' places are not the classes",
             try_="class folders named by numbers, 0, 1, 2 …, in the order of the labels",
         )
-
-
-def _check_inputs(recipe: Recipe, editor: Editor) -> None:
-    """Names, ranks and sizes of the inputs."""
-    declared = {name: dims for name, dims, _ in feeds(editor.program)}
-    if set(declared) != set(recipe.inputs):
-        raise DataError(
-            f"the program's inputs are {', '.join(sorted(declared))}; the recipe declares "
-            f"{', '.join(sorted(recipe.inputs))}",
-            try_="name the program's inputs under [inputs]",
-        )
-    for name, table in recipe.inputs.items():
-        dims = declared[name]
-        alike = len(dims) == len(table.shape) and all(
-            -1 in pair or pair[0] == pair[1] for pair in zip(dims[1:], table.shape[1:], strict=True)
-        )
-        if not alike:
-            raise DataError(
-                f"input {name!r} of the program has shape {list(dims)}, and the recipe declares {list(table.shape)}",
-                try_=f"[inputs.{name}] shape = {list(dims)}",
-            )
 
 
 def _check_layers(recipe: Recipe, target: Target, editor: Editor) -> None:

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeflow.core.coverage import covered
+from edgeflow.compress.program_check import emulation
 from edgeflow.core.errors import EdgeflowError, together
+from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target, load_target
 from edgeflow.flow import early
@@ -20,13 +21,17 @@ from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.edit import Editor
+from edgeflow.graph.fixed_shapes import check_inputs, fix_shapes
 from edgeflow.graph.legalise import legalise
-from edgeflow.graph.legality import REFUSED, examine
+from edgeflow.graph.legality import examine
+from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.partition import Predicted
+from edgeflow.graph.quantised import is_fake, layers
 from edgeflow.graph.specialise import specialise
 from edgeflow.graph.weights_check import check_weights
 from edgeflow.nb.lint import Finding
 from edgeflow.project.recipe import Recipe, asked_targets, load_recipe
+from edgeflow.verify.output_kinds import foreseen_kinds
 
 FORMAT = 1
 ROOM = 12
@@ -52,6 +57,7 @@ class Plan:
     respelled: dict[str, int]
     split: Predicted | None
     findings: tuple[Finding, ...]
+    outputs: tuple[OutputKind, ...] = ()
 
     @property
     def buildable(self) -> bool:
@@ -78,6 +84,7 @@ def plan(recipe: Path | str = ".", targets: Sequence[str] = (), *, keep_on_cpu: 
         except EdgeflowError as err:
             raise together([err, *(other for _, _, other in found.errors)]) from err
         made = _copy(program)
+        fix_shapes(made, weights, loaded.ingest_settings().inputs, _infer)
         legalise(made)
         canonicalise(made, weights, _evaluate)
         legalise(made)
@@ -92,6 +99,12 @@ def _evaluate(*given: Any) -> Any:
     return evaluate(*given)
 
 
+def _infer(program: Any) -> Any:
+    from edgeflow.paddle.shapes import inferred_dims
+
+    return inferred_dims(program)
+
+
 def _copy(program: Any) -> Any:
     return type(program).FromString(program.SerializeToString())
 
@@ -99,8 +112,11 @@ def _copy(program: Any) -> Any:
 def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
     settings = recipe.ingest_settings()
     if settings.program is not None:
-        path = recipe.folder / settings.program
-        params = recipe.folder / settings.params if settings.params else path.with_suffix(".pdiparams")
+        from edgeflow.ingest.paddle_files import read_paddle_files
+
+        given = read_paddle_files(recipe.folder, settings.program, settings.params)
+        check_inputs(given.program, settings.inputs, str(recipe.folder / settings.program))
+        program, weights = given.program, given.weights
     else:
         from edgeflow.paddle import session as paddle
         from edgeflow.project.functions import files_read, in_folder, load_function
@@ -115,8 +131,8 @@ def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
             paddle.export(
                 factory, settings.inputs, path.with_suffix(""), where, lambda err: user_lines(err, recipe.folder)
             )
-    program = programs.load(path)
-    weights = parameters.load(program, params) if parameters.names_of(program) else {}
+        program = programs.load(path)
+        weights = parameters.load(program, params) if parameters.names_of(program) else {}
     check_weights(program, weights, settings.program or settings.factory or "the model")
     return program, weights, sum(array.nbytes for array in weights.values())
 
@@ -142,19 +158,20 @@ def _plan(
         found += early.of_target(recipe, target).findings
     editor = Editor(_copy(program), dict(weights))
     found += early.of_program(recipe, target, editor, keep).findings
-    respelled = specialise(editor, target)
+    quantised = bool(layers(editor))
+    respelled = {} if quantised else specialise(editor, target)
     editor.commit()
     legalise(editor.program)
     editor = Editor(editor.program, editor.parameters)
     more, split = examine(editor, target, precision, (*recipe.convert_settings(target).keep_on_cpu, *keep))
     found += [
         *more,
-        *_emulation(editor, target),
-        *_data(recipe, settings, precision),
+        *emulation(editor, target),
+        *([] if quantised else _data(recipe, settings, precision)),
         *_environment(recipe, target, stored),
     ]
     order = {"error": 0, "warning": 1, "note": 2}
-    ops = sum(op.type not in ("feed", "fetch") for op in editor.ops)
+    ops = sum(op.type not in ("feed", "fetch") and not is_fake(op.type) for op in editor.ops)
     return Plan(
         target.name,
         precision,
@@ -163,26 +180,7 @@ def _plan(
         respelled,
         split,
         tuple(sorted(found, key=lambda f: (order[f.severity], f.code))),
-    )
-
-
-def _emulation(editor: Editor, target: Target) -> list[Finding]:
-    from edgeflow.emulate.families import HOST_OPS, LOWERINGS
-
-    converted = {op.type for op in editor.ops} & covered(target) - set(REFUSED)
-    missing = sorted(converted - set(LOWERINGS) - set(HOST_OPS) - {"feed", "fetch"})
-    return (
-        [
-            Finding(
-                "P103",
-                "error",
-                ", ".join(missing),
-                "cannot be emulated, so the .nb could not be verified",
-                "write the model without it",
-            )
-        ]
-        if missing
-        else []
+        foreseen_kinds(recipe.output_kinds(output_kinds(program)), recipe.metric),
     )
 
 

@@ -125,6 +125,12 @@ def stage_in_worker(stage: str, source: Artifact, target: Any, settings: Any, fo
         return made
 
 
+def fenced(folder: Path, function: Callable[..., T], *arguments: Any) -> T:
+    """Run a function on a program from elsewhere, inside a worker that from now on writes below `folder` alone."""
+    _fence(folder)
+    return function(*arguments)
+
+
 @cache
 def _fence(folder: Path) -> None:
     """Once a worker: it writes below a folder and in temporary files of its pool, which the parent removes."""

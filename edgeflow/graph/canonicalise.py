@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 from edgeflow.core.samples import Array
+from edgeflow.graph.constant_outputs import store_constant_outputs
 from edgeflow.graph.decompose import decompose
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.fold import (
@@ -17,6 +18,7 @@ from edgeflow.graph.fold import (
     fold_counts,
     fold_scales,
 )
+from edgeflow.graph.prequantised import flat_biases, one_spelling
 from edgeflow.graph.simplify import combine_activations, merge_reshapes, merge_transposes, remove_identities
 from edgeflow.graph.structure import over_programs
 
@@ -45,7 +47,9 @@ def canonicalise(program: Any, parameters: dict[str, Array], evaluate: Evaluate)
         How often each rewrite was made, such as {"conv_bias": 2}.
     """
     editor = Editor(program, parameters)
-    made: Counter[str] = Counter(decompose(editor))
+    made: Counter[str] = Counter()
+    made["kept int8"] = one_spelling(editor)
+    made.update(decompose(editor))
     made["affine"] = add_affine(editor)
     made["count"] = fold_counts(editor)
     made["constant"] += fold_constants(editor, evaluate)
@@ -54,7 +58,9 @@ def canonicalise(program: Any, parameters: dict[str, Array], evaluate: Evaluate)
         made.update(found)
         if not any(found.values()):
             break
+    made["constant_output"] = store_constant_outputs(editor, evaluate)
     made["constant"] += fold_constants(editor, evaluate)
+    made["conv_bias"] += flat_biases(editor)
     editor.sweep()
     editor.commit()
     return {name: count for name, count in sorted(made.items()) if count}

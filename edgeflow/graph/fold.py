@@ -41,20 +41,7 @@ def fold_constants(editor: Editor, evaluate: Evaluate) -> int:
         How many ops went.
     """
     assert editor.parameters is not None
-    known: set[str] = set()
-    constant: list[Any] = []
-    for op in editor.ops:
-        names = [name for var in op.inputs for name in var.arguments]
-        outputs = [name for var in op.outputs for name in var.arguments]
-        dims = editor.dims(names[0]) if op.type in ("shape", "size") else None
-        fixed = dims is not None and -1 not in dims
-        if op.type in (*RANDOM, "feed", "fetch", "while", "conditional_block") or any(
-            len(editor.writers[o]) > 1 for o in outputs
-        ):
-            continue
-        if fixed or all(name in known or (editor.is_parameter(name) and name not in editor.writers) for name in names):
-            constant.append(op)
-            known.update(outputs)
+    constant = constant_ops(editor)
     inner = {id(op) for op in constant}
     # Of an op with several results, all that others read; one that is an output of the model keeps the op.
     found = {
@@ -67,7 +54,7 @@ def fold_constants(editor: Editor, evaluate: Evaluate) -> int:
     if not wanted:
         return 0
     before = len(editor.ops)
-    results = evaluate(_only(editor, constant), editor.parameters, wanted)
+    results = evaluate(only_these(editor, constant), editor.parameters, wanted)
     read = sum(
         editor.parameters[n].nbytes
         for n in {n for op in constant for v in op.inputs for n in v.arguments}
@@ -90,11 +77,30 @@ def fold_constants(editor: Editor, evaluate: Evaluate) -> int:
     return before - len(editor.ops)
 
 
+def constant_ops(editor: Editor) -> list[Any]:
+    """Ops whose results are the same for any input, in the program's order."""
+    known: set[str] = set()
+    constant: list[Any] = []
+    for op in editor.ops:
+        names = [name for var in op.inputs for name in var.arguments]
+        outputs = [name for var in op.outputs for name in var.arguments]
+        dims = editor.dims(names[0]) if op.type in ("shape", "size") else None
+        fixed = dims is not None and -1 not in dims
+        if op.type in (*RANDOM, "feed", "fetch", "while", "conditional_block") or any(
+            len(editor.writers[o]) > 1 for o in outputs
+        ):
+            continue
+        if fixed or all(name in known or (editor.is_parameter(name) and name not in editor.writers) for name in names):
+            constant.append(op)
+            known.update(outputs)
+    return constant
+
+
 def _results(op: Any) -> list[str]:
     return [name for var in op.outputs for name in var.arguments]
 
 
-def _only(editor: Editor, ops: Sequence[Any]) -> Any:
+def only_these(editor: Editor, ops: Sequence[Any]) -> Any:
     """A program of these ops alone; the shape of a tensor of known dims is spelled as its value."""
     program = type(editor.program)()
     block = program.blocks.add(idx=0, parent_idx=-1)

@@ -11,14 +11,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from edgeflow.core.coverage import QUANTISABLE, covered
+from edgeflow.core.coverage import QUANTISABLE, covered, npu_ops
 from edgeflow.core.targets import Target
 from edgeflow.graph.edit import Editor, output, value
+from edgeflow.graph.joined_outputs import joining_ops
 from edgeflow.graph.partition import Predicted, partition
 from edgeflow.graph.placement import broken_restriction, matching, takes
-from edgeflow.graph.program import feeds
+from edgeflow.graph.program import arguments, feeds
+from edgeflow.graph.quantised import is_per_channel, layers, without_fakes
+from edgeflow.graph.respell import defective, on_arm
 from edgeflow.graph.structure import over_programs
-from edgeflow.nb.lint import Finding
+from edgeflow.nb.defects import BY_OP
+from edgeflow.nb.lint import EFFECTS, Finding
 
 FUSED = (
     "batch_norm",
@@ -49,15 +53,54 @@ def examine(
     """All findings on a program that was legalised, canonicalised and spelled for the target, and the predicted
     split.
     """
-    found = [*_kernels(editor, target), *_values(editor)]
+    found: list[Finding] = []
     split = None
+    if quantised := layers(editor):
+        found += _quantised_before(editor, target, precision, len(quantised))
+        editor = without_fakes(editor)
+    kept = {id(op) for line in keep_on_cpu for op in matching(editor, line)} if target.uses_npu else set()
+    found += [*_kernels(editor, target), *_values(editor), *_runtime(editor, target, kept)]
     if precision == "int8":
         found += _quantisation(editor, target)
     if target.uses_npu:
-        kept = {id(op) for line in keep_on_cpu for op in matching(editor, line)}
         split = partition_of(editor, target, kept)
         found += [*_shapes(editor, target), *_restrictions(editor, target), *_split(split)]
+        if precision == "int8":
+            found += _joined(editor, target)
     return found, split
+
+
+def _joined(editor: Editor, target: Target) -> Iterator[Finding]:
+    """An int8 tensor has one scale, and outputs may join parts of very different ones."""
+    if "concat" not in (npu_ops(target) or ()):
+        return
+    for chain in joining_ops(editor.program):
+        many = len(arguments(chain[0].inputs, "X"))
+        yield Finding(
+            "P209",
+            "note",
+            f"concat {output(chain[0])}",
+            f"joins {many} parts in one output, which share one int8 scale on the NPU; where their ranges are 16 times "
+            "apart, as boxes and scores are, the build keeps it on the CPU, so that each part has its own",
+            "nothing to do; or give each part as an output of its own",
+        )
+
+
+def _quantised_before(editor: Editor, target: Target, precision: str, count: int) -> Iterator[Finding]:
+    """PaddleSlim was here: int8 with its scales, or not at all."""
+    what = f"PaddleSlim has quantised {count} layer{'s' if count > 1 else ''} already"
+    if precision != "int8":
+        own, other = "int8" in target.precision.allowed, target.other_with("int8") or "arm64-int8"
+        keep = f'precision = "int8"{"" if own else f" with --target {other}"}, which keeps its scales'
+        yield Finding(
+            "P206", "error", "program", f"{what}, and this build is {precision}", f"{keep}; or give the float program"
+        )
+        return
+    yield Finding("P208", "note", "program", f"{what}: its own scales are kept, nothing is calibrated", "nothing to do")
+    wanted = target.precision
+    if wanted.scales == "power_of_two" or (wanted.weights == "per_layer" and is_per_channel(editor)):
+        how = "scales that are powers of two" if wanted.scales == "power_of_two" else "one scale a layer for weights"
+        yield Finding("P207", "error", "program", f"{what}, and {target.name} takes {how}", "give the float program")
 
 
 def partition_of(editor: Editor, target: Target, kept: set[int]) -> Predicted:
@@ -81,7 +124,7 @@ def _kernels(editor: Editor, target: Target) -> Iterator[Finding]:
         ops = [op for op in editor.ops if op.type == kind]
         if kind in REFUSED:
             yield Finding("P102", "error", f"{kind} ({_named(ops)})", REFUSED[kind], "write the model without it")
-        elif kind not in known:
+        elif kind not in known and not (on_arm(target) and kind in BY_OP):
             yield Finding(
                 "P101",
                 "error",
@@ -107,6 +150,25 @@ def _values(editor: Editor) -> Iterator[Finding]:
             )
 
 
+def _runtime(editor: Editor, target: Target, kept: set[int]) -> Iterator[Finding]:
+    """Ops that no spelling kept away from a defect of the ARM runtime, one finding a kind."""
+    seen: dict[tuple[str, str], list[Any]] = {}
+    rows = {}
+    for op, defect in defective(editor, target, frozenset(kept)):
+        if not (op.type == "cast" and editor.dtype(output(op)) in NARROW):
+            seen.setdefault((op.type, defect.code), []).append(op)
+            rows[defect.code] = defect
+    for (kind, code), ops in seen.items():
+        defect = rows[code]
+        yield Finding(
+            "P106",
+            "error",
+            f"{kind} ({_named(ops)})",
+            f"the ARM runtime {EFFECTS[defect.effect]} ({defect.trigger}): {defect.what}",
+            defect.fix,
+        )
+
+
 def _quantisation(editor: Editor, target: Target) -> Iterator[Finding]:
     wide = [op for op in editor.ops if op.type in QUANTISABLE]
     if not wide:
@@ -116,6 +178,20 @@ def _quantisation(editor: Editor, target: Target) -> Iterator[Finding]:
             "program",
             "has no op with an int8 kernel (conv, fc, matmul): int8 gains nothing",
             'precision = "float32"',
+        )
+    tied = [op for op in wide if op.type in ("mul", "matmul", "matmul_v2")]
+    if (
+        tied
+        and on_arm(target)
+        and not target.uses_npu
+        and any(dims[:1] == (-1,) for _, dims, _ in feeds(editor.program))
+    ):
+        yield Finding(
+            "P205",
+            "note",
+            f"{tied[0].type} ({_named(tied)})",
+            "the runtime ties an int8 fc to the batch of the predictor's first run, and gives other values for others",
+            "one predictor for each batch size, as edgeflow's device programs keep; or a fixed batch",
         )
     if target.uses_npu:
         return

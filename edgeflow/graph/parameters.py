@@ -25,14 +25,16 @@ from edgeflow.core.errors import ModelError
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import PADDLE_DTYPES
 from edgeflow.files.atomic import write_atomic
-from edgeflow.graph.program import schema
+from edgeflow.files.inside import read_inside
+from edgeflow.graph.program import attribute, schema
 
 DESC_MAX_BYTES = 1 << 16
 LEVELS_MAX = 8
 WIDEST = 8
 RECORD_MAX_BYTES = 2 * DESC_MAX_BYTES
 """Of what stands around the values of a weight."""
-
+OF_WEIGHTS_ALONE = ("quantization_type", "quantize_weight_bits")
+"""What quant_post_dynamic writes into an op whose weight it stores as whole numbers."""
 
 PADDLE = {name: number for number, name in PADDLE_DTYPES.items()}
 
@@ -53,11 +55,13 @@ def load(program: Any, path: Path) -> dict[str, Array]:
     """
     declared = {var.name: var.type.lod_tensor.tensor for var in program.blocks[0].vars}
     names = names_of(program)
-    raw = _bytes(path, sum(math.prod(declared[name].dims) * WIDEST for name in names) + len(names) * RECORD_MAX_BYTES)
+    raw = _bytes(path, sum(_most_bytes(declared[name]) for name in names))
     arrays: dict[str, Array] = {}
     position = 0
     for name in names:
-        arrays[name], position = _record(raw, position, f"{path}: {name!r}")
+        array, position = _record(raw, position, f"{path}: {name!r}")
+        arrays[name] = _scalar(array, declared[name])
+    _whole_numbers(program, arrays)
     if position != len(raw):
         raise ModelError(
             f"{path}: {len(raw) - position} bytes follow the last weight that the program names",
@@ -65,6 +69,67 @@ def load(program: Any, path: Path) -> dict[str, Array]:
         )
     hold(program, arrays, str(path))
     return arrays
+
+
+def load_each(program: Any, folder: Path) -> dict[str, Array]:
+    """Read the weights of a program from a folder that has a file for each, one record long and named after it.
+
+    Raises:
+        ModelError: as load; also where a name leads out of the folder.
+    """
+    declared = {var.name: var.type.lod_tensor.tensor for var in program.blocks[0].vars}
+    arrays: dict[str, Array] = {}
+    for name in names_of(program):
+        try_ = "give the folder that was written together with the program, with one file for each weight"
+        raw = read_inside(folder, name, _most_bytes(declared[name]), error=ModelError, try_=try_)
+        array, position = _record(memoryview(raw), 0, f"{folder / name}")
+        if position != len(raw):
+            raise ModelError(f"{folder / name}: {len(raw) - position} bytes follow the weight", try_=try_)
+        arrays[name] = _scalar(array, declared[name])
+    _whole_numbers(program, arrays)
+    hold(program, arrays, str(folder))
+    return arrays
+
+
+def _most_bytes(declared: Any) -> int:
+    return int(math.prod(declared.dims)) * WIDEST + RECORD_MAX_BYTES
+
+
+def _whole_numbers(program: Any, arrays: dict[str, Array]) -> None:
+    """PaddleSlim stores weights as int8 and goes on declaring float32.
+
+    Those that dequantize_linear reads are declared anew; those of quant_post_dynamic, whose steps are an attribute of
+    the op that reads them, become the float32 that Paddle computes with.
+    Source: PaddlePaddle 2.6.2 python/paddle/static/quantization/post_training_quantization.py WeightQuantization.
+    """
+    declared = {var.name: var.type.lod_tensor.tensor for var in program.blocks[0].vars}
+    kept = PADDLE["int8"]
+    for op in program.blocks[0].ops:
+        for name in (name for var in op.inputs for name in var.arguments if name in arrays):
+            array = arrays[name]
+            if array.dtype != np.int8 or declared[name].data_type == kept:
+                continue
+            steps_name = f"{name}_quant_scale"
+            steps = attribute(op, steps_name)
+            if steps is not None:
+                scales = np.asarray(steps.floats or [steps.f], np.float32)
+                axis = 0 if "conv" in op.type else array.ndim - 1
+                if scales.size not in (1, array.shape[axis]):
+                    raise ModelError(f"weight {name!r} has {scales.size} scales for {array.shape[axis]} channels")
+                shape = [scales.size if k == axis else 1 for k in range(array.ndim)]
+                arrays[name] = array.astype(np.float32) * scales.reshape(shape)
+                for index in reversed(range(len(op.attrs))):
+                    if op.attrs[index].name in (steps_name, *OF_WEIGHTS_ALONE):
+                        del op.attrs[index]
+            elif op.type == "dequantize_linear":
+                declared[name].data_type = kept
+
+
+def _scalar(array: Array, declared: Any) -> Array:
+    """Scales: [] or [1, C] in the weights, [1] or [C] in the program, or the reverse: Paddle's quantisers do so."""
+    wanted = tuple(declared.dims)
+    line = [tuple(d for d in shape if d != 1) for shape in (array.shape, wanted)]
+    return array.reshape(wanted) if line[0] == line[1] and len(line[0]) < 2 else array
 
 
 def hold(program: Any, arrays: Mapping[str, Array], where: str) -> None:

@@ -11,10 +11,15 @@ from edgeflow.core.coverage import npu_ops
 from edgeflow.core.errors import RecipeError, near
 from edgeflow.core.targets import Restriction, Target
 from edgeflow.graph.edit import Editor, output, value
+from edgeflow.graph.program import arguments
+from edgeflow.graph.simplify import TENSOR_INPUTS
 from edgeflow.graph.structure import over_programs
 
 WORD = re.compile(r"[\w./@]+")
 """Names that opt's configuration can carry: it splits at `-`, `:` and `,` (ssa_graph_utils.cc GetNodesFromConfigs)."""
+
+IDENTITY = "leaky_relu"
+"""With a slope of one: exact, and its kernels on ARM are of one data type."""
 
 
 def broken_restriction(editor: Editor, op: Any, target: Target) -> Restriction | None:
@@ -42,7 +47,48 @@ def _equal(given: Any, wanted: Any) -> bool:
 
 def takes(editor: Editor, op: Any, target: Target) -> bool:
     """The target's NPU takes this very op."""
-    return op.type in (npu_ops(target) or ()) and broken_restriction(editor, op, target) is None
+    return (
+        op.type in (npu_ops(target) or ())
+        and broken_restriction(editor, op, target) is None
+        and not stays_on_cpu(editor, op, target)
+    )
+
+
+def stays_on_cpu(editor: Editor, op: Any, target: Target) -> bool:
+    """opt would put the op on the NPU, and it cannot be there though the driver has its type."""
+    return copies_weight(editor, op) or is_identity(op) or _sized_by_tensor(editor, op) or _counts(editor, op, target)
+
+
+def is_identity(op: Any) -> bool:
+    """The op that specialise.py puts between the NPU and ops whose kernels opt mistakes there."""
+    return bool(op.type == IDENTITY and value(op, "alpha") == 1.0)
+
+
+def _sized_by_tensor(editor: Editor, op: Any) -> bool:
+    """A reshape, resize or slice whose sizes are computed while it runs: an NPU's graph is compiled before that."""
+    return any(
+        var.parameter in TENSOR_INPUTS and not all(map(editor.is_parameter, var.arguments))
+        for var in op.inputs
+        if var.arguments
+    )
+
+
+def _counts(editor: Editor, op: Any, target: Target) -> bool:
+    """The op reads or gives whole numbers that are no weights, on an NPU of int8: opt has no conversion for them.
+
+    Source: v2.13-rc type_precision_cast_pass.cc, which stops: "Can't find a 'calib' kernel to trans".
+    """
+    if target.precision.default != "int8":
+        return False
+    read = [name for var in op.inputs for name in var.arguments if not editor.is_parameter(name)]
+    given = [name for var in op.outputs for name in var.arguments if editor.readers.get(name)]
+    made = [name for name in read if (maker := editor.producer(name)) is not None and maker.type != "feed"]
+    return any(editor.dtype(name) in ("int32", "int64") for name in (*made, *given))
+
+
+def copies_weight(editor: Editor, op: Any) -> bool:
+    """An output that is the same for any input: on an NPU it would be a graph without an input, and rounded."""
+    return bool(op.type == "assign" and editor.is_parameter((arguments(op.inputs, "X") or [""])[0]))
 
 
 @over_programs
@@ -62,7 +108,9 @@ def off_npu(editor: Editor, target: Target, asked: Sequence[str]) -> tuple[str, 
     found = list(asked)
     taken = npu_ops(target) or frozenset()
     for op in editor.ops:
-        if op.type in taken and broken_restriction(editor, op, target) is not None:
+        if op.type in taken and (
+            broken_restriction(editor, op, target) is not None or stays_on_cpu(editor, op, target)
+        ):
             found.append(f"{op.type}::{output(op)}")
     return tuple(dict.fromkeys(found))
 

@@ -72,8 +72,8 @@ def parse(raw: bytes, where: str) -> Any:
     """
     if where.endswith(".json") or raw[:1] == b"{":
         raise ModelError(
-            f"{where}: is a Paddle 3 program (.json), which opt 2.13rc0 cannot read",
-            try_="export it with PaddlePaddle 2.6, or with FLAGS_enable_pir_api=0 set before paddle.jit.save",
+            f"{where}: is a Paddle 3 program or another JSON, and should be a .pdmodel",
+            try_="give it under its own name, inference.json: edgeflow translates those",
         )
     program = schema().ProgramDesc()
     try:
@@ -86,6 +86,7 @@ def parse(raw: bytes, where: str) -> Any:
         raise ModelError(
             f"{where}: holds no ops, and should be a Paddle program", try_="export the model again with paddle.jit.save"
         )
+    structure.check_inference(program, where)
     if not any(op.type == "fetch" for op in program.blocks[0].ops):
         raise ModelError(
             f"{where}: has no fetch op: it is truncated, or was not exported for inference",

@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from edgeflow.core.coverage import QUANTISABLE
 from edgeflow.core.samples import Array
 from edgeflow.graph.edit import Editor, output, value
@@ -38,6 +40,26 @@ def layers(editor: Editor) -> tuple[QuantisedLayer, ...]:
         for op in editor.ops
         if _dequantizer(editor, op) is not None
     )
+
+
+def is_fake(op_type: str) -> bool:
+    """The op only says how the ones beside it are quantised; opt takes it in."""
+    return op_type.startswith((QUANTIZE, *DEQUANTIZE))
+
+
+def without_fakes(editor: Editor) -> Editor:
+    """The program as ops are placed: its layers, and nothing of how they are quantised. The given one stays."""
+    found = Editor(type(editor.program).FromString(editor.program.SerializeToString()), editor.parameters)
+    for op in [op for op in found.ops if op.type.startswith(DEQUANTIZE)]:
+        found.rename_reads(output(op), arguments(op.inputs, "X")[0])
+    for op in [op for op in found.ops if op.type.startswith(QUANTIZE)]:
+        found.rename_reads(output(op), arguments(op.inputs, "X")[0])
+    found.ops = [op for op in found.ops if not is_fake(op.type)]
+    found.touch()
+    block = found.program.blocks[0]
+    del block.ops[:]
+    block.ops.extend(found.ops)
+    return found
 
 
 def own_weights(editor: Editor) -> int:
@@ -79,6 +101,36 @@ def _use(op: Any, name: str) -> Any:
     parameter = next(var.parameter for var in op.inputs if name in var.arguments)
     transposed = value(op, "trans_y", value(op, "transpose_Y", False))
     return (op.type, parameter, transposed) if parameter in ("Filter", "Y", "X") else None
+
+
+def float_weights(editor: Editor) -> dict[str, Array]:
+    """Weights of quantised layers as the numbers that their whole ones stand for.
+
+    Source: PaddlePaddle 2.6.2 fake_dequantize_op.cc: out = x * scale / max_range, and of channels
+    x * scale_w / 127 * scale_x / 127.
+    """
+    found: dict[str, Array] = {}
+    for op in editor.ops:
+        after = _dequantizer(editor, op)
+        whole = editor.constant(_name(editor, op)) if after is not None else None
+        if after is None or whole is None:
+            continue
+        if after.type.startswith("fake_channel_wise"):
+            scales = editor.constant(arguments(after.inputs, "Scales")[0])
+            axis = int(value(after, "quant_axis", 0))
+            steps = np.float32(127) if scales is None else np.asarray(scales, np.float32) / np.float32(127)
+            shape = [-1 if k == axis else 1 for k in range(whole.ndim)]
+            found[_name(editor, op)] = (whole * np.reshape(steps, shape)).astype(np.float32)
+        else:
+            found[_name(editor, op)] = (whole * np.float32(127 / float(value(after, "max_range", 127.0)))).astype(
+                np.float32
+            )
+    return found
+
+
+def is_per_channel(editor: Editor) -> bool:
+    """Some layer's weights have a scale for each channel."""
+    return any(op.type.startswith("fake_channel_wise_dequantize") for op in editor.ops)
 
 
 def keep_float(editor: Editor, source: Mapping[str, Array], names: Collection[str]) -> int:

@@ -18,6 +18,14 @@ TENSOR_INPUTS = (
     "ScaleTensor",
     "expand_shapes_tensor",
     "AxisTensor",
+    "OutSize",
+    "SizeTensor",
+    "StartsTensor",
+    "StartsTensorList",
+    "EndsTensor",
+    "EndsTensorList",
+    "RepeatTimes",
+    "repeat_times_tensor",
 )
 
 

@@ -14,12 +14,17 @@ import numpy as np
 from edgeflow.core.coverage import npu_ops
 from edgeflow.core.targets import Target
 from edgeflow.graph.edit import Editor, Speller, copy_attributes, output, set_attr, value
-from edgeflow.graph.placement import takes
+from edgeflow.graph.placement import IDENTITY, takes
 from edgeflow.graph.program import arguments
+from edgeflow.graph.respell import respell
 from edgeflow.graph.simplify import TENSOR_INPUTS
 from edgeflow.graph.structure import over_programs
 
 COPIED = ("ksize", "strides", "op_role", "op_namescope")
+SEVERAL_TYPES = ("slice", "expand_v2", "expand", "strided_slice")
+"""Ops with ARM or host kernels of float, int and bool under one name."""
+
+ANY_TYPE = ("reshape2", "squeeze2", "unsqueeze2", "flatten_contiguous_range", "flatten2", "assign")
 Rule = Callable[[Editor, Any], bool]
 
 
@@ -30,7 +35,7 @@ def specialise(editor: Editor, target: Target) -> dict[str, int]:
     Returns:
         How often each op type was respelled.
     """
-    made: Counter[str] = Counter()
+    made: Counter[str] = Counter(respell(editor, target))
     if target.lite.fp16:
         made["max pool in two steps"] += _half_pools(editor)
     known = npu_ops(target)
@@ -44,7 +49,41 @@ def specialise(editor: Editor, target: Target) -> dict[str, int]:
                     break
     if any(rule.op == "reshape2" and (rule.rank_max or 5) < 5 for rule in target.restrictions):
         made["channel shuffle in 4 dimensions"] += _flat_shuffles(editor)
+    if "int8" in target.precision.allowed:
+        made["float in front of kernels of several types"] += _floats_first(editor, target)
     return {name: count for name, count in sorted(made.items()) if count}
+
+
+def _floats_first(editor: Editor, target: Target) -> int:
+    """An identity that takes float alone, between the NPU's int8 and a CPU op that has kernels of several types.
+
+    opt picks the first of these for an int8 tensor, that of bool, and then stops: "Can't find a 'calib' kernel to
+    trans". Source: seen with 2.13rc0; v2.13-rc static_kernel_pick_pass.cc, type_precision_cast_pass.cc.
+    """
+    made = 0
+    for op in [op for op in editor.ops if op.type in SEVERAL_TYPES and not takes(editor, op, target)]:
+        x = (arguments(op.inputs, "X") or arguments(op.inputs, "Input") or [""])[0]
+        if editor.dtype(x) != "float32" or not _from_npu(editor, x, target):
+            continue
+        speller = Speller(editor)
+        same = speller.unary(IDENTITY, x, alpha=1.0)
+        for var in op.inputs:
+            for k, name in enumerate(var.arguments):
+                if name == x:
+                    var.arguments[k] = same
+        at = next(i for i, other in enumerate(editor.ops) if other is op)
+        editor.ops[at:at] = speller.ops
+        editor.touch()
+        made += 1
+    return made
+
+
+def _from_npu(editor: Editor, name: str, target: Target) -> bool:
+    """A tensor comes from the NPU, or from there through ops that take any type as it is."""
+    op = editor.producer(name)
+    while op is not None and op.type in ANY_TYPE and not takes(editor, op, target):
+        op = editor.producer((arguments(op.inputs, "X") or [""])[0])
+    return op is not None and takes(editor, op, target)
 
 
 def _half_pools(editor: Editor) -> int:

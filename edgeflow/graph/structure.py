@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
@@ -58,6 +59,9 @@ ALSO = {
     "B": "I",
 }
 """Kinds that Paddle takes for another, and older exporters wrote. Source: paddle/fluid/framework/attribute.h."""
+
+GRADIENT = re.compile(r"_grad\d?(_grad)?$")
+"""How Paddle names the ops that compute gradients; scripts/pure_ops leaves them out by the same rule."""
 
 WEIGHTLESS = ("FEED_MINIBATCH", "FETCH_LIST", "RAW", "READER", "STEP_SCOPES")
 
@@ -135,6 +139,28 @@ def check(program: Any, where: str) -> None:
                 raise bad(what)
     _ends(program, visible[0], wrong)
     _order(program.blocks[0], visible[0], types, wrong)
+
+
+def check_inference(program: Any, where: str) -> None:
+    """Tell a training program, which `paddle.static.save` writes, from one that is truncated or odd.
+
+    Raises:
+        ModelError: it has gradients or an optimiser; names some of them.
+    """
+    trains = known()["refused"]
+    found: dict[str, int] = {}
+    for op in (op for block in program.blocks for op in block.ops):
+        if _readable(op.type) and (GRADIENT.search(op.type) or trains.get(op.type, "").startswith("trains")):
+            found[op.type] = found.get(op.type, 0) + 1
+    if not found:
+        return
+    shown = ", ".join(f"{count} {kind}" for kind, count in sorted(found.items(), key=lambda item: -item[1])[:3])
+    raise ModelError(
+        f"{where}: is a training program: {sum(found.values())} of its ops compute gradients or update weights "
+        f"({shown})",
+        try_="export for inference: paddle.jit.save(layer), or paddle.static.save_inference_model with the program "
+        "before minimize()",
+    )
 
 
 def _no_effects(program: Any, wrong: Callable[..., ModelError]) -> None:

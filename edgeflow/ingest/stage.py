@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgeflow.core.artifact import Artifact, Tools
-from edgeflow.core.errors import DataError, EdgeflowError, ModelError, together
+from edgeflow.core.errors import EdgeflowError, ModelError, together
 from edgeflow.core.samples import LABEL, Array, batches, joined
 from edgeflow.core.settings import IngestSettings
 from edgeflow.core.targets import Target
@@ -22,11 +23,16 @@ from edgeflow.files.png import pack_png
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
+from edgeflow.graph.fixed_shapes import check_inputs, fix_shapes
 from edgeflow.graph.legalise import legalise
+from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.weights_check import check_weights
 from edgeflow.ingest.data import Samples, load_samples
+from edgeflow.ingest.onnx_import import is_onnx
+from edgeflow.ingest.paddle_files import read_paddle_files
 from edgeflow.ingest.pictures import Way
 from edgeflow.paddle import session as paddle_backend
+from edgeflow.paddle.shapes import inferred_dims
 from edgeflow.project.functions import files_read, in_folder, load_function
 from edgeflow.project.user_errors import user_lines
 
@@ -75,6 +81,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     }
     if results["results_sha256"] in source.facts.get("known", ()):
         return Artifact(tools.folder, results)
+    fix_shapes(program, weights, settings.inputs, inferred_dims)
     repairs = legalise(program)
     rewrites = canonicalise(program, weights, paddle_backend.evaluate)
     legalise(program)  # what the rewrites brought in
@@ -86,6 +93,13 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     weights_hash = sha256(raw.with_suffix(".pdiparams"))
     # The reference is what was exported, not what the passes made of it.
     outputs, device, names = _reference(raw.with_suffix(""), evaluation, settings.inputs)
+    if is_onnx(settings.program):
+        from edgeflow.ingest.onnx_import.origin import hold_to_origin
+
+        samples = {spec.name: evaluation[spec.name] for spec in settings.inputs}
+        hold_to_origin(
+            source.folder / str(settings.program), samples, dict(zip(names, outputs, strict=True)), tools.folder
+        )
     raw.with_suffix(".pdiparams").unlink()
     arrays = {f"input/{spec.name}": evaluation[spec.name] for spec in settings.inputs}
     arrays.update({f"output/{k}": array for k, array in enumerate(outputs)})
@@ -106,6 +120,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
             "device": device,
             "foreign": settings.program is not None,
             "outputs": names,
+            "output_kinds": [asdict(kind) for kind in output_kinds(program)],
             "samples": len(next(iter(evaluation.values()))),
             "calibration_samples": 0 if calibration is None else len(next(iter(calibration.values()))),
             "model_sha256": sha256(raw),
@@ -161,24 +176,11 @@ def _model(folder: Path, settings: IngestSettings, prefix: Path) -> set[str]:
         where = f"model factory {settings.factory}"
         paddle_backend.export(factory, settings.inputs, prefix, where, lambda err: user_lines(err, folder))
         return set()
-    program = folder / str(settings.program)
-    params = folder / settings.params if settings.params else program.with_suffix(".pdiparams")
-    loaded = programs.load(program)
-    declared = {name: dims for name, dims, _ in programs.feeds(loaded)}
-    wanted = {spec.name for spec in settings.inputs}
-    if set(declared) != wanted:
-        raise DataError(
-            f"{program}: its inputs are {', '.join(sorted(declared))}; the recipe declares {', '.join(sorted(wanted))}",
-            try_="name the program's inputs under [inputs]",
-        )
-    shutil.copyfile(program, prefix.with_suffix(".pdmodel"))
-    if params.exists():
-        shutil.copyfile(params, prefix.with_suffix(".pdiparams"))
-    elif any(var.persistable and var.name not in ("feed", "fetch") for var in loaded.blocks[0].vars):
-        raise ModelError(f"{params}: is missing, and should hold the weights of {program.name}")
-    else:
-        prefix.with_suffix(".pdiparams").touch()
-    return {str(program.resolve()), str(params.resolve())} if params.exists() else {str(program.resolve())}
+    given = read_paddle_files(folder, str(settings.program), settings.params)
+    check_inputs(given.program, settings.inputs, str(folder / str(settings.program)))
+    programs.save(given.program, prefix.with_suffix(".pdmodel"))
+    parameters.save(given.program, given.weights, prefix.with_suffix(".pdiparams"))
+    return {str(file.resolve()) for file in given.files}
 
 
 def _reference(

@@ -18,17 +18,35 @@ SHOWN = 8
 
 def refusal(topology: memoryview, header: Header) -> NbError:
     """The error that a version 0 file gets: what it is, which ops it holds, and what to do."""
-    ops = op_types(topology)
-    held = ""
-    if ops:
-        common = ", ".join(f"{name} x{n}" for name, n in Counter(ops).most_common(SHOWN))
-        held = f"; it holds {len(ops)} ops ({common}{', …' if len(set(ops)) > SHOWN else ''})"
+    held = _held(op_types(topology))
     version = header.opt_version or "an unnamed version"
     return NbError(
         f"meta version is 0: opt {version} wrote this file in the naive buffer of Paddle Lite before 2.7, "
         f"which no runtime since 2.7 loads on a device{held}",
         try_="convert the original .pdmodel again with opt 2.8 or newer: edgeflow build",
     )
+
+
+def headless(blob: memoryview) -> NbError | None:
+    """The error of a `__model__.nb` that has no header at all: a topology alone; None for anything else.
+
+    Its weights lie in `param.nb` beside it. Source: Paddle-Lite v2.3 lite/model_parser/model_parser.cc SaveModelNaive.
+    """
+    ops = op_types(blob)
+    if "feed" not in ops and "fetch" not in ops:
+        return None
+    return NbError(
+        "is a __model__.nb as opt wrote it before 2.7: a topology without a header, its weights in param.nb beside it, "
+        f"which no runtime since 2.7 loads on a device{_held(ops)}",
+        try_="convert the original Paddle model again with opt 2.8 or newer: edgeflow build",
+    )
+
+
+def _held(ops: list[str]) -> str:
+    if not ops:
+        return ""
+    common = ", ".join(f"{name} x{n}" for name, n in Counter(ops).most_common(SHOWN))
+    return f"; it holds {len(ops)} ops ({common}{', …' if len(set(ops)) > SHOWN else ''})"
 
 
 def op_types(topology: memoryview) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Literal
 
 from edgeflow.core.targets import Target
 from edgeflow.nb.dataflow import Node, consumers, nodes
-from edgeflow.nb.model import AttrType, Model, Op
+from edgeflow.nb.marked import marked
+from edgeflow.nb.model import AttrType, Model
 from edgeflow.nb.summary import CONVOLUTIONS, PLUMBING, Shapes, is_float_parameter, precision
 
 Severity = Literal["error", "warning", "note"]
@@ -23,6 +24,13 @@ OBSERVERS = (
 FUSED_BY_OPT = ("relu", "relu6", "leaky_relu", "hard_swish", "sigmoid", "tanh", "swish", "hard_sigmoid")
 NEW_ATTRIBUTES = (AttrType.FLOAT64S, AttrType.VAR, AttrType.VARS, AttrType.FLOAT64)
 SHOWN = 6
+EFFECTS = {
+    "aborts": "aborts on it",
+    "crashes": "crashes on it",
+    "wrong values": "gives other values",
+    "wrong dtype": "gives another dtype",
+    "wrong shape": "gives another shape",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +335,8 @@ def one_entry_scale(case: Case) -> Iterator[Finding]:
             if node.block or not scale or parameter is None or len(scale) != 1 or len(parameter.dims) < 2:
                 continue
             channels = parameter.dims[1 if weight == "W" else 0]
+            if node.op.type == "conv2d_transpose":  # [Cin, Cout / groups, kh, kw], and the kernel spreads one scale
+                continue
             if channels > 1:
                 yield Finding(
                     "NB113",
@@ -369,56 +379,19 @@ def deconv_batch_norm(case: Case) -> Iterator[Finding]:
 
 
 def runtime_defects(case: Case) -> Iterator[Finding]:
-    """NB116: ops that the ARM runtime is known to compute wrongly. Source: measured on Paddle Lite 3d329c9 and
-    2.13-rc.
-    """
-    for node in case.graph:
-        if (
-            node.op.type == "pool2d"
-            and node.op.kernel
-            and node.op.kernel.precision == "float16"
-            and _is_pair_pool(node.op)
-        ):
-            width = _width(case, node)
-            if width is None or width >= 18:
-                yield Finding(
-                    "NB116",
-                    "error",
-                    place(node),
-                    "fp16 2x2 max pooling with stride 2 reads a vector lane twice for widths from 18 on",
-                    "use float32 (--target arm64) for this model, or a strided convolution instead",
-                )
-        if node.op.type == "grid_sampler":
-            yield Finding(
-                "NB116",
-                "warning",
-                place(node),
-                "the ARM kernel is right only for a grid with the input's height and width",
-                "check the result on the device",
-            )
-        if node.op.type == "scatter":
-            yield Finding(
-                "NB116",
-                "warning",
-                place(node),
-                "the ARM kernel leaves rows that no index names at zero",
-                "replace scatter by where or concat",
-            )
-
-
-def _is_pair_pool(op: Op) -> bool:
-    return (
-        op.text("pooling_type") == "max"
-        and op.numbers("ksize") == (2, 2)
-        and op.numbers("strides") == (2, 2)
-        and not op.flag("global_pooling")
-        and not op.flag("adaptive")
-    )
-
-
-def _width(case: Case, node: Node) -> int | None:
-    found = (case.shapes or {}).get((node.block, node.index), {}).get("X")
-    return found[0][-1] if found and found[0] else None
+    """NB116: ops that the ARM runtime aborts on or computes otherwise (nb/defects.py), one finding an op."""
+    seen: set[tuple[int, int]] = set()
+    for node, defect in marked(case.model, case.shapes):
+        if (node.block, node.index) in seen:
+            continue
+        seen.add((node.block, node.index))
+        yield Finding(
+            "NB116",
+            "error",
+            place(node),
+            f"the ARM runtime {EFFECTS[defect.effect]} ({defect.trigger}): {defect.what}",
+            defect.fix,
+        )
 
 
 RULES: tuple[Rule, ...] = (

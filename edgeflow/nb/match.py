@@ -1,7 +1,8 @@
 """Does a .nb fit a Paddle Lite runtime library? The library is read as bytes, never loaded: any ELF will do.
 
 What can be seen: the ELF machine, the version texts, and the keys `op,kTARGET,kPRECISION,kLAYOUT,alias` under which
-kernels register. Source: Paddle-Lite v2.13-rc lite/core/op_registry.h; strings of the paddlelite 2.13rc0 library.
+kernels register, or the names of the objects that register them.
+Source: Paddle-Lite v2.13-rc lite/core/op_registry.h; strings of the paddlelite 2.13rc0 library.
 """
 
 from __future__ import annotations
@@ -26,6 +27,16 @@ VERSION = re.compile(rb"(?<![0-9A-Za-z._-])v2\.(\d{1,2})(?:\.\d{1,2})?(?:-(?:rc|
 KEY = re.compile(
     rb",k(ARM|Host|X86|OpenCL|NNAdapter|Metal),k([A-Za-z0-9]{1,30}),k([A-Za-z0-9]{1,30}),([A-Za-z0-9_]{1,60})\0"
 )
+NAMED = re.compile(
+    rb"([a-z][a-z0-9_]{0,60})k(ARM|Host|X86|OpenCL|NNAdapter|Metal)k(Float|Int8|Int32|Int64|Int16|UInt8|FP16|FP64|Bool|Any)"
+    rb"k(?:NCHW|NHWC|Any|ImageDefault|ImageFolder|ImageNW|MetalTexture2DArray|MetalTexture2D)"
+    rb"([A-Za-z0-9_]{1,60}?)_kernel_registry"
+)
+"""The registering object's name in the type names (RTTI) that GCC leaves where it compiles the keys into code, as
+`conv2dkARMkInt8kNCHWfp32_out_kernel_registry`: op, place, precision, layout and alias in one word, its length first.
+Source: REGISTER_LITE_KERNEL in op_registry.h; a library of 2.13-rc built by scripts/cross_compile's recipe has 442.
+"""
+
 OP = re.compile(rb"[a-z_0-9]{2,60}\Z")
 PLACES = {"arm": "ARM", "host": "Host", "x86": "X86", "opencl": "OpenCL", "nnadapter": "NNAdapter"}
 PRECISIONS = {
@@ -95,6 +106,9 @@ def read_library(path: Path) -> Library:
             (op.group().decode(), m.group(1).decode(), m.group(2).decode(), m.group(4).decode())
             for m in KEY.finditer(blob)
             if (op := OP.search(blob[max(m.start() - 60, 0) : m.start()]))
+        ) | frozenset(
+            (m.group(1).decode(), m.group(2).decode(), m.group(3).decode(), m.group(4).decode())
+            for m in NAMED.finditer(blob)
         )
         marks = {
             name
@@ -182,6 +196,15 @@ def _kernels(model: Model, library: Library) -> list[Reason]:
         return [
             Reason(
                 "warn", "the library's kernel keys are stripped or compiled in: whether it has every kernel is unknown"
+            )
+        ]
+    half = sorted({op.type for op in ops if op.kernel is not None and op.kernel.precision == "float16"})
+    if half and not any(precision == "FP16" for _, _, precision, _ in library.kernels):
+        return [
+            Reason(
+                "refuse",
+                f"{len(half)} op types want fp16 kernels ({', '.join(half[:8])}), and the library was built without "
+                "fp16: the runtime aborts when it loads the file",
             )
         ]
     missing = sorted({_wanted(op) for op in ops if not _has(op, library)})

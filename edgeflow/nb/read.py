@@ -124,13 +124,16 @@ def _header(blob: memoryview) -> tuple[Header, memoryview]:
     if len(blob) < HEADER.size:
         raise NbError(f"file ends inside the header: {len(blob)} of {HEADER.size} bytes")
     meta, version, size = HEADER.unpack_from(blob)
+    size_fits = size <= len(blob) - HEADER.size
+    if not size_fits and (found := legacy.headless(blob)) is not None:
+        raise found
     if meta > 2:
         raise NbError(
             f"meta version is {meta}, and should be 0, 1 or 2 (offset 0); this is no .nb file",
             try_="give the file that opt wrote with valid_targets, not the Paddle model it was made from",
         )
-    if size > (left := len(blob) - HEADER.size):
-        raise NbError(f"header promises {size} bytes of topology, {left} follow (offset 18)")
+    if not size_fits:
+        raise NbError(f"header promises {size} bytes of topology, {len(blob) - HEADER.size} follow (offset 18)")
     opt_version = version.split(b"\0")[0].decode("latin-1")
     return Header(meta, opt_version), blob[HEADER.size : HEADER.size + size]
 

@@ -165,10 +165,12 @@ class Program:
         """
         try:
             with self._package.static.scope_guard(self._scope):
-                arrays = self._executor.run(self.program, feed=dict(feed), fetch_list=self._fetches)
+                # As tensors: one that carries the rows of each sample (LoD), as an older NMS gives, has no plain array.
+                found = self._executor.run(self.program, feed=dict(feed), fetch_list=self._fetches, return_numpy=False)
+                arrays = [np.array(tensor) for tensor in found]
         except Exception as err:
             raise DataError(f"the model does not run on these inputs ({last_line(err)})") from err
-        return dict(zip(self.outputs, (np.asarray(array) for array in arrays), strict=True))
+        return dict(zip(self.outputs, arrays, strict=True))
 
 
 def fixed_batch(prefix: Path, samples: Mapping[str, Array]) -> int:
@@ -308,10 +310,12 @@ class Session:
                     self._scope.var(name).get_tensor().set(weights[name], self._place)
                     self._held[name] = weights[name]
             with self._package.static.scope_guard(self._scope):
-                arrays = self._executor.run(parsed, feed=dict(feed), fetch_list=list(names), scope=self._scope)
+                arrays = self._executor.run(
+                    parsed, feed=dict(feed), fetch_list=list(names), scope=self._scope, return_numpy=False
+                )
         except Exception as err:
             raise DataError(f"Paddle does not run it ({last_line(err)})") from err
-        return dict(zip(names, (np.asarray(array) for array in arrays), strict=True))
+        return dict(zip(names, (np.array(array) for array in arrays), strict=True))
 
 
 def _spec(package: Any, program: Any, name: str) -> TensorSpec:

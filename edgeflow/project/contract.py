@@ -63,11 +63,15 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeContract:
-    """What the program says to NNAdapter: devices, `KEY=VALUE;KEY=VALUE`, and what must lie in lib/."""
+    """What the program says to NNAdapter: devices, `KEY=VALUE;KEY=VALUE`, and what must lie in lib/.
+
+    `predictor_per_batch`: the runtime ties the model to the batch of its first run; see nb/marked.py tied_to_batch.
+    """
 
     devices: tuple[str, ...] = ()
     context: str = ""
     libraries: tuple[str, ...] = ()
+    predictor_per_batch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

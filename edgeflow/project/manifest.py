@@ -11,6 +11,9 @@ from typing import Any
 
 from edgeflow.core.artifact import Artifact
 from edgeflow.core.errors import DataError, EdgeflowError
+from edgeflow.core.output_kind import OutputKind
+from edgeflow.core.settings import VerifySettings
+from edgeflow.core.strict import strict
 from edgeflow.core.targets import NPU_ARITHMETICS, Target
 from edgeflow.core.versions import code_version, key_of, tool_versions
 from edgeflow.files.atomic import sha256
@@ -40,6 +43,12 @@ class StageResults:
     @property
     def reference(self) -> Path:
         return self.ingested.folder / REFERENCE
+
+    @property
+    def settings(self) -> VerifySettings:
+        """What is measured and what may be lost, with the kinds that the program tells of its outputs."""
+        seen = tuple(strict(OutputKind, item, "ingest", DataError) for item in self.ingested.facts["output_kinds"])
+        return self.recipe.verify_settings(self.target, seen)
 
     @property
     def npu(self) -> str:

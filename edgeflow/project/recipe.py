@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,10 +9,11 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Literal
 
-from edgeflow.core.errors import RecipeError, near
+from edgeflow.core.errors import DataError, RecipeError, near
+from edgeflow.core.metric_names import METRIC_NAMES, asked, spelled
+from edgeflow.core.output_kind import COLUMN_NAMES, UNKNOWN, Kind, OutputKind, of_task
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.settings import (
-    METRIC_NAMES,
     CompressSettings,
     ConvertSettings,
     DriftLimits,
@@ -28,7 +28,7 @@ from edgeflow.project.label_file import check_lines, lines_of, reads_text
 from edgeflow.project.places import RECIPE, recipe_file
 
 LABELS_MAX_BYTES = 1 << 20
-METRIC_WITH_OPTIONS = re.compile(r"(wer:\d{1,9}|cer|sequence_accuracy)(:blank=(last|\d{1,9}))?")
+OUTPUTS_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,30 @@ class InputTable:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputTable:
+    """[outputs.N]: what output N is, counted from 0; docs/recipe.md explains each key."""
+
+    kind: Kind
+    axis: int | None = None
+    columns: tuple[str, ...] = ()
+    counts: int | None = None
+    threshold: float = 0.5
+    blank: int = 0
+    normalised: bool = False
+
+    def as_kind(self) -> OutputKind:
+        return OutputKind(
+            self.kind,
+            axis=self.axis,
+            columns=self.columns,
+            counts=self.counts,
+            threshold=self.threshold,
+            blank=self.blank,
+            normalised=self.normalised,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class DataTable:
     """[data]: each a callable `file.py:function`, an .npz, a folder of .npy or of pictures, or a .txt that
     lists pictures.
@@ -75,14 +99,45 @@ class DataTable:
 
 @dataclass(frozen=True, slots=True)
 class MetricTable:
-    """[metric]: a built-in name, `wer:ID`, or `file.py:function(outputs, labels) -> float`, where higher is better.
+    """[metric]: a built-in name with its options, or `file.py:function(outputs, labels) -> float`, where higher is
+    better.
 
     `expected` is what the float model scored where it was trained: the reference must come as near as `tolerance`.
+    The other keys are options of the metric, see core/metric_names.py: `blank`, a number or "last", and `time` =
+    "first" of texts; classes to `ignore`, or to leave out of the mean (`without`), or the one that counts alone (`of`);
+    the `threshold` of one score for each label; the `tags` of entities; the landmarks `by` whose distance others count.
     """
 
     name: str
     expected: float | None = None
     tolerance: float = 0.01
+    blank: object = None
+    time: Literal["first"] | None = None
+    ignore: tuple[int, ...] = ()
+    without: tuple[int, ...] = ()
+    of: int | None = None
+    threshold: float | None = None
+    tags: tuple[str, ...] = ()
+    by: str | None = None
+
+    @property
+    def spelled(self) -> str:
+        """The name with the options behind it, as `verify --metric` takes it.
+
+        Raises:
+            DataError: the metric takes no such option.
+        """
+        given = {
+            "blank": self.blank,
+            "time": self.time,
+            "ignore": ",".join(map(str, self.ignore)),
+            "without": ",".join(map(str, self.without)),
+            "of": self.of,
+            "threshold": None if self.threshold is None else f"{self.threshold:.9f}".rstrip("0").rstrip("."),
+            "tags": ",".join(self.tags),
+            "by": self.by,
+        }
+        return spelled(self.name, {key: str(value) for key, value in given.items() if value not in (None, "")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +169,7 @@ class Recipe:
     convert: ConvertSettings = ConvertSettings()
     drift: DriftLimits = DriftLimits()
     targets: Mapping[str, TargetTable] = field(default_factory=dict)
+    outputs: Mapping[str, OutputTable] = field(default_factory=dict)
     project: ProjectTable = ProjectTable()
     folder: Path = Path()
     file: str = RECIPE
@@ -170,14 +226,36 @@ class Recipe:
             (*self.convert.keep_on_cpu, *own.keep_on_cpu), (*self.convert.keep_float, *own.keep_float)
         )
 
-    def verify_settings(self, target: Target) -> VerifySettings:
-        """The target's drift limits, overridden by [drift], overridden by [targets.NAME.drift]."""
+    def output_kinds(self, seen: Sequence[OutputKind] = ()) -> tuple[OutputKind, ...]:
+        """The kinds of the outputs: [outputs.N], else what [model] task says of the first, else what was seen.
+
+        Args:
+            seen: what the program itself tells of each output.
+        """
+        last = max([len(seen) - 1, *map(int, self.outputs)], default=-1)
+        found = [*seen, *([UNKNOWN] * (last + 1 - len(seen)))]
+        if found:
+            found[0] = of_task(self.model.task, found[0])
+        for index, table in self.outputs.items():
+            found[int(index)] = table.as_kind()
+            if table.counts is not None:
+                found[table.counts] = OutputKind("ids", f"it counts the boxes of output {index}", belongs_to=int(index))
+        return tuple(found)
+
+    def verify_settings(self, target: Target, seen: Sequence[OutputKind] = ()) -> VerifySettings:
+        """The target's drift limits, overridden by [drift], overridden by [targets.NAME.drift].
+
+        Args:
+            seen: what the program itself tells of each output.
+        """
         own = self.targets.get(target.name, TargetTable()).drift
         limits = target.drift.overridden(self.drift).overridden(own)
         precision = target.choose(self.compress_settings(target).precision)
+        kinds = self.output_kinds(seen)
         if self.metric is None:
-            return VerifySettings(None, limits, precision=precision)
-        return VerifySettings(self.metric.name, limits, self.metric.expected, self.metric.tolerance, precision)
+            return VerifySettings(None, limits, precision=precision, outputs=kinds)
+        metric = self.metric
+        return VerifySettings(metric.spelled, limits, metric.expected, metric.tolerance, precision, kinds)
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -252,11 +330,6 @@ def _check(recipe: Recipe, path: Path) -> None:
             f"{path} [model]: should have either 'factory' or 'program'",
             try_='factory = "model.py:build", or program = "model.pdmodel"',
         )
-    if model.program is not None and model.program.endswith(".json"):
-        raise RecipeError(
-            f"{path} [model]: {model.program!r} is a Paddle 3 program, which opt 2.13rc0 cannot read",
-            try_="export it with PaddlePaddle 2.6 as .pdmodel and .pdiparams",
-        )
     _check_inputs(recipe, path)
     if model.task is not None and not any(spec.preprocess for spec in recipe.inputs.values()):
         raise RecipeError(
@@ -265,6 +338,29 @@ def _check(recipe: Recipe, path: Path) -> None:
         )
     if recipe.metric is not None:
         _check_metric(recipe.metric, path)
+    _check_outputs(recipe, path)
+
+
+def _check_outputs(recipe: Recipe, path: Path) -> None:
+    for index, table in recipe.outputs.items():
+        where = f"{path} [outputs.{index}]"
+        if not (index.isascii() and index.isdecimal() and int(index) < OUTPUTS_MAX):
+            raise RecipeError(
+                f"{where}: outputs go by their position, a number from 0", try_="[outputs.0] for the first output"
+            )
+        for name in table.columns:
+            if name not in COLUMN_NAMES:
+                raise RecipeError(f"{where}: column {name!r}; {near(name, [n for n in COLUMN_NAMES if n], 'one of')}")
+        corners = [{"x1", "y1", "x2", "y2"}, {"x", "y", "w", "h"}]
+        if table.columns and not any(names <= set(table.columns) for names in corners):
+            raise RecipeError(
+                f"{where}: columns are {list(table.columns)}, and should hold x1, y1, x2, y2, or x, y, w, h",
+                try_='columns = ["class", "score", "x1", "y1", "x2", "y2"]',
+            )
+        if table.counts is not None and not (0 <= table.counts < OUTPUTS_MAX and table.counts != int(index)):
+            raise RecipeError(f"{where}: counts is {table.counts}, and should be the position of another output")
+        if not isfinite(table.threshold) or table.blank < -1:
+            raise RecipeError(f"{where}: threshold should be a number, and blank a class or -1 for the last one")
 
 
 def _check_inputs(recipe: Recipe, path: Path) -> None:
@@ -284,8 +380,12 @@ def _check_inputs(recipe: Recipe, path: Path) -> None:
 def _check_metric(metric: MetricTable, path: Path) -> None:
     if not (isfinite(metric.expected or 0.0) and 0 <= metric.tolerance < inf):
         raise RecipeError(f"{path} [metric]: expected should be a number, and tolerance one from 0 up")
-    name = metric.name
-    if name not in METRIC_NAMES and ".py:" not in name and not METRIC_WITH_OPTIONS.fullmatch(name):
+    try:
+        name = metric.spelled
+        known = ".py:" in name or asked(name) is not None
+    except DataError as err:
+        raise RecipeError(f"{path} [metric]: {err.what}", try_=err.try_) from err
+    if not known:
         raise RecipeError(
             f"{path} [metric]: {name!r} is unknown; {near(name, METRIC_NAMES, 'metrics')}",
             try_='name = "top1", or name = "metric.py:function"',

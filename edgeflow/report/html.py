@@ -44,6 +44,7 @@ def page(record: Record) -> str:
             interval=view.interval_chart(record),
             columns=view.columns(record),
             drifts=view.drifts(record),
+            output_details=view.output_details(record),
             layer_plot=view.layer_plot(record),
             layer_places=sorted({plain(layer.place) for layer in record.layers if layer.place}),
             layer_rows=view.layer_rows(record),

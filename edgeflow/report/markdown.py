@@ -68,9 +68,16 @@ def folded(title: str, body: str) -> str:
 
 def _outputs(record: Record) -> str:
     return table(
-        ("output", "SQNR dB", "cosine", "max abs diff", "top-1 agreement"),
+        ("output", "kind", "SQNR dB", "cosine", "max abs diff", "agreement"),
         [
-            (name(o.name), figure(o.sqnr_db), figure(o.cosine, 7), figure(o.max_abs, 3), figure(o.top1_agreement))
+            (
+                name(o.name),
+                text(o.kind or "–"),
+                figure(o.sqnr_db),
+                figure(o.cosine, 7),
+                figure(o.max_abs, 3),
+                "–" if o.agreement[0] is None else f"{figure(o.agreement[1])} {o.agreement[0].what}",
+            )
             for o in record.outputs[:SHOWN]
         ],
     )

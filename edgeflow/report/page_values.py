@@ -22,7 +22,7 @@ COLUMNS = (
     ("sqnr_db", "SQNR dB", 4),
     ("psnr_db", "PSNR dB", 4),
     ("kl", "KL", 3),
-    ("top1_agreement", "top-1 agreement", 4),
+    *((limit.drift, limit.what, 4) for limit in LIMITS if not limit.of_distance),
 )
 
 
@@ -173,12 +173,34 @@ def columns(record: Record) -> list[Column]:
     return found
 
 
-def drifts(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Each output's name, and its figures with how each stands to its limit."""
+def output_details(record: Record) -> list[str]:
+    """Boxes counted, and the parts of outputs that join several scales, as sentences."""
+    said = []
+    for output in record.outputs:
+        for part in output.parts:
+            said.append(
+                f"{plain(output.name)}, {plain(part.where)}: SQNR {figure(part.sqnr_db)} dB, "
+                f"cosine {figure(part.cosine, 7)}"
+            )
+        boxes = output.boxes
+        if boxes is not None:
+            at = ", ".join(map(figure, boxes.at))
+            said.append(
+                f"{plain(output.name)}: boxes: {boxes.reference} in the reference, "
+                f"{boxes.candidate} in the candidate; summed over scores of {at}: {boxes.found} found, "
+                f"{boxes.missed} missed, {boxes.extra} extra; corners off by {figure(boxes.corner_error, 3)}, scores "
+                f"by {figure(boxes.score_error, 3)}; AP {figure(boxes.ap)} with the reference's boxes as the truth"
+            )
+    return said
+
+
+def drifts(record: Record) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Each output's name, what it is taken for and why, and its figures with how each stands to its limit."""
     states = {(check.output, check.limit.drift): check.state for check in record.checks}
     return [
         (
             output.name or "",
+            f"{plain(output.kind)}: {plain(output.why)}" if output.kind else "",
             [
                 (figure(getattr(output, column.key), column.digits), states.get((plain(output.name), column.key), ""))
                 for column in columns(record)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edgeflow.core.drift import LIMITS, Limit
 from edgeflow.report.values import count
 
 Range = tuple[float, float]
@@ -14,11 +15,43 @@ PICTURE = {"pattern": "^data:image/(png|jpeg);base64,[A-Za-z0-9+/]+=*$"}
 
 
 @dataclass(frozen=True, slots=True)
+class OutputPart:
+    """Distance of one part of an output that joins values of different scale, such as boxes beside scores."""
+
+    where: str | None = None
+    sqnr_db: float | None = None
+    cosine: float | None = None
+    max_abs: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoxFigures:
+    """Boxes of the candidate against the reference's; see core.box_drift.BoxDrift."""
+
+    reference: int | None = None
+    candidate: int | None = None
+    at: tuple[float, ...] = ()
+    found: int | None = None
+    missed: int | None = None
+    extra: int | None = None
+    corner_error: float | None = None
+    corner_error_max: float | None = None
+    score_error: float | None = None
+    ap: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
-    """Drift of one output over all samples; see core.drift.Drift. `nan` and `infinite` count values."""
+    """Drift of one output over all samples; see core.drift.Drift. `nan` and `infinite` count values.
+
+    `kind` says what the output is (core/output_kind.py) and `why` how that is known; only the agreement of its kind
+    is measured.
+    """
 
     index: int | None = None
     name: str | None = None
+    kind: str | None = None
+    why: str | None = None
     max_abs: float | None = None
     mean_abs: float | None = None
     cosine: float | None = None
@@ -26,9 +59,25 @@ class Output:
     psnr_db: float | None = None
     kl: float | None = None
     top1_agreement: float | None = None
+    text_agreement: float | None = None
+    map_iou: float | None = None
+    box_agreement: float | None = None
+    neighbour_agreement: float | None = None
+    id_agreement: float | None = None
+    landmark_error: float | None = None
     nan: int | None = None
     infinite: int | None = None
     first_sample: int | None = None
+    parts: tuple[OutputPart, ...] = ()
+    boxes: BoxFigures | None = None
+
+    @property
+    def agreement(self) -> tuple[Limit | None, float | None]:
+        """The figure of this output's kind, as the limit that bounds it and its value; None where it has none."""
+        for limit in LIMITS:
+            if not limit.of_distance and getattr(self, limit.drift) is not None:
+                return limit, getattr(self, limit.drift)
+        return None, None
 
     @property
     def is_not_a_number(self) -> bool:
@@ -49,6 +98,7 @@ class Hop:
     sqnr_db: float | None = None
     max_abs: float | None = None
     cosine: float | None = None
+    agreement: float | None = None
     metric: float | None = None
     metric_loss: float | None = None
     share: float | None = None

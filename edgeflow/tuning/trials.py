@@ -9,6 +9,7 @@ from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from edgeflow.core.drift import lowest
 from edgeflow.core.errors import CompressFailed, EdgeflowError
 from edgeflow.core.metrics import loss
 from edgeflow.core.settings import CompressSettings
@@ -16,6 +17,7 @@ from edgeflow.core.targets import Target
 from edgeflow.emulate.examined import Examined
 from edgeflow.flow.build import Flow
 from edgeflow.nb.predict import predict
+from edgeflow.project.manifest import StageResults
 from edgeflow.project.places import MODEL, REFERENCE
 from edgeflow.project.reference import load_reference
 from edgeflow.tuning.certificate import changes
@@ -114,7 +116,8 @@ class Trials:
         converted = self.flow.convert(target, compressed)
         file = Examined(converted.folder / MODEL)
         ran = run_here(file, self.reference, target.npu_arithmetic)
-        verdict = judge(self.reference, ran, self.recipe.verify_settings(self.target), self.recipe.folder)
+        made = StageResults(self.recipe, self.target, self.ingested, compressed, converted)
+        verdict = judge(self.reference, ran, made.settings, self.recipe.folder)
         drop = None
         if self.recipe.metric and verdict.metric_candidate is not None and verdict.metric_reference is not None:
             drop = loss(self.recipe.metric.name, verdict.metric_reference, verdict.metric_candidate)
@@ -123,7 +126,7 @@ class Trials:
             precision=precision,
             metric=verdict.metric_candidate,
             metric_drop=drop,
-            sqnr_db=min(item.drift.sqnr_db for item in verdict.outputs),
+            sqnr_db=lowest(item.drift.sqnr_db for item in verdict.outputs),
             size_bytes=int(converted.facts["bytes"]),
             breaks=verdict.broken,
             **self._latency(file, target),

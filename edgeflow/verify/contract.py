@@ -20,6 +20,7 @@ from edgeflow.emulate import Emulator
 from edgeflow.files.arrays import load_npy, pack_npy
 from edgeflow.files.atomic import sha256, storage
 from edgeflow.files.png import unpack_png
+from edgeflow.nb.marked import tied_to_batch
 from edgeflow.nb.model import Model
 from edgeflow.project.contract import (
     Contract,
@@ -66,7 +67,7 @@ def write_contract(
         golden = None
         if tensors is not None:
             limits = recipe.verify_settings(target).limits if target.uses_npu else None
-            limit = max_abs(tensors.outputs, made.compressed.facts["precision"], limits)
+            limit = max_abs(tensors.outputs, made.compressed.facts["precision"], limits, tensors.spread)
             golden = _write_golden(tensors, limit, folder)
             golden = _write_picture(golden, recipe, [spec.name for spec in specs], made.ingested, inputs, folder)
         if labels is not None:
@@ -81,7 +82,7 @@ def write_contract(
             outputs,
             golden,
             None if labels is None else LABELS,
-            RuntimeContract(target.runtime.devices, "", target.runtime.libraries),
+            RuntimeContract(target.runtime.devices, "", target.runtime.libraries, tied_to_batch(model)),
         )
         raw = dump_contract(contract)
         (folder / CONTRACT).write_bytes(raw)

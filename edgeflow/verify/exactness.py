@@ -27,10 +27,12 @@ own order of summation. Measured for int8 on the digits network: 2e-7 where no t
 EXACT_MIN = 0.5
 """Ties are rare: half of the samples have none in a small network."""
 
-NOISE_MAX = 0.01
-"""In a large one each sample may have a tie: of the noise that quantisation makes, ties are this share at most.
+NOISE_MAX = 0.5
+"""In a large one each sample may have a tie, and a tie moves all that comes after it: of the noise that quantisation
+makes, ties are less than this share.
 
-A tie moves one value in a thousand by a step, quantisation every value by a step's share: 1e-3 of 12, near 1 %.
+Measured, inexact samples alone: digits 0.01, ResNet18, MobileNetV2 and V3 0.04 to 0.05 with 8 to 20 % of the samples,
+PP-OCRv4's recogniser 0.32 with all of them.
 """
 
 

@@ -9,19 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeflow.core.drift import distance, measure
+from edgeflow.core.drift import Drift, lowest
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.metrics import loss
+from edgeflow.core.output_drift import agreed_share, compare
 from edgeflow.core.samples import Array
+from edgeflow.core.settings import VerifySettings
 from edgeflow.emulate.examined import Examined
 from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import Hop
+from edgeflow.verify.output_kinds import kinds_of
 from edgeflow.verify.scores import score
 
 SAMPLES = 512
 """Samples that the hops are compared on: Paddle has to compute them again."""
 
 NAMES = {
+    "onnx": "ONNX in onnxruntime",
     "gpu_fp32": "GPU fp32",
     "cpu_fp32": "CPU fp32",
     "compressed": "compressed",
@@ -41,12 +45,18 @@ class Step:
     why_missing: str = ""
 
 
-def waterfall(steps: Sequence[Step], reference: Reference, metric: str | None, folder: Path | None) -> tuple[Hop, ...]:
+def waterfall(
+    steps: Sequence[Step], reference: Reference, settings: VerifySettings, folder: Path | None
+) -> tuple[Hop, ...]:
     """Error and loss of each hop, from the last stop that is there; `share` is its part of all hops' noise.
+
+    Noise is taken relative to each output's own power, so that outputs of different units add up; boxes count by the
+    share that is not found again.
 
     Args:
         steps: in order, the reference first; missing ones are named, and the next hop starts before them.
     """
+    kinds = kinds_of(reference, settings)
     rows: list[Hop] = []
     noises: list[float] = []
     before = steps[0]
@@ -54,20 +64,25 @@ def waterfall(steps: Sequence[Step], reference: Reference, metric: str | None, f
         row = _hop(before.key, step)
         noises.append(0.0)
         if step.outputs is not None and before.outputs is not None:
-            drifts = [measure(a, b) for a, b in zip(before.outputs, step.outputs, strict=True)]
-            worst = min(drifts, key=lambda item: item.sqnr_db)
-            after, lost = _metric(before, step, reference, metric, folder)
+            try:
+                drifts = [
+                    compare(before.outputs, step.outputs, kinds, k, reference.samples).drift
+                    for k in range(len(before.outputs))
+                ]
+            except EdgeflowError as err:
+                rows.append(replace(row, available=False, why_missing=err.what))
+                continue
+            after, lost = _metric(before, step, reference, settings.metric, folder)
             row = replace(
                 row,
-                sqnr_db=worst.sqnr_db,
-                max_abs=max(item.max_abs for item in drifts),
-                cosine=worst.cosine,
+                sqnr_db=lowest(item.sqnr_db for item in drifts),
+                max_abs=max((item.max_abs for item in drifts if item.max_abs is not None), default=None),
+                cosine=lowest(item.cosine for item in drifts),
+                agreement=lowest(agreed_share(item) for item in drifts),
                 metric=after,
                 metric_loss=lost,
             )
-            noises[-1] = sum(
-                float((distance(a, b) ** 2).sum()) for a, b in zip(before.outputs, step.outputs, strict=True)
-            )
+            noises[-1] = sum(map(_noise, drifts))
             before = step
         rows.append(row)
     total = sum(noises)
@@ -75,6 +90,19 @@ def waterfall(steps: Sequence[Step], reference: Reference, metric: str | None, f
         replace(row, share=_share(noise, total)) if row.available else row
         for row, noise in zip(rows, noises, strict=True)
     )
+
+
+def _noise(drift: Drift) -> float:
+    """Power of the difference as a share of the output's own; of boxes the share that is not found again."""
+    if drift.sqnr_db is not None:
+        return (
+            float(10 ** (-drift.sqnr_db / 10))
+            if math.isfinite(drift.sqnr_db)
+            else 0.0
+            if drift.sqnr_db > 0
+            else math.inf
+        )
+    return 0.0 if drift.box_agreement is None else 1 - drift.box_agreement
 
 
 def _share(noise: float, total: float) -> float | None:

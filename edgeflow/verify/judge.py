@@ -10,18 +10,32 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from edgeflow.core.drift import METRIC_DROP, Drift, agreeing, broken, measure
+from edgeflow.core.agreement import Agreement, agreement
+from edgeflow.core.box_drift import BoxDrift
+from edgeflow.core.drift import LIMITS, METRIC_DROP, Drift, broken
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.metrics import loss
+from edgeflow.core.output_drift import AGREEMENTS, Compared, PartDrift, agreement_limit, compare
+from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.progress import counted
 from edgeflow.core.samples import Array, batches, joined
 from edgeflow.core.settings import DriftLimits, VerifySettings
-from edgeflow.core.statistics import CONFIDENCE, Decision, binomial_interval, decide_share, more_for_share
+from edgeflow.core.statistics import (
+    CONFIDENCE,
+    Decision,
+    binomial_interval,
+    decide_mean,
+    decide_share,
+    more_for_share,
+)
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.emulate import Emulator
 from edgeflow.emulate.examined import Examined
+from edgeflow.emulate.held import unheld
 from edgeflow.project.reference import Reference
-from edgeflow.verify.scores import AMPLIFIED, SAFETY, Scores, amplified, axis_of_classes, decided_by_rounding, score
+from edgeflow.verify.exactness import Exactness, exactness, inexact
+from edgeflow.verify.output_kinds import kinds_of
+from edgeflow.verify.scores import AMPLIFIED, SAFETY, Scores, amplified, decided_by_rounding, score
 
 HOST_ONLY = "the device itself: nothing ran on it"
 PROBES = 3
@@ -33,11 +47,14 @@ ELEMENTS_A_CALL = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class OutputDrift:
-    """Drift of one output, which the reference knows by its position."""
+    """Drift of one output, which the reference knows by its position, judged as what it is."""
 
     index: int
     name: str
     drift: Drift
+    kind: OutputKind = OutputKind()
+    parts: tuple[PartDrift, ...] = ()
+    boxes: BoxDrift | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +64,8 @@ class Verdict:
 
     `judged` is false where no limit could be held against anything. `arrays` are the candidate's outputs, all
     samples together.
-    `undecided`: why nothing can be said of a limit, as sentences.
+    `undecided`: why nothing can be said of a limit, as sentences. `exact`: how exactly the file gives what the
+    compressed program gives, of each output, where that was looked at.
     """
 
     outputs: tuple[OutputDrift, ...]
@@ -62,6 +80,7 @@ class Verdict:
     judged: bool = True
     arrays: tuple[Array, ...] = ()
     undecided: tuple[str, ...] = ()
+    exact: tuple[Exactness, ...] = ()
 
     @property
     def verdict(self) -> Literal["PASS", "FAIL", "INCONCLUSIVE", "NOT JUDGED"]:
@@ -91,12 +110,16 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a runner made of the reference's inputs, all samples together; `names` are those of the outputs."""
+    """What a runner made of the reference's inputs, all samples together; `names` are those of the outputs.
+
+    `undecided`: why what it made says nothing of the device, as sentences.
+    """
 
     outputs: tuple[Array, ...]
     names: tuple[str, ...]
     runner: str
     not_checked: tuple[str, ...] = ()
+    undecided: tuple[str, ...] = ()
 
 
 def run_with(runner: Runner, reference: Reference, not_checked: Sequence[str] = ()) -> Ran:
@@ -130,7 +153,11 @@ def run_here(file: Examined, reference: Reference, npu: str = "float32", on: str
             f"NPU subgraphs were computed in {npu} on the host, an approximation: vendors' rounding is not public"
         )
     with Emulator(file.model, npu=npu) as emulator:
-        return run_with(emulator, reference, notes)
+        ran = run_with(emulator, reference, notes)
+    if loose := unheld(file.model, file.shapes_for(reference.inputs)):
+        why = f"half precision arithmetic that is not held to recorded outputs of the ARM kernels: {', '.join(loose)}"
+        return replace(ran, undecided=(why,))
+    return ran
 
 
 def outputs_of(runner: Runner, reference: Reference) -> list[Array]:
@@ -182,44 +209,76 @@ def _joined(runner: Runner, feeds: Sequence[Mapping[str, Array]]) -> list[Array]
     return [found[name] for name in runner.outputs]  # by name: a file may fetch one variable twice
 
 
-def judge(reference: Reference, ran: Ran, settings: VerifySettings, folder: Path | None = None) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class CompressedOutputs:
+    """What the compressed program itself gives for the first samples, and how exactly the file gave it when built."""
+
+    outputs: tuple[Array, ...]
+    built: tuple[Exactness, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a .nb is judged by; `npu` is the arithmetic of its NPU subgraphs, `folder` where a metric's file lies."""
+
+    reference: Reference
+    settings: VerifySettings
+    npu: str
+    folder: Path | None
+    compressed: CompressedOutputs | None = None
+
+
+def judge(
+    reference: Reference,
+    ran: Ran,
+    settings: VerifySettings,
+    folder: Path | None = None,
+    compressed: CompressedOutputs | None = None,
+) -> Verdict:
     """Compare outputs with the reference's; what produced them does not matter here.
 
     Args:
         folder: where a metric named `file.py:function` is looked for.
+        compressed: of an int8 file for ARM, what its program gives: the file has to give the same, but for ties.
     """
-    outputs = ran.outputs
-    axes = [axis_of_classes(settings.metric, k, array, reference.labels) for k, array in enumerate(reference.outputs)]
+    outputs, kinds = ran.outputs, kinds_of(reference, settings)
+    seen = [compare(reference.outputs, outputs, kinds, k, reference.samples) for k in range(len(outputs))]
     drifts = tuple(
-        OutputDrift(k, name, measure(a, b, axis))
-        for k, (name, a, b, axis) in enumerate(zip(ran.names, reference.outputs, outputs, axes, strict=True))
+        OutputDrift(k, name, item.drift, kind, item.parts, item.boxes)
+        for k, (name, item, kind) in enumerate(zip(ran.names, seen, kinds, strict=True))
     )
     limits = settings.limits
     far = amplified(reference, outputs, settings.precision)
     found: list[str] = []
-    undecided: list[str] = []
-    for item, wanted, got in zip(drifts, reference.outputs, outputs, strict=True):
-        prefix = f"output {item.index}: " if len(drifts) > 1 else ""
-        found += [prefix + text for text in broken(item.drift, replace(limits, top1_agreement_min=None), None)]
-        if _is_constant(got) and not _is_constant(wanted):
-            found.append(f"{prefix}is the same for every sample, and the reference's is not")
-        word, text = _agreement(wanted, got, axes[item.index], limits.top1_agreement_min, [a[item.index] for a in far])
+    undecided = list(ran.undecided) if limits != DriftLimits() else []
+    notes: list[str] = []
+    for k, item in enumerate(seen):
+        prefix = f"output {k}: " if len(drifts) > 1 else ""
+        if item.apart is not None:
+            continue
+        found += [prefix + text for text in _output_broken(item, limits, reference.outputs[k], outputs[k])]
+        word, text = _agreement(item, kinds[k], limits, reference.outputs[k], [arrays[k] for arrays in far])
         (found if word == "FAIL" else undecided).extend([prefix + text] if text else [])
-    scores, notes = _scored(settings, reference, outputs, far, folder)
+        if not _is_limited(item, kinds[k], limits) and limits != DriftLimits():
+            notes.append(f"{prefix}no limit holds for its kind, {kinds[k].kind}: {_limit_to_set(kinds[k], item.drift)}")
+    exact: tuple[Exactness, ...] = ()
+    if compressed is not None:
+        exact = _exactness(reference, compressed, outputs)
+        found += inexact(exact, compressed.built)
+    scores, more = _scored(settings, reference, outputs, far, folder)
+    notes += more
     decision = None if scores is None else scores.decision
     if scores is not None:
         undecided += scores.doubts
         found += _metric_broken(scores, settings)
-    scored = any(item.drift.top1_agreement is not None for item in drifts)
-    judged = replace(limits, metric_drop_max=None, top1_agreement_min=None) != DriftLimits()
+    judged = any(_is_limited(item, kind, limits) for item, kind in zip(seen, kinds, strict=True))
     judged |= limits.metric_drop_max is not None and scores is not None
-    judged |= limits.top1_agreement_min is not None and scored
     if limits == DriftLimits():
         notes.append("no limit was given, so nothing was judged")
     if limits.metric_drop_max is not None and scores is None:
         notes.append("the limit on the metric's drop: there is no metric to measure it with")
-    if limits.top1_agreement_min is not None and not scored:
-        notes.append("the limit on top-1 agreement: no output looks like scores")
+    if limits.top1_agreement_min is not None and all(kind.kind == "tensor" for kind in kinds):
+        notes.append("the limit on top-1 agreement: no output is known to be scores ([outputs.N] kind says it)")
     return Verdict(
         drifts,
         reference.samples,
@@ -233,7 +292,50 @@ def judge(reference: Reference, ran: Ran, settings: VerifySettings, folder: Path
         judged,
         outputs,
         tuple(dict.fromkeys(undecided)),
+        exact,
     )
+
+
+def _output_broken(item: Compared, limits: DriftLimits, wanted: Array, got: Array) -> list[str]:
+    """The limits on distance that an output or one of its parts breaks, and what no longer moves."""
+    plain = replace(limits, **{f"{name}_min": None for name in AGREEMENTS.values() if name != "landmark_error"})
+    plain = replace(plain, landmark_error_max=None, metric_drop_max=None)
+    said = broken(item.drift, plain, None)
+    alike = replace(plain, max_abs_max=None, mean_abs_max=None)  # in the output's own unit: for the whole of it alone
+    for part in item.parts:
+        said += [f"{part.part.text}, a part of its own scale: {text}" for text in broken(part.drift, alike, None)]
+    if item.boxes is None and _is_constant(got) and not _is_constant(wanted):
+        said.append("is the same for every sample, and the reference's is not")
+    return [*said, *item.frozen]
+
+
+def _is_limited(item: Compared, kind: OutputKind, limits: DriftLimits) -> bool:
+    """Some limit is held against a figure of this output."""
+    if item.apart is not None:
+        return False
+    if any(
+        limit.of_distance and getattr(item.drift, limit.drift) is not None and getattr(limits, limit.key) is not None
+        for limit in LIMITS
+    ):
+        return True
+    limit = agreement_limit(kind, item.drift)
+    return limit is not None and item.agreed is not None and getattr(limits, limit.key) is not None
+
+
+def _limit_to_set(kind: OutputKind, drift: Drift) -> str:
+    limit = agreement_limit(kind, drift)
+    return f"[drift] {'sqnr_db_min' if limit is None else limit.key}"
+
+
+def _exactness(reference: Reference, compressed: CompressedOutputs, outputs: Sequence[Array]) -> tuple[Exactness, ...]:
+    """How exactly the file gives what its program gives, on the samples that both have."""
+    found = []
+    for wanted, own, got in zip(reference.outputs, compressed.outputs, outputs, strict=True):
+        if own.ndim == 0 or own.dtype.kind != "f" or wanted.shape != got.shape or own.shape[1:] != wanted.shape[1:]:
+            continue
+        many = min(len(own), len(wanted))
+        found.append(exactness(wanted[:many], own[:many], got[:many], "int8"))
+    return tuple(found)
 
 
 def _scored(
@@ -253,11 +355,13 @@ def _scored(
     if scores.decision is not None:
         decision = decided_by_rounding(scores.decision, name, reference, far, folder)
         scores = replace(scores, decision=decision)
+    notes = [scores.left_out] if scores.left_out else []
     if settings.expected is not None:
-        return scores, []
+        return scores, notes
     return scores, [
+        *notes,
         "the reference's own score: nobody said what it should be ([metric] expected), so wrong weights or "
-        "pre-processing would show in no figure here"
+        "pre-processing would show in no figure here",
     ]
 
 
@@ -274,27 +378,40 @@ def _metric_broken(scores: Scores, settings: VerifySettings) -> list[str]:
 
 
 def _agreement(
-    wanted: Array, got: Array, axis: int | None, least: float | None, far: Sequence[Array]
+    item: Compared, kind: OutputKind, limits: DriftLimits, wanted: Array, far: Sequence[Array]
 ) -> tuple[Literal["PASS", "FAIL", "INCONCLUSIVE"], str]:
-    """Whether the samples show that the answers agree often enough, with the sentence where they do not."""
-    kept = agreeing(wanted, got, axis)
-    if kept is None or least is None:
+    """Whether the samples show that enough of the answers is kept, with the sentence where they do not."""
+    agreed, limit = item.agreed, agreement_limit(kind, item.drift)
+    bound = None if limit is None else getattr(limits, limit.key)
+    if agreed is None or limit is None or bound is None:
         return "PASS", ""
-    count, changed = len(kept), float((1 - kept).sum())
-    word = decide_share(changed, count, least)
-    said = f"top-1 agreement {1 - changed / count:.4g}, limit >= {least:.4g}"
-    if word != "INCONCLUSIVE":
-        return word, said if word == "FAIL" else ""
-    if far and 1 - changed / count >= least:
-        most = 0.0
-        for array in far:
-            same = agreeing(wanted, array, axis)
-            lost = 0.0 if same is None else float((1 - same).sum())
-            most = max(most, binomial_interval(math.ceil(lost), count, CONFIDENCE)[1] * SAFETY / AMPLIFIED)
-        if most <= 1 - least:
-            return "PASS", ""
-    more = more_for_share(changed, count, least)
+    least = bound if limit.at_least else 1 - bound
+    said = limit.sentence(agreed.share if limit.at_least else 1 - agreed.share, bound)
+    count, changed = len(agreed.kept), float((1 - agreed.kept).sum())
+    if agreed.counted:
+        word = decide_share(changed, count, least)
+    else:
+        word = decide_mean(1 - agreed.kept, 1 - least)
+    if word == "FAIL":
+        return word, said
+    if agreed.empty is not None:
+        return "INCONCLUSIVE", f"{limit.what}: {agreed.empty}"
+    if word == "PASS":
+        return word, ""
+    if agreed.counted and far and agreed.share >= least and _kept_even_amplified(wanted, kind, far, least):
+        return "PASS", ""
+    more = more_for_share(changed, count, least) if agreed.counted else None
     return word, f"{said}: {count} samples cannot tell" + (f"; about {more} more would" if more else "")
+
+
+def _kept_even_amplified(wanted: Array, kind: OutputKind, far: Sequence[Array], least: float) -> bool:
+    """Rounding a thousand times as large changes too few answers to matter; see `amplified`."""
+    most = 0.0
+    for array in far:
+        same: Agreement | None = agreement(wanted, array, kind)
+        lost = 0.0 if same is None else float((1 - same.kept).sum())
+        most = max(most, binomial_interval(math.ceil(lost), len(wanted), CONFIDENCE)[1] * SAFETY / AMPLIFIED)
+    return most <= 1 - least
 
 
 def _is_constant(array: Array) -> bool:

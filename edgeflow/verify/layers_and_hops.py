@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgeflow import nb
@@ -10,6 +11,7 @@ from edgeflow.core.rounding import steady
 from edgeflow.emulate.examined import Examined
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
+from edgeflow.ingest.onnx_import.origin import load_origin
 from edgeflow.project.manifest import StageResults
 from edgeflow.project.reference import Reference, load_reference
 from edgeflow.report.record_parts import Hop
@@ -48,14 +50,33 @@ def traced(compressed: Path, reference: Path, model: Path, npu: str, device: str
     return steady(layers), paddle_steps(compressed, loaded, device)
 
 
+def _origin(made: StageResults, steps: Sequence[Step]) -> list[Step]:
+    """The stop in onnxruntime, where the model came as an ONNX file: its translation is the next one."""
+    found = load_origin(made.ingested.folder)
+    if found is None:
+        return []
+    ours = next((step.outputs for step in steps if step.outputs is not None), ())
+    if [a.size for a in found] != [a.size for a in ours]:
+        return []
+    alike = tuple(a.reshape(b.shape).astype(b.dtype) for a, b in zip(found, ours, strict=True))
+    return [Step("onnx", alike, "onnxruntime on the ONNX file")]
+
+
 def hops(
     steps: Sequence[Step], made: StageResults, file: Examined, whole: Reference, verdict: Verdict
 ) -> tuple[Hop, ...]:
     """The whole waterfall of a build; `verdict` holds the .nb's outputs on all samples of the reference."""
+    settings = replace(made.recipe.verify_settings(made.target), outputs=tuple(item.kind for item in verdict.outputs))
     some = first(whole, SAMPLES)
     cut = tuple(
         array[: some.samples] if array.ndim and len(array) == whole.samples else array for array in verdict.arrays
     )
-    stops = [*steps, Step("nb_emulated", cut, verdict.runner), lite_step(file, some), missing_device()]
-    rows = waterfall(stops, some, verdict.metric, made.recipe.folder)
+    stops = [
+        *_origin(made, steps),
+        *steps,
+        Step("nb_emulated", cut, verdict.runner),
+        lite_step(file, some),
+        missing_device(),
+    ]
+    rows = waterfall(stops, some, settings, made.recipe.folder)
     return gpu_hop_missing(steady(rows), str(made.ingested.facts["device"]))

@@ -13,11 +13,10 @@ from edgeflow.files.atomic import sha256
 from edgeflow.files.sealed import held_facts
 from edgeflow.project.manifest import load_manifest, recorded_arithmetic
 from edgeflow.project.places import MANIFEST, REFERENCE
-from edgeflow.project.reference import Reference
 from edgeflow.report.exchange import LOOKS, load_record, looks_sha256
 from edgeflow.report.record import Record
 from edgeflow.verify.hops import Step, waterfall
-from edgeflow.verify.judge import Verdict, outputs_of
+from edgeflow.verify.judge import Basis, Verdict, outputs_of
 from edgeflow.verify.layers_and_hops import traced
 
 REPORT = "report.json"
@@ -78,13 +77,11 @@ def _made(compressed: Path, model: Path) -> bool:
         return False
 
 
-def with_device(
-    record: Record, model: Path, reference: Reference, verdict: Verdict, folder: Path | None, npu: str
-) -> Record:
+def with_device(record: Record, model: Path, basis: Basis, verdict: Verdict) -> Record:
     """The hops with a last one from the emulator to the device, which is computed here."""
-    with Emulator(model, npu=npu) as runner:
-        emulated = tuple(outputs_of(runner, reference))
+    with Emulator(model, npu=basis.npu) as runner:
+        emulated = tuple(outputs_of(runner, basis.reference))
     stops = [Step("nb_emulated", emulated, Emulator.name), Step("device", verdict.arrays, verdict.runner)]
-    (hop,) = waterfall(stops, reference, verdict.metric, folder)
+    (hop,) = waterfall(stops, basis.reference, basis.settings, basis.folder)
     last = replace(hop, share=None)  # the other hops were measured in the build
     return replace(record, waterfall=(*(item for item in record.waterfall if item.to != "device"), last))

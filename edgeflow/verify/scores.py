@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.core.chance import doubts, doubts_of_function, empty
-from edgeflow.core.detection import mean_average_precision
-from edgeflow.core.drift import are_probabilities, distance, shaped_like
+from edgeflow.core.chance import doubts, doubts_of_function
+from edgeflow.core.drift import distance
 from edgeflow.core.errors import DataError, EdgeflowError, last_line
-from edgeflow.core.labels import class_axis
-from edgeflow.core.metrics import Metric, metric_named
+from edgeflow.core.metric import Metric, Weighed
+from edgeflow.core.metrics import left_out, metric_named, weighed_named
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import VerifySettings
 from edgeflow.core.statistics import Decision, decide_bootstrap, decide_paired
@@ -43,13 +42,14 @@ ROUNDING_SAMPLES_MIN = 100
 class Scores:
     """A metric of reference and candidate, and what it says of the budget where there is one.
 
-    `doubts`: why the reference's own score says nothing.
+    `doubts`: why the reference's own score says nothing. `left_out`: which labels did not count.
     """
 
     reference: float
     candidate: float
     decision: Decision | None
     doubts: tuple[str, ...] = ()
+    left_out: str = ""
 
 
 def score(
@@ -76,48 +76,66 @@ def score(
     labels = reference.labels
     if labels is None:
         return None, f"metric {name}: the reference has no labels"
-    built_in = metric_named(name)
-    if built_in is not None:
-        found = _summed(built_in, reference.outputs, outputs, labels, budget)
-        return replace(found, doubts=tuple(doubts(name, reference.outputs, labels)) if doubted else ()), ""
-    function: Callable[..., float]
-    if name == "map":
-        function = mean_average_precision
-    elif folder is not None and (folder / name.partition(":")[0]).is_file():
+    built_in, weighed = metric_named(name), weighed_named(name)
+    if built_in is not None or weighed is not None:
+        if built_in is not None:
+            found = _summed(built_in, reference.outputs, outputs, labels, budget)
+        elif weighed is not None:
+            found = _weighed(weighed, reference.outputs, outputs, labels, budget)
+        if doubted:
+            said = tuple(doubts(name, reference.outputs, labels))
+            found = replace(found, doubts=said, left_out=left_out(name, reference.outputs, labels))
+        return found, ""
+    if folder is not None and (folder / name.partition(":")[0]).is_file():
         with in_folder(folder):
-            function = _at_home(load_function(name, folder), folder)
-    else:
-        return (
-            None,
-            f"metric {name}: left out: its Python files are not a build's made here; edgeflow build, or --trust",
-        )
+            function = _at_home(name, load_function(name, folder), folder)
+        found = _of_function(name, function, reference, labels, outputs, budget)
+        if doubted and not math.isfinite(found.reference):
+            nothing = f"metric {name}: is {found.reference:g} for the reference, so it measures nothing"
+            found = replace(found, doubts=(nothing,))
+        elif doubted:
+            found = replace(found, doubts=tuple(doubts_of_function(name, function, reference.outputs, labels)))
+        return found, ""
+    return None, f"metric {name}: left out: its Python files are not a build's made here; edgeflow build, or --trust"
+
+
+def _of_function(
+    name: str,
+    function: Callable[..., float],
+    reference: Reference,
+    labels: Array,
+    outputs: Sequence[Array],
+    budget: float | None,
+) -> Scores:
+    """A recipe's own metric, which may do anything."""
     try:
         before, after = float(function(reference.outputs, labels)), float(function(outputs, labels))
-        decision = _resampled(name, function, reference.outputs, outputs, labels, budget)
+        decision = _resampled(function, reference.outputs, outputs, labels, budget)
     except EdgeflowError:
         raise
     except (Exception, SystemExit) as err:
         raise DataError(
             f"metric {name}: failed ({type(err).__name__}: {last_line(err)}), and should return one number",
             try_="call it by hand with the reference's outputs and labels",
-            lines=user_lines(err, folder or Path()),
         ) from err
-    said: list[str] = []
-    if doubted and not math.isfinite(before):
-        said = [f"metric {name}: is {before:g} for the reference, so it measures nothing"]
-    elif doubted and name == "map" and empty(name, labels):
-        said = [f"metric {name}: {empty(name, labels)}, so it measures nothing"]
-    elif doubted:
-        said = doubts_of_function(name, function, reference.outputs, labels)
-    return Scores(before, after, decision, tuple(said)), ""
+    return Scores(before, after, decision)
 
 
-def _at_home(function: Callable[..., float], folder: Path) -> Callable[..., float]:
-    """A user's metric, whose relative paths start at the recipe's folder."""
+def _at_home(name: str, function: Callable[..., float], folder: Path) -> Callable[..., float]:
+    """A user's metric: relative paths start at the recipe's folder, and errors show the user's own lines."""
 
     def called(*arguments: Any) -> float:
-        with in_folder(folder):
-            return function(*arguments)
+        try:
+            with in_folder(folder):
+                return function(*arguments)
+        except EdgeflowError:
+            raise
+        except (Exception, SystemExit) as err:
+            raise DataError(
+                f"metric {name}: failed ({type(err).__name__}: {last_line(err)}), and should return one number",
+                try_="call it by hand with the reference's outputs and labels",
+                lines=user_lines(err, folder),
+            ) from err
 
     return called
 
@@ -129,7 +147,8 @@ def held_to_expectation(settings: VerifySettings, reference: Reference, folder: 
         DataError: labels that do not fit the outputs, or a score below what is expected.
     """
     name = settings.metric
-    if name is None or reference.labels is None or (settings.expected is None and metric_named(name) is None):
+    known = None if name is None else metric_named(name) or weighed_named(name)
+    if name is None or reference.labels is None or (settings.expected is None and known is None):
         return
     found, _ = score(name, reference, reference.outputs, folder, None)
     if found is None or settings.expected is None:
@@ -162,7 +181,20 @@ def _summed(
         weights = np.bincount(chosen, minlength=count).astype(np.float64)
         return metric.total(weights @ a, count), metric.total(weights @ b, count)
 
-    return Scores(*values, decide_bootstrap(both, count, budget, higher_is_better=metric.higher_is_better))
+    reach = count / max(int(np.count_nonzero(a.any(1) | b.any(1))), 1)  # samples without labels lose nothing
+    return Scores(*values, decide_bootstrap(both, count, budget, higher_is_better=metric.higher_is_better, reach=reach))
+
+
+def _weighed(
+    metric: Weighed, before: Sequence[Array], after: Sequence[Array], labels: Array, budget: float | None
+) -> Scores:
+    a, b = metric.prepare(before, labels), metric.prepare(after, labels)
+    if budget is None:
+        return Scores(a(), b(), None)
+    # What a lost sample would have cost is shared by those that hold labels.
+    reach = metric.reach * a.count / max(a.counted, 1)
+    decision = decide_bootstrap(lambda chosen: (a(chosen), b(chosen)), a.count, budget, resamples=CALLS, reach=reach)
+    return Scores(a(), b(), decision)
 
 
 def _padded(parts: Array, wide: int) -> Array:
@@ -171,7 +203,6 @@ def _padded(parts: Array, wide: int) -> Array:
 
 
 def _resampled(
-    name: str,
     function: Callable[..., float],
     before: Sequence[Array],
     after: Sequence[Array],
@@ -181,13 +212,11 @@ def _resampled(
     """A metric that only knows whole sets: called again for each draw of samples, fewer times than sums are."""
     count = len(labels)
     sliced = all(array.ndim and len(array) == count for array in (*before, *after))
-    if budget is None or not (sliced or name == "map"):
+    if budget is None or not sliced:
         return None
     everything = np.arange(count)
 
     def both(chosen: Array) -> tuple[float, float]:
-        if name == "map":
-            return mean_average_precision(before, labels, chosen), mean_average_precision(after, labels, chosen)
         try:
             a, b = (float(function([array[chosen] for array in arrays], labels[chosen])) for arrays in (before, after))
         except Exception:  # a draw may lack what the metric needs, such as one of two classes
@@ -197,29 +226,8 @@ def _resampled(
         return a, b
 
     whole = float(function(before, labels))
-    reach = 1.0 if name == "map" else max(abs(whole), 1e-12) if math.isfinite(whole) else 1.0
+    reach = max(abs(whole), 1e-12) if math.isfinite(whole) else 1.0
     return decide_bootstrap(both, count, budget, resamples=CALLS, reach=reach)
-
-
-def axis_of_classes(metric: str | None, index: int, output: Array, labels: Array | None) -> int | None:
-    """Where an output's classes lie, so that top-1 agreement means the same answer; None where it is no scores.
-
-    The metric says it of the first output. Without one, scores are [samples, classes], and what adds up to 1 along
-    the last axis of texts or the second of pictures. Maps, boxes and embeddings have no best entry.
-    """
-    built_in = None if metric is None or ".py:" in metric else metric.partition(":")[0]
-    if output.dtype.kind != "f" or not output.size or output.ndim < 2:
-        return None
-    if index == 0 and built_in in ("top1", "top5"):
-        return -1 if output.ndim == 2 else 1
-    if index == 0 and built_in in ("accuracy", "miou") and labels is not None:
-        return class_axis(output.shape, labels.shape)
-    if index == 0 and built_in in ("cer", "wer", "sequence_accuracy"):
-        return -1
-    if output.ndim == 2 and metric is None:
-        return -1
-    axis = {2: -1, 3: -1, 4: 1}.get(output.ndim)
-    return axis if axis is not None and output.shape[axis] >= 2 and are_probabilities(output, axis) else None
 
 
 def amplified(reference: Reference, outputs: Sequence[Array], precision: str | None) -> list[list[Array]]:
@@ -233,7 +241,9 @@ def amplified(reference: Reference, outputs: Sequence[Array], precision: str | N
         return []
     far: list[list[Array]] = [[], []]
     for wanted, got in zip(reference.outputs, outputs, strict=True):
-        got = shaped_like(wanted, got)
+        if wanted.squeeze().shape != got.squeeze().shape:
+            return []  # another number of boxes
+        got = got.reshape(wanted.shape)
         gap = distance(wanted, got)
         if wanted.dtype.kind != "f":
             if gap.any():

@@ -41,14 +41,15 @@ def self_test(
         Each fault with the metric's drop and whether it was noticed (any verdict but PASS), faults beyond the budget
         that were missed, and false alarms on unchanged copies, each judged on its own draw of half the samples.
     """
-    loaded, settings, npu, folder = prepared(model, against)
+    basis = prepared(model, against)
+    loaded, settings, npu, folder = basis.reference, basis.settings, basis.npu, basis.folder
     original = nb.read(model)
     budget = settings.limits.metric_drop_max if settings.limits.metric_drop_max is not None else BUDGET
 
     def verdict(candidate: nb.Model, given: Reference) -> Verdict | str:
         try:
             with np.errstate(all="ignore"), Emulator(candidate, npu=npu) as runner:
-                return judge(loaded, run_with(runner, given), settings, folder)
+                return judge(loaded, run_with(runner, given), settings, folder, basis.compressed)
         except EdgeflowError as err:
             return err.what
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from edgeflow.core.artifact import Artifact
-from edgeflow.core.errors import DataError, EdgeflowError
+from edgeflow.core.errors import DataError, EdgeflowError, NotComparable
+from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target
 from edgeflow.deploy.runners import HERE, Where, control_run, device_report, is_device, open_runner
+from edgeflow.emulate import Emulator
 from edgeflow.emulate.examined import Examined
-from edgeflow.files.arrays import save_npz
+from edgeflow.files.arrays import load_npz, save_npz
 from edgeflow.files.atomic import sha256, storage
 from edgeflow.files.inside import read_inside
 from edgeflow.graph.layermap import as_table, layer_map
@@ -30,17 +32,37 @@ from edgeflow.project.manifest import (
     picture_notes,
     recorded_arithmetic,
 )
-from edgeflow.project.places import MANIFEST, MODEL, REFERENCE, BuildFolder
+from edgeflow.project.places import COMPRESSED, MANIFEST, MODEL, REFERENCE, BuildFolder
 from edgeflow.project.recipe import LABELS_MAX_BYTES, load_recipe
 from edgeflow.project.reference import Reference, load_reference
 from edgeflow.project.trust import is_unchanged
 from edgeflow.report import exchange
 from edgeflow.report.html import page
 from edgeflow.report.record import Record
-from edgeflow.report.record_parts import DeviceFacts, FileFacts, Output, PreprocessingFinding, ResidencyFinding
+from edgeflow.report.record_parts import (
+    BoxFigures,
+    DeviceFacts,
+    FileFacts,
+    Output,
+    OutputPart,
+    PreprocessingFinding,
+    ResidencyFinding,
+)
 from edgeflow.verify.contract import LABELS, contract_entry, write_contract
+from edgeflow.verify.exactness import Exactness
 from edgeflow.verify.file_facts import figures, findings, partition, profile_named
-from edgeflow.verify.judge import Verdict, judge, run_here, run_with
+from edgeflow.verify.hops import Step
+from edgeflow.verify.judge import (
+    HOST_ONLY,
+    Basis,
+    CompressedOutputs,
+    OutputDrift,
+    Verdict,
+    judge,
+    run_here,
+    run_with,
+)
+from edgeflow.verify.layers import LayerDrift
 from edgeflow.verify.layers_and_hops import hops, traced
 from edgeflow.verify.recorded import HASH, REPORT, look_again, with_device, with_recorded
 from edgeflow.verify.worst_inputs import worst
@@ -49,6 +71,7 @@ DEVICE_BATCH = 8
 """Samples that a device computes at once: its memory is small, and a call's overhead is not what is measured."""
 
 CANDIDATE = "candidate.npz"
+EMULATOR = "emulator"
 SAME_DATA = {
     "calibration_sha256": "unseen data: the evaluation data are the calibration data, which the scales were fitted to",
     "training_sha256": "unseen data: the evaluation data are the training data, which the weights were fitted to",
@@ -59,7 +82,8 @@ SAME_DATA = {
 class Against:
     """What a .nb is judged against: None takes what lies beside it.
 
-    `limits` override single limits of the build's own; without `own_limits` they are all that hold. `trust`: run the
+    `limits` override single limits of the build's own, and `lifted` names those of them that do not hold; without
+    `own_limits` nothing of the build's own holds. `trust`: run the
     metric's Python file and the device's programs, though the folder was not built here. `control`: a CPU-only file of
     the same model, timed beside an NPU file on the device.
     """
@@ -70,6 +94,7 @@ class Against:
     own_limits: bool = True
     trust: bool = False
     control: Path | None = None
+    lifted: tuple[str, ...] = ()
 
 
 BESIDE = Against()
@@ -85,23 +110,34 @@ def check_and_report(
         labels: content of the recipe's labels file.
         worker: runs a function where Paddle is loaded; without it layers and hops before the .nb are left out.
     """
-    recipe, target = made.recipe, made.target
-    settings, device = recipe.verify_settings(target), str(made.ingested.facts["device"])
+    target, settings = made.target, made.settings
     loaded, file = load_reference(made.reference), Examined(made.model)
-    verdict = judge(loaded, run_here(file, loaded, made.npu), settings, recipe.folder)
+    looked, steps = LayerDrift(), []
+    if worker is not None:
+        device = str(made.ingested.facts["device"])
+        looked, steps = worker(traced, made.compressed.folder, made.reference, made.model, made.npu, device)
+    own = compressed_outputs(made, steps)
+    verdict = _judged(loaded, file, made, settings, own)
     layers = as_table(layer_map(file.model, load(made.compressed.folder / "source.pdmodel")))
-    contract = write_contract(made, file.model, loaded.inputs, labels, folder)
+    contract = {} if not verdict.arrays else write_contract(made, file.model, loaded.inputs, labels, folder)
     table = manifest(made, layers, contract)
+    table["output_kinds"] = [asdict(item.kind) for item in verdict.outputs]
+    if own is not None and verdict.exact:
+        with storage(folder):
+            save_npz(folder / COMPRESSED, {f"output/{k}": array for k, array in enumerate(own.outputs)})
+        table["compressed"] = {
+            "sha256": sha256(folder / COMPRESSED),
+            "exactness": [asdict(item) for item in verdict.exact],
+        }
     record = _record(verdict, table, settings.limits, contract_entry(folder / MODEL, loaded.inputs, table))
     record = _with_file(record, file, target, loaded, verdict, () if labels is None else lines_of(labels))
     if worker is not None:
-        looked, steps = worker(traced, made.compressed.folder, made.reference, made.model, made.npu, device)
         record = replace(
             record,
             layers=looked.layers,
             ranked=looked.ranked,
             first_drift=looked.first_drift,
-            waterfall=hops(steps, made, file, loaded, verdict),
+            waterfall=hops(steps, made, file, loaded, verdict) if verdict.arrays else (),
         )
     table[HASH] = exchange.looks_sha256(record)
     record = replace(record, manifest_sha256=manifest_hash(table))
@@ -110,11 +146,44 @@ def check_and_report(
         (folder / REPORT).write_bytes(exchange.dump(record))
         (folder / "report.html").write_text(page(record), encoding="utf-8")
     facts: dict[str, Any] = {"passed": record.passed, "manifest_sha256": record.manifest_sha256}
-    if ".py:" in (settings.metric or ""):
+    if ".py:" in (settings.metric or "") and verdict.arrays:
         # The user's metric is called again in the next build, on these: see flow.build.
         save_npz(folder / CANDIDATE, {f"output/{k}": array for k, array in enumerate(verdict.arrays)})
         facts["scores"] = scores_as_facts(verdict.metric_reference, verdict.metric_candidate)
     return Artifact(folder, facts)
+
+
+def _judged(
+    loaded: Reference, file: Examined, made: StageResults, settings: VerifySettings, own: CompressedOutputs | None
+) -> Verdict:
+    """The verdict; where the file cannot be run or compared at all, a FAIL that says so.
+
+    The file took minutes to make, and its report tells what is wrong with it.
+    """
+    try:
+        ran = run_here(file, loaded, made.npu)
+    except EdgeflowError as err:
+        return _not_compared(loaded, settings, err)
+    try:
+        return judge(loaded, ran, settings, made.recipe.folder, own)
+    except NotComparable as err:
+        return _not_compared(loaded, settings, err)
+
+
+def _not_compared(loaded: Reference, settings: VerifySettings, err: EdgeflowError) -> Verdict:
+    why = f"the file could not be compared with its reference: {err.what}"
+    return Verdict((), loaded.samples, Emulator.name, (why,), settings.metric, not_checked=(HOST_ONLY,))
+
+
+def compressed_outputs(made: StageResults, steps: Sequence[Step]) -> CompressedOutputs | None:
+    """What the compressed program gives, of an int8 file whose kernels compute what that program simulates.
+
+    NPUs compute whole subgraphs in their own integers, which no fake-quantised program simulates.
+    """
+    if made.compressed.facts["precision"] != "int8" or made.target.uses_npu:
+        return None
+    found = next((step.outputs for step in steps if step.key == "compressed"), None)
+    return None if found is None else CompressedOutputs(found)
 
 
 def scores_as_facts(reference: float | None, candidate: float | None) -> list[str]:
@@ -140,10 +209,7 @@ def _record(verdict: Verdict, table: Mapping[str, Any], limits: DriftLimits, con
         runner=verdict.runner,
         not_checked=(*verdict.not_checked, *_seen_data(table), *picture_notes(table)),
         limits=limits,
-        outputs=tuple(
-            Output(item.index, item.name, *(getattr(item.drift, field.name) for field in fields(Output)[2:]))
-            for item in verdict.outputs
-        ),
+        outputs=tuple(map(_output, verdict.outputs)),
         metric=verdict.metric,
         metric_reference=verdict.metric_reference,
         metric_candidate=verdict.metric_candidate,
@@ -151,6 +217,16 @@ def _record(verdict: Verdict, table: Mapping[str, Any], limits: DriftLimits, con
         contract=contract,
         manifest_sha256=manifest_hash(table) if table else None,
     )
+
+
+def _output(item: OutputDrift) -> Output:
+    """One output as a record holds it."""
+    figures = {field.name: getattr(item.drift, field.name) for field in fields(item.drift)}
+    parts = tuple(
+        OutputPart(part.part.text, part.drift.sqnr_db, part.drift.cosine, part.drift.max_abs) for part in item.parts
+    )
+    boxes = None if item.boxes is None else BoxFigures(**asdict(item.boxes))
+    return Output(item.index, item.name, item.kind.kind, item.kind.why, parts=parts, boxes=boxes, **figures)
 
 
 def _seen_data(table: Mapping[str, Any]) -> tuple[str, ...]:
@@ -200,7 +276,8 @@ def verify_file(
         NbError, UnsupportedOps: the file cannot be emulated.
     """
     table = load_manifest(model.parent / MANIFEST) if (model.parent / MANIFEST).exists() else {}
-    loaded, settings, npu, folder = prepared(model, against)
+    basis = prepared(model, against)
+    loaded, settings, folder = basis.reference, basis.settings, basis.folder
     examined = Examined(model)
     device: DeviceFacts | None = None
     residency: ResidencyFinding | None = None
@@ -218,7 +295,8 @@ def verify_file(
         device, notes = exchange.read(DeviceFacts, said["device"]), tuple(said["library_notes"])
         residency = exchange.read(ResidencyFinding, said["residency"])
     else:
-        verdict = judge(loaded, run_here(examined, loaded, npu, where.on), settings, folder)
+        own = basis.compressed if where.on == EMULATOR else None
+        verdict = judge(loaded, run_here(examined, loaded, basis.npu, where.on), settings, folder, own)
     contract = contract_entry(model, loaded.inputs, table)
     if contract.broken is not None:
         verdict = replace(verdict, broken=(*verdict.broken, contract.broken))
@@ -229,7 +307,7 @@ def verify_file(
     record = replace(record, device=device, library_notes=notes, residency=residency)
     record = look_again(record, model) if layers else with_recorded(record, model, table)
     if is_device(where.on):
-        record = with_device(record, model, loaded, verdict, folder, npu)
+        record = with_device(record, model, basis, verdict)
     return verdict, record
 
 
@@ -241,9 +319,9 @@ def _names_beside(model: Path, table: Mapping[str, Any]) -> list[str]:
         return []
 
 
-def prepared(model: Path, against: Against) -> tuple[Reference, VerifySettings, str, Path | None]:
-    """The reference, the settings to judge by, the arithmetic of NPU subgraphs, and where a metric's file is looked
-    for.
+def prepared(model: Path, against: Against) -> Basis:
+    """What a .nb is judged by: the reference, settings, the arithmetic of NPU subgraphs, and where a metric's file is
+    looked for.
 
     Raises:
         DataError: no reference, a reference of another build, or a model that is not the manifest's.
@@ -257,13 +335,16 @@ def prepared(model: Path, against: Against) -> tuple[Reference, VerifySettings, 
             f"{model}: there is no {REFERENCE} beside it to compare with",
             try_="--reference FILE.npz, holding input/<name> and output/0, output/1, …",
         )
-    settings, npu = VerifySettings(metric), "float32"
+    settings, npu, own = VerifySettings(metric), "float32", None
     if table:
         settings, npu = _recorded(table, beside, model, None if reference is not None else source)
+        own = _compressed(table, beside) if reference is None else None
     if not against.own_limits:
-        settings = replace(settings, limits=DriftLimits())
+        settings, own = replace(settings, limits=DriftLimits()), None
     if limits is not None:
         settings = replace(settings, limits=settings.limits.overridden(limits))
+    if against.lifted:
+        settings = replace(settings, limits=settings.limits.without(against.lifted))
     if metric is not None:
         settings = replace(settings, metric=metric)
     loaded = load_reference(source)
@@ -271,7 +352,29 @@ def prepared(model: Path, against: Against) -> tuple[Reference, VerifySettings, 
         raise DataError(
             f"{source}: holds no label, which the metric {metric!r} needs", try_="add an array `label` to it"
         )
-    return loaded, settings, npu, _recipe_folder(model, settings.metric, trust=against.trust)
+    return Basis(loaded, settings, npu, _recipe_folder(model, settings.metric, trust=against.trust), own)
+
+
+def _compressed(table: Mapping[str, Any], beside: Path) -> CompressedOutputs | None:
+    """What the build recorded of the compressed program's outputs, held to their hash; None where it has none."""
+    known = table.get("compressed")
+    path = beside.parent / COMPRESSED
+    if not isinstance(known, Mapping) or not path.is_file():
+        return None
+    if sha256(path) != known.get("sha256"):
+        raise DataError(
+            f"{path}: is not the file that {beside.name} was written for (its hash differs)",
+            try_="run edgeflow build again, or remove it: the file is then judged by its limits alone",
+        )
+    built = known.get("exactness")
+    arrays = load_npz(path)
+    outputs = [arrays.get(f"output/{k}") for k in range(len(arrays))]
+    if not isinstance(built, list) or any(array is None for array in outputs):
+        raise DataError(f"{beside}: compressed is of no known kind", try_="run edgeflow build again")
+    return CompressedOutputs(
+        tuple(array for array in outputs if array is not None),
+        tuple(strict(Exactness, item, str(beside), DataError) for item in built),
+    )
 
 
 def _recorded(
@@ -285,6 +388,7 @@ def _recorded(
         limits = strict(DriftLimits, table["settings"]["limits"], str(beside), DataError)
         metric = table["settings"]["metric"]
         goal, precision = table["settings"].get("expected"), table.get("precision")
+        said = [strict(OutputKind, item, str(beside), DataError) for item in table.get("output_kinds", [])]
     except (KeyError, TypeError) as err:
         raise DataError(f"{beside}: key {err} is missing", try_="run edgeflow build again") from err
     if not isinstance(metric, (str, type(None))):
@@ -297,7 +401,8 @@ def _recorded(
                 f"{path}: is not the file that {beside.name} was written for (its hash differs)",
                 try_="run edgeflow build again, or copy the .nb elsewhere and give --reference",
             )
-    return VerifySettings(metric, limits, goal, precision=precision), recorded_arithmetic(table)
+    settings = VerifySettings(metric, limits, goal, precision=precision, outputs=tuple(said))
+    return settings, recorded_arithmetic(table)
 
 
 def _recipe_folder(model: Path, metric: str | None, *, trust: bool) -> Path | None:

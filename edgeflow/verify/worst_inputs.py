@@ -25,6 +25,8 @@ def worst(reference: Reference, outputs: Sequence[Array], names: Sequence[str] =
     Args:
         names: of the classes, where there are as many as scores; of a text recogniser the letters after the blank.
     """
+    if not outputs:
+        return ()
     wanted, got = reference.outputs[0], outputs[0]
     if wanted.ndim == 0 or len(wanted) != reference.samples or got.shape != wanted.shape:
         return ()

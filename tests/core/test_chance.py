@@ -73,6 +73,9 @@ def test_texts(name: str) -> None:
     (text,) = doubts(name, [last], wanted)
     assert f'name = "{name}:blank=last"' in text
     assert doubts(f"{name}:blank=last", [last], wanted) == []
+    square = np.concatenate([scores, scores[:, :8] * 0], 1)  # as many steps as samples
+    (text,) = doubts(name, [square.swapaxes(0, 1)], labels)
+    assert f'name = "{name}:time=first"' in text
 
 
 def test_maps() -> None:

@@ -12,8 +12,9 @@ from hypothesis.extra.numpy import arrays
 
 from edgeflow.core.drift import broken, finite, measure
 from edgeflow.core.errors import DataError
+from edgeflow.core.metric_names import METRIC_NAMES
 from edgeflow.core.metrics import METRICS
-from edgeflow.core.settings import METRIC_NAMES, DriftLimits
+from edgeflow.core.settings import DriftLimits
 
 TENSORS = arrays(np.float32, (3, 4), elements=st.floats(-100, 100, width=32))
 
@@ -24,7 +25,6 @@ def test_no_drift(x: np.ndarray) -> None:
     assert found.max_abs == found.mean_abs == 0
     assert found.sqnr_db == math.inf
     assert found.cosine == pytest.approx(1.0)
-    assert found.top1_agreement == 1.0
 
 
 @given(TENSORS, TENSORS)
@@ -77,7 +77,7 @@ def test_what_is_no_number_is_beyond_every_limit_and_raises_nothing(value: float
 @pytest.mark.parametrize("shape", [(0,), (0, 5), (3, 0), (2, 0, 4)])
 def test_outputs_without_elements_are_equal(shape: tuple[int, ...]) -> None:
     found = measure(np.zeros(shape, np.float32), np.zeros(shape, np.float32))
-    assert found.max_abs == 0 and found.sqnr_db == math.inf and found.top1_agreement is None
+    assert found.max_abs == 0 and found.sqnr_db == math.inf
 
 
 def test_whole_numbers_and_truths_are_measured_exactly() -> None:
@@ -85,14 +85,6 @@ def test_whole_numbers_and_truths_are_measured_exactly() -> None:
     assert measure(np.asarray([0, 255], np.uint8), np.asarray([255, 0], np.uint8)).max_abs == 255
     assert measure(np.asarray([True, False]), np.asarray([True, True])).max_abs == 1
     assert measure(np.asarray([3e38, 1.0]), np.asarray([-3e38, 1.0])).sqnr_db == pytest.approx(20 * math.log10(0.5))
-
-
-def test_agreement_follows_the_axis_of_the_classes() -> None:
-    scores = np.random.default_rng(0).random((2, 5, 3, 4)).astype(np.float32)
-    other = scores.copy()
-    other[0, :, 0, 0] = -scores[0, :, 0, 0]
-    assert measure(scores, other, 1).top1_agreement == pytest.approx(1 - 1 / 24)
-    assert measure(scores, other, None).top1_agreement is None
 
 
 @pytest.mark.parametrize(
@@ -120,7 +112,7 @@ def test_metrics() -> None:
     scores = np.asarray([[0.1, 0.9, 0], [0.5, 0.3, 0.2], [0.2, 0.2, 0.6]])
     assert METRICS["top1"]([scores], np.asarray([1, 0, 0])) == pytest.approx(2 / 3)
     assert METRICS["top5"]([scores], np.asarray([1, 0, 0])) == 1.0
-    assert {*METRICS, "map"} == set(METRIC_NAMES)
+    assert {*METRICS, "map", "spearman"} == set(METRIC_NAMES)
     with pytest.raises(DataError, match="2 labels for 3 samples"):
         METRICS["top1"]([scores], np.asarray([1, 0]))
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, jaccard_score, top_k_accuracy_score
 
-from edgeflow.core.detection import mean_average_precision
 from edgeflow.core.errors import DataError
-from edgeflow.core.metrics import METRICS, ctc_texts, loss, metric_named
+from edgeflow.core.metrics import METRICS, loss, metric_named
+from edgeflow.core.text_metrics import ctc_texts
 
 
 def one_hot(rows: list[list[int]], classes: int) -> np.ndarray:
@@ -40,23 +40,6 @@ def test_intersection_over_union() -> None:
     assert METRICS["accuracy"]([np.asarray([1, 2, 3])], np.asarray([1, 0, 3])) == pytest.approx(2 / 3)
     with pytest.raises(DataError, match="shape"):
         METRICS["miou"]([scores], np.zeros((1, 3, 3), int))
-
-
-def test_mean_average_precision() -> None:
-    labels = np.full((2, 2, 5), -1.0, np.float32)
-    labels[0, 0] = [1, 0, 0, 10, 10]
-    labels[1, 0] = [2, 5, 5, 25, 25]
-    boxes = np.full((2, 3, 6), -1.0, np.float32)
-    boxes[0, 0] = [1, 0.9, 0, 0, 10, 10]
-    boxes[1, 0] = [2, 0.8, 5, 5, 25, 25]
-    assert mean_average_precision([boxes], labels) == pytest.approx(1.0, abs=1e-6)
-    listed = np.stack([boxes[0, 0], boxes[1, 0]])
-    assert mean_average_precision([listed, np.asarray([1, 1])], labels) == pytest.approx(1.0, abs=1e-6)
-    boxes[1, 0, 2:] += 100
-    assert mean_average_precision([boxes], labels) == pytest.approx(0.5, abs=1e-6)
-    assert mean_average_precision([boxes], labels, np.asarray([0, 0])) == pytest.approx(1.0, abs=1e-6)
-    with pytest.raises(DataError, match="boxes"):
-        mean_average_precision([np.zeros((2, 7))], labels)
 
 
 def test_loss_is_above_zero_where_the_candidate_is_worse() -> None:
@@ -176,3 +159,27 @@ def test_error_rates_are_jiwers(seed: int, last: bool, time_first: bool) -> None
         jiwer.cer(truth, read, reference_transform=plain, hypothesis_transform=plain)
     )
     assert wer([output], labels) == pytest.approx(jiwer.wer(truth, read))
+
+
+def test_the_blank_is_a_class_and_time_may_be_first() -> None:
+    scores = one_hot([[1, 0, 2, 2], [0, 3, 3, 0]], 4)
+    labels = np.asarray([[1, 2], [3, -1]])
+    for name in ("cer:blank=4", "sequence_accuracy:blank=99", "wer:1:blank=4"):
+        metric = metric_named(name)
+        assert metric is not None
+        with pytest.raises(DataError, match=r"the blank is class \d+, .* the classes 0\.\.3"):
+            metric([scores], labels)
+    square = np.concatenate([scores, scores])  # four samples of four steps: nothing but the name tells which is which
+    four = np.concatenate([labels, labels])
+    first, plain = metric_named("sequence_accuracy:time=first"), METRICS["sequence_accuracy"]
+    assert first is not None
+    assert first([square.swapaxes(0, 1)], four) == plain([square], four) == 1 != plain([square.swapaxes(0, 1)], four)
+    assert first([square.argmax(-1).T], four) == 1
+
+
+def test_a_step_of_nan_reads_nothing() -> None:
+    scores = one_hot([[1, 0, 2, 2]], 4)
+    scores[0, 0] = np.nan
+    assert ctc_texts(scores) == [(2,)]
+    scores[:] = np.nan
+    assert METRICS["sequence_accuracy"]([scores], np.asarray([[1, 2]])) == 0

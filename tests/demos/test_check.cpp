@@ -92,6 +92,24 @@ int main() {
   EXPECT_THROWS(check(), "does not begin as a .nb file does");
   write_file("case/model.nb", std::string(2, '\0') + std::string(62, 'm'));
 
+  // One device for every batch size where the contract says so, or no contract tells; else one for all.
+  const auto devices = [&](const std::string& runtime) {
+    std::string text = read_file("case/contract.json", 1 << 20);
+    text.insert(text.rfind('}'), runtime);
+    write_file("case/tied.json", text);
+    const std::vector<const char*> words{"test", "--contract", "case/tied.json"};
+    Session session(Arguments(with_common({}), static_cast<int>(words.size()), words.data()));
+    for (const std::int64_t size : {1, 3, 1, 2, 4, 5, 1})
+      EXPECT(session.infer({slice(input, 0, size)}).at(0).shape.at(0) == size);
+    return session.devices();
+  };
+  write_contract("-1", "");
+  EXPECT(devices("") == 1);
+  EXPECT(devices(R"(, "runtime": {"predictor_per_batch": false})") == 1);
+  EXPECT(devices(R"(, "runtime": {"predictor_per_batch": true})") == 4);  // the latest four of five sizes
+  EXPECT_THROWS(devices(R"(, "runtime": {"predictor_per_batch": 1})"), "should be true or false");
+  write_contract("1", "");
+
   // Each model has its own folder of compiled programs.
   EXPECT(check({"--cache-dir", "cache"}) == 0);
   EXPECT(std::filesystem::is_directory("cache/" + sha256_of("case/model.nb")));

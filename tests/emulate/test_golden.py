@@ -7,19 +7,17 @@ import json
 import numpy as np
 import pytest
 
+from edgeflow.core.errors import NbError
 from edgeflow.emulate import Emulator
 from tests.conftest import WILD, Case, golden_cases
 
 CASES = golden_cases()
 
 APPROXIMATED = {
-    "zoo_act__softplus_b2": 5e-4,  # the kernel's logarithm of a small argument
     "zoo_conv_act__tanh": 5e-5,  # tanh fused into a convolution, from one Newton step
 }
-FP16_ULPS = {
-    "net_encoder__fp16": 8,  # ARM accumulates dot products of 32 to 64 terms in fp16, the emulator in fp32
-    "zoo_conv2d__k7p3_fp16": 8,  # the same over 49 taps and all channels
-}
+HALF_ULPS = 2
+"""Most half precision cases are equal to the bit; 3x3 averages and nets that go through them are not."""
 # NPU and OpenCL files are compared with Paddle's own outputs: other rounding, so other limits.
 REFERENCE_LIMITS = {"float32": 1e-3, "int8": 3e-2}
 
@@ -49,8 +47,8 @@ def limit(case: Case) -> float:
 def test_equals_arm(case: Case) -> None:
     for got, wanted in zip(*run(case), strict=True):
         assert got.dtype == wanted.dtype
-        if case.on_arm:
-            assert got.shape == wanted.shape
+        if case.on_arm:  # the pinned version knows no tensor without dimensions, the recorded one does
+            assert got.shape == (wanted.shape or (1,))
         assert relative(got, wanted) <= limit(case)
         if case.precision == "int8" and case.on_arm and np.linalg.norm(wanted) > 0:
             cosine = np.dot(got.ravel(), wanted.ravel()) / (np.linalg.norm(got) * np.linalg.norm(wanted))
@@ -63,7 +61,7 @@ def test_equals_arm(case: Case) -> None:
 def test_fp16_within_ulps(case: Case) -> None:
     for got, wanted in zip(*run(case), strict=True):
         ulp = 2.0 ** (np.floor(np.log2(np.abs(wanted).max())) - 10)
-        assert np.abs(got - wanted).max() / ulp <= FP16_ULPS.get(case.name, 4)
+        assert np.abs(got - wanted).max() / ulp <= HALF_ULPS
 
 
 def test_most_float_cases_are_within_two_millionths() -> None:
@@ -77,6 +75,26 @@ def test_most_int8_cases_are_bit_identical() -> None:
     cases = [c for c in CASES if c.precision == "int8" and c.on_arm and not c.suspect]
     same = [all(np.array_equal(g, w) for g, w in zip(*run(case), strict=True)) for case in cases]
     assert np.mean(same) >= 0.75
+
+
+def test_where_the_runtime_aborts_the_emulator_refuses_and_ideal_computes() -> None:
+    case = next(c for c in CASES if c.name == "zoo_reduce_max__chw")
+    feed = {s.name: a for s, a in zip(Emulator(case.model).inputs, case.inputs(), strict=True)}
+    with pytest.raises(NbError, match="aborts"):
+        Emulator(case.model, threads=1).infer(feed)
+    (ideal,) = Emulator(case.model, threads=1, ideal=True).infer(feed).values()
+    (x,) = case.inputs()
+    assert np.array_equal(ideal.ravel(), x.max((1, 2, 3)).ravel())
+
+
+def test_ideal_leaves_the_runtimes_wrong_values_out() -> None:
+    case = next(c for c in CASES if c.name == "or_ad_avg3_9x9__fp32")
+    feed = {s.name: a for s, a in zip(Emulator(case.model).inputs, case.inputs(), strict=True)}
+    (ideal,) = Emulator(case.model, threads=1, ideal=True).infer(feed).values()
+    (x,) = case.inputs()
+    meant = x.reshape(*x.shape[:2], 3, x.shape[2] // 3, 3, x.shape[3] // 3).mean((3, 5))
+    assert np.abs(ideal - meant).max() < 1e-6
+    assert relative(ideal, case.outputs()[0]) > 0.5
 
 
 def test_suspect_cases_run_or_say_why() -> None:

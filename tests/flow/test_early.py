@@ -111,4 +111,4 @@ def test_settings_are_held_to_each_target(project: Path) -> None:
     (project / "edgeflow.toml").write_text(RECIPE + '[compress]\nweight_only = "int8"\n')
     recipe = load_recipe(project)
     assert of_target(recipe, load_target("arm64")).errors == ()
-    assert [code for code, _, _ in of_target(recipe, load_target("arm64-fp16")).errors] == ["P205"]
+    assert [code for code, _, _ in of_target(recipe, load_target("arm64-fp16")).errors] == ["P710"]

@@ -111,7 +111,7 @@ def test_an_error_rate_that_rises_is_worse(tmp_path: Path) -> None:
     record = Record(
         "PASS",
         samples=100,
-        outputs=(Output(0, "y", 0.0, 0.0, 1.0, math.inf),),
+        outputs=(Output(0, "y", max_abs=0.0, mean_abs=0.0, cosine=1.0, sqnr_db=math.inf),),
         metric="cer",
         metric_reference=0.05,
         metric_candidate=0.05,

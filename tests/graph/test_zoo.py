@@ -13,11 +13,11 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.build
 PAGE = (ROOT / "docs" / "ops.md").read_text(encoding="utf-8")
-TABLES = [re.findall(r"^\| (.+?) \| (.+) \|$", part, re.M)[2:] for part in PAGE.split("\n## ")[1:3]]
+TABLES = [re.findall(r"^\| (.+?) \| (.+) \|$", part, re.M)[2:] for part in PAGE.split("\n## ")[1:]]
 REFUSED = dict(TABLES[0])
 """Program -> why it is refused."""
 
-WORKS = [name for name, _ in TABLES[1]] + PAGE.split("\n## ")[3].split("\n", 2)[2].strip().split(", ")
+WORKS = [name for name, _ in TABLES[1]] + [name for names, _ in TABLES[2] for name in names.split(", ")]
 
 
 @pytest.mark.parametrize("name", sorted([*REFUSED, *WORKS]))  # from the page: collecting them needs no Paddle

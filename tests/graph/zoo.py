@@ -893,3 +893,47 @@ op(
     )[1],
     ROWS,
 )
+
+# --- what the ARM runtime aborts on or computes otherwise, in forms that are not above ---------------------------------
+
+op("paddle.sum axes 0 2", lambda x: paddle.sum(x, [0, 2]))
+op("paddle.mean axes 1 3", lambda x: paddle.mean(x, [1, 3]))
+op("paddle.max axes 0 2 3 keepdim", lambda x: paddle.max(x, [0, 2, 3], keepdim=True))
+op("paddle.min two axes of three", lambda x: paddle.min(x, [0, 2]), SEQUENCE)
+op("paddle.mean of five dimensions", lambda x: paddle.mean(x, [2, -1]), VOLUME)
+op("paddle.max of five dimensions", lambda x: paddle.max(x, [0, 3, 4], keepdim=True), VOLUME)
+op("paddle.prod two axes", lambda x: paddle.prod(x, [1, 2]), SEQUENCE)
+op("paddle.all two axes", lambda x: paddle.all(x > -1.5, [0, 2]))
+op("paddle.argmax keepdim of everything", lambda x: paddle.argmax(x, keepdim=True), SEQUENCE)
+op("paddle.matmul batch of ones", paddle.matmul, (2, 3, 4, 6), (1, 1, 6, 5))
+op("paddle.matmul lower rank transposed", lambda x, y: paddle.matmul(x, y, transpose_y=True), (2, 3, 4, 6), (3, 5, 6))
+op("paddle.scatter by tensor", paddle.scatter, (5, 6), (3,), (3, 6), dtypes=("float32", "int64", "float32"), low=0)
+op(
+    "paddle.scatter add by tensor",
+    lambda x, i, y: paddle.scatter(x, i, y, overwrite=False),
+    (5, 3, 2),
+    (3,),
+    (3, 3, 2),
+    dtypes=("float32", "int64", "float32"),
+    low=0,
+)
+op("F.grid_sample larger", lambda x, g: F.grid_sample(x, g, mode="nearest"), (2, 3, 4, 5), (2, 9, 7, 2))
+op("F.adaptive_avg_pool2d of nine", lambda x: F.adaptive_avg_pool2d(x, 3), (1, 4, 9, 9))
+op("F.adaptive_avg_pool2d wide", lambda x: F.adaptive_avg_pool2d(x, 3), (1, 4, 7, 6))
+op("F.interpolate bilinear fraction", lambda x: F.interpolate(x, scale_factor=1.3, mode="bilinear"), (1, 3, 6, 7))
+op("F.interpolate nearest fraction", lambda x: F.interpolate(x, scale_factor=0.7, mode="nearest"), (1, 3, 6, 7))
+layer("nn.GroupNorm 3D", lambda: nn.GroupNorm(2, 4), VOLUME)
+layer("nn.Conv2D depthwise SAME narrow", lambda: nn.Conv2D(4, 4, 3, stride=2, padding="SAME", groups=4), (1, 4, 6, 8))
+layer("nn.LSTM bidirectional two layers", lambda: nn.LSTM(12, 5, num_layers=2, direction="bidirect"), SEQUENCE)
+layer("nn.GRU bidirectional time major", lambda: nn.GRU(12, 5, direction="bidirect", time_major=True), SEQUENCE)
+op("paddle.cast int64 to bool", lambda x: paddle.cast(x, "bool"), ROWS, dtypes="int64")
+op("F.softplus threshold", lambda x: F.softplus(x, beta=0.5, threshold=0.4))
+op(
+    "vision.yolo_box iou_aware",
+    lambda x, s: vision.yolo_box(x, s, [10, 13, 16, 30], 3, 0.01, 32, iou_aware=True, iou_aware_factor=0.4),
+    (2, 18, 4, 4),
+    (2, 2),
+    dtypes=("float32", "int32"),
+    low=1,
+    high=4,
+)

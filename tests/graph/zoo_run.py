@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from edgeflow.convert import opt
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.targets import load_target
 from edgeflow.emulate import Emulator
+from edgeflow.emulate.shape_trace import trace_shapes
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.legality import examine
+from edgeflow.graph.specialise import specialise
 from edgeflow.nb.lint import lint
 from edgeflow.paddle import session as backend
 
@@ -35,15 +38,23 @@ NB_MAX = 1e-5
 """The same for the .nb in the emulator, which approximates what the ARM kernels approximate."""
 
 
+CARRIES = ("feed", "fetch", "io_copy", "layout")
+
+
 @dataclass
 class Outcome:
-    """What became of one program. `raw` and `ours`: empty where the .nb is right, else the reason."""
+    """What became of one program. `raw` and `ours`: empty where the .nb is right, else the reason.
+
+    `respelled`: defects of the ARM runtime that were avoided; `kernels`: op/alias of the .nb.
+    """
 
     name: str
     ops: tuple[str, ...]
     raw: str = ""
     ours: str = ""
     rewrite_error: float = 0.0
+    respelled: dict[str, int] = field(default_factory=dict)
+    kernels: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -80,6 +91,10 @@ def run(name: str, folder: Path, *, raw: bool = True) -> Outcome:
     legalise(program)
     canonicalise(program, weights, backend.evaluate)
     legalise(program)
+    editor = Editor(program, weights)
+    respelled = specialise(editor, load_target("arm64"))
+    if editor.commit():
+        legalise(program)
     programs.save(program, fixed.with_suffix(".pdmodel"))
     parameters.save(program, weights, fixed.with_suffix(".pdiparams"))
     found, _ = examine(Editor(program, weights), load_target("arm64"), "float32")
@@ -93,13 +108,29 @@ def run(name: str, folder: Path, *, raw: bool = True) -> Outcome:
         outcome.ours = f"Paddle does not run the repaired program: {err.what[:80]}"
         return outcome
     outcome.ours = _judged(fixed, folder / "fixed.nb", feed, wanted)
+    outcome.respelled = respelled
+    if not outcome.ours:
+        outcome.kernels = kernels_of(folder / "fixed.nb")
     return outcome
+
+
+def kernels_of(path: Path) -> tuple[str, ...]:
+    """op/alias of each kernel that a file asks for, without what only carries tensors."""
+    found = {
+        f"{op.type}/{op.kernel.alias}"
+        for block in nb.read(path).blocks
+        for op in block.operations
+        if op.kernel is not None and op.type not in CARRIES
+    }
+    return tuple(sorted(found))
 
 
 def _judged(prefix: Path, out: Path, feed: dict[str, Any], wanted: list[Any]) -> str:
     try:
         opt.convert(prefix, out, opt.Conversion("arm"), out.with_suffix(".log"))
-        wrong = [finding for finding in lint(nb.read(out)) if finding.severity == "error"]
+        model = nb.read(out)
+        shapes = dict(zip(model.inputs, (array.shape for array in feed.values()), strict=False))
+        wrong = [f for f in lint(model, None, trace_shapes(model, shapes)[0]) if f.severity == "error"]
         if wrong:
             return wrong[0].why
         with Emulator(out) as emulator:
@@ -147,9 +178,29 @@ def largest_error(wanted: Iterable[Any], got: Iterable[Any]) -> float:
     return worst
 
 
+RECORDED = json.loads((Path(__file__).parents[1] / "golden" / "arm_kernels.json").read_text(encoding="utf-8"))
+"""op/alias -> version of the ARM library -> recorded files that use the kernel, and whose outputs the emulator gives."""
+
+VERSIONS = ("2.13-rc", "develop 3d329c9")
+
+
+def on_arm(outcome: Outcome) -> str:
+    """What is known of the ARM runtime for a program that works: the version that all its kernels were recorded on."""
+    for k, version in enumerate(VERSIONS):
+        if all(set(RECORDED.get(kernel, {})) & set(VERSIONS[: k + 1]) for kernel in outcome.kernels):
+            return f"recorded, {version}"
+    return "not recorded: " + ", ".join(kernel for kernel in outcome.kernels if kernel not in RECORDED)
+
+
 def page(outcomes: list[Outcome]) -> str:
     """docs/ops.md."""
     counts = Counter(outcome.verdict for outcome in outcomes)
+    works = [outcome for outcome in outcomes if not outcome.ours]
+    known = Counter(on_arm(outcome).partition(":")[0] for outcome in works)
+    groups: dict[str, list[str]] = {}
+    for outcome in works:
+        if not outcome.raw:
+            groups.setdefault(on_arm(outcome), []).append(outcome.name)
     lines = [
         "# Which layers work",
         "",
@@ -157,9 +208,18 @@ def page(outcomes: list[Outcome]) -> str:
         "PaddlePaddle 2.6.2, repaired and rewritten, converted by opt 2.13rc0 for ARM, executed by the emulator and compared with",
         "Paddle: right means within 1e-5 of the largest value. Networks that use a refused layer are refused by `edgeflow plan`.",
         "",
+        "The ARM column says what Paddle Lite's own ARM library was seen to do. No file holds an op that the table of",
+        "[runtime defects](runtime-defects.md) marks, with the shapes of the program. *Recorded*: each kernel of the file was run",
+        "on the library of that version, in another file, with outputs that the emulator gives too",
+        "(`tests/golden/arm_kernels.json`). *Not recorded*: the kernels named were only read.",
+        "",
         "| | programs |",
         "| --- | --- |",
         *[f"| {verdict} | {counts[verdict]} |" for verdict in ("works as exported", "works after repair", "refused")],
+        "",
+        "| of those that work, on ARM | programs |",
+        "| --- | --- |",
+        *[f"| {state} | {known[state]} |" for state in (*(f"recorded, {v}" for v in VERSIONS), "not recorded")],
         "",
         "## Refused",
         "",
@@ -169,16 +229,22 @@ def page(outcomes: list[Outcome]) -> str:
         "",
         "## Works after repair",
         "",
-        "| program | opt on the raw export |",
-        "| --- | --- |",
-        *[f"| {o.name} | {o.raw} |" for o in outcomes if o.raw and not o.ours],
+        "| program | opt on the raw export | ARM |",
+        "| --- | --- | --- |",
+        *[f"| {o.name} | {o.raw} | {_respelled(o)}{on_arm(o)} |" for o in works if o.raw],
         "",
         "## Works as exported",
         "",
-        ", ".join(o.name for o in outcomes if not o.raw and not o.ours),
+        "| programs | ARM |",
+        "| --- | --- |",
+        *[f"| {', '.join(names)} | {state} |" for state, names in sorted(groups.items())],
         "",
     ]
     return "\n".join(lines)
+
+
+def _respelled(outcome: Outcome) -> str:
+    return f"respelled ({', '.join(sorted(outcome.respelled))}); " if outcome.respelled else ""
 
 
 def main(arguments: list[str], place: Path) -> int:

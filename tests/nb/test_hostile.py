@@ -197,7 +197,14 @@ def test_version_0_is_named_for_what_it_is() -> None:
         nb.read_bytes(header(0, b"v2.6.1", 8) + b"\xff" * 8)
 
 
-def naive_program(ops: list[str]) -> bytes:
+def test_a_topology_without_a_header_is_named() -> None:
+    """__model__.nb before 2.7, its weights apart: the first bytes are a count."""
+    blob = naive_program(["feed", "conv2d", "fetch"], first="feed")
+    with pytest.raises(NbError, match=r"is a __model__\.nb as opt wrote it before 2\.7.*it holds 3 ops"):
+        nb.read_bytes(blob)
+
+
+def naive_program(ops: list[str], first: str = "x") -> bytes:
     """A naive-buffer topology: fields one after another, counts as uint64."""
 
     def text(s: str) -> bytes:
@@ -219,7 +226,7 @@ def naive_program(ops: list[str]) -> bytes:
     body = b"".join(text(kind) + empty(2) + struct.pack("<Q", 1) + attr + b"\0" for kind in ops)
     tensor = struct.pack("<i", 5) + struct.pack("<Qq", 1, 4)
     var = (
-        text("x")
+        text(first)
         + struct.pack("<i", 10)
         + tensor
         + tensor

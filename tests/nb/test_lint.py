@@ -135,6 +135,20 @@ def test_fp16_pool_defect_depends_on_the_width() -> None:
         assert ("NB116" in {f.code for f in lint(made, None, shapes)}) is expected
 
 
+def test_one_scale_is_enough_for_a_transposed_convolution() -> None:
+    """Its filter is [Cin, Cout / groups, kh, kw], and the kernel spreads a single scale over Cout (NB113)."""
+    weight = {"w": np.arange(8 * 9, dtype=np.int8).reshape(8, 1, 3, 3)}
+    made = op(
+        "conv2d_transpose",
+        {"Input": "x", "Filter": "w"},
+        {"Output": "y"},
+        "fp32_out/4/2/1",
+        **INT8,
+        Filter0_scale=(0.1,),
+    )
+    assert "NB113" not in {finding.code for finding in lint(model([made], weight))}
+
+
 def test_a_clean_file_has_no_finding() -> None:
     target = load_target("arm64")
     found = nb.read(GOLDEN / "net_lenet__fp32" / "model.nb")

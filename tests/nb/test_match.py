@@ -80,7 +80,22 @@ def test_npu_file_needs_nnadapter() -> None:
 
 def test_fp16_file_needs_fp16_kernels() -> None:
     half = nb.read(GOLDEN / "net_ssd__fp16" / "model.nb")
-    assert match(half, library()).verdict == "refuse"
+    found = match(half, library())
+    assert found.verdict == "refuse"
+    assert "without fp16" in found.reasons[-1].text
+
+
+def test_kernels_named_by_their_registering_objects(tmp_path: Path) -> None:
+    """GCC for ARM compiles the keys into code and leaves type names: length, name, and what follows."""
+    names = [f"{op}k{place}k{kind}kNCHW{alias}_kernel_registry" for op, place, kind, alias in sorted(KEYS)]
+    names += ["top_k_v2kHostkFloatkNCHWdef_kernel_registry", "conv2dkARMkInt8kNCHWfp32_out_kernel_registry"]
+    path = tmp_path / "lib.so"
+    types = b"\0".join(f"*{len(name)}{name}MUlvE_".encode() for name in names)
+    path.write_bytes(struct.pack("<4sBB10xHH", b"\x7fELF", 2, 1, 3, 183) + b"\0v2.13-rc\0Paddle-Lite\0" + types + b"\0")
+    found = read_library(path)
+    assert found.kernels == KEYS | {("top_k_v2", "Host", "Float", "def"), ("conv2d", "ARM", "Int8", "fp32_out")}
+    assert match(LENET, found).verdict == "pass"
+    assert match(nb.read(GOLDEN / "net_ssd__fp16" / "model.nb"), found).verdict == "refuse"
 
 
 def test_new_attributes_need_a_new_library() -> None:

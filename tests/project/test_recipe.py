@@ -55,8 +55,31 @@ cosine_min = 0.25
 
 
 @pytest.mark.parametrize(
+    ("lines", "spelled"),
+    [
+        ('name = "cer"\nblank = "last"\ntime = "first"', "cer:blank=last:time=first"),
+        ('name = "wer:95"\nblank = 0', "wer:95:blank=0"),
+        ('name = "dice"\nignore = [0, 7]\nwithout = [1]\nthreshold = 0.25', "dice:ignore=0,7:without=1:threshold=0.25"),
+        ('name = "entity_f1"\ntags = ["O", "B-PER", "I-PER"]', "entity_f1:tags=O,B-PER,I-PER"),
+        ('name = "pck:0.5"\nby = "8-9"', "pck:0.5:by=8-9"),
+        ('name = "f1"\nof = 0', "f1:of=0"),
+        ('name = "map:voc07"', "map:voc07"),
+    ],
+)
+def test_options_of_a_metric(lines: str, spelled: str, tmp_path: Path) -> None:
+    (tmp_path / "edgeflow.toml").write_text(f"{GOOD}[metric]\n{lines}\n")
+    assert load_recipe(tmp_path).verify_settings(load_target("arm64")).metric == spelled
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
+        (GOOD + "[metric]\nname = 'cer'\nblank = 'first'", "blank=last or :blank=ID"),
+        (GOOD + "[metric]\nname = 'cer'\nblank = true", "blank=last or :blank=ID"),
+        (GOOD + "[metric]\nname = 'map'\nblank = 0", "takes no blank"),
+        (GOOD + "[metric]\nname = 'm.py:f'\nignore = [1]", "a function of your own takes no ignore"),
+        (GOOD + "[metric]\nname = 'entity_f1'", "the tag of each class in order"),
+        (GOOD + "[metric]\nname = 'dice'\nignore = [-3]", "dice, with :ignore="),
         (None, "there is no recipe here"),
         ("[model", "is no TOML"),
         (GOOD.replace("factory", "factroy"), "unknown key 'factroy'; did you mean 'factory'"),
@@ -65,7 +88,6 @@ cosine_min = 0.25
         (GOOD + "[metric]\nname = 'top2'", "did you mean 'top"),
         (GOOD + "[targets.kirin.compress]\nprecison = 'int8'", "did you mean 'precision'"),
         (GOOD.replace('factory = "model.py:build"', ""), "either 'factory' or 'program'"),
-        (GOOD.replace('factory = "model.py:build"', "program = 'model.json'"), "is a Paddle 3 program"),
         (GOOD.replace("[-1, 3, 8, 8]", "[0, 3]"), "should be above 0, or -1"),
         (GOOD.replace("[-1, 3, 8, 8]", "'x'"), "should be a list"),
         (GOOD.replace("shape = [-1, 3, 8, 8]", "shape = [1]\ndtype = 'float23'"), "did you mean 'float32'"),
@@ -73,7 +95,7 @@ cosine_min = 0.25
         (GOOD.replace("evaluation", "evaluate"), "did you mean 'evaluation'"),
         ("folder = 'x'\n" + GOOD, "unknown key 'folder'"),
     ],
-    ids=range(15),
+    ids=range(20),
 )
 def test_bad_recipes(text: str | None, message: str, tmp_path: Path) -> None:
     if text is not None:

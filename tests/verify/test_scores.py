@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgeflow.core.errors import DataError
+from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.project.reference import Reference
 from edgeflow.verify.judge import Ran, Verdict, judge
@@ -42,10 +43,14 @@ def test_one_answer_of_fifty_decides_neither_way() -> None:
     changed = given.outputs[0].copy()
     changed[0, (given.labels[0] + 1) % 10] = 6  # type: ignore[index]
     limits = DriftLimits(sqnr_db_min=10, top1_agreement_min=0.99)
-    found = verdict(given, changed, VerifySettings(None, limits))
+    settings = VerifySettings(None, limits, outputs=(OutputKind("scores", axis=-1),))
+    found = verdict(given, changed, settings)
     assert found.verdict == "INCONCLUSIVE" and "50 samples cannot tell" in found.undecided[0]
     changed[:10] = np.roll(changed[:10], 1, axis=1)
-    assert any("top-1 agreement" in text for text in verdict(given, changed, VerifySettings(None, limits)).broken)
+    assert any("top-1 agreement" in text for text in verdict(given, changed, settings).broken)
+    unknown = verdict(given, changed, VerifySettings(None, limits))
+    assert unknown.outputs[0].kind.kind == "tensor" and unknown.outputs[0].drift.top1_agreement is None
+    assert any("top-1 agreement" in text for text in unknown.not_checked)
 
 
 def test_rounding_alone_is_no_loss() -> None:

@@ -6,6 +6,10 @@ from edgeflow.emulate.families import (
     creation,
     detection,
     elementwise,
+    half_convolution,
+    half_elementwise,
+    half_linear,
+    half_pool,
     index,
     linear,
     norm,
@@ -36,4 +40,18 @@ LOWERINGS: dict[str, Lowering] = {
     **shape.TABLE,
 }
 
-__all__ = ["HOST_OPS", "LOWERINGS"]
+HALF_LOWERINGS: dict[str, Lowering] = {
+    **half_convolution.TABLE,
+    **half_elementwise.TABLE,
+    **half_linear.TABLE,
+    **half_pool.TABLE,
+}
+"""Ops of float16 kernels whose arithmetic is followed instruction by instruction."""
+
+
+def lowering(op_type: str, *, fp16: bool) -> Lowering:
+    """How an op is lowered: as its float16 kernel where it has one and that kernel is known, else as its meaning."""
+    return HALF_LOWERINGS.get(op_type, LOWERINGS[op_type]) if fp16 else LOWERINGS[op_type]
+
+
+__all__ = ["HALF_LOWERINGS", "HOST_OPS", "LOWERINGS", "lowering"]

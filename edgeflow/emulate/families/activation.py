@@ -51,14 +51,17 @@ def thresholded_relu(step: Step) -> None:
 
 def hard_sigmoid(step: Step) -> None:
     g, x = step.g, step.x("X")
-    y = g.plus(g.mul(x, float(step.attr("slope", 0.2))), float(step.attr("offset", 0.5)))
+    y = arm.multiply_add(g, x, float(step.attr("slope", 0.2)), float(step.attr("offset", 0.5)))
     step.out("Out", g.clip(y, 0.0, 1.0))
 
 
 def hard_swish(step: Step) -> None:
+    """Four at a time gate * (r * x), the rest (gate * x) * r. Source: activation.cc act_hard_swish."""
     g, x = step.g, step.x("X")
     gate = g.clip(g.plus(x, float(step.attr("offset", 3.0))), 0.0, float(step.attr("threshold", 6.0)))
-    step.out("Out", g.mul(g.mul(gate, x), float(np.float32(1) / np.float32(step.attr("scale", 6.0)))))
+    inverse = float(np.float32(1) / np.float32(step.attr("scale", 6.0)))
+    vector, rest = g.mul(gate, g.mul(x, inverse)), g.mul(g.mul(gate, x), inverse)
+    step.out("Out", arm.vector_part(g, vector, rest, math.prod(x.shape)))
 
 
 def gelu(step: Step) -> None:
@@ -114,8 +117,12 @@ def scale(step: Step) -> None:
     if x.storage.startswith("int"):
         y = g.plus(g.mul(x, int(factor)), int(bias))
     else:
-        y = y if factor == 1.0 else g.mul(y, factor)
-        y = y if bias == 0.0 else g.plus(y, bias)
+        if factor != 1.0 and bias != 0.0 and x.storage == "float32":
+            y = arm.multiply_add(g, y, factor, bias)  # Source: scale.cc scale_compute_fp32
+        elif factor != 1.0:
+            y = g.mul(y, factor)
+        elif bias != 0.0:
+            y = g.plus(y, bias)
         y = activate(g, y, fused_activation(step))
     step.out("Out", y)
 
@@ -173,6 +180,18 @@ def _rsqrt(g: Graph, x: Value) -> Value:
     return g.add("Reciprocal", g.add("Sqrt", x))
 
 
+def _log(g: Graph, x: Value) -> Value:
+    """Four at a time NaN for zero and less, where the rest gives minus infinity for zero.
+
+    Source: backends/arm/math/funcs.h log_ps.
+    """
+    exact = g.add("Log", x)
+    if x.storage != "float32":
+        return exact
+    none = g.add("LessOrEqual", x, g.scalar(0.0))
+    return arm.vector_part(g, g.add("Where", none, g.scalar(float("nan")), exact), exact, math.prod(x.shape))
+
+
 def _square(g: Graph, x: Value) -> Value:
     return g.mul(x, x)
 
@@ -194,7 +213,6 @@ NODES = {
     "abs": "Abs",
     "negative": "Neg",
     "exp": "Exp",
-    "log": "Log",
     "sqrt": "Sqrt",
     "floor": "Floor",
     "ceil": "Ceil",
@@ -214,6 +232,7 @@ NODES = {
 }
 TABLE: dict[str, Lowering] = {
     **{name: _unary(node) for name, node in NODES.items()},
+    "log": _formula(_log),
     "rsqrt": _formula(_rsqrt),
     "square": _formula(_square),
     "sigmoid": _formula(arm.sigmoid),

@@ -59,8 +59,12 @@ def conv2d(step: Step) -> None:
     if step.x("Filter").dtype == "plain_int8":
         _conv2d_int8(step, x, step.weight("Filter"))
         return
+    float_conv(step, x, window(step, x.shape[2:], step.x("Filter").shape[2:]))
+
+
+def float_conv(step: Step, x: Value, win: Window) -> None:
+    """A float convolution of `x` with the op's filter, bias and activation."""
     weight = step.x("Filter")
-    win = window(step, x.shape[2:], weight.shape[2:])
     y = step.g.add(
         "Conv",
         x,
@@ -111,13 +115,69 @@ def _conv2d_int8(step: Step, x: Value, weight: Array) -> None:
     win = window(step, x.shape[2:], weight.shape[2:])
     groups = int(step.attr("groups", 1))
     acc = integer_conv(step.g, x, weight, win, groups)
-    requantised(step, acc, weight.shape[0], fused_activation(step))
+    requantised(step, acc, weight.shape[0], fused_activation(step), _int8_kernel(acc, weight, win, groups))
 
 
-def requantised(step: Step, acc: Value, channels: int, act: Activation) -> None:
+def _int8_kernel(acc: Value, weight: Array, win: Window, groups: int) -> Kernel:
+    """Which kernel takes an int8 convolution on ARMv8 without dot products. Source: conv_compute.cc, v2.13-rc."""
+    filters, _, height, width = weight.shape
+    top, left, bottom, right = win.pads
+    square = height == width and win.strides[0] == win.strides[1] and win.dilations == (1, 1)
+    equal = top == bottom and left == right
+    stride = win.strides[0]
+    alone = groups == filters > 1 and weight.shape[1] == 1 and top == left
+    if square and equal and alone and width in (3, 5) and stride in (1, 2):
+        return DEPTHWISE
+    if square and equal and groups == 1 and width == 3:
+        if stride == 2:
+            return DEPTHWISE
+        if stride == 1:
+            return WINOGRAD_SMALL if acc.shape[2] * acc.shape[3] < 128 else WINOGRAD
+    return MATRIX
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """How a kernel merges its scales, in float32, as gcc compiles it with -ffast-math.
+
+    Attributes:
+        apart: the weight's and the input's scale are multiplied first, then the reciprocal of the output's; else the
+            weight's is multiplied with input / output.
+        reciprocal: the bias is multiplied with 1 / output; else it is divided.
+        times: whole sums are this many times larger (Winograd's transforms), and the scale that much smaller.
+    """
+
+    apart: bool = False
+    reciprocal: bool = False
+    times: int = 1
+
+
+MATRIX, DEPTHWISE = Kernel(), Kernel(reciprocal=True)
+WINOGRAD, WINOGRAD_SMALL = Kernel(apart=True, reciprocal=True, times=576), Kernel(apart=True, reciprocal=True)
+"""Source: kernels/arm/conv_{gemmlike,depthwise,direct,winograd}.*, fc_compute.cc, v2.13-rc, compiled by gcc 12 with the
+library's flags; 3x3 of stride 2 (direct) merges as depthwise does, and 2x2 tiles only shift the exponent."""
+
+
+def merged(weight: Array, given: np.float32, out: np.float32 | None, kernel: Kernel) -> Array:
+    """What whole sums are multiplied with; `out` is the output's scale, None for float outputs."""
+    if out is None:
+        scale = weight * given
+    elif kernel.apart:
+        scale = (weight * given) * (np.float32(1) / out)
+    else:
+        scale = weight * (given / out)
+    return (scale * np.float32(1 / kernel.times)).astype(np.float32) if kernel.times > 1 else scale.astype(np.float32)
+
+
+def merged_bias(bias: Array, out: np.float32, kernel: Kernel) -> Array:
+    """A bias in steps of the output."""
+    return (bias * (np.float32(1) / out) if kernel.reciprocal else bias / out).astype(np.float32)
+
+
+def requantised(step: Step, acc: Value, channels: int, act: Activation, kernel: Kernel = MATRIX) -> None:
     """From int32 sums [N, C, H, W] to the output that the kernel's alias asks for."""
     g = step.g
-    scale = per_channel(step, "Filter0_scale", channels) * step.scale("Input0_scale")[0]
+    weight_scale, given = per_channel(step, "Filter0_scale", channels), step.scale("Input0_scale")[0]
     bias_value = step.maybe("Bias")
     bias = None
     if bias_value is not None:
@@ -126,9 +186,11 @@ def requantised(step: Step, acc: Value, channels: int, act: Activation) -> None:
         bias = bias_value.const.astype(np.float32).reshape(channels, 1, 1)
     int8_out = step.alias.endswith("int8_out")
     out_scale = step.scale("Output0_scale")[0] if int8_out else np.float32(1)
+    scale = merged(weight_scale, given, out_scale if int8_out else None, kernel)
     if int8_out:
-        scale = (scale / out_scale).astype(np.float32)
-        bias = None if bias is None else (bias / out_scale).astype(np.float32)
+        bias = None if bias is None else merged_bias(bias, out_scale, kernel)
+    if kernel.times > 1:
+        acc = g.mul(g.cast(acc, "float64"), float(kernel.times))
     y = fma(g, acc, scale.reshape(channels, 1, 1), bias)
     y = activate(g, y, act, step_size=float(out_scale))
     step.out("Output", quantise(g, y, positive=act.positive) if int8_out else y)
@@ -173,7 +235,7 @@ def conv2d_transpose(step: Step) -> None:
     groups = int(step.attr("groups", 1))
     if x.rank != 4 or len(weight_shape) != 4 or weight_shape[0] != x.shape[1]:
         raise NbError(f"{step.op.type}: input {list(x.shape)} and filter {list(weight_shape)} do not fit")
-    win, output_padding = _transpose_window(step, x, weight_shape)
+    win, output_padding = transpose_window(step, x, weight_shape)
     common: dict[str, Any] = {
         "strides": win.strides,
         "pads": win.pads,
@@ -192,8 +254,11 @@ def conv2d_transpose(step: Step) -> None:
     requantised(step, _integer_transpose(g, steps(g, x), weight, common), channels, act)
 
 
-def _transpose_window(step: Step, x: Value, weight: Sequence[int]) -> tuple[Window, tuple[int, int]]:
-    """Source: Paddle-Lite lite/operators/conv_transpose_op.cc InferShapeImpl, v2.13-rc."""
+def transpose_window(step: Step, x: Value, weight: Sequence[int]) -> tuple[Window, tuple[int, int]]:
+    """How a transposed convolution slides, and its output padding.
+
+    Source: Paddle-Lite lite/operators/conv_transpose_op.cc InferShapeImpl, v2.13-rc.
+    """
     win = window(step, x.shape[2:], weight[2:])
     extra = [0, 0]
     wanted: Sequence[int] = step.attr("output_size") or ()

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgeflow.core.errors import NbError
 from edgeflow.emulate.arm import activate, dequantise, fma, fused_activation, quantise
-from edgeflow.emulate.families.convolution import per_channel
+from edgeflow.emulate.families.convolution import DEPTHWISE, merged, merged_bias, per_channel
 from edgeflow.emulate.graph import INT8, Graph, Value
 from edgeflow.emulate.step import Lowering, Step
 
@@ -34,13 +34,13 @@ def fc(step: Step) -> None:
         step.out("Out", g.reshape(activate(g, y, act), shape))
         return
     acc = integer_matmul(g, flat, g.constant((step.weight("W").astype(np.int16) + 128).astype(np.uint8), "uint8"))
-    scale = per_channel(step, "W0_scale", weight.shape[1]) * step.scale("Input0_scale")[0]
+    weight_scale, given = per_channel(step, "W0_scale", weight.shape[1]), step.scale("Input0_scale")[0]
     offset = None if bias is None or bias.const is None else bias.const.astype(np.float32).ravel()
     int8_out = step.alias == "int8out"
     unit = step.scale("Out0_scale")[0] if int8_out else np.float32(1)
+    scale = merged(weight_scale, given, unit if int8_out else None, DEPTHWISE)
     if int8_out:
-        scale = (scale / unit).astype(np.float32)
-        offset = None if offset is None else (offset / unit).astype(np.float32)
+        offset = None if offset is None else merged_bias(offset, unit, DEPTHWISE)
     y = activate(g, fma(g, acc, scale, offset), act, step_size=float(unit))
     step.out("Out", g.reshape(quantise(g, y, positive=act.positive) if int8_out else y, shape))
 

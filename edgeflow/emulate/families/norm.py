@@ -6,19 +6,23 @@ import math
 
 import numpy as np
 
+from edgeflow.emulate.arm import multiply_add
 from edgeflow.emulate.graph import Graph, Value
 from edgeflow.emulate.step import Lowering, Step
 
 
 def batch_norm(step: Step) -> None:
-    """y = (x - mean) / sqrt(variance + epsilon) * scale + bias, folded into one factor and one offset."""
+    """y = (x - mean) / sqrt(variance + epsilon) * scale + bias, folded into one factor and one offset.
+
+    Source: kernels/arm/batch_norm_compute.cc, v2.13-rc: a fused multiply-add.
+    """
     g, x = step.g, step.x("X")
     names = ("Scale", "Bias", "Mean", "Variance")
     gamma, beta, mean, variance = (step.weight(name).astype(np.float32) for name in names)
     factor = (gamma / np.sqrt(variance + np.float32(step.attr("epsilon", 1e-5)))).astype(np.float32)
     offset = (beta - mean * factor).astype(np.float32)
     shape = (-1,) + (1,) * (x.rank - 2) if x.rank > 1 else (-1,)
-    step.out("Y", g.plus(g.mul(x, g.constant(factor.reshape(shape))), g.constant(offset.reshape(shape))))
+    step.out("Y", multiply_add(g, x, g.constant(factor.reshape(shape)), g.constant(offset.reshape(shape))))
 
 
 def _normalised(g: Graph, x: Value, axes: list[int], epsilon: float) -> Value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,25 @@ def _adaptive(g: Graph, x: Value, axis: int, size: int, kind: str) -> Value:
     return g.concat([g.reduce(op, g.slice(x, [low], [high], [axis]), [axis], keep=True) for low, high in bounds], axis)
 
 
-def _windowed(step: Step, x: Value, kernel: list[int], kind: str) -> Value:
-    g = step.g
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How a window slides over [N, C, H, W]: pads are (top, bottom, left, right), sizes the output's (H, W)."""
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    pads: tuple[int, int, int, int]
+    sizes: tuple[int, int]
+
+
+def window(step: Step, x: Value) -> Window | None:
+    """The window of a pooling op, or None where it is global or adaptive."""
+    kernel = [int(k) for k in step.attr("ksize", (1, 1))]
+    if step.attr("global_pooling", False) or step.attr("adaptive", False):
+        return None
+    return _window(step, x, kernel)
+
+
+def _window(step: Step, x: Value, kernel: list[int]) -> Window:
     strides = [int(s) for s in step.attr("strides", (1, 1))]
     paddings = list(step.attr("paddings", (0, 0)))
     if len(paddings) == 2:
@@ -57,36 +75,52 @@ def _windowed(step: Step, x: Value, kernel: list[int], kind: str) -> Value:
         paddings = [0, 0, 0, 0]
     if min(strides) < 1 or min(kernel) < 1:
         raise NbError(f"pool2d: kernel {kernel} and strides {strides} make no window")
-    begin, outs, ends = [paddings[0], paddings[2]], [], []
+    outs = []
     for axis in range(2):
         span = sizes[axis] - kernel[axis] + paddings[2 * axis] + paddings[2 * axis + 1]
         if step.attr("ceil_mode", False):
             span += strides[axis] - 1
         outs.append(span // strides[axis] + 1)
-        ends.append(max((outs[axis] - 1) * strides[axis] + kernel[axis] - sizes[axis] - begin[axis], 0))
     step.bounded(f"kernel {kernel} on {list(x.shape)} gives the sizes", outs)
+    top, bottom, left, right = paddings
+    return Window((kernel[0], kernel[1]), (strides[0], strides[1]), (top, bottom, left, right), (outs[0], outs[1]))
+
+
+def _windowed(step: Step, x: Value, kernel: list[int], kind: str) -> Value:
+    g, shape = step.g, _window(step, x, kernel)
+    begin, outs = [shape.pads[0], shape.pads[2]], list(shape.sizes)
+    ends = [
+        max((n - 1) * s + k - m - b, 0)
+        for n, s, k, m, b in zip(outs, shape.strides, kernel, x.shape[2:], begin, strict=True)
+    ]
     fill = float(np.finfo(np.float32).min) if kind == "max" else 0.0
     padded = _pad(g, x, begin, ends, fill)
-    common: dict[str, Any] = {"kernel_shape": kernel, "strides": strides}
+    common: dict[str, Any] = {"kernel_shape": kernel, "strides": shape.strides}
     if kind == "max":
         return _crop(g, g.add("MaxPool", padded, **common), outs)
     if padded is x:
         return _crop(g, g.add("AveragePool", x, **common), outs)
-    counts = [
-        _counts(
-            sizes[axis],
-            outs[axis],
-            kernel[axis],
-            strides[axis],
-            begin[axis],
-            exclusive=bool(step.attr("exclusive", True)),
-        )
-        for axis in range(2)
-    ]
     # A sum, not AveragePool: onnxruntime 1.23 fuses the padding into AveragePool and then divides by wrong counts.
     ones = g.constant(np.ones((x.shape[1], 1, *kernel), np.float32))
-    total = _crop(g, g.add("Conv", padded, ones, strides=strides, group=x.shape[1], kernel_shape=kernel), outs)
-    return g.add("Div", total, g.constant(np.outer(counts[0], counts[1]).astype(np.float32)))
+    total = _crop(g, g.add("Conv", padded, ones, strides=shape.strides, group=x.shape[1], kernel_shape=kernel), outs)
+    counts = window_counts(x, shape, exclusive=bool(step.attr("exclusive", True)))
+    return g.add("Div", total, g.constant(counts))
+
+
+def window_counts(x: Value, shape: Window, *, exclusive: bool) -> Array:
+    """How many elements the ARM kernel divides each window's sum by, as float32 of the output's size."""
+    rows, columns = (
+        _counts(
+            x.shape[2 + i],
+            shape.sizes[i],
+            shape.kernel[i],
+            shape.strides[i],
+            shape.pads[2 * i],
+            exclusive=exclusive,
+        )
+        for i in range(2)
+    )
+    return np.outer(rows, columns).astype(np.float32)
 
 
 def _counts(size: int, out: int, kernel: int, stride: int, pad: int, *, exclusive: bool) -> Array:

@@ -15,8 +15,13 @@ from edgeflow.emulate.step import Lowering, Step
 LSTM_GATES, GRU_GATES = (0, 3, 1, 2), (1, 0, 2)
 
 
-def rnn(step: Step) -> None:
-    """Input [T, B, I]; states [layers * directions, B, H]. Source: kernels/arm/rnn_compute.cc, v2.13-rc."""
+def rnn(step: Step, *, backward_last: bool = False) -> None:
+    """Input [T, B, I]; states [layers * directions, B, H]. Source: kernels/arm/rnn_compute.cc, v2.13-rc.
+
+    Args:
+        backward_last: give the last frame's hidden state of the backward direction for its final one, as the ARM
+            kernel does; of an LSTM's cell the last frame is not known, and its final state is given.
+    """
     g, x = step.g, step.x("Input")
     mode = step.attr("mode", "LSTM")
     if mode not in ("LSTM", "GRU", "RNN_TANH", "RNN_RELU"):
@@ -52,7 +57,11 @@ def rnn(step: Step) -> None:
         )
         y = g.transpose(results[0], (0, 2, 1, 3))  # [T, B, directions, H]
         x = g.reshape(y, (*y.shape[:2], directions * hidden))
-        for kept, state in zip(last, results[1:], strict=True):
+        ends = list(results[1:])
+        if backward_last and directions == 2:
+            frame = g.slice(results[0], [x.shape[0] - 1, 1], [x.shape[0], 2], [0, 1])
+            ends[0] = g.concat([g.slice(ends[0], [0], [1], [0]), g.reshape(frame, (1, *ends[0].shape[1:]))], 0)
+        for kept, state in zip(last, ends, strict=True):
             kept.append(state)
     step.out("Out", x)
     for index, kept in enumerate(last):

@@ -27,6 +27,8 @@ def _reduce(op_type: str) -> Lowering:
         y = g.reduce(op_type, x, _axes(step, x), keep=bool(step.attr("keep_dim", False)))
         if step.op.type in ("reduce_any", "reduce_all"):
             y = g.cast(y, "bool")
+        if y.rank == 0 and step.op.kernel is not None:
+            y = g.reshape(y, (1,))  # the runtime knows no tensor without dimensions
         step.out("Out", y)
 
     return lower

@@ -5,9 +5,15 @@ formulas are the definitions in Paddle's own documentation of the layer; what no
 refused.
 """
 
-from edgeflow.graph.spellings import algebra, elementwise, geometry, rearrange
+from edgeflow.graph.spellings import algebra, assignment, elementwise, geometry, rearrange
 from edgeflow.graph.spellings.spelling import Spelling
 
-SPELLINGS: dict[str, Spelling] = {**elementwise.TABLE, **algebra.TABLE, **rearrange.TABLE, **geometry.TABLE}
+SPELLINGS: dict[str, Spelling] = {
+    **elementwise.TABLE,
+    **algebra.TABLE,
+    **rearrange.TABLE,
+    **geometry.TABLE,
+    **assignment.TABLE,
+}
 
 __all__ = ["SPELLINGS", "Spelling"]

@@ -51,7 +51,9 @@ def _maxout(s: Speller, op: Any, x: str) -> str | None:
     split = [0] * axis + [dims[axis] // groups, groups] + dims[axis + 1 :]
     if -1 in split[axis + 2 :]:
         return None
-    return s.reduce("max", s.reshape(x, split), [axis + 1], False)
+    apart = [*dims[:axis], dims[axis] // groups, groups, *dims[axis + 1 :]]
+    grouped = s.add("reshape2", {"X": x}, dims=apart, also=("XShape",), shape=split)
+    return s.reduce("max", grouped, [axis + 1], False)
 
 
 def _bmm(s: Speller, op: Any, x: str) -> str:

@@ -11,8 +11,6 @@ from edgeflow.graph.edit import Speller, output, value
 from edgeflow.graph.program import arguments
 from edgeflow.graph.spellings.spelling import Spelling
 
-FLOAT_MAX = 3.4028234663852886e38
-
 
 def _selu(s: Speller, op: Any, x: str) -> str:
     return s.scale(
@@ -128,18 +126,32 @@ def _logit(s: Speller, op: Any, x: str) -> str:
     return s.unary("log", s.binary("div", x, s.scale(x, -1, 1)))
 
 
-def _compared(name: str, bound: float) -> Spelling:
-    """|x| against the largest float32: NaN compares false, infinity is larger."""
-
-    def spell(s: Speller, op: Any, x: str) -> str:
-        y = s.values(np.asarray([bound], np.float32))
-        return s.add(name, {"X": s.unary("abs", x), "Y": y}, result_dtype="bool", axis=-1, force_cpu=False)
-
-    return spell
+def _times_zero(s: Speller, x: str) -> str:
+    """True where x * 0 is not 0: the library is compiled to assume that comparisons never see NaN or infinity, and a
+    cast to booleans asks for a bit pattern other than zero's.
+    """
+    return s.cast(s.binary("mul", x, s.values(np.zeros(1, np.float32))), "bool")
 
 
-def _is_nan(s: Speller, op: Any, x: str) -> str:
-    return s.add("not_equal", {"X": x, "Y": x}, result_dtype="bool", axis=-1, force_cpu=False)
+def _is_nan(s: Speller, op: Any, x: str) -> str | None:
+    # 1 / (|x| + 1) is 0 for infinity, and NaN for NaN alone
+    if s.editor.dtype(x) != "float32":
+        return None
+    return _times_zero(s, s.unary("reciprocal", s.scale(s.unary("abs", x), 1, 1)))
+
+
+def _is_finite(s: Speller, op: Any, x: str) -> str | None:
+    if s.editor.dtype(x) != "float32":
+        return None
+    return s.add("logical_not", {"X": _times_zero(s, x)}, result_dtype="bool")
+
+
+def _is_inf(s: Speller, op: Any, x: str) -> str | None:
+    nan = _is_nan(s, op, x)
+    if nan is None:
+        return None
+    other = s.add("logical_not", {"X": nan}, result_dtype="bool")
+    return s.add("logical_and", {"X": _times_zero(s, x), "Y": other}, result_dtype="bool")
 
 
 def _logical(type_: str) -> Spelling:
@@ -193,8 +205,8 @@ TABLE: dict[str, Spelling] = {
     "elementwise_mod": _mod,
     "expm1": _expm1,
     "hard_shrink": _hard_shrink,
-    "isfinite_v2": _compared("less_equal", FLOAT_MAX),
-    "isinf_v2": _compared("greater_than", FLOAT_MAX),
+    "isfinite_v2": _is_finite,
+    "isinf_v2": _is_inf,
     "isnan_v2": _is_nan,
     "lerp": _lerp,
     "log10": _log_of(10.0),

@@ -22,14 +22,15 @@ def _pad3d(s: Speller, op: Any, x: str) -> str | None:
     first = 2 if value(op, "data_format", "NCDHW") == "NCDHW" else 1
     for axis, before, after in ((first + 2, *pads[0:2]), (first + 1, *pads[2:4]), (first, *pads[4:6])):
         if before or after:
-            padded = _pad_axis(s, x, axis, before, after, mode, fill)
+            padded = pad_axis(s, x, axis, before, after, mode, fill)
             if padded is None:
                 return None
             x = padded
     return x
 
 
-def _pad_axis(s: Speller, x: str, axis: int, before: int, after: int, mode: str, fill: float) -> str | None:
+def pad_axis(s: Speller, x: str, axis: int, before: int, after: int, mode: str, fill: float) -> str | None:
+    """A tensor made longer along one axis; None where its size is not known or the mode does not fit it."""
     size = s.dims(x)[axis]
     if size < 0 or before < 0 or after < 0:
         return None
@@ -148,7 +149,7 @@ def _conv3d(s: Speller, op: Any, x: str) -> str | None:
     )
     n, c, _, h, w = dims
     if pads[0] or pads[1]:
-        padded = _pad_axis(s, x, 2, pads[0], pads[1], "constant", 0.0)
+        padded = pad_axis(s, x, 2, pads[0], pads[1], "constant", 0.0)
         if padded is None:
             return None
         x = padded

@@ -1,0 +1,201 @@
+"""Detections against detections: matched by class and overlap, whatever their number and order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgeflow.core.agreement import Agreement
+from edgeflow.core.output_kind import BOX_COLUMNS, OutputKind
+
+Array = npt.NDArray[Any]
+
+OVERLAP_MIN = 0.5
+"""Two boxes of one class are the same from this IoU on. Source: PASCAL VOC, and COCO's AP50."""
+
+SCORES = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Thresholds at which an application may cut; those that some box of the reference reaches count."""
+
+SCORE_SLACK = 0.05
+"""A box is not missed for a score that falls just below the threshold: its score error says that."""
+
+TRUTH_SCORE_MIN = 0.3
+"""Boxes of the reference that stand for the truth when the candidate's AP against it is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoxDrift:
+    """Boxes of the candidate against those of the reference, over all samples.
+
+    `found`, `missed` and `extra` are summed over the thresholds `at`; `corner_error` is the mean distance of matched
+    corners in the boxes' own unit (pixels, unless they are normalised), `score_error` of their scores. `ap`: average
+    precision of the candidate at IoU 0.5 when the reference's boxes are the truth.
+    """
+
+    reference: int = 0
+    candidate: int = 0
+    at: tuple[float, ...] = ()
+    found: int = 0
+    missed: int = 0
+    extra: int = 0
+    corner_error: float | None = None
+    corner_error_max: float | None = None
+    score_error: float | None = None
+    ap: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """Boxes of one sample: class int64[n], score float64[n], corners x1, y1, x2, y2 float64[n, 4]."""
+
+    classes: Array
+    scores: Array
+    corners: Array
+
+
+def split_boxes(outputs: Sequence[Array], index: int, kind: OutputKind, samples: int) -> list[Boxes] | None:
+    """The boxes of each sample: [N, D, C], or [M, C] with the counts in another output; None where neither fits.
+
+    A class below 0 and a score that is not a number are no box.
+    """
+    array = outputs[index]
+    columns = kind.columns or BOX_COLUMNS
+    if array.ndim < 2 or array.shape[-1] != len(columns):
+        return None
+    if array.ndim == 3 and len(array) == samples:
+        parts = list(array)
+    elif array.ndim == 2 and samples == 1:
+        parts = [array]
+    elif array.ndim == 2 and kind.counts is not None and kind.counts < len(outputs):
+        counts = outputs[kind.counts].reshape(-1)
+        if len(counts) != samples or counts.dtype.kind not in "iu" or (counts < 0).any() or counts.sum() != len(array):
+            return None
+        parts = np.split(array, np.cumsum(counts.astype(np.int64))[:-1])
+    else:
+        return None
+    return [_read(part.astype(np.float64), columns) for part in parts]
+
+
+def _read(rows: Array, columns: tuple[str, ...]) -> Boxes:
+    place = {name: k for k, name in enumerate(columns) if name}
+    scores = rows[:, place["score"]] if "score" in place else np.ones(len(rows))
+    classes = rows[:, place["class"]] if "class" in place else np.zeros(len(rows))
+    if "w" in place:
+        centre, size = rows[:, [place["x"], place["y"]]], rows[:, [place["w"], place["h"]]]
+        corners = np.concatenate([centre - size / 2, centre + size / 2], 1)
+    else:
+        corners = rows[:, [place[name] for name in ("x1", "y1", "x2", "y2")]]
+    real = np.isfinite(rows).all(1) & (classes >= 0)
+    return Boxes(np.round(classes[real]).astype(np.int64), scores[real], corners[real])
+
+
+def overlaps(a: Array, b: Array) -> Array:
+    """IoU of corners [n, 4] and [m, 4], as [n, m]; 0 for boxes without area."""
+    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    own = [np.prod(np.clip(c[:, 2:] - c[:, :2], 0, None), axis=1) for c in (a, b)]
+    union = own[0][:, None] + own[1][None] - shared
+    return np.asarray(np.where(union > 0, shared / np.maximum(union, 1e-12), 0.0))
+
+
+def match(wanted: Boxes, got: Boxes) -> Array:
+    """For each reference box the candidate's that is the same, or -1: the best overlaps first, each box once."""
+    partner = np.full(len(wanted.scores), -1)
+    if not len(wanted.scores) or not len(got.scores):
+        return partner
+    table = np.where(wanted.classes[:, None] == got.classes[None], overlaps(wanted.corners, got.corners), 0.0)
+    # Among equal boxes (no NMS, or one class-agnostic) the scores decide who is who.
+    table = table - 1e-3 * np.abs(wanted.scores[:, None] - got.scores[None])
+    rows, cols = np.nonzero(table >= OVERLAP_MIN - 1e-3)
+    taken = np.zeros(len(got.scores), bool)
+    for k in np.argsort(-table[rows, cols], kind="stable"):
+        if partner[rows[k]] < 0 and not taken[cols[k]]:
+            partner[rows[k]], taken[cols[k]] = cols[k], True
+    return partner
+
+
+def compare_boxes(wanted: Sequence[Boxes], got: Sequence[Boxes]) -> tuple[BoxDrift, Agreement]:
+    """Match the boxes of every sample, and what each sample keeps: found / (found + missed + extra)."""
+    top = max((float(item.scores.max(initial=0.0)) for item in wanted), default=0.0)
+    at = tuple(score for score in SCORES if score <= top) or (0.0,)
+    tallies, corners, scores = [], [], []
+    for a, b in zip(wanted, got, strict=True):
+        partner = match(a, b)
+        paired = partner >= 0
+        tallies.append(_tally(a, b, partner, at))
+        corners.append(np.abs(a.corners[paired] - b.corners[partner[paired]]).reshape(-1))
+        scores.append(np.abs(a.scores[paired] - b.scores[partner[paired]]))
+    sums = np.asarray(tallies, np.int64).reshape(-1, 3)
+    whole = sums.sum(1)
+    kept = np.where(whole > 0, sums[:, 0] / np.maximum(whole, 1), 1.0)
+    moved, changed = np.concatenate(corners or [np.zeros(0)]), np.concatenate(scores or [np.zeros(0)])
+    found, missed, extra = (int(n) for n in sums.sum(0))
+    counted = [sum(len(item.scores) for item in side) for side in (wanted, got)]
+    drift = BoxDrift(
+        counted[0],
+        counted[1],
+        at,
+        found,
+        missed,
+        extra,
+        float(moved.mean()) if moved.size else None,
+        float(moved.max()) if moved.size else None,
+        float(changed.mean()) if changed.size else None,
+        average_precision(wanted, got),
+    )
+    empty = None if any(len(item.scores) for item in wanted) else "the reference finds no box in any sample"
+    return drift, Agreement(kept, empty=None if extra else empty)
+
+
+def _tally(wanted: Boxes, got: Boxes, partner: Array, at: Sequence[float]) -> tuple[int, int, int]:
+    """Found, missed and extra boxes, summed over thresholds."""
+    back = np.full(len(got.scores), -1)
+    back[partner[partner >= 0]] = np.nonzero(partner >= 0)[0]
+    theirs = np.where(partner >= 0, got.scores[partner] if len(got.scores) else -np.inf, -np.inf)
+    ours = np.where(back >= 0, wanted.scores[back] if len(wanted.scores) else -np.inf, -np.inf)
+    found = missed = extra = 0
+    for score in at:
+        due = wanted.scores >= score
+        kept = due & (theirs >= score - SCORE_SLACK)
+        found += int(kept.sum())
+        missed += int((due & ~kept).sum())
+        extra += int(((got.scores >= score) & (ours < score - SCORE_SLACK)).sum())
+    return found, missed, extra
+
+
+def average_precision(truth: Sequence[Boxes], found: Sequence[Boxes]) -> float | None:
+    """Mean over classes of the all-point AP at IoU 0.5; None where the truth holds no box.
+
+    Source: PASCAL VOC devkit 2012, VOCevaldet.m.
+    """
+    classes = sorted({int(c) for item in truth for c in item.classes[item.scores >= TRUTH_SCORE_MIN]})
+    if not classes:
+        return None
+    return float(np.mean([_precision_of(truth, found, c) for c in classes]))
+
+
+def _precision_of(truth: Sequence[Boxes], found: Sequence[Boxes], chosen: int) -> float:
+    hits, scores, total = [], [], 0
+    for a, b in zip(truth, found, strict=True):
+        due = a.corners[(a.classes == chosen) & (a.scores >= TRUTH_SCORE_MIN)]
+        mine = b.classes == chosen
+        order = np.argsort(-b.scores[mine], kind="stable")
+        table = overlaps(b.corners[mine][order], due)
+        taken = np.zeros(len(due), bool)
+        for row in table:
+            best = int(row.argmax()) if len(due) else -1
+            hit = best >= 0 and row[best] >= OVERLAP_MIN and not taken[best]
+            if hit:
+                taken[best] = True
+            hits.append(hit)
+        scores.extend(b.scores[mine][order])
+        total += len(due)
+    order = np.argsort(-np.asarray(scores), kind="stable")
+    right = np.cumsum(np.asarray(hits, np.float64)[order])
+    recall, precision = right / max(total, 1), right / np.arange(1, len(right) + 1)
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(np.sum(np.diff(np.concatenate([[0.0], recall])) * precision))

@@ -1,0 +1,107 @@
+"""Outputs that join parts of different scale, such as boxes in pixels beside scores: found, so that each is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+RATIO = 16.0
+"""Parts lie this factor apart: what is a sixteenth of the scale has four bits less of an int8 tensor's seven, and what
+the whole tensor's SQNR says of it is nothing."""
+
+PARTS_MAX = 4
+LONELY_MAX = 16
+"""Among more columns than this a single one of another scale is chance, such as a class that hardly occurs."""
+
+COLUMNS_MAX = 4096
+MOVING = 0.05
+"""A column's values move where they spread over this share of its part's largest value: less is not worth a step of
+int8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Columns of an axis whose values have one scale, such as the four corners of boxes, or every third number."""
+
+    axis: int
+    columns: tuple[int, ...]
+
+    def of(self, array: Array) -> Array:
+        """These columns of an array."""
+        return np.take(array, self.columns, self.axis)
+
+    @property
+    def text(self) -> str:
+        """As reports name it."""
+        return f"{spans(self.columns)} of axis {self.axis}"
+
+
+def spans(columns: Sequence[int]) -> str:
+    """Columns as people write them: `column 4`, `columns 0 to 3, 5`; long lists are cut."""
+    runs: list[list[int]] = []
+    for column in columns:
+        if runs and column == runs[-1][-1] + 1:
+            runs[-1] = [runs[-1][0], column]
+        else:
+            runs.append([column])
+    said = [str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs]
+    more = " …" if len(said) > SHOWN else ""
+    return f"column{'' if len(columns) == 1 else 's'} {', '.join(said[:SHOWN])}{more}"
+
+
+SHOWN = 8
+
+
+def parts_of(reference: Array) -> tuple[Part, ...]:
+    """The parts of a float output, along its last axis or its second; none where all is of one scale.
+
+    Args:
+        reference: [samples, ...]; the first axis is never cut.
+    """
+    if reference.dtype.kind != "f" or reference.ndim < 2 or not reference.size:
+        return ()
+    for axis in dict.fromkeys((reference.ndim - 1, 1)):
+        found = _along(reference, axis)
+        if len(found) > 1:
+            return found
+    return ()
+
+
+def _along(reference: Array, axis: int) -> tuple[Part, ...]:
+    """Columns in groups, wherever their sorted largest values leave a gap."""
+    many = reference.shape[axis]
+    if not 1 < many <= COLUMNS_MAX:
+        return ()
+    finite = np.where(np.isfinite(reference), np.abs(reference), 0.0)
+    peaks = finite.max(tuple(k for k in range(reference.ndim) if k != axis))
+    order = [int(k) for k in np.argsort(-peaks, kind="stable") if peaks[k] > 0]
+    groups: list[list[int]] = []
+    for k in order:
+        if groups and peaks[groups[-1][-1]] <= RATIO * peaks[k]:
+            groups[-1].append(k)
+        else:
+            groups.append([k])
+    if len(groups) > PARTS_MAX or (many > LONELY_MAX and any(len(group) == 1 for group in groups)):
+        return ()
+    return tuple(Part(axis, tuple(sorted(group))) for group in groups)
+
+
+def frozen_columns(reference: Array, candidate: Array, axis: int) -> list[int]:
+    """Columns of one part that are constant in the candidate and move in the reference, over samples and places."""
+    if reference.ndim < 2 or len(reference) < 2 or reference.dtype.kind != "f" or not reference.size:
+        return []
+    if reference.shape[axis] > COLUMNS_MAX:
+        return []
+    wide = np.moveaxis(reference, axis, 0).reshape(reference.shape[axis], -1)
+    other = np.moveaxis(candidate, axis, 0).reshape(reference.shape[axis], -1)
+    if not np.isfinite(wide).all():
+        return []
+    peak = float(np.abs(wide).max())
+    moves = wide.max(1).astype(np.float64) - wide.min(1) > MOVING * peak
+    return [int(k) for k in np.nonzero(moves & (other == other[:, :1]).all(1))[0]]

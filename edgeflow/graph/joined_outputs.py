@@ -1,0 +1,67 @@
+"""Outputs that a concat makes of several parts: on an int8 NPU they share one scale, which the smaller part does not
+survive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from edgeflow.graph.output_kinds import MOVES_AXES, SAME_VALUES, STEPS_MAX, is_identity
+from edgeflow.graph.program import arguments, attribute, consumers
+
+RATIO = 16.0
+"""Parts whose ranges are this factor apart need scales of their own; see core/parts.py."""
+
+
+def joining_ops(program: Any) -> list[list[Any]]:
+    """Every concat that becomes an output behind ops that only rename, reshape or transpose: the concat first, then
+    those ops.
+    """
+    block = program.blocks[0]
+    found = []
+    for op in block.ops:
+        if op.type != "concat" or len(arguments(op.inputs, "X")) < 2:
+            continue
+        chain, at = [op], arguments(op.outputs, "Out")[0]
+        for _ in range(STEPS_MAX):
+            readers = [block.ops[k] for k in consumers(block, at)]
+            if len(readers) != 1:
+                chain = [] if not any(reader.type == "fetch" for reader in readers) else chain
+                break
+            (reader,) = readers
+            if reader.type == "fetch":
+                break
+            if not (reader.type in (*SAME_VALUES, *MOVES_AXES) or (reader.type == "scale" and is_identity(reader))):
+                chain = []
+                break
+            chain.append(reader)
+            at = arguments(reader.outputs, "Out")[0]
+        if chain:
+            found.append(chain)
+    return found
+
+
+def apart(program: Any) -> tuple[str, ...]:
+    """Lines that keep such ops off an NPU, where the calibrated ranges of the parts are far apart.
+
+    Args:
+        program: as PaddleSlim quantised it: each op says the range of what it writes (`out_threshold`).
+    """
+    ranges = _ranges(program)
+    lines: list[str] = []
+    for chain in joining_ops(program):
+        known = [ranges[name] for name in arguments(chain[0].inputs, "X") if ranges.get(name, 0) > 0]
+        if len(known) > 1 and max(known) > RATIO * min(known):
+            lines += [f"{op.type}::{arguments(op.outputs, 'Out')[0]}" for op in chain]
+    return tuple(lines)
+
+
+def _ranges(program: Any) -> Mapping[str, float]:
+    """The largest absolute value of each variable, as calibrated."""
+    found: dict[str, float] = {}
+    for op in program.blocks[0].ops:
+        said = attribute(op, "out_threshold")
+        if said is not None:
+            found.update({name: float(said.f) for var in op.outputs for name in var.arguments})
+    return found
