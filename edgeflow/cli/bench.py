@@ -8,16 +8,17 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.options import ModelFile, model_argument
 from edgeflow.cli.printing import say, show, show_json
 from edgeflow.cli.runner_options import where_options
 from edgeflow.cli.tables import number, residency, table
 
 
 @click.command("bench")
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@model_argument()
 @click.option(
     "--against",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ModelFile(),
     metavar="OTHER.nb",
     help="Time this file in turn with MODEL, the control, and say whether they differ.",
 )
@@ -65,13 +66,15 @@ def command(
     Example: edgeflow bench build/arm64-int8/model.nb --on ssh://pi@raspberrypi.local --threads 1,2,4
              edgeflow bench build/arm64/model.nb --against build/arm64-int8/model.nb --on adb:SERIAL
     """
+    from edgeflow.cli.progress import working
     from edgeflow.deploy.bench import Timed, bench, numbers
     from edgeflow.deploy.runners import Where
 
-    sizes = {name: numbers(size, f"--shape {name}") for name, _, size in (shape.partition("=") for shape in shapes)}
+    sizes = {name: numbers(size, f"--shape {name}") for name, _, size in (shape.rpartition("=") for shape in shapes)}
     timed = Timed(numbers(threads, "--threads"), warm_up, repeats, cool_down_ms, rounds)
     where = Where(on, runtime, limit_s, trust, power_mode or "", say=say)
-    report = bench(model, against, where, timed, sizes)
+    with working("bench"):
+        report = bench(model, against, where, timed, sizes)
     if as_json:
         show_json(report)
         return

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from edgeflow.cli.printing import show, show_json, show_page
+from edgeflow.cli.options import build_dir_option, chosen_targets, recipe_argument, targets_option
+from edgeflow.cli.printing import from_here, show, show_json, show_page
 
 
 @click.command("build")
-@click.argument("recipe", type=click.Path(path_type=Path), default=".")
-@click.option(
-    "--target", "-t", "targets", multiple=True, required=True, help="A target's name, or a .toml; repeatable."
-)
-@click.option(
-    "--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Where results and cache go; default build/."
-)
+@recipe_argument
+@targets_option
+@build_dir_option
 @click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
+@click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read, and count them.")
 @click.option("--no-cache", is_flag=True, help="Make everything anew, whatever an earlier build kept.")
 @click.option("--locked", is_flag=True, help="Exit code 3 when something got worse than edgeflow.lock accepts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
@@ -27,6 +26,7 @@ def command(
     targets: tuple[str, ...],
     build_dir: Path | None,
     keep_on_cpu: tuple[str, ...],
+    skip_bad: bool,
     no_cache: bool,
     locked: bool,
     as_json: bool,
@@ -42,11 +42,21 @@ def command(
     from edgeflow.cli.progress import Progress
     from edgeflow.flow.build import build
     from edgeflow.flow.locked import check_lock, held
+    from edgeflow.project.recipe import load_recipe
 
+    targets = chosen_targets(recipe, targets)
+    loaded = load_recipe(recipe)
+    if skip_bad:
+        loaded = replace(loaded, data=replace(loaded.data, skip_bad=True))
     accepted = check_lock(recipe, targets) if locked else None
     with Progress() as progress:
         results = build(
-            recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=progress.say, no_cache=no_cache
+            loaded,
+            targets,
+            build_dir=build_dir,
+            keep_on_cpu=keep_on_cpu,
+            say=progress.say,
+            no_cache=no_cache,
         )
     comparisons = [] if accepted is None else held(accepted, results, targets)
     if as_json:
@@ -59,7 +69,7 @@ def command(
 
         show_page(builds(results))
         for built in results:
-            show(f"{built.target}: {_shown(built.folder)}/report.html", err=True)
+            show(f"{built.target}: {from_here(built.folder)}/report.html", err=True)
             for text in built.record.open_questions:
                 show(f"{built.target}: undecided: {text}", err=True)
             for text in built.record.broken:
@@ -70,10 +80,3 @@ def command(
             show_page(comparison(comparisons))
     if any(built.record.verdict == "FAIL" for built in results) or any(item.is_worse for item in comparisons):
         raise SystemExit(3)
-
-
-def _shown(path: Path) -> str:
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

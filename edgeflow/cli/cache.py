@@ -98,8 +98,9 @@ def prune(recipe: Path, build_dir: Path | None, as_json: bool, older_than_s: flo
 
 
 def _place(recipe: Path, build_dir: Path | None) -> Path:
-    folder = recipe if recipe.is_dir() else recipe.parent
-    return (build_dir or folder / "build").resolve() / ".cache"
+    from edgeflow.project.places import CACHE, build_root, recipe_file
+
+    return build_root(recipe_file(recipe).resolve(), build_dir) / CACHE
 
 
 def _show(found: list[Any], as_json: bool, what: str = "in the cache") -> None:

@@ -7,13 +7,15 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.options import build_dir_option, chosen_target, recipe_argument, target_option
 from edgeflow.cli.printing import show, show_json
 from edgeflow.cli.tables import number, table
 
 
 @click.command("calibration")
-@click.argument("recipe", type=click.Path(path_type=Path), default=".")
-@click.option("--target", "-t", required=True, help="An int8 target's name, or a .toml.")
+@recipe_argument
+@target_option
+@build_dir_option
 @click.option(
     "--tolerance", type=float, default=0.5, show_default=True, help="SQNR in dB that the smaller set may lose."
 )
@@ -21,7 +23,9 @@ from edgeflow.cli.tables import number, table
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write the chosen samples as an .npz."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def command(recipe: Path, target: str, tolerance: float, output: Path | None, as_json: bool) -> None:
+def command(
+    recipe: Path, target: str | None, build_dir: Path | None, tolerance: float, output: Path | None, as_json: bool
+) -> None:
     """Say how good RECIPE's calibration data is, and pick the smallest set that does as well.
 
     Coverage of each layer's range, samples that alone set a range, duplicates, and drift against the number of samples.
@@ -31,8 +35,9 @@ def command(recipe: Path, target: str, tolerance: float, output: Path | None, as
     from edgeflow.cli.progress import Progress
     from edgeflow.tuning.calibration import examine
 
+    target = chosen_target(recipe, target)
     with Progress() as progress:
-        found = examine(recipe, target, tolerance_db=tolerance, output=output, say=progress.say)
+        found = examine(recipe, target, tolerance_db=tolerance, output=output, build_dir=build_dir, say=progress.say)
     if as_json:
         show_json(found.as_table())
     else:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import say, show, show_json
 from edgeflow.cli.runner_options import trust_option
 
 
 @click.command("deploy")
-@click.argument("build", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@model_argument("build")
 @click.option(
     "--to",
     required=True,
@@ -22,7 +23,7 @@ from edgeflow.cli.runner_options import trust_option
     "--runtime",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Programs and libraries for the device, made by scripts/cross_compile; default: build/device/<target>.",
+    help="Programs and libraries for the device, made by edgeflow cross-compile; default: build/device/<target>.",
 )
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
@@ -39,7 +40,7 @@ def command(build: Path, to: str, runtime: Path | None, trust: bool, as_json: bo
     """
     from edgeflow.deploy.stage import deploy_to
 
-    table = deploy_to(build, to, runtime=runtime, trust=trust, say=say)
+    table = deploy_to(build.parent, to, runtime=runtime, trust=trust, say=say)
     if as_json:
         show_json(table)
         return
@@ -52,4 +53,7 @@ def command(build: Path, to: str, runtime: Path | None, trust: bool, as_json: bo
         show(f"kept there, as edgeflow did not write it: {', '.join(table['kept'])}")
     if table["absent"]:
         show(f"not in the bundle, so the device must have: {', '.join(table['absent'])}")
-    show(f"check it with: {table['check']}")
+    if table["without"]:
+        show(f"without programs: {table['without']}")
+    else:
+        show(f"check it with: {table['check']}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import show, show_json
 from edgeflow.cli.tables import number, size, table
 
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @click.command("diff")
-@click.argument("before", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("after", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@model_argument("before")
+@model_argument("after")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(before: Path, after: Path, as_json: bool) -> None:
     """Say what changed from BEFORE.nb to AFTER.nb: ops, fusions, precisions, weights.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
 
-from edgeflow.cli.printing import show
+from edgeflow.cli.printing import show, show_json
 
 
 @click.command("init")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
-def command(folder: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the files that were written as JSON.")
+def command(folder: Path, as_json: bool) -> None:
     """Write a project to start from: edgeflow.toml and model.py, in FOLDER.
 
     Files that exist are left as they are, and the command stops.
@@ -20,6 +22,10 @@ def command(folder: Path) -> None:
     """
     from edgeflow.project.template import write_project
 
-    for path in write_project(folder):
-        show(path)
-    show(f"next: cd {folder} && edgeflow build --target arm64-int8", err=True)
+    written = write_project(folder)
+    if as_json:
+        show_json([str(path) for path in written])
+    else:
+        show(*written)
+    go = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
+    show(f"next: {go}edgeflow build --target arm64-int8", err=True)

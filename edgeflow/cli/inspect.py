@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import show, show_json
 from edgeflow.cli.tables import size, table
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command("inspect")
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@model_argument()
 @click.option("--target", "-t", help="Judge for this target; default is the one in the manifest beside MODEL.")
 @click.option(
     "--shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Shape of an input with open dimensions."

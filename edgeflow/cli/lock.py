@@ -6,17 +6,14 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.options import build_dir_option, chosen_targets, recipe_argument, targets_option
 from edgeflow.cli.printing import show_json, show_page
 
 
 @click.command("lock")
-@click.argument("recipe", type=click.Path(path_type=Path), default=".")
-@click.option(
-    "--target", "-t", "targets", multiple=True, required=True, help="A target's name, or a .toml; repeatable."
-)
-@click.option(
-    "--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Where results and cache go; default build/."
-)
+@recipe_argument
+@targets_option
+@build_dir_option
 @click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema: docs/lock.md).")
 def command(
@@ -32,6 +29,7 @@ def command(
     from edgeflow.cli.progress import Progress
     from edgeflow.flow.locked import accept
 
+    targets = chosen_targets(recipe, targets)
     with Progress() as progress:
         items = accept(recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=progress.say)
     if as_json:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import show, show_json
 
 
 @click.command("match")
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@model_argument()
 @click.argument("library", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(model: Path, library: Path, as_json: bool) -> None:

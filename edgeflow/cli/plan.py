@@ -9,14 +9,13 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.options import recipe_argument, targets_option
 from edgeflow.cli.printing import show, show_json
 
 
 @click.command("plan")
-@click.argument("recipe", type=click.Path(path_type=Path), default=".")
-@click.option(
-    "--target", "-t", "targets", multiple=True, required=True, help="A target's name, or a .toml; repeatable."
-)
+@recipe_argument
+@targets_option
 @click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema: docs/plan.md).")
 def command(recipe: Path, targets: tuple[str, ...], keep_on_cpu: tuple[str, ...], as_json: bool) -> None:

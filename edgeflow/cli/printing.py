@@ -7,8 +7,13 @@ so that none of them moves the cursor, recolours, reorders or forges a line.
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
+import traceback
 import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -33,13 +38,54 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
+@dataclass
+class Manner:
+    """How this run of the command line speaks, by its options: see cli/main.py."""
+
+    colour: bool = True
+    quiet: bool = False
+    verbose: bool = False
+
+
+MANNER = Manner()
+PAINTED = re.compile(
+    r"(?P<red>\bFAIL\b|\bbroken\b|\berror:|\bcannot be built\b|^edgeflow:)"
+    r"|(?P<yellow>\bINCONCLUSIVE\b|\bNOT JUDGED\b|\bwarning:|\bundecided\b)"
+    r"|(?P<green>\bPASS\b|\bcan be built\b)"
+    r"|(?P<cyan>^ *(?:try|fix):)"
+)
+"""Words that say how something stands, by the colour they get on a terminal."""
+SGR = {"red": 31, "yellow": 33, "green": 32, "cyan": 36}
+
+
+def painted(line: str, *, err: bool) -> str:
+    """A line that was made visible, with its telling words in colour where a terminal shows it.
+
+    NO_COLOR (https://no-color.org), --no-color and TERM=dumb leave it as it is.
+    """
+    stream = sys.stderr if err else sys.stdout
+    if not MANNER.colour or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return line
+    return PAINTED.sub(lambda found: f"\x1b[{SGR[str(found.lastgroup)]}m{found[0]}\x1b[0m", line)
+
+
+def from_here(path: Path) -> str:
+    """A path as the person at the terminal would write it: from the current folder where it lies below."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
 def show(*lines: object, err: bool = False) -> None:
     """Print lines; a line break inside one is shown as \\n.
 
     Args:
         err: on stderr.
     """
-    click.echo("\n".join(map(visible, lines)), err=err)
+    if err and MANNER.quiet:
+        return
+    click.echo("\n".join(painted(visible(line), err=err) for line in lines), err=err)
 
 
 def show_page(text: str) -> None:
@@ -58,23 +104,44 @@ def show_json(value: Any) -> None:
 
 
 def show_error(err: EdgeflowError) -> None:
-    """What went wrong in one line, and what to do about it in the next."""
-    show(f"edgeflow: {err.what}", *([f"  try: {err.try_}"] if err.try_ else []), err=True)
+    """What went wrong in one line, what shows it, and what to do about it; the same of all that was found with it."""
+    remedy = [f"  try: {here(err.try_)}"] if err.try_ else []
+    lines = [f"edgeflow: {err.what}", *(f"    {line}" for line in err.lines), *remedy]
+    if MANNER.verbose:
+        lines += [f"    | {line}" for text in traceback.format_exception(err) for line in text.rstrip().split("\n")]
+    click.echo("\n".join(painted(visible(line), err=True) for line in lines), err=True)
+    for other in err.also:
+        show_error(other)
+
+
+def here(remedy: str) -> str:
+    """A remedy as this installation needs it: a clone is set up by its own script, not by pip."""
+    clone = Path(__file__).resolve().parents[2]
+    if (clone / "scripts" / "setup").is_file() and (clone / "pyproject.toml").is_file():
+        return INSTALL.sub("scripts/setup", remedy)
+    return remedy
+
+
+INSTALL = re.compile(r"pip install '(?:edgeflow|\.)\[[a-z,-]+\]'(?: \(Python 3\.10\))?")
 
 
 def write_progress(text: str, *, clear: bool = False, stay: bool = False) -> None:
-    """Write a line of progress.
+    """Write a line of progress; nothing with --quiet.
 
     Args:
         clear: take the place of the line that stands there.
         stay: leave the cursor on it, for the next one to take its place.
     """
+    if MANNER.quiet:
+        return
     sys.stderr.write(f"{CLEAR if clear else ''}{visible(text)}{'' if stay else chr(10)}")
     sys.stderr.flush()
 
 
 def clear_progress() -> None:
     """Take away the line of progress that stands there."""
+    if MANNER.quiet:
+        return
     sys.stderr.write(CLEAR)
 
 

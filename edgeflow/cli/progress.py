@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from edgeflow.cli.printing import clear_progress, write_progress
+from edgeflow.core.progress import listening
 
 SPINNER = "|/-\\"
 TOLD_EVERY_S = 10.0
 """How often a log, which nobody watches, is told how far long work is."""
+
+
+COUNTED = re.compile(r"\b(\d{1,9}) of (\d{1,9})\b")
+SHOWN_AFTER_S = 0.3
+
+
+def readable(seconds: float) -> str:
+    """A time as a person says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show that a command is at work, and how far it is, until it is done; nothing of it stays on the terminal."""
+    with Progress() as progress:
+        progress.say("", what, "start")
+        with listening(lambda k, n, steps: progress.say("", what, f"{steps} {k} of {n}")):
+            yield
 
 
 class Progress:
@@ -20,6 +45,7 @@ class Progress:
     def __init__(self) -> None:
         self._started: dict[tuple[str, str], float] = {}
         self._far: dict[tuple[str, str], str] = {}
+        self._counted: dict[tuple[str, str, str], tuple[float, int]] = {}
         self._lock, self._stop = threading.Lock(), threading.Event()
         self._watcher: threading.Thread | None = None
         self._live, self._told = sys.stderr.isatty(), time.monotonic()
@@ -45,10 +71,10 @@ class Progress:
                 write_progress(f"edgeflow: {what}", clear=self._live)
                 return
             if what not in ("start", "done", "kept"):
-                self._far[target, stage] = what
+                what = self._far[target, stage] = self._with_rest(target, stage, what)
                 if not self._live and time.monotonic() - self._told >= TOLD_EVERY_S:
                     self._told = time.monotonic()
-                    write_progress(f"{target:<18} {stage:<9} {what}")
+                    write_progress(f"{target:<18} {stage:<9} {what}".strip())
                 return
             self._far.pop((target, stage), None)
             if what == "start":
@@ -60,15 +86,32 @@ class Progress:
                 took = f"    kept: its code ran again, {took.strip()}, and gave the same"
             write_progress(f"{target:<18} {stage:<9} {took}", clear=self._live)
 
+    def _with_rest(self, target: str, stage: str, what: str) -> str:
+        """What is counted, `… 3 of 12 …`, with the time that the rest will take at the pace so far."""
+        found = COUNTED.search(what)
+        if found is None:
+            return what
+        done, count = int(found[1]), int(found[2])
+        kind = what[: found.start()] + found[2]
+        now = time.monotonic()
+        since, first = self._counted.setdefault((target, stage, kind), (now, done))
+        if done < first:
+            self._counted[target, stage, kind] = (now, done)
+        if done <= first or now - since < 1:
+            return what
+        rest = (now - since) / (done - first) * (count - done)
+        return f"{what}, {readable(rest)} left"
+
     def _watch(self) -> None:
-        turn = 0
+        turn, width = 0, shutil.get_terminal_size().columns
         while not self._stop.wait(0.1):
             with self._lock:
                 now = time.monotonic()
                 active = ", ".join(
                     f"{target} {stage} {self._far.get((target, stage)) or f'{now - since:.0f} s'}"
                     for (target, stage), since in self._started.items()
+                    if now - since > SHOWN_AFTER_S
                 )
                 if active:
-                    write_progress(f"{SPINNER[turn % 4]} {active}"[:117], clear=True, stay=True)
+                    write_progress(f"{SPINNER[turn % 4]} {active}"[: width - 2], clear=True, stay=True)
             turn += 1

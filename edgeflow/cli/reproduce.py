@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import show, show_json
 from edgeflow.flow.provenance import Difference, grouped
 from edgeflow.report.values import SENTENCE_LENGTH_MAX, plain
 
 
 @click.command("reproduce")
-@click.argument("manifest", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@model_argument("manifest")
 @click.option(
     "--recipe",
     type=click.Path(exists=True, path_type=Path),
@@ -36,12 +37,15 @@ def command(manifest: Path, recipe: Path | None, target: str | None, build_dir: 
     """
     from edgeflow.cli.progress import Progress
     from edgeflow.flow.reproduce import reproduce
+    from edgeflow.project.places import MANIFEST
 
     def told(found: Sequence[Difference]) -> None:
         show("known before the rebuild:", *groups(found), err=True)
 
     with Progress() as progress:
-        found = reproduce(manifest, recipe, target=target, build_dir=build_dir, say=progress.say, told=told)
+        found = reproduce(
+            manifest.with_name(MANIFEST), recipe, target=target, build_dir=build_dir, say=progress.say, told=told
+        )
     if as_json:
         show_json(found.as_table())
     else:

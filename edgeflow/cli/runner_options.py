@@ -32,7 +32,7 @@ def where_options(*, many: bool) -> Callable[[F], F]:
             "--runtime",
             type=click.Path(exists=True, file_okay=False, path_type=Path),
             metavar="DIR",
-            help="Programs and libraries for the device, made by scripts/cross_compile; default: "
+            help="Programs and libraries for the device, made by edgeflow cross-compile; default: "
             "build/device/<target>.",
         )
         on = click.option(

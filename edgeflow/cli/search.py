@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from edgeflow.cli.printing import show, show_page
+from edgeflow.cli.options import build_dir_option, chosen_target, recipe_argument, target_option
+from edgeflow.cli.printing import from_here, show, show_page
 from edgeflow.cli.tables import number, size, table
 from edgeflow.tuning.ranking import Ranking, Tried
 
@@ -31,8 +32,9 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 
 
 @click.command("search")
-@click.argument("recipe", type=click.Path(path_type=Path), default=".")
-@click.option("--target", "-t", required=True, help="A target's name, or a .toml.")
+@recipe_argument
+@target_option
+@build_dir_option
 @click.option("--budget", type=Duration(), default="10m", show_default=True, help="How long may be searched.")
 @click.option(
     "--drop", type=float, help="What the metric may lose, such as 0.003; without it or --sqnr: what a build asks."
@@ -44,7 +46,8 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON.")
 def command(
     recipe: Path,
-    target: str,
+    target: str | None,
+    build_dir: Path | None,
     budget: float,
     drop: float | None,
     sqnr: float | None,
@@ -66,9 +69,17 @@ def command(
     from edgeflow.tuning.search import search
 
     goal = Goal(drop, sqnr, size, latency, budget, chip=chip)
+    target = chosen_target(recipe, target)
     with Progress() as progress:
         say = progress.say if sys.stderr.isatty() else None  # in a log, a line for each candidate is enough
-        found = search(recipe, target, goal, say=say, told=lambda item, missed: show(line(item, missed), err=True))
+        found = search(
+            recipe,
+            target,
+            goal,
+            build_dir=build_dir,
+            say=say,
+            told=lambda item, missed: show(line(item, missed), err=True),
+        )
     if as_json:
         show_page(found.certificate.read_text(encoding="utf-8"))
     else:
@@ -107,13 +118,16 @@ def lines(found: Any) -> list[str]:
     ]
     if rows:
         out += table(("candidate", "metric", "SQNR dB", "size", "predicted", ""), rows).split("\n")
+    out += [ranking.tie] if ranking.tie else []
     out.append("Pareto front: " + (", ".join(item.name for item in ranking.front) or "empty"))
     gone = [item for item in found.tried if item.error]
     out += [f"no result: {item.name}: {item.error}" for item in gone]
     why = {"done": "everything was tried", "time": "the time was up", "interrupted": "it was interrupted"}.get(
         found.stopped, found.stopped
     )
-    out.append(f"{len(found.tried)} candidates in {found.seconds:.0f} s; {why}. Certificate: {found.certificate.name}")
+    out.append(
+        f"{len(found.tried)} candidates in {found.seconds:.0f} s; {why}. Certificate: {from_here(found.certificate)}"
+    )
     if ranking.best is None:
         out.append("No candidate meets the goal." + (" The closest:" if found.recipe else ""))
     return [*out, *(["", *found.recipe.rstrip().split("\n")] if found.recipe else [])]

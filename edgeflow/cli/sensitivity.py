@@ -8,12 +8,14 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.options import build_dir_option, chosen_target, recipe_argument, target_option
 from edgeflow.cli.printing import show_json, show_page
 
 
 @click.command("sensitivity")
-@click.argument("recipe", type=click.Path(path_type=Path), default=".")
-@click.option("--target", "-t", required=True, help="An int8 target's name, or a .toml.")
+@recipe_argument
+@target_option
+@build_dir_option
 @click.option(
     "--samples", type=click.IntRange(min=1), default=256, show_default=True, help="Evaluation inputs to compare on."
 )
@@ -22,7 +24,15 @@ from edgeflow.cli.printing import show_json, show_page
     "--ratio", "ratios", type=float, multiple=True, help="Shares of channels to prune; default 0.25, 0.5 and 0.75."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def command(recipe: Path, target: str, samples: int, prune: bool, ratios: tuple[float, ...], as_json: bool) -> None:
+def command(
+    recipe: Path,
+    target: str | None,
+    build_dir: Path | None,
+    samples: int,
+    prune: bool,
+    ratios: tuple[float, ...],
+    as_json: bool,
+) -> None:
     """Say what each layer of RECIPE's int8 model costs, the costliest first.
 
     Each layer is quantised alone; the error is the outputs' mean squared error over their variance. Names go into
@@ -35,10 +45,13 @@ def command(recipe: Path, target: str, samples: int, prune: bool, ratios: tuple[
     from edgeflow.cli.tables import number
     from edgeflow.tuning.sensitivity import RATIOS, prune_sensitivity, sensitivity
 
+    target = chosen_target(recipe, target)
     with Progress() as progress:
         if prune:
             _print(
-                prune_sensitivity(recipe, target, ratios=ratios or RATIOS, samples=samples, say=progress.say),
+                prune_sensitivity(
+                    recipe, target, ratios=ratios or RATIOS, samples=samples, build_dir=build_dir, say=progress.say
+                ),
                 as_json,
                 (
                     ("layer", "share", "channels", "error", "SQNR dB"),
@@ -53,7 +66,7 @@ def command(recipe: Path, target: str, samples: int, prune: bool, ratios: tuple[
             )
         else:
             _print(
-                sensitivity(recipe, target, samples=samples, say=progress.say),
+                sensitivity(recipe, target, samples=samples, build_dir=build_dir, say=progress.say),
                 as_json,
                 (
                     ("layer", "op", "error", "SQNR dB"),

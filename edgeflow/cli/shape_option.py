@@ -15,7 +15,7 @@ def parse_shapes(pairs: Iterable[str]) -> dict[str, tuple[int, ...]]:
     """
     found = {}
     for pair in pairs:
-        name, _, text = pair.partition("=")
+        name, _, text = pair.rpartition("=")  # a name may hold one too
         try:
             dims = tuple(int(part) for part in text.split(","))
         except ValueError:

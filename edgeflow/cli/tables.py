@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from unicodedata import combining, east_asian_width
 
 from edgeflow.cli.printing import visible
 from edgeflow.report.values import SENTENCE_LENGTH_MAX, finite, plain, real
@@ -19,16 +20,29 @@ LAYERS_SHOWN = 5
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns padded to their widest cell; the first left-aligned, the others right."""
     cells = [list(head), *[[visible(cell) for cell in row] for row in rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    widths = [max(columns(row[i]) for row in cells) for i in range(len(head))]
     lines = []
     for row in cells:
         lines.append(
             "  ".join(
-                cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+                cell + blanks(cell, w) if i == 0 else blanks(cell, w) + cell
+                for i, (cell, w) in enumerate(zip(row, widths, strict=True))
             ).rstrip()
         )
     lines.insert(1, "  ".join("-" * w for w in widths))
     return "\n".join(lines)
+
+
+def columns(text: str) -> int:
+    """How many columns of a terminal a text takes: Chinese signs take two, accents that combine take none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def blanks(cell: str, width: int) -> str:
+    """What fills a cell up."""
+    return " " * (width - columns(cell))
 
 
 def size(count: float) -> str:

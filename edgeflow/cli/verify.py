@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgeflow.cli.options import ModelFile, model_argument
 from edgeflow.cli.printing import say, show_error, show_json, show_page
 from edgeflow.cli.runner_options import where_options
 
@@ -24,7 +25,7 @@ def file_option(name: str, what: str) -> Callable[[Callable[..., Any]], Callable
 
 
 @click.command("verify")
-@click.argument("model", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@model_argument()
 @click.option(
     "--reference",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -33,7 +34,7 @@ def file_option(name: str, what: str) -> Callable[[Callable[..., Any]], Callable
 @where_options(many=True)
 @click.option(
     "--control",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=ModelFile(),
     metavar="CPU.nb",
     help="A CPU-only file of the same model, timed beside an NPU file on the device.",
 )
@@ -97,6 +98,7 @@ def command(
     from concurrent.futures import ThreadPoolExecutor
     from dataclasses import replace
 
+    from edgeflow.cli.progress import working
     from edgeflow.core.errors import EdgeflowError
     from edgeflow.core.settings import DriftLimits
     from edgeflow.deploy.runners import Where
@@ -115,7 +117,8 @@ def command(
             return err
 
     if len(on) == 1:
-        found = [one(on[0])]
+        with working("verify"):
+            found = [one(on[0])]
     else:
         with ThreadPoolExecutor(len(on)) as pool:
             found = list(pool.map(one, on))

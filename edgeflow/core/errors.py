@@ -23,32 +23,65 @@ Anything else that escapes is our bug and keeps its traceback.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class EdgeflowError(Exception):
-    """What went wrong, in one line; `try_` says what to do about it."""
+    """What went wrong, in one line; `try_` says what to do about it.
+
+    `lines` show it, such as the user's own lines of a traceback. `also`: other errors that were found at the same time.
+    """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, try_: str = "") -> None:
-        super().__init__(f"{what}\n  try: {try_}" if try_ else what)
+    def __init__(
+        self, what: str, *, try_: str = "", lines: Sequence[str] = (), also: Sequence[EdgeflowError] = ()
+    ) -> None:
+        super().__init__("\n".join([what, *(f"  {line}" for line in lines), *([f"  try: {try_}"] if try_ else [])]))
         self.what = what
         self.try_ = try_
+        self.lines = tuple(lines)
+        self.also = tuple(also)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Keep `what` and `try_` apart when the error crosses a process."""
-        return (_rebuild, (type(self), self.what, self.try_))
+        """Keep the parts apart when the error crosses a process."""
+        return (_rebuild, (type(self), self.what, self.try_, self.lines, self.also))
+
+
+SAID_MAX = 400
+"""Of a line of another package's message; some of Paddle's are a page."""
 
 
 def last_line(err: BaseException) -> str:
-    """Last line of another package's error message, where Paddle puts the reason; empty if there is no message."""
-    return next((line.strip() for line in reversed(str(err).splitlines()) if line.strip()), "")
+    """Last line of another package's error message, where Paddle puts the reason; empty if there is no message.
+
+    What Paddle writes after the reason, a hint and the op's name, is left out.
+    """
+    lines = [line.strip() for line in str(err).splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith(("[Hint:", "[operator <"))]
+    return (said or lines or [""])[-1][:SAID_MAX]
 
 
-def _rebuild(kind: type[EdgeflowError], what: str, try_: str) -> EdgeflowError:
-    return kind(what, try_=try_)
+def with_log(err: EdgeflowError, log: Path) -> EdgeflowError:
+    """An error of somebody's code with the path of the log that holds what was printed, where there is any."""
+    if not err.lines or not log.is_file() or not log.stat().st_size:
+        return err
+    return type(err)(err.what, try_=err.try_, lines=(*err.lines, f"log: {log}"), also=err.also)
+
+
+def together(found: Sequence[EdgeflowError]) -> EdgeflowError:
+    """The first of several errors, which carries the others, each said once."""
+    known = list({(err.what, err.try_): err for err in found}.values())
+    first = known[0]
+    return type(first)(first.what, try_=first.try_, lines=first.lines, also=(*first.also, *known[1:]))
+
+
+def _rebuild(
+    kind: type[EdgeflowError], what: str, try_: str, lines: Sequence[str], also: Sequence[EdgeflowError]
+) -> EdgeflowError:
+    return kind(what, try_=try_, lines=lines, also=also)
 
 
 class TargetError(EdgeflowError):

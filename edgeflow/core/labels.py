@@ -77,7 +77,7 @@ def _remedy(labels: Array, classes: int | None, value: int) -> str:
     if value < 0:
         return "labels that are the classes of the outputs; -1 pads texts and marks what maps leave out"
     if value == classes and labels.min(initial=1) >= 1:
-        return "labels that count from 0: these seem to count from 1"
+        return "labels, or numbers of class folders, that count from 0: these seem to count from 1"
     if value == 255:
         return "-1 for what is to be left out"
     return "labels that are the classes of the outputs, in their order; texts are padded with -1"

@@ -60,6 +60,15 @@ class Preprocess:
             height, width = self.size
         return (self.channels, height, width) if self.layout == "NCHW" else (height, width, self.channels)
 
+    def bounds(self) -> tuple[float, float]:
+        """The least and the greatest value that a picture of bytes can become, over all channels."""
+        values = [
+            (pixel * self.scale - mean) / std
+            for mean, std in zip(self.mean, self.std, strict=True)
+            for pixel in (0.0, 255.0, self.pad_value)
+        ]
+        return min(values), max(values)
+
     def check(self, where: str) -> None:
         """Hold the values to each other.
 
@@ -122,7 +131,7 @@ class Preprocess:
 
         if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or picture.size == 0:
             raise DataError(f"picture: is {picture.dtype}{list(picture.shape)}, and should be uint8[H, W, 3]")
-        height, width = self._new_size(*picture.shape[:2])
+        height, width = self.new_size(*picture.shape[:2])
         whole = self.size if self.resize == "letterbox" else (height, width)
         if self.resize != "none" and max(height * width, math.prod(whole)) > INPUT_PIXELS_MAX:
             raise DataError(
@@ -138,7 +147,12 @@ class Preprocess:
         done = (planes * np.float32(self.scale) - mean) / std
         return np.ascontiguousarray(done if self.layout == "NCHW" else done.transpose(1, 2, 0))
 
-    def _new_size(self, height: int, width: int) -> tuple[int, int]:
+    def new_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width that a picture of this size is resized to, before padding and crop.
+
+        Raises:
+            DataError: nothing resizes it, and it is of another size.
+        """
         if self.resize == "stretch":
             return self.size[0], self.size[1]
         if self.resize == "short_side":

@@ -49,7 +49,9 @@ class DriftLimits:
 class IngestSettings:
     """Where the model comes from and what feeds it; paths are relative to the recipe's folder.
 
-    `preprocess` by input name: how raw pictures among the data become inputs.
+    `preprocess` by input name: how raw pictures among the data become inputs. `exif`: whether files are turned as they
+    say. `skip_bad`: pictures that cannot be read are left out. `dictionary`: letters of a text recogniser, for lists
+    with texts; `blank_last`: of its classes.
     """
 
     factory: str | None
@@ -61,6 +63,10 @@ class IngestSettings:
     seed: int = 0
     training: str | None = None
     preprocess: Mapping[str, Preprocess] = field(default_factory=dict)
+    exif: Literal["ignore", "apply"] = "ignore"
+    skip_bad: bool = False
+    dictionary: tuple[str, ...] = ()
+    blank_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)

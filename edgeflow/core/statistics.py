@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeflow.core.drift import shown
+from edgeflow.core.progress import counted
 
 Array = npt.NDArray[Any]
 CONFIDENCE = 0.90
@@ -207,7 +208,7 @@ def decide_bootstrap(
     reference, candidate = metric(np.arange(count))
     drop = sign * (reference - candidate)
     drops = []
-    for _ in range(resamples):
+    for _ in counted(range(resamples), "draws"):
         a, b = metric(random.integers(0, count, count))
         drops.append(sign * (a - b))
     values = np.asarray(drops)

@@ -25,6 +25,9 @@ NPU_ARITHMETICS = ("float32", "float16", "uint8")
 
 TOML_MAX_BYTES = 1 << 20
 
+ANY_NPU = "android_nnapi"
+"""Android's way to whatever NPU a phone has: chosen by its own name, not by a chip's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lite:
@@ -171,7 +174,7 @@ def names() -> tuple[str, ...]:
 
 
 def load_target(name: str) -> Target:
-    """Load a profile by its name, or a user's own by the path of a .toml.
+    """Load a profile by its name or by that of a chip, or a user's own by the path of a .toml.
 
     Raises:
         TargetError: unknown name (with the near match), or a file that breaks the schema.
@@ -181,8 +184,8 @@ def load_target(name: str) -> Target:
     if name not in names():
         if (chip := unsupported(name)) is not None:
             raise TargetError(f"{chip.name} is not on this stack: {chip.reason}", try_=f"--target {chip.alternative}")
-        if owners := [known for known in names() if _has_chip(load_target(known), name)]:
-            raise TargetError(f"target {name!r} is a chip, of {', '.join(owners)}", try_=f"--target {owners[0]}")
+        if owner := _of_chip(name):
+            return owner
         raise TargetError(f"target {name!r} is unknown; {near(name, names(), 'targets')}", try_="edgeflow targets")
     return _load(folder() / f"{name}.toml")
 
@@ -216,8 +219,22 @@ def _plain(name: str) -> str:
     return "".join(c for c in name.lower() if c.isalnum())
 
 
-def _has_chip(target: Target, name: str) -> bool:
-    return _plain(name) in map(_plain, target.chips)
+def _of_chip(name: str) -> Target | None:
+    """The profile of a chip: of its own NPU where there is one, else of its CPU, in float.
+
+    Raises:
+        TargetError: two NPU profiles drive the chip, each by another driver.
+    """
+    plain = _plain(name).replace("sd", "snapdragon", 1) if _plain(name)[:3].strip("sd").isdigit() else _plain(name)
+    owners = [load_target(known) for known in names()]
+    owners = [target for target in owners if plain in map(_plain, target.chips)]
+    npus = [target for target in owners if target.uses_npu and target.npu_place != ANY_NPU]
+    if len(npus) > 1:
+        raise TargetError(
+            f"{name!r} is a chip that {' and '.join(f'{t.name} ({t.summary})' for t in npus)} drive",
+            try_=f"--target {npus[0].name}, or {npus[1].name}",
+        )
+    return min(npus or owners, key=lambda target: (target.uses_npu, target.lite.valid_targets != "arm"), default=None)
 
 
 def _load(path: Path) -> Target:

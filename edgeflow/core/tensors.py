@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.core.errors import DataError
@@ -42,6 +43,13 @@ class TensorSpec:
         return f"{self.name}: {self.dtype}[{', '.join('?' if d < 0 else str(d) for d in self.shape)}]"
 
 
+def named(pair: str, names: Iterable[str]) -> tuple[str, str]:
+    """NAME=VALUE as its two parts; a name may hold `=` itself. Without one of `names` before it, the name is empty."""
+    known = [name for name in names if pair.startswith(f"{name}=")]
+    name = max(known, key=len, default="")
+    return (name, pair[len(name) + 1 :]) if known else ("", pair)
+
+
 def declared_batch(inputs: Iterable[TensorSpec]) -> int:
     """The batch that inputs declare, 0 where it is open."""
     return max((spec.shape[0] for spec in inputs if spec.shape and spec.shape[0] > 0), default=0)
@@ -78,8 +86,11 @@ def check_array(array: npt.NDArray[Any], spec: TensorSpec, where: str, *, batch:
         )
 
 
-def check_names(given: Iterable[str], wanted: Iterable[str], where: str) -> None:
+def check_names(given: Iterable[str], wanted: Iterable[str], where: str, also: Iterable[str] = ()) -> None:
     """Raise DataError unless the arrays have the wanted names.
+
+    Args:
+        also: names that may be there too, which a near match can mean.
 
     Raises:
         DataError: names are missing or unknown; both lists are given.
@@ -93,7 +104,30 @@ def check_names(given: Iterable[str], wanted: Iterable[str], where: str) -> None
             parts.append(f"{', '.join(map(repr, missing))} missing")
         if unknown:
             parts.append(f"{', '.join(map(repr, unknown))} unknown")
-        raise DataError(f"{where}: {' and '.join(parts)}; the names are {', '.join(map(repr, want))}")
+        raise DataError(
+            f"{where}: {' and '.join(parts)}; the names are {', '.join(map(repr, want))}",
+            try_="; ".join(f"{name!r} for {other!r}" for other, name in meant(unknown, [*missing, *also]).items()),
+        )
+
+
+MEANT_LABEL = ("labels", "target", "targets", "gt", "y", "class", "classes", "category", "ground_truth", "lbl")
+"""What people call the array `label`."""
+
+
+def meant(unknown: Iterable[str], known: Iterable[str]) -> dict[str, str]:
+    """The name that each unknown one was probably meant to be; the first one near to it is taken."""
+    open_names = list(known)
+    found = {}
+    for other in unknown:
+        plain = {name.lower(): name for name in open_names}
+        if "label" in plain and other.lower() in MEANT_LABEL:
+            match = "label"
+        else:
+            match = next(iter(get_close_matches(other.lower(), plain, n=1, cutoff=0.5)), "")
+        if match:
+            found[other] = plain[match]
+            open_names.remove(plain[match])
+    return found
 
 
 def check_feed(feed: Mapping[str, npt.NDArray[Any]], specs: Iterable[TensorSpec], where: str) -> None:

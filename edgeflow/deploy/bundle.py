@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +47,8 @@ class Bundle:
         return self.files[BUNDLE]
 
 
-def deploy(build: Path, runtime: RuntimeFolder) -> Bundle:
-    """Collect what a build folder and a runtime folder give into a bundle.
+def deploy(build: Path, runtime: RuntimeFolder | None) -> Bundle:
+    """Collect what a build folder and a runtime folder give into a bundle; without programs, what there is.
 
     Raises:
         DataError: contract.json is missing or names what is not there, or the programs are for another target's model.
@@ -67,26 +67,28 @@ def deploy(build: Path, runtime: RuntimeFolder) -> Bundle:
     if (build / MANIFEST).is_file():
         files[MANIFEST] = read_named(build, MANIFEST)
     program = PROGRAMS[contract.task]
-    runtime.program(program)
-    executable = {"run.sh"}
-    for name in runtime.files:
-        files[name] = read_named(runtime.folder, name)
-        executable |= {name} if name.startswith("bin/") else set()
-    files["run.sh"] = _script(contract, program)
+    executable: set[str] = set()
+    laid: Collection[str] = ()
+    if runtime is not None:
+        runtime.program(program)
+        laid = runtime.files
+        for name in laid:
+            files[name] = read_named(runtime.folder, name)
+            executable |= {name} if name.startswith("bin/") else set()
+        files["run.sh"] = _script(contract, program)
+        executable.add("run.sh")
     name = f"{contract.name}-{contract.target}"
     table = {
         "format": FORMAT,
         "name": contract.name,
         "target": contract.target,
-        "abi": runtime.abi,
-        "program": program,
+        "abi": None if runtime is None else runtime.abi,
+        "program": None if runtime is None else program,
         "files": {path: _hash(data) for path, data in sorted(files.items())},
     }
     files[BUNDLE] = (json.dumps(table, indent=1, sort_keys=True) + "\n").encode()
     absent = tuple(
-        name
-        for name in contract.runtime.libraries
-        if not any(f"{file}/".startswith(f"lib/{name}/") for file in runtime.files)
+        name for name in contract.runtime.libraries if not any(f"{file}/".startswith(f"lib/{name}/") for file in laid)
     )
     return Bundle(name, files, frozenset(executable), absent)
 

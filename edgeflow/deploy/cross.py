@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -13,8 +14,10 @@ from pathlib import Path
 
 from edgeflow.core.errors import BackendMissing, NbError, ToolchainFailed
 from edgeflow.core.targets import Target
+from edgeflow.core.versions import code_version
 from edgeflow.deploy.elf import Platform, check_elf, newest_needed, platform_of
 from edgeflow.files.atomic import folder_atomic, lock, sha256
+from edgeflow.files.user_state import state_folder
 from edgeflow.project.trust import trust
 
 PROGRAMS = ("classify", "detect", "ocr", "dump", "bench")
@@ -73,6 +76,27 @@ def cross_compile(job: Job, say: Callable[[str], None]) -> Path:
     return job.out
 
 
+def sources() -> Path:
+    """Where CMake finds the device programs: a checkout, or of an installed package a copy in the user's state folder,
+    laid out as a checkout is, for a package's own folder is not to be built in.
+
+    Raises:
+        ToolchainFailed: the package was installed without them.
+    """
+    package = Path(__file__).resolve().parents[1]
+    if (package.parent / "CMakeLists.txt").is_file():
+        return package.parent
+    packed = package / "device_build"
+    if not (packed / "CMakeLists.txt").is_file():
+        raise ToolchainFailed(f"{packed}: is missing, and should hold the device programs' CMakeLists.txt")
+    place = state_folder("device") / code_version()
+    if not place.is_dir():
+        with folder_atomic(place) as folder:
+            shutil.copytree(packed, folder, dirs_exist_ok=True)
+            shutil.copytree(package / "demos", folder / "edgeflow" / "demos")
+    return place
+
+
 def advice(target: Target) -> str:
     """Which inference library the target needs, and where it comes from."""
     toolchain = target.toolchain
@@ -127,7 +151,10 @@ def check_library(library: Path, platform: Platform, model: Path | None, say: Ca
             say(f"{reason.level}: {reason.text}")
         if judged.verdict == "refuse":
             reasons = "; ".join(reason.text for reason in judged.reasons if reason.level == "refuse")
-            raise NbError(f"{library}: does not fit {model}: {reasons}", try_=f"edgeflow match {model} {library}")
+            raise NbError(
+                f"{library}: does not fit {model}: {reasons}",
+                try_=f"edgeflow match {shlex.quote(str(model))} {shlex.quote(str(library))}",
+            )
     return found.versions
 
 

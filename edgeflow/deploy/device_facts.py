@@ -149,7 +149,7 @@ def what_fits(facts: Facts) -> str:
     fits = [target for abi, target in ABIS.items() if not why_not(facts, abi)]
     if not fits:
         return "another device: Paddle Lite has no library for this one"
-    return f"scripts/cross_compile {fits[0]}, or another target for it that edgeflow targets lists, then --runtime"
+    return f"edgeflow cross-compile {fits[0]}, or another target for it that edgeflow targets lists, then --runtime"
 
 
 def why_not(facts: Facts, abi: str) -> str:

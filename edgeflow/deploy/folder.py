@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ def to_folder(bundle: Bundle, folder: Path) -> Placed:
         raise DataError(
             f"{folder}: holds {names}, which edgeflow did not write there, and is no bundle of its own, so it is not "
             "replaced",
-            try_=f"--to {folder / bundle.name}, or move these files away",
+            try_=f"--to {shlex.quote(str(folder / bundle.name))}, or move these files away",
         )
     with folder_atomic(folder) as work:
         for name, data in bundle.files.items():

@@ -270,7 +270,7 @@ class Remote:
         if "GLIBC" in log and "not found" in log:
             return TransportError(
                 f"{where}: was built for a newer C library than the device has ({words})",
-                try_="CROSS_COMPILE=PREFIX of its vendor's compiler, then scripts/cross_compile again",
+                try_="CROSS_COMPILE=PREFIX of its vendor's compiler, then edgeflow cross-compile again",
             )
         if "libgomp" in log:
             return TransportError(
@@ -378,5 +378,5 @@ def _json_line(text: str, where: str) -> dict[str, Any]:
                 return table
     raise TransportError(
         f"{where}: printed {printable(text)!r}, and should print one line of JSON",
-        try_="the same program by hand on the device; scripts/cross_compile makes it anew",
+        try_="the same program by hand on the device; edgeflow cross-compile makes it anew",
     )

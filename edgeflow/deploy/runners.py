@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -90,7 +91,7 @@ def find_runtime(model: Path, given: Path | None = None, *, trust: bool = False)
     if target is None:
         raise DataError(
             f"{model}: there is no {MANIFEST} beside it to tell its target, and thereby its device's programs",
-            try_="--runtime DIR, the folder that scripts/cross_compile TARGET made",
+            try_="--runtime DIR, the folder that edgeflow cross-compile TARGET made",
         )
     places = [Path("build") / "device" / target]
     places += [
@@ -103,12 +104,12 @@ def find_runtime(model: Path, given: Path | None = None, *, trust: bool = False)
     if found:
         raise DataError(
             f"{found[0]}: its programs were not made here, and would run as you on the device",
-            try_=f"scripts/cross_compile {target} --paddle-lite DIR; or --runtime {found[0]}, or --trust, where you "
-            "know who made them",
+            try_=f"edgeflow cross-compile {target} --paddle-lite DIR; or --runtime {shlex.quote(str(found[0]))}, or "
+            "--trust, where you know who made them",
         )
     raise DataError(
         f"{places[0]}: is missing, and should hold the programs that run {model.name} on the device",
-        try_=f"scripts/cross_compile {target} --paddle-lite DIR, or --runtime DIR",
+        try_=f"edgeflow cross-compile {target} --paddle-lite DIR, or --runtime DIR",
     )
 
 

@@ -1,4 +1,4 @@
-"""The folder of programs and libraries for one kind of device, as scripts/cross_compile leaves it."""
+"""The folder of programs and libraries for one kind of device, as edgeflow cross-compile leaves it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class RuntimeFolder:
 def how_to_make(target: str) -> str:
     """The command that makes a runtime folder."""
     return (
-        f"scripts/cross_compile {target} --paddle-lite DIR, the unpacked library that edgeflow targets {target} names"
+        f"edgeflow cross-compile {target} --paddle-lite DIR, the unpacked library that edgeflow targets {target} names"
     )
 
 
@@ -86,7 +86,7 @@ def load_runtime(folder: Path) -> RuntimeFolder:
     except OSError as err:
         raise DataError(
             f"{path}: cannot be read ({err.strerror}), and should say what lies in {folder.name}",
-            try_="scripts/cross_compile TARGET --paddle-lite DIR",
+            try_="edgeflow cross-compile TARGET --paddle-lite DIR",
         ) from err
     table = strict(_Table, _sized(raw, path), str(path), DataError)
     if table.format != FORMAT:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgeflow.core.errors import TransportError
+from edgeflow.core.errors import DataError, TransportError
 from edgeflow.deploy.bundle import deploy, to_archive
 from edgeflow.deploy.device import Device, connect
 from edgeflow.deploy.device_facts import probe, what_fits, why_not
@@ -31,7 +31,15 @@ def deploy_to(
         DataError: see deploy.bundle; TransportError: the device.
     """
     contract = load_contract(build / CONTRACT)
-    programs = find_runtime(build / contract.model.file, runtime, trust=trust)
+    try:
+        programs = find_runtime(build / contract.model.file, runtime, trust=trust)
+    except DataError as err:
+        if is_device(to) or runtime is not None:
+            raise
+        programs = None  # a folder or an archive can do without: whoever unpacks it may have programs of their own
+        without = f"bin/, lib/ and run.sh are missing: {err.what}; {err.try_}"
+    else:
+        without = ""
     bundle = deploy(build, programs)
     table: dict[str, Any] = {
         "format": 1,
@@ -40,8 +48,9 @@ def deploy_to(
         "files": len(bundle.files),
         "bytes": sum(map(len, bundle.files.values())),
         "absent": list(bundle.absent),
+        "without": without,
     }
-    if is_device(to):
+    if is_device(to) and programs is not None:
         with Device(connect(to), say=say) as device:
             facts = probe(device)
             if reason := why_not(facts, programs.abi):
@@ -54,7 +63,7 @@ def deploy_to(
             **table,
             "place": str(path),
             "changed": to_archive(bundle, path),
-            "check": f"tar xzf {path.name} && {bundle.name}/run.sh --check, on the device",
+            "check": "" if without else f"tar xzf {path.name} && {bundle.name}/run.sh --check, on the device",
         }
     placed = to_folder(bundle, path)
     return {
@@ -62,5 +71,5 @@ def deploy_to(
         "place": str(path),
         "changed": placed.changed,
         "kept": list(placed.kept),
-        "check": f"{path}/run.sh --check, on the device",
+        "check": "" if without else f"{path}/run.sh --check, on the device",
     }

@@ -73,6 +73,51 @@ def load_npz(path: Path) -> dict[str, Array]:
         ) from err
 
 
+def npy_head(path: Path) -> tuple[tuple[int, ...], str]:
+    """Shape and dtype of a .npy, without its values.
+
+    Raises:
+        DataError: as load_npy.
+    """
+    try:
+        with open_regular(path) as stream:
+            return _head(stream, str(path))
+    except OSError as err:
+        raise DataError(f"{path}: is no readable .npy array ({err})") from err
+
+
+def npz_heads(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and dtype of every array in an .npz, without their values.
+
+    Raises:
+        DataError: as load_npz.
+    """
+    try:
+        with open_regular(path) as stream, zipfile.ZipFile(stream) as archive:
+            heads = {}
+            for info in archive.infolist():
+                with archive.open(info) as member:
+                    heads[info.filename.removesuffix(".npy")] = _head(member, f"{path}: {info.filename}")
+            return heads
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as err:
+        raise DataError(
+            f"{path}: is no readable .npz archive ({err})",
+            try_="write it again with numpy.savez, or run edgeflow build",
+        ) from err
+
+
+def _head(stream: Any, where: str) -> tuple[tuple[int, ...], str]:
+    try:
+        version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream)  # type: ignore[no-untyped-call]
+    except (zipfile.BadZipFile, zlib.error):
+        raise
+    except (OSError, ValueError, TypeError, EOFError, OverflowError, SyntaxError, tokenize.TokenError) as err:
+        raise DataError(f"{where}: is no readable .npy array ({err})") from err
+    return tuple(shape), str(dtype)
+
+
 def load_npy(source: Any, where: str) -> Array:
     """Read one .npy from a path or an open file; nothing is unpickled.
 

@@ -11,20 +11,23 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from edgeflow.core.artifact import Artifact, Tools
-from edgeflow.core.errors import BackendMissing, RecipeError, StorageError, near
+from edgeflow.core.errors import BackendMissing, EdgeflowError, RecipeError, StorageError, with_log
+from edgeflow.core.progress import listening
 from edgeflow.core.settings import CompressSettings, ConvertSettings
-from edgeflow.core.targets import Target, load_target, names
+from edgeflow.core.targets import Target, load_target
 from edgeflow.core.versions import code_version, is_installed, key_of, tool_versions
 from edgeflow.files.atomic import folder_atomic, folder_half_made, lock, sha256, sweep
 from edgeflow.flow.cache import SEEN, Cache, Known
+from edgeflow.flow.early import check_reference, look_before
 from edgeflow.flow.input_files import holds, look, runs_code
 from edgeflow.project.contract import named_files
-from edgeflow.project.manifest import StageResults
-from edgeflow.project.places import COMPRESSED
-from edgeflow.project.recipe import Recipe, load_recipe, read_labels
+from edgeflow.project.manifest import StageResults, picture_notes, pictures_table
+from edgeflow.project.places import COMPRESSED, REFERENCE, build_root
+from edgeflow.project.recipe import Recipe, asked_targets, load_recipe, read_labels
 from edgeflow.project.trust import trust
 from edgeflow.report.exchange import load_record, table
 from edgeflow.report.record import Record
@@ -60,7 +63,7 @@ class Built:
 
 
 def build(
-    recipe: Path | str = ".",
+    recipe: Path | str | Recipe = ".",
     targets: Sequence[str] = (),
     *,
     build_dir: Path | str | None = None,
@@ -71,8 +74,8 @@ def build(
     """Build, convert and verify a recipe's model for each target, into `build/<target>/`.
 
     Args:
-        recipe: an edgeflow.toml, or a folder that holds one.
-        targets: names or paths of target profiles.
+        recipe: an edgeflow.toml, a folder that holds one, or a recipe that was read already.
+        targets: names of target profiles or of chips, or paths of profiles; none: the recipe's [project] targets.
         build_dir: where results and the cache go; `build` beside the recipe when None.
         keep_on_cpu: ops that stay off the NPU beside the recipe's: `OP`, `OP:INPUT` or `OP:INPUT:OUTPUT`.
         say: told when a stage of a target starts, is done, or is kept from an earlier build.
@@ -84,8 +87,8 @@ def build(
     Raises:
         RecipeError, TargetError, ModelError, DataError, CompressFailed, OptFailed, NbError, StorageError.
     """
-    loaded = load_recipe(Path(recipe))
-    profiles = [load_target(name) for name in dict.fromkeys(targets)]
+    loaded = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
+    profiles = [load_target(name) for name in asked_targets(loaded, targets)]
     _check_names(loaded, [profile.name for profile in profiles])
     for profile in profiles:
         profile.choose(loaded.compress_settings(profile).precision)  # refuse before any work
@@ -94,9 +97,10 @@ def build(
             f"keep_on_cpu: {', '.join(p.name for p in profiles)} has no NPU to keep ops off",
             try_="leave it out, or build for an NPU target; edgeflow targets lists them",
         )
-    read_labels(loaded)
+    for note in look_before(loaded, profiles):
+        (say or (lambda *_: None))("", "labels", f"note: {note}")
     trust(loaded.folder)
-    root = loaded.folder / "build" if build_dir is None else Path(build_dir).resolve()
+    root = build_root(loaded.path, build_dir)
     settings = [
         (loaded.compress_settings(p), p.precision.weights)
         for p in profiles
@@ -120,9 +124,6 @@ def _check_names(recipe: Recipe, asked: Sequence[str]) -> None:
         raise RecipeError(
             f"two targets are called {twice[0]!r}, and would write into one folder", try_="rename your own profile"
         )
-    for name in recipe.targets:
-        if name not in (*names(), *asked):
-            raise RecipeError(f"recipe: [targets.{name}] is no target; {near(name, [*names(), *asked], 'targets')}")
 
 
 class Flow:
@@ -144,8 +145,10 @@ class Flow:
             sweep(folder)
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        self._stack.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, err, trace)  # after an error, workers that are still busy are stopped
 
     def abandon(self) -> None:
         """Stop what workers are at; the next one that is needed starts anew."""
@@ -164,28 +167,13 @@ class Flow:
         settings = self.recipe.compress_settings(target)
         precision = target.choose(settings.precision)
         ingested = self.ingest(target, precision)
-        self._check_reference(target, ingested)
+        check_reference(self.recipe, target, ingested.folder / REFERENCE)
         compressed = self.compress(target, settings, precision, ingested)
         converted = self.convert(target, compressed)
         report = self._verify(target, ingested, compressed, converted)
         folder = self._publish(target, ingested, converted, report)
         record = load_record(report.folder / "report.json")
         return Built(target.name, folder, precision, record, tuple(self._kept[target.name]))
-
-    def _check_reference(self, target: Target, ingested: Artifact) -> None:
-        """Labels that do not fit the outputs, and a reference that scores too little, end a build before the work."""
-        from edgeflow.project.places import REFERENCE
-        from edgeflow.project.reference import load_reference
-        from edgeflow.verify.scores import held_to_expectation, names_fit
-
-        settings, names = self.recipe.verify_settings(target), read_labels(self.recipe)
-        if settings.metric is None and names is None:
-            return
-        reference = load_reference(ingested.folder / REFERENCE)
-        if names is not None:
-            model = self.recipe.model
-            names_fit(names, reference.outputs[0], model.task, settings.metric, str(model.labels))
-        held_to_expectation(settings, reference, self.recipe.folder)
 
     def workers_for(self, kind: str) -> Workers:
         """A pool for ingest and one for compress, which imports PaddleSlim while the other works."""
@@ -213,6 +201,9 @@ class Flow:
             if self._ingested is None:
                 self._ingested = self._ingest(target, precision)
             ready, kept = self._ingested
+        if first:
+            for note in picture_notes({"data": pictures_table(ready.facts["seen"])}):
+                self.say("", "data", f"note: {note}")
         if first or kept:
             self._note(target, "ingest", "kept" if kept else "done")
         return ready
@@ -325,7 +316,8 @@ class Flow:
 
             made = StageResults(self.recipe, target, ingested, compressed, converted)
             worker = self._fenced_worker if ingested.facts["foreign"] else self._any_worker
-            return check_and_report(made, folder, labels, worker)
+            with listening(lambda k, n, what: self.say(target.name, "verify", f"{what} {k} of {n}")):
+                return check_and_report(made, folder, labels, worker)
 
         found = self.cache.find("verify", key)
         if found is not None and not self._scores_again(found, ingested):
@@ -338,7 +330,6 @@ class Flow:
         if ".py:" not in name:
             return True
         from edgeflow.files.arrays import load_npz
-        from edgeflow.project.places import REFERENCE
         from edgeflow.project.reference import load_reference
         from edgeflow.verify.scores import score
         from edgeflow.verify.stage import CANDIDATE, scores_as_facts
@@ -393,7 +384,7 @@ class Flow:
     ) -> Artifact:
         from edgeflow.flow import workers as processes
 
-        told = ""
+        told, log = "", folder.parent / f"{stage}.log"
 
         def watch() -> None:
             nonlocal told
@@ -413,9 +404,11 @@ class Flow:
                 target,
                 settings,
                 folder,
-                folder.parent / f"{stage}.log",
+                log,
                 watch=watch,
             )
+        except EdgeflowError as err:
+            raise with_log(err, log) from err
         finally:
             processes.progress_of(folder).unlink(missing_ok=True)
 

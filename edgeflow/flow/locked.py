@@ -17,7 +17,7 @@ from edgeflow.flow.build import Built, Say, build
 from edgeflow.project.accepted import Budget, Change, OutputBudget, compare, is_comparable, is_worse, settled
 from edgeflow.project.lockfile import lock_path, locked, read_lock, write_lock
 from edgeflow.project.places import REFERENCE
-from edgeflow.project.recipe import load_recipe
+from edgeflow.project.recipe import asked_targets, load_recipe
 from edgeflow.verify.file_facts import figures
 
 
@@ -53,8 +53,8 @@ def check_lock(recipe: Path | str, targets: Sequence[str]) -> dict[str, Budget]:
         LockError: there is no lock, or it lacks one of them.
         RecipeError, TargetError: there is nothing to build.
     """
-    load_recipe(Path(recipe))
-    return locked(lock_path(Path(recipe)), [load_target(name).name for name in dict.fromkeys(targets)])
+    asked = asked_targets(load_recipe(Path(recipe)), targets)
+    return locked(lock_path(Path(recipe)), [load_target(name).name for name in asked])
 
 
 def held(accepted: Mapping[str, Budget], results: Sequence[Built], targets: Sequence[str]) -> list[Held]:
@@ -82,6 +82,7 @@ def accept(
     """
     path = lock_path(Path(recipe))
     read_lock(path)  # before any work
+    targets = asked_targets(load_recipe(Path(recipe)), targets)
     results = build(recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=say)
     found = measured(results, targets)
     with lock(results[0].folder.parent / f".{path.name}"):

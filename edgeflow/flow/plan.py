@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.compress.program_check import emulation
-from edgeflow.core.errors import EdgeflowError, RecipeError
+from edgeflow.core.errors import EdgeflowError, together
 from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target, load_target
+from edgeflow.flow import early
 from edgeflow.flow.doctor import diagnose
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
@@ -29,7 +30,7 @@ from edgeflow.graph.quantised import is_fake, layers
 from edgeflow.graph.specialise import specialise
 from edgeflow.graph.weights_check import check_weights
 from edgeflow.nb.lint import Finding
-from edgeflow.project.recipe import Recipe, load_recipe
+from edgeflow.project.recipe import Recipe, asked_targets, load_recipe
 from edgeflow.verify.output_kinds import foreseen_kinds
 
 FORMAT = 1
@@ -75,17 +76,20 @@ def plan(recipe: Path | str = ".", targets: Sequence[str] = (), *, keep_on_cpu: 
         ModelError: the model cannot be read or exported.
     """
     loaded = load_recipe(Path(recipe))
-    profiles = [load_target(name) for name in dict.fromkeys(targets)]
-    if not profiles:
-        raise RecipeError("no target is given", try_="edgeflow plan --target kirin")
+    profiles = [load_target(name) for name in asked_targets(loaded, targets)]
     with tempfile.TemporaryDirectory(prefix="edgeflow-plan-") as folder:
-        program, weights, stored = _program(loaded, Path(folder))
+        found = early.of_recipe(loaded, profiles)
+        try:
+            program, weights, stored = _program(loaded, Path(folder))
+        except EdgeflowError as err:
+            raise together([err, *(other for _, _, other in found.errors)]) from err
         made = _copy(program)
         fix_shapes(made, weights, loaded.ingest_settings().inputs, _infer)
         legalise(made)
         canonicalise(made, weights, _evaluate)
         legalise(made)
-        return [_plan(loaded, profile, made, dict(weights), stored, keep_on_cpu) for profile in profiles]
+        held = dict(weights), stored
+        return [_plan(loaded, profile, made, held, keep_on_cpu, found.findings) for profile in profiles]
 
 
 def _evaluate(*given: Any) -> Any:
@@ -115,14 +119,18 @@ def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
         program, weights = given.program, given.weights
     else:
         from edgeflow.paddle import session as paddle
-        from edgeflow.project.functions import files_read, load_function
+        from edgeflow.project.functions import files_read, in_folder, load_function
+        from edgeflow.project.user_errors import user_lines
 
         path = folder / "model.pdmodel"
         params = path.with_suffix(".pdiparams")
-        with files_read(recipe.folder):
+        with in_folder(recipe.folder), files_read(recipe.folder):
             paddle.seed(settings.seed)
             factory = load_function(str(settings.factory), recipe.folder)
-            paddle.export(factory, settings.inputs, path.with_suffix(""), f"model factory {settings.factory}")
+            where = f"model factory {settings.factory}"
+            paddle.export(
+                factory, settings.inputs, path.with_suffix(""), where, lambda err: user_lines(err, recipe.folder)
+            )
         program = programs.load(path)
         weights = parameters.load(program, params) if parameters.names_of(program) else {}
     check_weights(program, weights, settings.program or settings.factory or "the model")
@@ -130,16 +138,26 @@ def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
 
 
 def _plan(
-    recipe: Recipe, target: Target, program: Any, weights: dict[str, Any], stored: int, keep: Sequence[str]
+    recipe: Recipe,
+    target: Target,
+    program: Any,
+    held: tuple[dict[str, Any], int],
+    keep: Sequence[str],
+    known: Sequence[Finding],
 ) -> Plan:
+    """`held`: the weights and their bytes on disk; `known`: what holds for every target."""
+    weights, stored = held
     settings = recipe.compress_settings(target)
-    found: list[Finding] = []
+    found: list[Finding] = list(known)
     try:
         precision: str = target.choose(settings.precision)
     except EdgeflowError as err:
         precision = str(settings.precision)
         found.append(Finding("P201", "error", "precision", err.what, err.try_))
+    else:
+        found += early.of_target(recipe, target).findings
     editor = Editor(_copy(program), dict(weights))
+    found += early.of_program(recipe, target, editor, keep).findings
     quantised = bool(layers(editor))
     respelled = {} if quantised else specialise(editor, target)
     editor.commit()

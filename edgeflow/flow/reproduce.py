@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from edgeflow.files.atomic import sha256
 from edgeflow.flow.build import Say, build
 from edgeflow.flow.provenance import Difference, check, differences, part, unrecorded
 from edgeflow.project.manifest import foreseen, load_manifest
-from edgeflow.project.places import MANIFEST, MODEL, RECIPE, REFERENCE, BuildFolder
+from edgeflow.project.places import MANIFEST, MODEL, REFERENCE, BuildFolder
 from edgeflow.project.recipe import Recipe, load_recipe
 from edgeflow.project.trust import is_own
 
@@ -81,7 +82,7 @@ def reproduce(
             raise DataError(
                 f"{place}: is not empty, and a rebuild should start from nothing", try_="--build-dir NEW_FOLDER"
             )
-        source = loaded.folder if recipe is None else recipe
+        source = loaded.path if recipe is None else recipe
         (built,) = build(
             source, [target or profile.name], build_dir=place, say=say, keep_on_cpu=_extra(recorded, loaded, profile)
         )
@@ -99,16 +100,16 @@ def reproduce(
 def _recipe(path: Path, recipe: Path | None) -> Recipe:
     if recipe is not None:
         return load_recipe(recipe)
-    folder = BuildFolder.of(path).recipe_folder
-    if (folder / RECIPE).is_file() and not is_own(folder):
+    own = BuildFolder.of(path).recipe
+    if own.is_file() and not is_own(own.parent):
         raise RecipeError(
             f"{path}: its recipe was not built on this machine, and a rebuild runs the recipe's code",
-            try_=f"--recipe {folder}, where you know who wrote it",
+            try_=f"--recipe {shlex.quote(str(own))}, where you know who wrote it",
         )
     try:
-        return load_recipe(folder)
+        return load_recipe(own)
     except RecipeError as err:
-        if (folder / RECIPE).exists():
+        if own.exists():
             raise
         raise RecipeError(
             f"{path}: does not lie in a recipe's build/<target>/, so its recipe is not known",

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -43,7 +44,22 @@ class Workers:
 
     def start(self) -> None:
         """Begin importing before there is work."""
-        started(lambda: self._pool.submit(_nothing))
+        self._submit(_nothing)
+
+    def _submit(self, function: Callable[..., T], *arguments: Any, **named: Any) -> Future[T]:
+        def submit() -> Future[T]:
+            # Where their trackers of resources start, both libraries let Ctrl-C through again: so they start before.
+            from multiprocessing import resource_tracker as of_python
+
+            from loky.backend import resource_tracker as of_loky
+
+            of_loky.ensure_running()
+            of_python.ensure_running()
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            future: Future[T] = self._pool.submit(function, *arguments, **named)
+            return future
+
+        return started(submit)
 
     def run(
         self, function: Callable[..., T], *arguments: Any, watch: Callable[[], None] | None = None, **named: Any
@@ -58,7 +74,7 @@ class Workers:
         """
         from loky.process_executor import TerminatedWorkerError
 
-        future: Future[T] = started(lambda: self._pool.submit(_quietly, function, *arguments, **named))
+        future: Future[T] = self._submit(_quietly, function, *arguments, **named)
         try:
             while watch is not None:
                 with contextlib.suppress(TimeoutError):
@@ -149,6 +165,7 @@ def _nothing() -> None:
 
 def _prepare(parent: int, temporary: Path, modules: tuple[str, ...]) -> None:
     die_with(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, which gets it too, stops its workers
     _temporary.append(temporary)
     os.environ["GLOG_minloglevel"] = "2"
     # As many threads on a busy machine as on an idle one: sums keep their order, and builds their bytes.

@@ -11,23 +11,29 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.core.errors import DataError, EdgeflowError
+from edgeflow.core.errors import DataError, EdgeflowError, last_line
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.samples import LABEL, Array
 from edgeflow.core.tensors import TensorSpec, check_array, check_names
 from edgeflow.files.arrays import load_npy, load_npz
-from edgeflow.ingest.pictures import Picture, are_pictures, folder_of_pictures, make_inputs
+from edgeflow.ingest.lists import classes_or_texts, is_list, read_list
+from edgeflow.ingest.pictures import AS_STORED, Made, Picture, Way, are_pictures, folder_of_pictures, make_inputs
 from edgeflow.project.functions import load_function
+from edgeflow.project.user_errors import user_lines
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
     """Arrays by input name, [samples, ...], and `label` where there is one; of each input made of pictures, a raw
     one.
+
+    `bad` says which pictures were left out and why, `rotated` counts those that EXIF says to turn.
     """
 
     arrays: Mapping[str, Array]
     pictures: Mapping[str, Picture] = field(default_factory=dict)
+    bad: tuple[str, ...] = ()
+    rotated: int = 0
 
 
 def load_samples(
@@ -36,6 +42,7 @@ def load_samples(
     inputs: Sequence[TensorSpec],
     what: str,
     preprocess: Mapping[str, Preprocess] | None = None,
+    way: Way = AS_STORED,
 ) -> Samples:
     """Load samples, and make inputs of those that are raw pictures.
 
@@ -50,9 +57,9 @@ def load_samples(
             sample.
     """
     where = f"{what} data ({source})"
-    part = _Part(folder, tuple(inputs), preprocess or {}, where)
+    part = _Part(folder, tuple(inputs), preprocess or {}, where, way)
     samples = part.samples(_load(source, part))
-    check_names([name for name in samples.arrays if name != LABEL], [spec.name for spec in inputs], where)
+    check_names([name for name in samples.arrays if name != LABEL], [spec.name for spec in inputs], where, [LABEL])
     counts = {name: (len(array) if array.ndim else 0) for name, array in samples.arrays.items()}
     if not all(counts.values()):
         raise DataError(f"{where}: holds no sample", try_=f"give at least one sample as {what} data")
@@ -61,6 +68,9 @@ def load_samples(
         raise DataError(f"{where}: arrays should have one length: {listed}")
     for spec in inputs:
         check_array(samples.arrays[spec.name], spec, where, batch=True)
+        steps = part.preprocess.get(spec.name)
+        if steps is not None and spec.name not in samples.pictures:
+            check_prepared(samples.arrays[spec.name], steps, f"{where}: {spec.name!r}")
     return samples
 
 
@@ -72,6 +82,7 @@ class _Part:
     inputs: tuple[TensorSpec, ...]
     preprocess: Mapping[str, Preprocess]
     where: str
+    way: Way = AS_STORED
 
     def samples(self, given: Any) -> Samples:
         """What a function or a file gave: all at once, or in batches or single samples, from whatever gives them."""
@@ -83,17 +94,14 @@ class _Part:
         """Arrays by name, pictures made into inputs; `or_single`: one sample stands for a batch of one."""
         by_name = part if isinstance(part, Mapping) else self._by_place(part, or_single)
         arrays: dict[str, Array] = {}
-        pictures: dict[str, Picture] = {}
+        done: dict[str, Made] = {}
         for name, value in self._batched(by_name, or_single).items():
             steps = self.preprocess.get(str(name))
             if steps is not None and are_pictures(value):
-                made = make_inputs(value, steps, self.folder, f"{self.where}: {name!r}")
-                arrays[str(name)] = made.inputs
-                if made.picture is not None:
-                    pictures[str(name)] = made.picture
+                done[str(name)] = make_inputs(value, steps, self.folder, f"{self.where}: {name!r}", self.way)
             else:
                 arrays[str(name)] = self._array(name, value)
-        return Samples(arrays, pictures)
+        return _with_pictures(arrays, done)
 
     def _is_batch(self, value: Any) -> bool:
         """An array with as many dimensions as the only input has."""
@@ -150,8 +158,9 @@ class _Part:
             raise
         except Exception as err:
             raise DataError(
-                f"{self.where}: ended early, after {len(found)} batches ({type(err).__name__}: {err})",
+                f"{self.where}: ended early, after {len(found)} batches ({type(err).__name__}: {last_line(err)})",
                 try_="iterate over it by hand to see the whole traceback",
+                lines=user_lines(err, self.folder),
             ) from err
         if not found:
             raise DataError(
@@ -161,7 +170,56 @@ class _Part:
         if any(name != names[0] for name in names):
             raise DataError(f"{self.where}: batches should all hold {', '.join(sorted(names[0]))}")
         joined = {name: np.concatenate([part.arrays[name] for part in found]) for name in found[0].arrays}
-        return Samples(joined, found[0].pictures)
+        bad = tuple(text for part in found for text in part.bad)
+        return Samples(joined, found[0].pictures, bad, sum(part.rotated for part in found))
+
+
+def _with_pictures(arrays: Mapping[str, Array], done: Mapping[str, Made]) -> Samples:
+    """Samples of which every picture could be read: labels and other inputs of the others go with them."""
+    if not done:
+        return Samples(arrays)
+    count = max(made.kept[-1] + 1 for made in done.values())
+    count = max([count, *(len(array) for array in arrays.values() if array.ndim)])
+    kept = set(range(count))
+    for made in done.values():
+        kept &= set(made.kept) if made.bad else kept
+    chosen: dict[str, Array] = {}
+    for name, array in arrays.items():
+        whole = len(kept) == count or not array.ndim
+        chosen[name] = array if whole else array[[k for k in range(len(array)) if k in kept]]
+    for name, made in done.items():
+        whole = all(k in kept for k in made.kept)
+        chosen[name] = made.inputs if whole else made.inputs[[n for n, k in enumerate(made.kept) if k in kept]]
+    shown = {name: made.picture for name, made in done.items() if made.picture is not None}
+    bad = tuple(dict.fromkeys(text for made in done.values() for text in made.bad))
+    return Samples(chosen, shown, bad, sum(made.rotated for made in done.values()))
+
+
+RAW_ROOM = 0.25
+"""Of the range of prepared values: what resizing with overshoot (bicubic, Lanczos) adds at an edge is less."""
+
+
+def check_prepared(array: Array, steps: Preprocess, where: str) -> None:
+    """Hold floats to the values that the declared pre-processing can give: raw pixels are told by theirs.
+
+    Raises:
+        DataError: they are beyond that range, or fill 0..1 where it is another one.
+    """
+    low, high = steps.bounds()
+    least, most = float(array.min()), float(array.max())
+    room = RAW_ROOM * (high - low)
+    declared = f"the declared pre-processing makes {low:.4g} .. {high:.4g}"
+    if least < low - room or most > high + room:
+        raise DataError(
+            f"{where}: holds values {least:.4g} .. {most:.4g}, and {declared}: "
+            + ("raw pixels, it seems" if least >= 0 and 1 < most <= 255 else "prepared otherwise, it seems"),
+            try_="give pixels as uint8[N, H, W, 3], which are prepared as declared; or leave the preprocess table out",
+        )
+    if 0 <= least < 0.02 and 0.98 < most <= 1 and (low < -0.2 or high > 1.2 or high < 0.8):
+        raise DataError(
+            f"{where}: its values fill 0 .. 1, and {declared}: pixels over 255 without mean and std, it seems",
+            try_="give pixels as uint8[N, H, W, 3], which are prepared as declared; or mean and std as they were used",
+        )
 
 
 def to_numpy(value: Any) -> Any:
@@ -212,27 +270,37 @@ def _load(source: str, part: _Part) -> Any:
             return function()
         except (Exception, SystemExit) as err:
             raise DataError(
-                f"{where}: the function failed ({type(err).__name__}: {err})",
+                f"{where}: the function failed ({type(err).__name__}: {last_line(err)})",
                 try_="call it by hand to see the whole traceback",
+                lines=user_lines(err, part.folder),
             ) from err
     if path.is_dir():
         arrays = {file.stem: load_npy(file, str(file)) for file in sorted(path.glob("*.npy"))}
         return arrays or _pictures(path, part)
+    if is_list(path):
+        files, labels = read_list(path, where)
+        numbers = classes_or_texts(labels, part.way.dictionary, where, blank_last=part.way.blank_last)
+        return _as_data(files, numbers, part)
     if path.suffix == ".npz":
         return load_npz(path)
     if path.suffix == ".npy":
         return load_npy(path, str(path))
     raise DataError(
-        f"{where}: {path} does not exist or is no .npz, .npy or folder of .npy or pictures",
-        try_="name a callable as file.py:function, an .npz, or a folder of .npy files or pictures",
+        f"{where}: {path} does not exist or is no .npz, .npy, list or folder of .npy or pictures",
+        try_="name a callable as file.py:function, an .npz, a .txt that lists pictures, or a folder of .npy files or "
+        "pictures",
     )
 
 
 def _pictures(path: Path, part: _Part) -> dict[str, Any]:
     files, classes = folder_of_pictures(path, part.where)
+    return _as_data(files, classes, part)
+
+
+def _as_data(files: Sequence[Path], classes: Array | None, part: _Part) -> dict[str, Any]:
     if len(part.inputs) != 1 or part.inputs[0].name not in part.preprocess:
         raise DataError(
-            f"{part.where}: is a folder of pictures, and should feed one input with pre-processing in the recipe",
+            f"{part.where}: is pictures, and should feed one input with pre-processing in the recipe",
             try_=f"[inputs.{part.inputs[0].name}.preprocess] with resize, size, scale, mean and std",
         )
     return {part.inputs[0].name: [file.resolve() for file in files], **({} if classes is None else {LABEL: classes})}

@@ -7,11 +7,12 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgeflow.core.artifact import Artifact, Tools
-from edgeflow.core.errors import ModelError
+from edgeflow.core.errors import EdgeflowError, ModelError, together
 from edgeflow.core.samples import LABEL, Array, batches, joined
 from edgeflow.core.settings import IngestSettings
 from edgeflow.core.targets import Target
@@ -26,12 +27,14 @@ from edgeflow.graph.fixed_shapes import check_inputs, fix_shapes
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.weights_check import check_weights
-from edgeflow.ingest.data import load_samples
+from edgeflow.ingest.data import Samples, load_samples
 from edgeflow.ingest.onnx_import import is_onnx
 from edgeflow.ingest.paddle_files import read_paddle_files
+from edgeflow.ingest.pictures import Way
 from edgeflow.paddle import session as paddle_backend
 from edgeflow.paddle.shapes import inferred_dims
-from edgeflow.project.functions import files_read, load_function
+from edgeflow.project.functions import files_read, in_folder, load_function
+from edgeflow.project.user_errors import user_lines
 
 BATCH = 256
 MODEL = "model"
@@ -55,21 +58,16 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
         DataError: the data does not fit the inputs.
     """
     prefix = tools.folder / MODEL
-    with files_read(source.folder) as trace:
+    with in_folder(source.folder), files_read(source.folder) as trace:
         declared = _model(source.folder, settings, prefix)
     # Before the data, which may take long; and outside of what is traced, for these files are our own.
     program = programs.load(prefix.with_suffix(".pdmodel"))
     weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
     check_weights(program, weights, settings.program or settings.factory or "the model")
-    with files_read(source.folder) as of_data:
-        evaluated = load_samples(settings.evaluation, source.folder, settings.inputs, "evaluation", settings.preprocess)
-        calibration, training = (
-            None
-            if what is None
-            else load_samples(what, source.folder, settings.inputs, kind, settings.preprocess).arrays
-            for what, kind in ((settings.calibration, "calibration"), (settings.training, "training"))
-        )
+    with in_folder(source.folder), files_read(source.folder) as of_data:
+        evaluated, calibrated, trained = _data(source.folder, settings)
     evaluation = evaluated.arrays
+    calibration, training = (None if part is None else part.arrays for part in (calibrated, trained))
     if settings.program is not None:
         tools.fence()  # after the user's own data functions, which may write what they like
     programs.forget_callstacks(program)
@@ -133,9 +131,41 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
             "repairs": repairs,
             "rewrites": rewrites,
             "pictures": pictures,
+            "seen": _seen({"evaluation": evaluated, "calibration": calibrated, "training": trained}, settings),
             **results,
         },
     )
+
+
+def _data(folder: Path, settings: IngestSettings) -> tuple[Samples, Samples | None, Samples | None]:
+    """What the recipe names for evaluation, calibration and training; all that is wrong with them comes at once."""
+    way = Way(settings.exif == "apply", settings.skip_bad, settings.dictionary, settings.blank_last)
+    found: list[Samples | None] = []
+    errors: list[EdgeflowError] = []
+    for what, kind in (
+        (settings.evaluation, "evaluation"),
+        (settings.calibration, "calibration"),
+        (settings.training, "training"),
+    ):
+        try:
+            given = settings.inputs, kind, settings.preprocess, way
+            found.append(None if what is None else load_samples(what, folder, *given))
+        except EdgeflowError as err:
+            errors.append(err)
+    if errors:
+        raise together(errors)
+    evaluated, calibrated, trained = found
+    assert evaluated is not None
+    return evaluated, calibrated, trained
+
+
+def _seen(parts: Mapping[str, Samples | None], settings: IngestSettings) -> dict[str, Any]:
+    """What is told of picture files: how many EXIF says to turn and whether they were, and which were left out."""
+    return {
+        "exif": settings.exif,
+        "rotated": {kind: part.rotated for kind, part in parts.items() if part is not None and part.rotated},
+        "left_out": {kind: list(part.bad) for kind, part in parts.items() if part is not None and part.bad},
+    }
 
 
 def _model(folder: Path, settings: IngestSettings, prefix: Path) -> set[str]:
@@ -143,7 +173,8 @@ def _model(folder: Path, settings: IngestSettings, prefix: Path) -> set[str]:
     paddle_backend.seed(settings.seed)
     if settings.factory is not None:
         factory = load_function(settings.factory, folder)
-        paddle_backend.export(factory, settings.inputs, prefix, f"model factory {settings.factory}")
+        where = f"model factory {settings.factory}"
+        paddle_backend.export(factory, settings.inputs, prefix, where, lambda err: user_lines(err, folder))
         return set()
     given = read_paddle_files(folder, str(settings.program), settings.params)
     check_inputs(given.program, settings.inputs, str(folder / str(settings.program)))

@@ -69,8 +69,17 @@ def seed(number: int) -> None:
     paddle().seed(number)
 
 
-def export(factory: Callable[[], Any], inputs: Sequence[TensorSpec], prefix: Path, where: str) -> None:
+def export(
+    factory: Callable[[], Any],
+    inputs: Sequence[TensorSpec],
+    prefix: Path,
+    where: str,
+    shown: Callable[[BaseException], Sequence[str]] = lambda err: (),
+) -> None:
     """Write `prefix`.pdmodel and .pdiparams of the layer that `factory` returns.
+
+    Args:
+        shown: what of an error of the factory is for its author; see project/user_errors.py.
 
     Raises:
         ModelError: the factory fails or returns no paddle.nn.Layer, or the layer cannot be exported.
@@ -93,10 +102,12 @@ def export(factory: Callable[[], Any], inputs: Sequence[TensorSpec], prefix: Pat
     except ModelError:
         raise
     except (Exception, SystemExit) as err:
-        last = str(err).strip().splitlines()[-1] if str(err).strip() else type(err).__name__
+        lines = shown(err)
+        why = type(err).__name__ if lines else f"{type(err).__name__}: {last_line(err)}"
         raise ModelError(
-            f"{where}: cannot be exported ({type(err).__name__}: {last})",
+            f"{where}: cannot be exported ({why})",
             try_="run the factory and paddle.jit.save by hand to see the whole traceback",
+            lines=lines,
         ) from err
     parameters = prefix.with_suffix(".pdiparams")
     if not parameters.exists():

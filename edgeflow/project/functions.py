@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 import importlib.util
 import os
+import shlex
 import sys
 import sysconfig
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +18,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgeflow.core.errors import RecipeError, near
+from edgeflow.core.errors import RecipeError, last_line, near
+from edgeflow.project.user_errors import user_lines
 
 _recording: list[set[str]] = []
 _hooked = False
@@ -31,18 +35,49 @@ def load_function(reference: str, folder: Path) -> Callable[..., Any]:
     Raises:
         RecipeError: no such file or function (with the near match), or the file itself fails.
     """
-    file, _, name = reference.partition(":")
-    path = (folder / file).resolve()
-    if not file.endswith(".py") or not name:
-        raise RecipeError(f"recipe: {reference!r} should be written as file.py:function")
-    if not path.is_file():
-        raise RecipeError(f"recipe: {reference!r} names the file {path}, which does not exist")
+    path, name = _file_and_name(reference, folder)
     module = _module(path)
     found = getattr(module, name, None)
     if not callable(found):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise RecipeError(f"recipe: {path} has no function {name!r}; {near(name, known, 'functions')}")
     return found  # type: ignore[no-any-return]
+
+
+def check_function(reference: str, folder: Path) -> None:
+    """Look whether a file defines a function, without running it.
+
+    Raises:
+        RecipeError: no such file or function (with the near match), or no Python.
+    """
+    path, name = _file_and_name(reference, folder)
+    try:
+        tree = ast.parse(path.read_bytes(), str(path))
+    except (SyntaxError, ValueError) as err:
+        raise RecipeError(
+            f"recipe: {path} cannot be imported ({type(err).__name__}: {last_line(err)})", lines=user_lines(err, folder)
+        ) from err
+    known: set[str] = set()
+    for node in ast.walk(tree):  # names that some branch may give count too: only running it would tell
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            known.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            known.add(node.id)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            known |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    if name not in known and "*" not in known and "__getattr__" not in known:
+        functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[:1] != "_"]
+        raise RecipeError(f"recipe: {path} has no function {name!r}; {near(name, functions, 'functions')}")
+
+
+def _file_and_name(reference: str, folder: Path) -> tuple[Path, str]:
+    file, _, name = reference.partition(":")
+    path = (folder / file).resolve()
+    if not file.endswith(".py") or not name:
+        raise RecipeError(f"recipe: {reference!r} should be written as file.py:function")
+    if not path.is_file():
+        raise RecipeError(f"recipe: {reference!r} names the file {path}, which does not exist")
+    return path, name
 
 
 def _module(path: Path) -> ModuleType:
@@ -76,7 +111,9 @@ def _module(path: Path) -> ModuleType:
     except BaseException as err:
         sys.modules.pop(path.stem, None)
         raise RecipeError(
-            f"recipe: {path} cannot be imported ({type(err).__name__}: {err})", try_=f"python {path}"
+            f"recipe: {path} cannot be imported ({type(err).__name__}: {last_line(err)})",
+            try_=f"python {shlex.quote(str(path))}",
+            lines=user_lines(err, path.parent),
         ) from err
     for name in set(sys.modules) - before:
         if _lies_below(sys.modules[name], {home}):
@@ -87,6 +124,26 @@ def _module(path: Path) -> ModuleType:
 def _lies_below(module: ModuleType, homes: set[str]) -> bool:
     origin = getattr(module, "__file__", None) or ""
     return any(origin.startswith(home + os.sep) for home in homes)
+
+
+_folder = threading.RLock()
+
+
+@contextlib.contextmanager
+def in_folder(home: Path) -> Iterator[None]:
+    """Let user code find relative paths in the recipe's folder, wherever it is called from; one at a time."""
+    with _folder:
+        try:
+            before: Path | None = Path.cwd()
+        except OSError:
+            before = None  # the current folder was removed
+        os.chdir(home)
+        try:
+            yield
+        finally:
+            if before is not None:
+                with contextlib.suppress(OSError):
+                    os.chdir(before)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from edgeflow.core.strict import strict
 from edgeflow.core.targets import read_toml
 from edgeflow.files.atomic import write_atomic
 from edgeflow.project.accepted import Budget, OutputBudget
-from edgeflow.project.places import RECIPE
+from edgeflow.project.places import recipe_file
 
 FORMAT = 1
 COUNT_MAX = 2**53
@@ -41,7 +41,7 @@ def lock_path(recipe: Path) -> Path:
     Raises:
         LockError: the recipe's own name ends in .lock, and would be overwritten.
     """
-    recipe = recipe / RECIPE if recipe.is_dir() else recipe
+    recipe = recipe_file(recipe)
     if recipe.suffix == ".lock":
         raise LockError(
             f"{recipe}: is a recipe, and its lock would have the same name", try_="rename it to end in .toml"

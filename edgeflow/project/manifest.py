@@ -89,6 +89,7 @@ def manifest(
             "evaluation_sha256": facts["evaluation_sha256"],
             "calibration_sha256": facts["calibration_sha256"],
             "training_sha256": facts["training_sha256"],
+            **pictures_table(facts["seen"]),
         },
         "nb": {
             "sha256": converted.facts["sha256"],
@@ -105,6 +106,41 @@ def manifest(
         "layers": dict(layers or {}),
         **(contract or {}),
     }
+
+
+def pictures_table(seen: Mapping[str, Any]) -> dict[str, Any]:
+    """What there is to say of the picture files that the data came from."""
+    left_out = {kind: len(names) for kind, names in seen["left_out"].items()}
+    if not seen["rotated"] and not left_out:
+        return {}
+    return {"pictures": {"exif": seen["exif"], "rotated": seen["rotated"], "left_out": left_out}}
+
+
+def picture_notes(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Sentences on pictures that EXIF says to turn, and on those that were left out; none where all is plain."""
+    data = manifest.get("data")
+    table = data.get("pictures") if isinstance(data, Mapping) else None
+    if not isinstance(table, Mapping):
+        return ()
+    notes = []
+    for kind, count in _counts(table.get("rotated")):
+        if table.get("exif") == "apply":
+            notes.append(f'EXIF orientation: {count} {kind} pictures were turned upright (exif = "apply")')
+        else:
+            notes.append(
+                f"EXIF orientation: {count} {kind} pictures say to be turned, and were taken as stored; "
+                'exif = "apply" under [data] turns them, as cv2 does and PIL does not'
+            )
+    notes += [
+        f"{count} {kind} pictures cannot be read, and were left out" for kind, count in _counts(table.get("left_out"))
+    ]
+    return tuple(notes)
+
+
+def _counts(table: Any) -> list[tuple[str, int]]:
+    items = table.items() if isinstance(table, Mapping) else ()
+    kinds = ("evaluation", "calibration", "training")
+    return [(kind, count) for kind, count in items if kind in kinds and isinstance(count, int)]
 
 
 def foreseen(recipe: Recipe, target: Target) -> dict[str, Any]:

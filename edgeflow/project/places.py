@@ -9,6 +9,8 @@ RECIPE = "edgeflow.toml"
 LOCK = "edgeflow.lock"
 BUILD = "build"
 CACHE = ".cache"
+OWN = ".recipe"
+"""Ends the folder of a recipe with a name of its own, which no target's name does."""
 DEVICE = "device"
 """In a recipe's build folder: programs for devices, a folder for each target."""
 
@@ -23,9 +25,30 @@ PAGE = "report.html"
 CONTRACT = "contract.json"
 
 
-def build_root(recipe_folder: Path, given: Path | str | None = None) -> Path:
-    """Where results and the cache of a recipe go: the folder given, or `build` beside the recipe."""
-    return recipe_folder / BUILD if given is None else Path(given).resolve()
+def build_root(recipe: Path, given: Path | str | None = None) -> Path:
+    """Where results and the cache of a recipe go: the folder given, or `build` beside the recipe.
+
+    A recipe with a name of its own has a folder of its own there, so that recipes in one folder keep theirs apart.
+
+    Args:
+        recipe: the recipe's file.
+    """
+    if given is not None:
+        return Path(given).resolve()
+    return recipe.parent / BUILD if recipe.name == RECIPE else recipe.parent / BUILD / f"{recipe.stem}{OWN}"
+
+
+def recipe_file(path: Path) -> Path:
+    """The recipe that a path means: itself, the edgeflow.toml of a folder, or the one that a build came from.
+
+    Of a build: its folder, or a .nb, a manifest or a report in it.
+    """
+    if path.is_dir():
+        own = path / RECIPE
+        return own if own.is_file() or not (path / MANIFEST).is_file() else BuildFolder(path).recipe
+    if path.suffix == ".nb" or path.name in (MANIFEST, REPORT, CONTRACT):
+        return BuildFolder.of(path).recipe
+    return path
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,5 +89,13 @@ class BuildFolder:
 
     @property
     def recipe_folder(self) -> Path:
-        """Where the recipe of this build would lie: `build/<target>/` is two folders below it."""
-        return self.path.resolve().parent.parent
+        """Where the recipe of this build would lie."""
+        return self.recipe.parent
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe of this build: `build/<target>/` is edgeflow.toml's, `build/NAME.recipe/<target>/` NAME.toml's."""
+        top = self.path.resolve().parent
+        if top.name.endswith(OWN):
+            return top.parent.parent / f"{top.name.removesuffix(OWN)}.toml"
+        return top.parent / RECIPE

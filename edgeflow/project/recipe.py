@@ -24,7 +24,8 @@ from edgeflow.core.strict import Overrides, strict
 from edgeflow.core.targets import Target, read_toml
 from edgeflow.core.tensors import DTYPES, TensorSpec
 from edgeflow.files.inside import plain_name, read_inside
-from edgeflow.project.places import RECIPE
+from edgeflow.project.label_file import check_lines, lines_of, reads_text
+from edgeflow.project.places import RECIPE, recipe_file
 
 LABELS_MAX_BYTES = 1 << 20
 OUTPUTS_MAX = 1000
@@ -34,7 +35,8 @@ OUTPUTS_MAX = 1000
 class ModelTable:
     """[model]: a Python factory `file.py:function`, or a program with its parameters.
 
-    `task` and `labels` (a text file, one a line) are for the programs on the device.
+    `task` and `labels` (a text file, one a line) are for the programs on the device; `space` adds a line of one space,
+    for a recogniser that was trained with a space which is no line of its dictionary.
     """
 
     factory: str | None = None
@@ -43,6 +45,7 @@ class ModelTable:
     seed: int = 0
     task: Literal["classify", "detect", "ocr_detect", "ocr_recognise"] | None = None
     labels: str | None = None
+    space: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,18 @@ class OutputTable:
 
 @dataclass(frozen=True, slots=True)
 class DataTable:
-    """[data]: each a callable `file.py:function`, an .npz, a folder of .npy, or of pictures."""
+    """[data]: each a callable `file.py:function`, an .npz, a folder of .npy or of pictures, or a .txt that
+    lists pictures.
+
+    `exif`: what the training's loader did with a photograph's orientation: `apply` as cv2 does, `ignore` as PIL does.
+    `skip_bad`: pictures that cannot be read are left out, and counted.
+    """
 
     evaluation: str
     calibration: str | None = None
     training: str | None = None
+    exif: Literal["ignore", "apply"] = "ignore"
+    skip_bad: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +150,15 @@ class TargetTable:
 
 
 @dataclass(frozen=True, slots=True)
+class ProjectTable:
+    """[project]: `targets` are built where the command line names none."""
+
+    targets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
-    """A whole edgeflow.toml; `folder` is where its paths start."""
+    """A whole edgeflow.toml; `folder` is where its paths start, `file` its own name."""
 
     model: ModelTable
     inputs: Mapping[str, InputTable]
@@ -153,7 +170,14 @@ class Recipe:
     drift: DriftLimits = DriftLimits()
     targets: Mapping[str, TargetTable] = field(default_factory=dict)
     outputs: Mapping[str, OutputTable] = field(default_factory=dict)
+    project: ProjectTable = ProjectTable()
     folder: Path = Path()
+    file: str = RECIPE
+
+    @property
+    def path(self) -> Path:
+        """The recipe's own file."""
+        return self.folder / self.file
 
     @property
     def specs(self) -> tuple[TensorSpec, ...]:
@@ -171,7 +195,25 @@ class Recipe:
             self.model.seed,
             self.data.training,
             {name: table.preprocess for name, table in self.inputs.items() if table.preprocess is not None},
+            self.data.exif,
+            self.data.skip_bad,
+            *self._letters(),
         )
+
+    def _letters(self) -> tuple[tuple[str, ...], bool]:
+        """The dictionary of a text recogniser, where a list of pictures may hold texts, and whether its blank is last.
+
+        Nothing where it cannot be read: whoever holds it to the outputs says why.
+        """
+        metric = "" if self.metric is None else self.metric.name
+        sources = (self.data.evaluation, self.data.calibration, self.data.training)
+        if not reads_text(self.model.task, metric) or not any((source or "").endswith(".txt") for source in sources):
+            return (), False
+        try:
+            raw = read_labels(self)
+        except RecipeError:
+            raw = None
+        return (() if raw is None else tuple(lines_of(raw))), metric.endswith("blank=last")
 
     def compress_settings(self, target: Target) -> CompressSettings:
         """[compress] with what [targets.NAME.compress] overrides."""
@@ -222,44 +264,67 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         RecipeError: missing, no TOML, an unknown key (with the near match), or a value it cannot have.
     """
-    path = path / RECIPE if path.is_dir() else path
+    path = recipe_file(path)
     if not path.is_file():
         raise RecipeError(
             f"{path}: there is no recipe here", try_="edgeflow init, or give the path of an edgeflow.toml"
         )
     table = read_toml(path, RecipeError)
-    if "folder" in table:
-        raise RecipeError(f"{path}: unknown key 'folder'; paths start at the recipe's own folder")
+    if own := {"folder", "file"} & set(table):
+        raise RecipeError(f"{path}: unknown key {own.pop()!r}; paths start at the recipe's own folder")
     recipe = strict(Recipe, {**table, "inputs": table.get("inputs", {})}, str(path), RecipeError)
     _check(recipe, path)
-    return replace(recipe, folder=path.resolve().parent)
+    return replace(recipe, folder=path.resolve().parent, file=path.name)
+
+
+def asked_targets(recipe: Recipe, given: Sequence[str]) -> tuple[str, ...]:
+    """The targets given, each once, or else those of [project].
+
+    Raises:
+        RecipeError: neither names one.
+    """
+    asked = tuple(dict.fromkeys(given or recipe.project.targets))
+    if not asked:
+        raise RecipeError(
+            "no target is given",
+            try_='--target arm64-int8, or [project] targets = ["arm64-int8"] in the recipe; edgeflow targets lists all',
+        )
+    return asked
+
+
+def one_target(recipe: Recipe, given: str | None) -> str:
+    """The target given, or else the only one of [project].
+
+    Raises:
+        RecipeError: neither names exactly one.
+    """
+    asked = asked_targets(recipe, () if given is None else (given,))
+    if len(asked) > 1:
+        raise RecipeError(f"[project] targets has {len(asked)}, and one is needed here", try_=f"--target {asked[0]}")
+    return asked[0]
 
 
 def read_labels(recipe: Recipe) -> bytes | None:
     """The labels that [model] names, or None. They go into the bundle, so they come from the recipe's own folder.
 
     Raises:
-        RecipeError: missing, outside the folder, no regular file, empty, too large, or no UTF-8.
+        RecipeError: missing, outside the folder, no regular file, too large, or no list of labels.
     """
     name = recipe.model.labels
     if name is None:
         return None
     remedy = 'labels = "labels.txt", with a copy of the file beside edgeflow.toml'
     raw = read_inside(recipe.folder, name, LABELS_MAX_BYTES, error=RecipeError, try_=remedy)
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError as err:
-        raise RecipeError(
-            f"{recipe.folder / name}: cannot be read as labels ({err}), and should be UTF-8 text, one label a line"
-        ) from err
-    if not raw.strip():
-        raise RecipeError(f"{recipe.folder / name}: is empty, and should hold one label a line")
-    return raw
+    check_lines(raw, str(recipe.folder / name))
+    return raw + (b"" if raw.endswith(b"\n") else b"\n") + b" \n" if recipe.model.space else raw
 
 
 def _check(recipe: Recipe, path: Path) -> None:
     model = recipe.model
     _check_paths(recipe, path)
+    _check_drift(recipe.drift, f"{path} [drift]")
+    for name, table in recipe.targets.items():
+        _check_drift(table.drift, f"{path} [targets.{name}.drift]")
     if (model.factory is None) == (model.program is None):
         raise RecipeError(
             f"{path} [model]: should have either 'factory' or 'program'",
@@ -325,6 +390,22 @@ def _check_metric(metric: MetricTable, path: Path) -> None:
             f"{path} [metric]: {name!r} is unknown; {near(name, METRIC_NAMES, 'metrics')}",
             try_='name = "top1", or name = "metric.py:function"',
         )
+
+
+def _check_drift(limits: DriftLimits, where: str) -> None:
+    """Limits that some build could keep, and another break."""
+    for key, low, high in (
+        ("max_abs_max", 0.0, inf),
+        ("mean_abs_max", 0.0, inf),
+        ("cosine_min", -1.0, 1.0),
+        ("sqnr_db_min", -inf, inf),
+        ("top1_agreement_min", 0.0, 1.0),
+        ("metric_drop_max", -inf, inf),
+    ):
+        value = getattr(limits, key)
+        if value is not None and not (isfinite(value) and low <= value <= high):
+            span = f"a number from {low:g} to {high:g}" if isfinite(high) else "a number from 0 up"
+            raise RecipeError(f"{where} {key}: is {value:g}, and should be {span if isfinite(low) else 'a number'}")
 
 
 def _check_paths(recipe: Recipe, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from edgeflow.core.errors import StorageError
@@ -84,13 +85,21 @@ def evaluation() -> dict[str, np.ndarray]:
 '''
 
 
+def _name(folder: Path) -> str:
+    """The folder's own name, without what no TOML string holds."""
+    name = folder.resolve().name.encode("utf-8", "replace").decode("utf-8")
+    return "".join(c for c in name if c.isprintable()) or "mymodel"
+
+
 def write_project(folder: Path) -> list[Path]:
     """Write edgeflow.toml and model.py.
 
     Raises:
         StorageError: one of them exists already, or the folder is not writable.
     """
-    files = {folder / "edgeflow.toml": RECIPE, folder / "model.py": MODEL}
+    name = json.dumps(_name(folder), ensure_ascii=False)  # a string of JSON is one of TOML
+    recipe = RECIPE.replace('"mymodel"', name, 1)
+    files = {folder / "edgeflow.toml": recipe, folder / "model.py": MODEL}
     for path in files:
         if path.exists():
             raise StorageError(f"{path}: exists already, and is not overwritten", try_="edgeflow init ANOTHER_FOLDER")

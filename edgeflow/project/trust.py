@@ -18,7 +18,7 @@ from edgeflow.core.errors import StorageError
 from edgeflow.files.atomic import sha256, write_atomic
 from edgeflow.files.user_state import state_folder
 
-SETTINGS = ("edgeflow.toml", "runtime.json")
+SETTINGS = (".toml", "runtime.json")
 """What says which code runs: a recipe names its functions, a runtime folder its programs and their hashes."""
 SUFFIXES = tuple(importlib.machinery.all_suffixes())
 SKIPPED = ("__pycache__", "build")
@@ -80,5 +80,5 @@ def _files(folder: Path) -> Iterator[Path]:
         ]
         for name in names:
             path = Path(at) / name
-            if (name.endswith(SUFFIXES) or (path.parent == folder and name in SETTINGS)) and path.is_file():
+            if (name.endswith(SUFFIXES) or (path.parent == folder and name.endswith(SETTINGS))) and path.is_file():
                 yield path

@@ -116,7 +116,7 @@ def examine(
         raise RecipeError(
             f"{output}: exists, and is not written over", try_="--output with another name, or remove it first"
         )
-    root = build_root(loaded.folder, build_dir)
+    root = build_root(loaded.path, build_dir)
     settings = loaded.compress_settings(profile)
     plain = CompressSettings(
         precision="int8", algo=settings.algo, weights=settings.weights, keep_float=settings.keep_float

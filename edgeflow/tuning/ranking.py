@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 LATENCY_TIE = 0.02
-"""Two predicted latencies closer than this are taken as one: the predictor's own error is several times larger."""
+"""Two latencies closer than this are taken as one, where the predictor does not know its own error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class Tried:
     """One candidate as it was measured. `steps` counts what was done to the model: 0 is the float model itself.
 
     `metric_drop` is above 0 where the candidate is the worse one, whichever way the metric points. `breaks`: limits of
-    a build that do not hold. `error` says why there is no result; the numbers are None then.
+    a build that do not hold. `error` says why there is no result; the numbers are None then. `latency_error`: the
+    predictor's mean relative error.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Tried:
     seconds: float = 0.0
     breaks: tuple[str, ...] = ()
     error: str = ""
+    latency_error: float | None = None
 
     @property
     def drift(self) -> float:
@@ -62,13 +64,14 @@ class Tried:
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """Candidates in the order in which one would take them; `dropped` says which simpler one beats each of the
-    others.
+    others, `tie` which faster ones the best was preferred to, and why.
     """
 
     best: Tried | None
     ordered: tuple[Tried, ...]
     front: tuple[Tried, ...]
     dropped: Mapping[str, str] = field(default_factory=dict)
+    tie: str = ""
 
     def as_table(self) -> dict[str, Any]:
         return {
@@ -76,6 +79,7 @@ class Ranking:
             "ordered": [t.name for t in self.ordered],
             "front": [t.name for t in self.front],
             "dropped": dict(self.dropped),
+            "tie": self.tie,
         }
 
 
@@ -104,11 +108,11 @@ def drifts_too_far(tried: Tried, goal: Goal) -> bool:
 
 
 def rank(tried: Iterable[Tried], goal: Goal) -> Ranking:
-    """Order what meets the goal: fastest first, then smallest, then simplest. "Do not quantise" is an answer like any
-    other.
+    """Order what meets the goal: fastest first, and what the predictor cannot tell from the fastest by size, then by
+    simplicity. "Do not quantise" is an answer like any other.
 
-    A candidate that a simpler one beats (no slower, no more drift, and no larger where size is asked for) is dropped,
-    unless it meets the goal and the simpler one does not.
+    A candidate that a simpler one beats is dropped, unless it meets the goal and the simpler one does not. To beat: no
+    more drift, and faster than the predictor's error, or no slower and no larger.
     """
     measured = [item for item in tried if not item.error]
     dropped: dict[str, str] = {}
@@ -122,11 +126,35 @@ def rank(tried: Iterable[Tried], goal: Goal) -> Ranking:
         if better:
             dropped[item.name] = min(better, key=lambda other: other.steps).name
     left = [item for item in measured if item.name not in dropped]
-    ordered = sorted(
-        (item for item in left if not misses(item, goal)),
-        key=lambda item: (_or_inf(item.latency_ms), _or_inf(item.size_bytes), item.steps, item.drift),
+    good = [item for item in left if not misses(item, goal)]
+    fastest = min((_or_inf(item.latency_ms) for item in good), default=math.inf)
+
+    def order(item: Tried) -> tuple[float, ...]:
+        latency = _or_inf(item.latency_ms)
+        alike = latency <= fastest * (1 + _tie(item))
+        return (fastest if alike else latency, _or_inf(item.size_bytes), item.steps, item.drift)
+
+    ordered = sorted(good, key=order)
+    best = ordered[0] if ordered else None
+    return Ranking(best, tuple(ordered), pareto(measured), dropped, _tie_said(best, ordered))
+
+
+def _tie(item: Tried) -> float:
+    return LATENCY_TIE if item.latency_error is None else item.latency_error
+
+
+def _tie_said(best: Tried | None, ordered: Sequence[Tried]) -> str:
+    """Why the best is not the one with the least predicted latency."""
+    if best is None or best.latency_ms is None:
+        return ""
+    faster = [item for item in ordered if item.latency_ms is not None and item.latency_ms < best.latency_ms]
+    if not faster:
+        return ""
+    names = ", ".join(f"{item.name} ({item.latency_ms:.3g} ms, {item.size_bytes} bytes)" for item in faster[:3])
+    return (
+        f"{best.name} ({best.latency_ms:.3g} ms, {best.size_bytes} bytes) was preferred to {names}: "
+        f"the prediction, good to {_tie(best):.0%}, cannot tell them apart, and the smaller file wins"
     )
-    return Ranking(ordered[0] if ordered else None, tuple(ordered), pareto(measured), dropped)
 
 
 def closest(tried: Iterable[Tried], goal: Goal) -> Tried | None:
@@ -154,12 +182,13 @@ def _axes(item: Tried) -> tuple[float, float, float]:
 
 
 def _beats(simple: Tried, item: Tried, goal: Goal) -> bool:
+    no_larger = _or_inf(simple.size_bytes) <= _or_inf(item.size_bytes)
     if simple.latency_ms is None or item.latency_ms is None:
-        faster = _or_inf(simple.size_bytes) <= _or_inf(item.size_bytes)
+        quick = no_larger
     else:
-        faster = simple.latency_ms <= item.latency_ms * (1 + LATENCY_TIE)
-    small = goal.size_bytes_max is None or _or_inf(simple.size_bytes) <= _or_inf(item.size_bytes)
-    return faster and small and simple.drift <= item.drift
+        clearly = simple.latency_ms * (1 + _tie(item)) < item.latency_ms and goal.size_bytes_max is None
+        quick = clearly or (no_larger and simple.latency_ms <= item.latency_ms * (1 + _tie(item)))
+    return quick and simple.drift <= item.drift
 
 
 def _or_inf(value: float | None) -> float:

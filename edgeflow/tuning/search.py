@@ -71,7 +71,7 @@ def search(
     """
     loaded, profile = load_recipe(Path(recipe)), load_target(target)
     goal = _completed(goal, loaded, profile)
-    root = build_root(loaded.folder, build_dir)
+    root = build_root(loaded.path, build_dir)
     with Flow(loaded, root, say or (lambda *_: None), quantisers=2) as flow:
         trials = Trials(flow, profile, goal)
         facts = {name: trials.ingested.facts[name] for name in SOURCE}

@@ -89,7 +89,7 @@ def sensitivity(
             f"target {profile.name!r} builds {profile.choose(settings.precision)}: no layer is quantised",
             try_="--target arm64-int8",
         )
-    root = build_root(loaded.folder, build_dir)
+    root = build_root(loaded.path, build_dir)
     with Flow(loaded, root, say or (lambda *_: None), quantisers=os.cpu_count() or 1) as flow:
         flow.begin(profile)
         return layer_costs(flow, profile, settings, samples)
@@ -124,7 +124,7 @@ def prune_sensitivity(
     if not ratios or not all(0 < ratio < 1 for ratio in ratios):
         raise RecipeError(f"ratios: are {list(ratios)}, and should lie between 0 and 1", try_="--ratio 0.5")
     loaded, profile = load_recipe(Path(recipe)), load_target(target)
-    root = build_root(loaded.folder, build_dir)
+    root = build_root(loaded.path, build_dir)
     with Flow(loaded, root, say or (lambda *_: None), quantisers=os.cpu_count() or 1) as flow:
         flow.begin(profile)
         return prune_costs(flow, profile, loaded.compress_settings(profile), ratios, samples)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from edgeflow.core.drift import lowest
 from edgeflow.core.errors import CompressFailed, EdgeflowError
@@ -128,14 +128,14 @@ class Trials:
             metric_drop=drop,
             sqnr_db=lowest(item.drift.sqnr_db for item in verdict.outputs),
             size_bytes=int(converted.facts["bytes"]),
-            latency_ms=self._latency(file, target),
             breaks=verdict.broken,
+            **self._latency(file, target),
         )
 
-    def _latency(self, file: Examined, target: Target) -> float | None:
+    def _latency(self, file: Examined, target: Target) -> dict[str, Any]:
         shapes, chip = file.shapes_for(self.reference.inputs), self.goal.chip
         found = None if shapes is None or chip is None else predict(file.model, shapes, target, chip)
-        return None if found is None else found.ms
+        return {} if found is None else {"latency_ms": found.ms, "latency_error": found.error}
 
 
 def said(err: BaseException) -> str:

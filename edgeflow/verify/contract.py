@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgeflow.core.artifact import Artifact
-from edgeflow.core.errors import DataError, RecipeError
+from edgeflow.core.errors import DataError
 from edgeflow.core.samples import Array
 from edgeflow.emulate import Emulator
 from edgeflow.files.arrays import load_npy, pack_npy
@@ -56,7 +56,6 @@ def write_contract(
         What the manifest says of them: `contract_sha256` and `inputs`.
 
     Raises:
-        RecipeError: there are more or fewer labels than scores.
     """
     recipe, target = made.recipe, made.target
     # One thread: sums have the same order on any machine.
@@ -64,8 +63,6 @@ def write_contract(
         # What compiles a program for every shape is asked for the one that its demo has.
         tensors = golden_tensors(emulator, inputs, 1 if target.static_shapes else SAMPLES)
         specs, outputs = emulator.inputs, emulator.outputs
-    if recipe.model.task == "classify" and labels is not None and tensors is not None:
-        _check_labels(recipe, labels, tensors.outputs[0])
     with storage(folder):
         golden = None
         if tensors is not None:
@@ -101,16 +98,6 @@ def write_contract(
 def _word(name: str) -> str:
     """A recipe's name as a contract can hold it: it becomes a folder on the device."""
     return UNSAFE.sub("-", name).strip("-.")[:64] or "model"
-
-
-def _check_labels(recipe: Recipe, labels: bytes, scores: Array) -> None:
-    lines = labels.decode().rstrip("\n").count("\n") + 1
-    classes = scores.size // max(len(scores), 1) if scores.ndim else 1
-    if lines != classes:
-        raise RecipeError(
-            f"{recipe.model.labels}: has {lines} lines, and should have {classes}, one for each score of the model",
-            try_="a line for each class, in the order of the model's scores",
-        )
 
 
 def _write_golden(tensors: GoldenTensors, limit: float, folder: Path) -> Golden:

@@ -17,6 +17,7 @@ from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.metrics import loss
 from edgeflow.core.output_drift import AGREEMENTS, Compared, PartDrift, agreement_limit, compare
 from edgeflow.core.output_kind import OutputKind
+from edgeflow.core.progress import counted
 from edgeflow.core.samples import Array, batches, joined
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.core.statistics import (
@@ -212,7 +213,9 @@ def takes_batches(runner: Runner, reference: Reference) -> bool:
 
 
 def _joined(runner: Runner, feeds: Sequence[Mapping[str, Array]]) -> list[Array]:
-    found = joined([runner.infer(feed) for feed in feeds], [len(next(iter(feed.values()))) for feed in feeds])
+    found = joined(
+        [runner.infer(feed) for feed in counted(feeds, "batches")], [len(next(iter(feed.values()))) for feed in feeds]
+    )
     return [found[name] for name in runner.outputs]  # by name: a file may fetch one variable twice
 
 

@@ -15,6 +15,7 @@ from edgeflow.ingest.onnx_import.origin import load_origin
 from edgeflow.project.manifest import StageResults
 from edgeflow.project.reference import Reference, load_reference
 from edgeflow.report.record_parts import Hop
+from edgeflow.verify.advice import measured
 from edgeflow.verify.hops import (
     SAMPLES,
     Step,
@@ -44,6 +45,8 @@ def traced(compressed: Path, reference: Path, model: Path, npu: str, device: str
             lambda feed, names: session.run(source, weights, feed, names),
             npu=npu,
         )
+    if (compressed / "float.pdmodel").is_file():
+        layers = measured(layers, compressed, loaded.inputs)
     return steady(layers), paddle_steps(compressed, loaded, device)
 
 

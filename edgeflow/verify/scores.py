@@ -6,19 +6,21 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgeflow.core.chance import doubts, doubts_of_function
 from edgeflow.core.drift import distance
-from edgeflow.core.errors import DataError, EdgeflowError, RecipeError
+from edgeflow.core.errors import DataError, EdgeflowError, last_line
 from edgeflow.core.metric import Metric, Weighed
 from edgeflow.core.metrics import class_scores, left_out, loss, metric_named, weighed_named
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import VerifySettings
 from edgeflow.core.statistics import Decision, decide_bootstrap, decide_paired
-from edgeflow.project.functions import load_function
+from edgeflow.project.functions import in_folder, load_function
 from edgeflow.project.reference import Reference
+from edgeflow.project.user_errors import user_lines
 from edgeflow.report.record_parts import ClassFigure
 
 CLASSES_MAX = 1000
@@ -89,7 +91,8 @@ def score(
             found = replace(found, doubts=said, left_out=left_out(name, reference.outputs, labels))
         return found, ""
     if folder is not None and (folder / name.partition(":")[0]).is_file():
-        function = load_function(name, folder)
+        with in_folder(folder):
+            function = _at_home(name, load_function(name, folder), folder)
         found = _of_function(name, function, reference, labels, outputs, budget)
         if doubted and not math.isfinite(found.reference):
             nothing = f"metric {name}: is {found.reference:g} for the reference, so it measures nothing"
@@ -116,7 +119,7 @@ def _of_function(
         raise
     except (Exception, SystemExit) as err:
         raise DataError(
-            f"metric {name}: failed ({type(err).__name__}: {err}), and should return one number",
+            f"metric {name}: failed ({type(err).__name__}: {last_line(err)}), and should return one number",
             try_="call it by hand with the reference's outputs and labels",
         ) from err
     return Scores(before, after, decision)
@@ -132,6 +135,25 @@ def class_figures(name: str | None, reference: Reference, outputs: Sequence[Arra
     rows = [ClassFigure(row.name, row.wanted, row.value, theirs.get(row.name)) for row in before if row.wanted]
     sign = loss(name, 1.0, 0.0)
     return tuple(sorted(rows, key=lambda row: -sign * ((row.reference or 0.0) - (row.candidate or 0.0)))[:CLASSES_MAX])
+
+
+def _at_home(name: str, function: Callable[..., float], folder: Path) -> Callable[..., float]:
+    """A user's metric: relative paths start at the recipe's folder, and errors show the user's own lines."""
+
+    def called(*arguments: Any) -> float:
+        try:
+            with in_folder(folder):
+                return function(*arguments)
+        except EdgeflowError:
+            raise
+        except (Exception, SystemExit) as err:
+            raise DataError(
+                f"metric {name}: failed ({type(err).__name__}: {last_line(err)}), and should return one number",
+                try_="call it by hand with the reference's outputs and labels",
+                lines=user_lines(err, folder),
+            ) from err
+
+    return called
 
 
 def held_to_expectation(settings: VerifySettings, reference: Reference, folder: Path | None) -> None:
@@ -155,32 +177,6 @@ def held_to_expectation(settings: VerifySettings, reference: Reference, folder: 
             f"{settings.expected:g} (tolerance {settings.tolerance:g})",
             try_="another mean and std, RGB for BGR, another resize, other weights, or labels in another order than "
             "where the model was trained",
-        )
-
-
-def names_fit(names: bytes, output: Array, task: str | None, metric: str | None, where: str) -> None:
-    """Hold the lines of a labels file to the classes of the model's first output, where it is class scores.
-
-    Raises:
-        RecipeError: there are more or fewer lines than the classes need.
-    """
-    allowed: tuple[int, ...]
-    lines = names.decode("utf-8").rstrip("\n").count("\n") + 1
-    kind = (metric or "").partition(":")[0]
-    if task == "ocr_recognise" or (task is None and kind in ("cer", "wer", "sequence_accuracy")):
-        classes = output.shape[-1] if output.ndim == 3 else None
-        allowed = () if classes is None else (classes - 1, classes - 2)
-        why = "one for each class but the blank, or one less where the space is added"
-    elif task == "classify" or (task is None and kind in ("top1", "top5")):
-        classes = int(np.prod(output.shape[1:])) if output.dtype.kind == "f" else None
-        allowed = () if classes is None else (classes,)
-        why = "one for each score of the model"
-    else:
-        return
-    if allowed and classes != 1 and lines not in allowed:
-        raise RecipeError(
-            f"{where}: has {lines} lines, and should have {' or '.join(map(str, allowed))}, {why}",
-            try_="the file that the model was trained with, no line lost or added",
         )
 
 

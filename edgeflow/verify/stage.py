@@ -19,11 +19,21 @@ from edgeflow.emulate import Emulator
 from edgeflow.emulate.examined import Examined
 from edgeflow.files.arrays import load_npz, save_npz
 from edgeflow.files.atomic import sha256, storage
+from edgeflow.files.inside import read_inside
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
-from edgeflow.project.manifest import StageResults, dump, load_manifest, manifest, manifest_hash, recorded_arithmetic
-from edgeflow.project.places import COMPRESSED, MANIFEST, MODEL, REFERENCE
-from edgeflow.project.recipe import load_recipe
+from edgeflow.project.label_file import lines_of
+from edgeflow.project.manifest import (
+    StageResults,
+    dump,
+    load_manifest,
+    manifest,
+    manifest_hash,
+    picture_notes,
+    recorded_arithmetic,
+)
+from edgeflow.project.places import COMPRESSED, MANIFEST, MODEL, REFERENCE, BuildFolder
+from edgeflow.project.recipe import LABELS_MAX_BYTES, load_recipe
 from edgeflow.project.reference import Reference, load_reference
 from edgeflow.project.trust import is_unchanged
 from edgeflow.report import exchange
@@ -38,7 +48,7 @@ from edgeflow.report.record_parts import (
     PreprocessingFinding,
     ResidencyFinding,
 )
-from edgeflow.verify.contract import contract_entry, write_contract
+from edgeflow.verify.contract import LABELS, contract_entry, write_contract
 from edgeflow.verify.exactness import Exactness
 from edgeflow.verify.file_facts import figures, findings, partition, profile_named
 from edgeflow.verify.hops import Step
@@ -120,7 +130,7 @@ def check_and_report(
             "exactness": [asdict(item) for item in verdict.exact],
         }
     record = _record(verdict, table, settings.limits, contract_entry(folder / MODEL, loaded.inputs, table))
-    record = _with_file(record, file, target, loaded, verdict)
+    record = _with_file(record, file, target, loaded, verdict, () if labels is None else lines_of(labels))
     if worker is not None:
         record = replace(
             record,
@@ -197,7 +207,7 @@ def _record(verdict: Verdict, table: Mapping[str, Any], limits: DriftLimits, con
         undecided=verdict.undecided,
         samples=verdict.samples,
         runner=verdict.runner,
-        not_checked=(*verdict.not_checked, *_seen_data(table)),
+        not_checked=(*verdict.not_checked, *_seen_data(table), *picture_notes(table)),
         limits=limits,
         outputs=tuple(map(_output, verdict.outputs)),
         metric=verdict.metric,
@@ -229,8 +239,15 @@ def _seen_data(table: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(text for key, text in SAME_DATA.items() if isinstance(data, Mapping) and data.get(key) == known)
 
 
-def _with_file(record: Record, file: Examined, target: Target | None, loaded: Reference, verdict: Verdict) -> Record:
-    """What the file itself tells, and the samples it gets most wrong."""
+def _with_file(
+    record: Record,
+    file: Examined,
+    target: Target | None,
+    loaded: Reference,
+    verdict: Verdict,
+    names: Sequence[str] = (),
+) -> Record:
+    """What the file itself tells, and the samples it gets most wrong, with `names` of classes or letters."""
     known = figures(file, target, loaded.inputs)
     facts = replace(record.nb or FileFacts(), sha256=file.sha256, bytes=file.path.stat().st_size, ops=known.ops)
     return replace(
@@ -239,7 +256,7 @@ def _with_file(record: Record, file: Examined, target: Target | None, loaded: Re
         predicted_latency_ms=known.predicted,
         partition=partition(file),
         findings=findings(file.model, target),
-        worst=worst(loaded, verdict.arrays),
+        worst=worst(loaded, verdict.arrays, names),
     )
 
 
@@ -285,12 +302,22 @@ def verify_file(
     if contract.broken is not None:
         verdict = replace(verdict, broken=(*verdict.broken, contract.broken))
     record = _record(verdict, table, settings.limits, contract)
-    record = _with_file(record, examined, profile_named(record.target or ""), loaded, verdict)
+    record = _with_file(
+        record, examined, profile_named(record.target or ""), loaded, verdict, _names_beside(model, table)
+    )
     record = replace(record, device=device, library_notes=notes, residency=residency)
     record = look_again(record, model) if layers else with_recorded(record, model, table)
     if is_device(where.on):
         record = with_device(record, model, basis, verdict)
     return verdict, record
+
+
+def _names_beside(model: Path, table: Mapping[str, Any]) -> list[str]:
+    """Labels that the build left beside its .nb; none where they cannot be read, or there is no build."""
+    try:
+        return lines_of(read_inside(model.parent, LABELS, LABELS_MAX_BYTES, error=DataError)) if table else []
+    except (EdgeflowError, UnicodeDecodeError):
+        return []
 
 
 def prepared(model: Path, against: Against) -> Basis:
@@ -385,11 +412,12 @@ def _recipe_folder(model: Path, metric: str | None, *, trust: bool) -> Path | No
 
     A whole project may come from anywhere: nothing in it can say that its code may run.
     """
-    folder = model.resolve().parent.parent.parent
+    path = BuildFolder.of(model).recipe
+    folder = path.parent
     if not (trust or is_unchanged(folder)):
         return None
     try:
-        recipe = load_recipe(folder)
+        recipe = load_recipe(path)
     except EdgeflowError:
         return None
     return folder if recipe.metric is not None and recipe.metric.name == metric else None

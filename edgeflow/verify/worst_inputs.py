@@ -14,10 +14,17 @@ from edgeflow.report.record_parts import WorstInput
 
 SHOWN = 8
 SIDE_MAX = 128
+ALIKE_SHOWN = 3
 
 
-def worst(reference: Reference, outputs: Sequence[Array]) -> tuple[WorstInput, ...]:
-    """The samples farthest from the reference, answers that changed first; see docs/report.md."""
+def worst(reference: Reference, outputs: Sequence[Array], names: Sequence[str] = ()) -> tuple[WorstInput, ...]:
+    """The samples farthest from the reference, answers that changed first; see docs/report.md.
+
+    Where none differs, the first few, so that a page shows what the model says.
+
+    Args:
+        names: of the classes, where there are as many as scores; of a text recogniser the letters after the blank.
+    """
     if not outputs:
         return ()
     wanted, got = reference.outputs[0], outputs[0]
@@ -34,12 +41,12 @@ def worst(reference: Reference, outputs: Sequence[Array]) -> tuple[WorstInput, .
             int(k),
             float(error[k]),
             _label(reference, int(k)),
-            _answer(a[k], scores),
-            _answer(b[k], scores),
+            _answer(wanted[k], names, scores=scores),
+            _answer(got[k], names, scores=scores),
             _picture(reference.inputs, int(k)),
         )
-        for k in order
-        if error[k] > 0 or np.isnan(error[k])
+        for place, k in enumerate(order)
+        if error[k] > 0 or np.isnan(error[k]) or (place < ALIKE_SHOWN and not error[order[0]] > 0)
     )
 
 
@@ -48,10 +55,18 @@ def _label(reference: Reference, index: int) -> int | None:
     return int(labels[index]) if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iu" else None
 
 
-def _answer(row: Array, scores: bool) -> str:
+def _answer(row: Array, names: Sequence[str], *, scores: bool) -> str:
+    """Of one sample: the best class by its name, the text that is read, or the range of values."""
     if not np.isfinite(row).all():
         return "NaN"
-    return f"{int(row.argmax())} ({row.max():.3g})" if scores else f"{row.min():.3g} .. {row.max():.3g}"
+    if scores:
+        best = int(row.argmax())
+        return f"{names[best] if len(names) == row.size else best} ({row.max():.3g})"
+    if row.ndim == 2 and len(names) == row.shape[1] - 1:  # steps of CTC; the blank is class 0
+        best_of = row.argmax(1)
+        kept = (best_of != 0) & (best_of != np.concatenate(([0], best_of[:-1])))
+        return repr("".join(names[k - 1] for k in best_of[kept]))
+    return f"{row.min():.3g} .. {row.max():.3g}"
 
 
 def _picture(inputs: Mapping[str, Array], index: int) -> str | None:

@@ -9,7 +9,15 @@ from data import split
 from model import WEIGHTS, Digits
 from paddle.io import DataLoader, Dataset
 from paddle.static import InputSpec
-from rich.progress import track
+
+try:
+    from rich.progress import track
+except ImportError:  # a bar is all that it brings
+
+    def track(epochs: range, description: str) -> range:
+        """The epochs, without a bar."""
+        print(description)
+        return epochs
 
 
 class Pictures(Dataset):

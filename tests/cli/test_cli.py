@@ -63,6 +63,16 @@ def test_doctor() -> None:
     assert found["stages"]["verify"] == ""
     assert "onnxruntime" in found["installed"]
     assert "verify" in call("doctor").output
+    assert all(item["fix"] for item in found["checks"] if item["severity"] in ("warning", "error")), found["checks"]
+
+
+def test_doctor_looks_at_the_recipe_too(tmp_path: Path) -> None:
+    (tmp_path / "edgeflow.toml").write_text(
+        '[project]\ntargets = ["kirin990"]\n[model]\nfactory = "model.py:build"\n[inputs.x]\nshape = [1]\n[data]\nevaluation = "x.npz"\n'
+    )
+    found = call("doctor", str(tmp_path))
+    assert found.exit_code == 1
+    assert "model.py, which does not exist" in found.output and "x.npz does not exist" in found.output
 
 
 def test_inspect() -> None:

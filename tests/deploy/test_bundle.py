@@ -223,7 +223,7 @@ def test_what_is_missing_is_said(build: Path, programs: RuntimeFolder, tmp_path:
     write(build, runtime=RuntimeContract(("huawei_kirin_npu",), "", ("libnnadapter.so",)))
     assert deploy(build, programs).absent == ("libnnadapter.so",)
     write(build, task="detect")
-    with pytest.raises(DataError, match=r"(?s)holds no bin/detect.*try: scripts/cross_compile"):
+    with pytest.raises(DataError, match=r"(?s)holds no bin/detect.*try: edgeflow cross-compile"):
         deploy(build, programs)
     write(build)
     (build / "golden" / "in_0.npy").unlink()

@@ -212,7 +212,7 @@ def test_no_programs(device: SshDevice, build: Path) -> None:
     shutil.rmtree(build.parent / "device")
     found = call("verify", build / "model.nb", "--on", device.address)
     assert found.exit_code == 1
-    assert "try: scripts/cross_compile arm64-int8 --paddle-lite DIR" in found.output
+    assert "try: edgeflow cross-compile arm64-int8 --paddle-lite DIR" in found.output
     (build / "manifest.json").unlink()
     assert (
         "--runtime DIR"

@@ -201,7 +201,7 @@ def test_wrong_architecture(device: SshDevice, runtime: Path, tmp_path: Path) ->
     with (
         pytest.raises(
             TransportError,
-            match=r"(?s)wrong architecture: it is aarch64 with 64-bit programs, the programs are for armhf-linux.*try: scripts/cross_compile arm64",
+            match=r"(?s)wrong architecture: it is aarch64 with 64-bit programs, the programs are for armhf-linux.*try: edgeflow cross-compile arm64",
         ),
         Remote(device.address, MODEL, load_runtime(seal(other, "armhf-linux"))),
     ):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -66,6 +67,16 @@ def test_int8_is_small_and_wholly_quantised(built: Path) -> None:
     multiplying = [op for op in model.blocks[0].operations if op.type in ("conv2d", "depthwise_conv2d", "fc")]
     assert multiplying
     assert all(op.attr("enable_int8") for op in multiplying)
+
+
+def test_advice_on_layers_was_measured(built: Path) -> None:
+    report = json.loads((built / "build" / "arm64-int8" / "report.json").read_text())
+    advised = [row for row in report["layers"] if (row["fix"] or "").startswith("keep_float")]
+    gains = [float(re.search(r"brings the outputs (\d+\.\d) dB, from \d", row["why"])[1]) for row in advised]
+    assert len(advised) <= 5 and all(gain >= 0.5 for gain in gains)
+    first = report["first_drift"]
+    if first["fix"].startswith("keep_float"):
+        assert f"{max(gains):.1f} dB" in first["why"], "the best of them"
 
 
 def test_verify_repeats_the_check_from_the_files(built: Path, tmp_path: Path) -> None:

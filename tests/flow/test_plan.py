@@ -7,6 +7,7 @@ import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgeflow import nb
@@ -82,6 +83,7 @@ def test_ops_are_named_with_the_reason(layer: str, code: str, text: str, tmp_pat
     (tmp_path / "edgeflow.toml").write_text(
         f'[model]\nfactory = "model.py:build"\n[inputs.x]\nshape = {shape}\n[data]\nevaluation = "x.npz"\n'
     )
+    np.savez(tmp_path / "x.npz", x=np.zeros([4, *json.loads(shape)[1:]], np.float32))
     (found,) = plan(tmp_path, ["arm64"])
     assert [(f.code, text in f.op or text in f.why) for f in found.findings if f.severity == "error"] == [(code, True)]
 
@@ -95,6 +97,7 @@ def test_restrictions_of_a_driver(tmp_path: Path) -> None:
     (tmp_path / "edgeflow.toml").write_text(
         '[model]\nfactory = "model.py:build"\n[inputs.x]\nshape = [1, 3, 8, 8]\n[data]\nevaluation = "x.npz"\n'
     )
+    np.savez(tmp_path / "x.npz", x=np.zeros((4, 3, 8, 8), np.float32))
     (found,) = plan(tmp_path, ["kirin"])
     assert found.respelled == {"hard_sigmoid -> scale+relu6": 1}
     assert [f.code for f in found.findings if f.severity != "note"] == ["P401"]
@@ -150,7 +153,9 @@ def test_every_finding_is_documented() -> None:
     import re
 
     page = (Path(__file__).parents[2] / "docs" / "plan.md").read_text()
-    sources = [Path(__file__).parents[2] / "edgeflow" / name for name in ("graph/legality.py", "flow/plan.py")]
+    sources = [
+        Path(__file__).parents[2] / "edgeflow" / name for name in ("graph/legality.py", "flow/plan.py", "flow/early.py")
+    ]
     codes = {code for source in sources for code in re.findall(r'"(P\d{3})"', source.read_text())}
     assert codes == set(re.findall(r"^\| (P\d{3}) ", page, re.M))
 
@@ -160,6 +165,8 @@ def test_refused_chips_say_why() -> None:
         with pytest.raises(TargetError, match="is not on this stack") as caught:
             load_target(chip)
         assert caught.value.try_.split()[-1] in names()
-    with pytest.raises(TargetError, match="is a chip, of"):
+    with pytest.raises(TargetError, match=r"rockchip .* and verisilicon-timvx .* drive"):
         load_target("RV1126")
+    assert load_target("kirin 990").name == "kirin", "the chip's own NPU, not Android's CPU"
+    assert load_target("SD865").name == "android-arm64"
     assert (folder() / "unsupported_chips.json").exists()

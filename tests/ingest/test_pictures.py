@@ -19,6 +19,7 @@ from edgeflow.core.tensors import TensorSpec
 from edgeflow.files.png import HEADER, SIGNATURE, _chunk, pack_png, unpack_png
 from edgeflow.ingest import pictures
 from edgeflow.ingest.data import load_samples
+from edgeflow.ingest.pictures import Way, class_folders, glance, load_picture
 
 Image = pytest.importorskip("PIL.Image", reason="Pillow is not installed (pip install 'edgeflow[build]')")
 RANDOM = np.random.default_rng(3)
@@ -237,3 +238,96 @@ def test_folders(tmp_path: Path) -> None:
     (place / "loose.png").touch()
     with pytest.raises(DataError, match=r"both sub-folders and files such as 'loose.png'"):
         load_samples("set", tmp_path, SPECS, "evaluation", {"image": STEPS})
+
+
+@pytest.mark.parametrize(
+    ("names", "classes"),
+    [
+        (("0", "1", "10", "11", "2"), [0, 1, 2, 10, 11]),
+        (("00", "01", "10", "100"), [0, 1, 10, 100]),
+        (("class10", "class2", "class1"), [0, 1, 2]),
+        (("dog", "cat"), [0, 1]),
+        (("1", "01"), "one number"),
+        (("1", "cat"), "in no sure order"),
+        (("20240101", "20240102"), "no model has classes for"),
+    ],
+)
+def test_class_folders_sort_as_numbers(names: tuple[str, ...], classes: list[int] | str) -> None:
+    folders = [Path(name) for name in names]
+    if isinstance(classes, str):
+        with pytest.raises(DataError, match=classes):
+            class_folders(folders, "data")
+        return
+    found = class_folders(folders, "data")
+    assert [number for number, _ in found] == classes
+    assert [path.name for _, path in found] == sorted(
+        names, key=lambda n: (int("".join(filter(str.isdigit, n)) or 0), n)
+    )
+
+
+def test_orientations_are_those_of_pillow(tmp_path: Path) -> None:
+    from PIL.ImageOps import exif_transpose
+
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    for kind in range(1, 9):
+        exif = Image.Exif()
+        exif[274] = kind
+        Image.fromarray(pixels).save(tmp_path / "p.png", exif=exif)
+        assert glance(tmp_path / "p.png").orientation == kind
+        upright = np.asarray(exif_transpose(Image.open(tmp_path / "p.png")))
+        assert np.array_equal(load_picture(tmp_path / "p.png", upright=True), upright)
+        assert np.array_equal(load_picture(tmp_path / "p.png"), pixels)
+
+
+def test_bad_pictures_are_named_or_left_out_with_their_labels(tmp_path: Path) -> None:
+    for k in range(6):
+        (tmp_path / "d" / str(k // 2)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8, 3), k, np.uint8)).save(tmp_path / "d" / str(k // 2) / f"{k}.png")
+    for bad in ("0/1.png", "2/4.png"):
+        (tmp_path / "d" / bad).write_bytes(b"\x89PNG\r\n")
+    rules = {"x": Preprocess(resize="stretch", size=(8, 8))}
+    spec = [TensorSpec("x", (-1, 3, 8, 8))]
+    with pytest.raises(DataError, match="2 of 6 pictures") as caught:
+        load_samples("d", tmp_path, spec, "evaluation", rules)
+    assert [line.split("/d/")[1].partition(":")[0] for line in caught.value.lines] == ["0/1.png", "2/4.png"]
+    found = load_samples("d", tmp_path, spec, "evaluation", rules, Way(skip_bad=True))
+    assert found.arrays["x"][:, 0, 0, 0].tolist() == [0, 2, 3, 5]
+    assert found.arrays["label"].tolist() == [0, 1, 1, 2]
+    assert len(found.bad) == 2
+
+
+@pytest.mark.parametrize(("factor", "message"), [(255.0, "raw pixels, it seems"), (1.0, "without mean and std")])
+def test_raw_floats_are_told_from_prepared_ones(tmp_path: Path, factor: float, message: str) -> None:
+    rules = {"x": Preprocess(scale=1 / 255, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))}
+    spec = [TensorSpec("x", (-1, 3, 8, 8))]
+    pictures = np.random.default_rng(0).random((8, 3, 8, 8)).astype(np.float32)
+    np.savez(tmp_path / "x.npz", x=pictures * factor)
+    with pytest.raises(DataError, match=message):
+        load_samples("x.npz", tmp_path, spec, "calibration", rules)
+    np.savez(tmp_path / "x.npz", x=(pictures - 0.45) / 0.225)
+    load_samples("x.npz", tmp_path, spec, "calibration", rules)
+
+
+def test_lists_of_pictures_as_paddle_keeps_them(tmp_path: Path) -> None:
+    (tmp_path / "d" / "sub dir").mkdir(parents=True)
+    for k in range(3):
+        Image.fromarray(np.full((8, 8, 3), k, np.uint8)).save(tmp_path / "d" / "sub dir" / f"{k}.png")
+    rules, spec = {"x": Preprocess(resize="stretch", size=(8, 8))}, [TensorSpec("x", (-1, 3, 8, 8))]
+
+    def load(text: str, *dictionary: str, blank_last: bool = False) -> list[object]:
+        (tmp_path / "d" / "list.txt").write_text(text, encoding="utf-8")
+        way = Way(dictionary=dictionary, blank_last=blank_last)
+        found = load_samples("d/list.txt", tmp_path, spec, "evaluation", rules, way)
+        assert found.arrays["x"][:, 0, 0, 0].tolist() == [2, 0]
+        return found.arrays["label"].tolist()  # type: ignore[no-any-return]
+
+    assert load("sub dir/2.png 7\n\nsub dir/0.png 1\n") == [7, 1]
+    assert load("sub dir/2.png\tba\r\nsub dir/0.png\tb c\n", "a", "b", " ", "c") == [[2, 1, -1], [2, 3, 4]]
+    assert load("sub dir/2.png\tba\nsub dir/0.png\tb", "a", "b", blank_last=True) == [[1, 0], [1, -1]]
+    with pytest.raises(DataError, match="1 letters are not in the dictionary, such as 'ä'"):
+        load("sub dir/2.png\tä\n", "a")
+    with pytest.raises(DataError, match="the recipe has no dictionary"):
+        load("sub dir/2.png\tab\n")
+    with pytest.raises(DataError, match="2 of 3 lines") as caught:
+        load("sub dir/9.png 1\nnothing\nsub dir/0.png 0\n")
+    assert "line 1" in caught.value.lines[0] and "line 2: 'nothing'" in caught.value.lines[1]

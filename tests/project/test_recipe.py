@@ -24,7 +24,7 @@ evaluation = "x.npz"
 def test_the_template_is_a_recipe(tmp_path: Path) -> None:
     write_project(tmp_path / "new")
     recipe = load_recipe(tmp_path / "new")
-    assert recipe.name == "mymodel"
+    assert recipe.name == "new"  # the folder's
     with pytest.raises(StorageError, match="not overwritten"):
         write_project(tmp_path / "new")
 

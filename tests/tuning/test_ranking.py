@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +27,16 @@ def test_do_not_quantise_is_an_answer() -> None:
     assert rank([FLOAT, FP16, INT8], Goal(metric_drop_max=0.002, size_bytes_max=500)).best is INT8, "size was asked for"
     slower = tried("int8", 2, 0.0, 11.0, 300)
     assert rank([FLOAT, slower], Goal(metric_drop_max=0.01)).best is FLOAT
+
+
+def test_what_the_prediction_cannot_tell_apart_goes_to_the_smaller_file() -> None:
+    plain = replace(tried("float", 0, 0.0, 0.165, 1000), latency_error=0.12)
+    int8 = replace(tried("int8", 2, 0.0, 0.179, 250), latency_error=0.12)
+    found = rank([plain, int8], Goal(metric_drop_max=0.01))
+    assert found.best is int8 and found.dropped == {}
+    assert found.tie.startswith("int8 (0.179 ms, 250 bytes) was preferred to float (0.165 ms") and "12%" in found.tie
+    sure = rank([plain, replace(int8, latency_ms=0.2)], Goal(metric_drop_max=0.01))
+    assert sure.best is plain and sure.dropped == {"int8": "float"} and sure.tie == ""
 
 
 def test_goals_that_nothing_meets() -> None:

@@ -60,7 +60,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = (folder / "edgeflow.toml").read_text().replace('dtype = "float32"\n', f'dtype = "float32"\n{PREPROCESS}')
     (folder / "edgeflow.toml").write_text(
         recipe.replace("[model]\n", '[model]\ntask = "classify"\nlabels = "names.txt"\n').replace(
-            '"mymodel"', '"my model"'
+            f'"{folder.name}"', '"my model"', 1
         )
     )
     (folder / "names.txt").write_text("a\nb\nc\nd\n")

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from edgeflow.core.errors import DataError, RecipeError
+from edgeflow.core.errors import DataError
 from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.project.reference import Reference
 from edgeflow.verify.judge import Ran, Verdict, judge
-from edgeflow.verify.scores import held_to_expectation, names_fit
+from edgeflow.verify.scores import held_to_expectation
 
 LIMITS = DriftLimits(sqnr_db_min=20.0, metric_drop_max=0.01)
 
@@ -135,27 +135,3 @@ def test_infinity_is_a_verdict() -> None:
     assert found.verdict == "FAIL" and any("infinities" in text and "sample 7" in text for text in found.broken)
     masked = Reference(given.inputs, (odd,), given.labels)
     assert verdict(masked, odd, VerifySettings(None, LIMITS)).verdict == "PASS"
-
-
-@pytest.mark.parametrize(
-    ("task", "metric", "shape", "lines", "fits"),
-    [
-        ("classify", None, (4, 10), 10, True),
-        (None, "top1", (4, 10), 9, False),
-        ("classify", None, (4, 10, 1, 1), 11, False),
-        ("ocr_recognise", None, (4, 7, 12), 11, True),
-        ("ocr_recognise", None, (4, 7, 12), 10, True),
-        (None, "cer:blank=last", (4, 7, 12), 12, False),
-        ("ocr_recognise", None, (7, 4, 12), 9, False),
-        ("detect", None, (4, 10), 3, True),
-        (None, None, (4, 10), 3, True),
-    ],
-)
-def test_lines_of_labels_fit_the_classes(task, metric, shape, lines: int, fits: bool) -> None:  # type: ignore[no-untyped-def]
-    names = "\n".join(f"class {k}" for k in range(lines)).encode()
-    for raw in (names, names + b"\n"):
-        if fits:
-            names_fit(raw, np.zeros(shape, np.float32), task, metric, "labels.txt")
-        else:
-            with pytest.raises(RecipeError, match=rf"labels.txt: has {lines} lines"):
-                names_fit(raw, np.zeros(shape, np.float32), task, metric, "labels.txt")

@@ -1,0 +1,133 @@
+"""What several commands take: a recipe, targets, a build folder, and a .nb by any of the names that people give it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edgeflow.cli.printing import show
+from edgeflow.core.errors import EdgeflowError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+recipe_argument = click.argument("recipe", type=click.Path(path_type=Path), default=".")
+
+
+def complete_targets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Targets that a shell may complete to, then chips."""
+    from edgeflow.core.targets import load_target, names
+
+    chips = sorted({"".join(chip.split()) for name in names() for chip in load_target(name).chips})
+    return [word for word in (*names(), *chips) if word.lower().startswith(incomplete.lower())]
+
+
+targets_option = click.option(
+    "--target",
+    "-t",
+    "targets",
+    multiple=True,
+    shell_complete=complete_targets,
+    help="A target or a chip, or a .toml; repeatable. Default: [project] targets of the recipe.",
+)
+
+target_option = click.option(
+    "--target",
+    "-t",
+    shell_complete=complete_targets,
+    help="A target or a chip, or a .toml. Default: [project] targets of the recipe.",
+)
+
+build_dir_option = click.option(
+    "--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Where results and cache go; default build/."
+)
+
+
+class ModelFile(click.ParamType):  # type: ignore[type-arg]
+    """A .nb, by its own path, its folder, its manifest, or the recipe that one build was made of."""
+
+    name = "path"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Files, as the shell knows them."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The .nb's path, which exists; what is said where there is none tells what would do."""
+        path = Path(value)
+        if path.is_file() and path.suffix not in (".json", ".toml"):
+            return path
+        try:
+            found = models_of(path)
+        except EdgeflowError as err:
+            self.fail(f"{err.what}{f'; try: {err.try_}' if err.try_ else ''}", param, ctx)
+        if len(found) != 1:
+            self.fail(_why_none(value, found), param, ctx)
+        show(f"{value}: {found[0]}", err=True)
+        return found[0]
+
+
+def _why_none(value: Any, found: list[Path]) -> str:
+    if not Path(value).exists():
+        return f"File {str(value)!r} does not exist."
+    if found:
+        return f"{str(value)!r} has several builds; give one of {', '.join(map(str, found))}"
+    return f"{str(value)!r} holds no model.nb; give a .nb, its folder, or its manifest.json"
+
+
+def models_of(path: Path) -> list[Path]:
+    """The .nb files that a folder, a file of a build or a recipe stands for; those that [project] names come alone.
+
+    Raises:
+        RecipeError: the recipe cannot be read.
+    """
+    from edgeflow.project.places import CONTRACT, MANIFEST, MODEL, RECIPE, REPORT, BuildFolder, build_root
+
+    if path.name in (MANIFEST, REPORT, CONTRACT):
+        path = path.parent
+    if path.is_dir():
+        if (path / MODEL).is_file():
+            return [path / MODEL]
+        if not (path / RECIPE).is_file():
+            return sorted(path.glob("*.nb")) or sorted(path.glob(f"*/{MODEL}"))
+        path = path / RECIPE
+    if path.suffix != ".toml" or not path.is_file():
+        return []
+    from edgeflow.core.targets import load_target
+    from edgeflow.project.recipe import load_recipe
+
+    loaded = load_recipe(path)
+    root = build_root(path)
+    wanted = [BuildFolder(root / load_target(name).name).model for name in loaded.project.targets]
+    return [model for model in wanted if model.is_file()] or sorted(root.glob(f"*/{MODEL}"))
+
+
+def model_argument(name: str = "model", **more: Any) -> Callable[[F], F]:
+    """An argument that is a .nb by any of its names."""
+    return click.argument(name, type=ModelFile(), **more)
+
+
+def chosen_targets(recipe: Path, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The targets given, or those of the recipe's [project].
+
+    Raises:
+        RecipeError: neither names one, or there is no recipe.
+    """
+    from edgeflow.project.recipe import asked_targets, load_recipe
+
+    return given or asked_targets(load_recipe(recipe), given)
+
+
+def chosen_target(recipe: Path, given: str | None) -> str:
+    """The target given, or the only one of the recipe's [project].
+
+    Raises:
+        RecipeError: neither names exactly one, or there is no recipe.
+    """
+    from edgeflow.project.recipe import load_recipe, one_target
+
+    return given or one_target(load_recipe(recipe), given)

@@ -1,0 +1,265 @@
+"""What a build would stumble over later, found before any work by looking: settings, names, data, labels, metrics.
+
+Codes of `edgeflow plan` (docs/plan.md): P7xx. `edgeflow build` looks at the same
+before its first stage, and says all of it at once.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from edgeflow.compress.conflicts import check_settings
+from edgeflow.core.errors import BackendMissing, DataError, EdgeflowError, RecipeError, near, together
+from edgeflow.core.targets import Target, names
+from edgeflow.graph.edit import Editor, output
+from edgeflow.graph.placement import check_line
+from edgeflow.graph.program import fetches, variable
+from edgeflow.ingest.sources import Looked, Wanted, look
+from edgeflow.nb.lint import Finding
+from edgeflow.project.functions import check_function
+from edgeflow.project.label_file import check_count, doubts_of, lines_of, reads_text
+from edgeflow.project.recipe import Recipe, read_labels
+
+EDITED = ("cer", "wer")
+"""Metrics that count edits."""
+
+LOOK_S = 0.8
+"""How long pictures may be looked at, so that plan stays under two seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """What was found: errors, which a build would end in, and what is worth knowing. Each with its plan code."""
+
+    errors: tuple[tuple[str, str, EdgeflowError], ...]
+    notes: tuple[Finding, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All of it as findings of a plan."""
+        return (
+            *(Finding(code, "error", op, " ".join((err.what, *err.lines)), err.try_) for code, op, err in self.errors),
+            *self.notes,
+        )
+
+
+def look_before(recipe: Recipe, profiles: Sequence[Target]) -> list[str]:
+    """End a build before its work where looking alone tells that it cannot succeed.
+
+    Returns:
+        What is odd in the labels. What there is to say of pictures comes exact from ingest, later.
+
+    Raises:
+        EdgeflowError: the first thing that is wrong, and with it all others.
+    """
+    found = of_recipe(recipe, profiles)
+    errors = [err for part in (found, *(of_target(recipe, p) for p in profiles)) for _, _, err in part.errors]
+    if errors:
+        raise together(errors)
+    return [note.why for note in found.notes if note.op == "[model] labels"]
+
+
+def of_recipe(recipe: Recipe, targets: Sequence[Target], *, look_s: float = LOOK_S) -> Early:
+    """What holds for every target: names of targets, data, labels, metric."""
+    errors: list[tuple[str, str, EdgeflowError]] = []
+    notes: list[Finding] = []
+
+    def tried(code: str, op: str, function: Callable[[], Any]) -> Any:
+        try:
+            return function()
+        except EdgeflowError as err:
+            errors.append((code, op, err))
+            return None
+
+    tried("P711", "[targets]", lambda: check_targets(recipe, [target.name for target in targets]))
+    raw = tried("P702", "[model] labels", lambda: read_labels(recipe))
+    metric = None if recipe.metric is None else recipe.metric.name
+    if raw is not None:
+        text = reads_text(recipe.model.task, metric)
+        notes += [
+            Finding("P703", "warning", "[model] labels", f"{recipe.model.labels}: {doubt}", "see whether it is meant")
+            for doubt in doubts_of(raw, text=text)
+        ]
+    tried("P705", "[metric]", lambda: _check_metric(recipe))
+    if recipe.model.factory is not None:
+        tried("P706", "[model] factory", lambda: check_function(str(recipe.model.factory), recipe.folder))
+    until = time.monotonic() + look_s
+    for kind in ("evaluation", "calibration", "training"):
+        source = getattr(recipe.data, kind)
+        if source is None:
+            continue
+        settings = recipe.ingest_settings()
+        wanted = Wanted(recipe.folder, settings.inputs, settings.preprocess, recipe.data.skip_bad, until)
+        found = look(source, wanted, kind)
+        errors += [("P701", f"[data] {kind}", err) for err in found.errors]
+        notes += _of_pictures(recipe, kind, found)
+        if raw is not None and found.classes:
+            tried("P701", f"[data] {kind}", partial(_check_order, found, raw, recipe, kind))
+    return Early(tuple(errors), tuple(notes))
+
+
+def of_target(recipe: Recipe, target: Target) -> Early:
+    """What holds for one target: its settings against each other and against its kernels."""
+    errors: list[tuple[str, str, EdgeflowError]] = []
+    settings = recipe.compress_settings(target)
+    try:
+        check_settings(settings, target, target.choose(settings.precision))
+    except EdgeflowError as err:
+        errors.append(("P710", "[compress]", err))
+    return Early(tuple(errors), ())
+
+
+def of_program(recipe: Recipe, target: Target, editor: Editor, keep_on_cpu: Sequence[str] = ()) -> Early:
+    """What the program tells besides: names of layers and of ops, and how many classes it has.
+
+    Args:
+        editor: of the program that opt would get.
+    """
+    errors: list[tuple[str, str, EdgeflowError]] = []
+    checks: tuple[tuple[str, str, Callable[[], None]], ...] = (
+        ("P712", "[compress]", partial(_check_layers, recipe, target, editor)),
+        ("P712", "[convert]", partial(_check_ops, recipe, target, editor, keep_on_cpu)),
+        ("P704", "[model] labels", partial(_check_classes, recipe, editor)),
+    )
+    for code, op, check in checks:
+        try:
+            check()
+        except EdgeflowError as err:
+            errors.append((code, op, err))
+    return Early(tuple(errors), ())
+
+
+def check_reference(recipe: Recipe, target: Target, path: Path) -> None:
+    """Labels that do not fit the outputs, and a reference that scores too little, end a build before the work.
+
+    Raises:
+        RecipeError, DataError: they do not, or it does.
+    """
+    from edgeflow.project.reference import load_reference
+    from edgeflow.verify.scores import held_to_expectation
+
+    settings, lines = recipe.verify_settings(target), read_labels(recipe)
+    if settings.metric is None and lines is None:
+        return
+    reference = load_reference(path)
+    if lines is not None:
+        first, where = reference.outputs[0], str(recipe.model.labels)
+        scores = first.dtype.kind == "f"
+        check_count(lines, first.shape, where, task=recipe.model.task, metric=settings.metric, scores=scores)
+    held_to_expectation(settings, reference, recipe.folder)
+
+
+def check_targets(recipe: Recipe, asked: Sequence[str]) -> None:
+    """Hold the names of [targets.NAME] to what there is.
+
+    Raises:
+        RecipeError: one is no target.
+    """
+    for name in recipe.targets:
+        if name not in (*names(), *asked):
+            raise RecipeError(f"recipe: [targets.{name}] is no target; {near(name, [*names(), *asked], 'targets')}")
+
+
+def _check_metric(recipe: Recipe) -> None:
+    if recipe.metric is None:
+        return
+    name = recipe.metric.name
+    if ".py:" in name:
+        check_function(name, recipe.folder)
+    if name.partition(":")[0] in EDITED and importlib.util.find_spec("rapidfuzz") is None:
+        raise BackendMissing(
+            f"rapidfuzz is not installed, which the metric {name} needs", try_="pip install 'edgeflow[metrics]'"
+        )
+
+
+def _of_pictures(recipe: Recipe, kind: str, found: Looked) -> Iterator[Finding]:
+    op = f"[data] {kind}"
+    if found.rotated:
+        of = f"{found.rotated} of {found.seen} pictures have an EXIF orientation, and "
+        if recipe.data.exif == "apply":
+            yield Finding("P708", "note", op, f"{of}are turned upright", "nothing to do")
+        else:
+            why = f"{of}are taken as they are stored; cv2 turns them when it reads, PIL does not"
+            yield Finding("P708", "warning", op, why, 'exif = "apply" under [data] where the training\'s loader did')
+    if found.bad and recipe.data.skip_bad:
+        why = f"{found.bad} of {found.seen} pictures cannot be read, and are left out"
+        yield Finding("P709", "warning", op, why, "mend them or take them away")
+    if found.seen < found.pictures:
+        why = f"{found.seen} of {found.pictures} pictures were looked at, for want of time"
+        yield Finding("P709", "note", op, why, "nothing to do; a build reads them all")
+
+
+def _check_order(found: Looked, raw: bytes, recipe: Recipe, kind: str) -> None:
+    """Class folders that are called like the labels stand in their order, or every answer would count as wrong."""
+    lines = lines_of(raw)
+    if set(found.classes) <= set(lines) and list(found.classes) != [n for n in lines if n in set(found.classes)]:
+        raise DataError(
+            f"{kind} data: its class folders sort as {', '.join(found.classes[:4])} …, and the lines of "
+            f"{recipe.model.labels} stand in another order",
+            try_="class folders named by numbers, 0, 1, 2 …, in the order of the labels",
+        )
+    if set(found.classes) < set(lines):
+        raise DataError(
+            f"{kind} data: has {len(found.classes)} class folders for the {len(lines)} lines of {recipe.model.labels}, "
+            "so that the folders' places are not the classes",
+            try_="class folders named by numbers, 0, 1, 2 …, in the order of the labels",
+        )
+
+
+def _check_layers(recipe: Recipe, target: Target, editor: Editor) -> None:
+    """Names of layers in [compress] are weights, outputs or types of ops of the program."""
+    settings = recipe.compress_settings(target)
+    weights = sorted(editor.parameters or ())
+    outputs = {output(op) for op in editor.ops if op.outputs}
+    kinds = {op.type for op in editor.ops}
+    for key, given in (
+        ("keep_float", settings.keep_float),
+        ("layer_algo", settings.layer_algo),
+        ("prune_skip", settings.prune_skip),
+        ("prune_layers", settings.prune_layers),
+    ):
+        for name in given:
+            if name not in weights and name not in outputs and not (key == "keep_float" and name in kinds):
+                known = [*weights, *sorted(kinds)] if key == "keep_float" else weights
+                raise RecipeError(
+                    f"[compress] {key}: {name!r} is no layer of the program; {near(name, known, 'layers')}",
+                    try_="edgeflow sensitivity lists them",
+                )
+
+
+def _check_ops(recipe: Recipe, target: Target, editor: Editor, keep_on_cpu: Sequence[str]) -> None:
+    if not target.uses_npu:
+        return
+    own = recipe.convert_settings(target)
+    for line in (*own.keep_on_cpu, *keep_on_cpu):
+        check_line(editor, line)
+    for line in own.keep_float:
+        check_line(editor, line, "keep_float")
+
+
+def _check_classes(recipe: Recipe, editor: Editor) -> None:
+    """Lines of labels, against the first output's shape where the program declares it."""
+    if recipe.model.labels is None:
+        return
+    try:
+        raw = read_labels(recipe)
+    except EdgeflowError:
+        return  # said already
+    var = variable(editor.program.blocks[0], fetches(editor.program)[0])
+    if raw is None or var is None:
+        return
+    shape = tuple(var.type.lod_tensor.tensor.dims)
+    check_count(
+        raw,
+        shape,
+        str(recipe.model.labels),
+        task=recipe.model.task,
+        metric=None if recipe.metric is None else recipe.metric.name,
+        scores=editor.dtype(var.name).startswith("float"),
+    )
