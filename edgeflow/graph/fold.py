@@ -109,8 +109,8 @@ def only_these(editor: Editor, ops: Sequence[Any]) -> Any:
     for op in ops:
         added = block.ops.add()
         added.CopyFrom(op)
-        if op.type in ("shape", "size"):
-            dims = editor.dims(arguments(op.inputs, "Input")[0]) or ()
+        dims = (editor.dims(arguments(op.inputs, "Input")[0]) or ()) if op.type in ("shape", "size") else (-1,)
+        if -1 not in dims:  # else its input is among the ops, as a range is
             del added.inputs[:]
             del added.attrs[:]
             added.type = "assign_value"

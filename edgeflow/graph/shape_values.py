@@ -88,6 +88,8 @@ def known(editor: Editor, name: str, depth: int = 0) -> Sizes | None:
 
 def _of_shape(editor: Editor, op: Any) -> bool:
     source = editor.producer((arguments(op.inputs, "Input") or arguments(op.inputs, "X"))[0])
+    while source is not None and source.type == "cast":  # to int64, in which ONNX counts
+        source = editor.producer(arguments(source.inputs, "X")[0])
     return source is not None and source.type == "shape"
 
 

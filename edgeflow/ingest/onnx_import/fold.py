@@ -50,6 +50,9 @@ UNBOUND = frozenset(("NonZero",))
 UNNAMED = ("", "?", "-1", "None", "none", "dynamic", "unk")
 """Names that exporters give to any open dimension: two of one name are not of one size."""
 
+MADE = ("?", "unk__")
+"""How names begin that this module and onnx's inference give to open dimensions."""
+
 Dims = tuple[int | str, ...]
 
 
@@ -160,7 +163,7 @@ def _reshaped(known: Known, node: Any) -> None:
     if old is not None:
         if len(old) != len(found):
             return  # for inference to refuse
-        found = tuple(a if isinstance(a, int) else b for a, b in zip(old, found, strict=True))
+        found = tuple(b if _worth(b) > _worth(a) else a for a, b in zip(old, found, strict=True))
         if not any(_more(a, b) for a, b in zip(old, found, strict=True)):
             return
     known.reshaped[name] = known.dims[name] = found
@@ -169,7 +172,9 @@ def _reshaped(known: Known, node: Any) -> None:
 
 
 def _wanted(known: Known, node: Any, source: Dims | None) -> Dims | None:
-    """Dims that a Reshape asks for, as far as its shape was followed."""
+    """Dims that a Reshape asks for, as far as its shape was followed, and open ones that others keep."""
+    if node.op_type in ("Resize", "Upsample", "Concat"):
+        return _carried(known, node, source)
     if node.op_type != "Reshape" or len(node.input) != 2:
         return None
     name, shape, rank = node.output[0], known.sizes.get(node.input[1]), known.dims.get(node.input[1])
@@ -183,9 +188,32 @@ def _wanted(known: Known, node: Any, source: Dims | None) -> Dims | None:
     return tuple(f"?{name}.{k}" if entry in (0, -1) else entry for k, entry in enumerate(kept))
 
 
+def _carried(known: Known, node: Any, source: Dims | None) -> Dims | None:
+    """Dims that a Resize by 1 keeps, and those that all parts of a Concat share."""
+    old = known.dims.get(node.output[0])
+    if old is None or source is None or len(old) != len(source):
+        return None
+    if node.op_type != "Concat":
+        scales = next((a for name in node.input[1:] if (a := known.constants.get(name)) is not None and a.size), None)
+        if scales is None or scales.dtype.kind != "f" or scales.shape != (len(source),):
+            return None
+        return tuple(a if scale == 1 else b for a, b, scale in zip(source, old, scales, strict=True))
+    axis = int(attributes(node).get("axis", 0)) % max(len(old), 1)
+    parts = [known.dims.get(name) for name in node.input]
+    if any(part is None or len(part) != len(old) for part in parts):
+        return None
+    best = [max((part[k] for part in parts if part), key=_worth) for k in range(len(old))]
+    return tuple(b if k == axis else a for k, (a, b) in enumerate(zip(best, old, strict=True)))
+
+
+def _worth(size: int | str) -> int:
+    """A number says more than a name, and a name of the file more than one that inference made."""
+    return 2 if isinstance(size, int) else 0 if size.startswith(MADE) else 1
+
+
 def _more(old: int | str, new: int | str) -> bool:
     """A dimension is known better: as a number, or by the name of another one."""
-    return isinstance(old, str) and (isinstance(new, int) or (old.startswith("?") and not new.startswith("?")))
+    return _worth(new) > _worth(old)
 
 
 def _walk(known: Known, told: int, where: str) -> int:

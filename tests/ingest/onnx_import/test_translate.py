@@ -196,3 +196,36 @@ def test_the_same_file_gives_the_same_bytes(tmp_path: Path) -> None:
         translate(path, tmp_path / name)
     for suffix in (".pdmodel", ".pdiparams"):
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
+
+def test_places_of_an_open_grid_fold_when_the_recipe_fixes_it(tmp_path: Path) -> None:
+    """As detectors export their anchors: ranges over the height of a tensor, expanded, then read by the outputs."""
+    from edgeflow.core.tensors import TensorSpec
+    from edgeflow.graph.canonicalise import canonicalise
+    from edgeflow.graph.fixed_shapes import fix_shapes
+    from edgeflow.ingest.onnx_import.translate import read_onnx
+    from edgeflow.paddle.session import Session, evaluate
+    from edgeflow.paddle.shapes import inferred_dims
+
+    nodes = [
+        node("Shape", "x", "s"),
+        node("Gather", "s", "two", "h"),
+        node("Range", "null", "h", "one", "r"),
+        node("Cast", "r", "f", to=T.FLOAT),
+        node("Shape", "f", "sf"),
+        node("Concat", "sf", "sf", "square", axis=0),
+        node("Expand", "f", "square", "grid"),
+        node("ReduceSum", "grid", "k", keepdims=0),
+        node("Add", "x", "k", "y"),
+    ]
+    whole = {"two": np.asarray(2), "null": np.asarray(0), "one": np.asarray(1)}
+    path = saved(tmp_path / "m.onnx", nodes, [value("x", 1, 1, "h", 2)], [value("y", 1, 1, "h", 2)], **whole)
+    program, weights, _ = read_onnx(path)
+    fix_shapes(program, weights, [TensorSpec("x", (1, 1, 4, 2))], inferred_dims)
+    canonicalise(program, weights, evaluate)
+    assert ops(program) == ["elementwise_add"]
+    feed = {"x": random(1, 1, 4, 2)}
+    (name,) = programs.fetches(program)
+    with Session() as session:
+        found = session.run(program, weights, feed, [name])[name]
+    assert np.abs(found - theirs(path, feed)[0]).max() < 1e-6

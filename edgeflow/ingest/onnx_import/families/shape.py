@@ -21,7 +21,7 @@ def reshape(step: Step) -> str:
     shape = _as_numbers(step)
     if shape is not None:
         return step.reshaped(x, shape, out)
-    return step.op("reshape2", {"X": x, "Shape": step.ints(1)}, also=("XShape",), shape=[-1] * len(out))
+    return step.op("reshape2", {"X": x, "Shape": step.ints(1)}, also=("XShape",), shape=[])
 
 
 def _as_numbers(step: Step) -> list[int] | None:
@@ -174,28 +174,34 @@ def _narrow(values: Any) -> list[int]:
 
 def expand(step: Step) -> str:
     """Expand: where a dimension is wanted as it is, or of size 1, the input's own stays."""
-    value = step.const(1)
+    value, sizes = step.const(1), step.sizes(1)
     source, out = step.symbols(0), step.out_dims()
-    entries: list[Any] | None = None
+    wanted: list[Any] | None = None
     if value is not None:
-        entries = [int(v) for v in value.reshape(-1)]
-    elif (sizes := step.sizes(1)) is not None:
-        entries = list(sizes.entries)
-    if entries is not None:
-        rank = max(len(source), len(entries))
-        entries = [1] * (rank - len(entries)) + entries
-        old = [None] * (rank - len(source)) + list(source)
-        shape = [
-            -1 if entry == mine or (entry == 1 and mine is not None) else entry if isinstance(entry, int) else None
-            for entry, mine in zip(entries, old, strict=True)
-        ]
-        if None not in shape:
-            if all(d == -1 for d in shape):
-                return step.x(0)
-            return step.op("expand_v2", {"X": step.x(0)}, shape=shape)
-    # By a sum with zeros of the wanted dims, for the input may be the larger one in some of them.
-    made = None if entries is None else step.filled(entries, 0.0, step.out_dtype())
-    zeros = made or _constant_by_tensor(step, 1, 0.0, [-1] * (len(out) if entries is None else len(entries)))
+        wanted = [int(v) for v in value.reshape(-1)]
+    elif sizes is not None:
+        wanted = list(sizes.entries)
+    if wanted is None:
+        return _with_zeros(step, _constant_by_tensor(step, 1, 0.0, [-1] * len(out)))
+    rank = max(len(source), len(wanted))
+    entries = [1] * (rank - len(wanted)) + wanted
+    pairs = list(zip(entries, [None] * (rank - len(source)) + list(source), strict=True))
+    shape = [
+        -1 if entry == mine or (entry == 1 and mine is not None) else entry if isinstance(entry, int) else None
+        for entry, mine in pairs
+    ]
+    if None not in shape:
+        return step.x(0) if all(d == -1 for d in shape) else step.op("expand_v2", {"X": step.x(0)}, shape=shape)
+    if made := step.filled(entries, 0.0, step.out_dtype()):
+        return _with_zeros(step, made)
+    return _with_zeros(step, _constant_by_tensor(step, 1, 0.0, [-1] * len(wanted)))
+
+
+def _with_zeros(step: Step, zeros: str) -> str:
+    """The input and zeros of the wanted dims, summed: the input may be the larger one in some of them.
+
+    Not by expand_v2 of a tensor, whose dims Paddle infers as those of the input.
+    """
     if step.out_dtype() == "bool":
         return step.op("logical_or", {"X": zeros, "Y": step.x(0)})
     return step.op("elementwise_add", {"X": zeros, "Y": step.x(0)}, axis=-1)
