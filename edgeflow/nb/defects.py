@@ -1,8 +1,9 @@
 """What the ARM runtime does otherwise than an op means: one table for plan, legalise, lint, match, emulator and docs.
 
 The table is nb/defects.json. Every row was read in the sources of Paddle Lite v2.13-rc (commit 102697b) or seen on a
-library built from them, run under qemu-user on a Cortex-A53 model; rows that another version shares name it. A row is
-about op instances: its trigger looks at attributes and shapes, and holds only where they are known to bring the defect.
+library built from them, run under qemu-user on a Cortex-A53 model. Other versions that a row names have the same file,
+or the same check in it. A row is about op instances: its trigger looks at attributes and shapes, and holds only where
+they are known to bring the defect.
 """
 
 from __future__ import annotations

@@ -107,7 +107,9 @@ def run(name: str, folder: Path, *, raw: bool = True) -> Outcome:
     except EdgeflowError as err:
         outcome.ours = f"Paddle does not run the repaired program: {err.what[:80]}"
         return outcome
-    outcome.ours = _judged(fixed, folder / "fixed.nb", feed, wanted)
+    outcome.ours = _judged(fixed, folder / "fixed.nb", feed, wanted).replace(
+        "opt writes a wrong file", "the ARM kernels give other values"
+    )
     outcome.respelled = respelled
     if not outcome.ours:
         outcome.kernels = kernels_of(folder / "fixed.nb")
@@ -206,7 +208,8 @@ def page(outcomes: list[Outcome]) -> str:
         "",
         "Written by `scripts/zoo`; a test runs part of it again. Each line is a program of one layer or function, exported by",
         "PaddlePaddle 2.6.2, repaired and rewritten, converted by opt 2.13rc0 for ARM, executed by the emulator and compared with",
-        "Paddle: right means within 1e-5 of the largest value. Networks that use a refused layer are refused by `edgeflow plan`.",
+        "Paddle: right means within 1e-5 of the largest value. Networks that use a refused layer are refused by `edgeflow plan`,",
+        "but where the values decide: the logarithm of zero is NaN on ARM, so that `isinf` of it is false.",
         "",
         "The ARM column says what Paddle Lite's own ARM library was seen to do. No file holds an op that the table of",
         "[runtime defects](runtime-defects.md) marks, with the shapes of the program. *Recorded*: each kernel of the file was run",
