@@ -258,6 +258,23 @@ class Recipe:
         return VerifySettings(metric.spelled, limits, metric.expected, metric.tolerance, precision, kinds)
 
 
+NO_RECIPES = {
+    **dict.fromkeys((".pdmodel", ".onnx", ".json", "__model__"), "a program or what came with one"),
+    **dict.fromkeys((".pdiparams", ".pdparams", ".pdopt", "__params__"), "a file of weights"),
+    ".nb": "a finished .nb",
+    ".npz": "a file of arrays",
+}
+"""Files that are given where a recipe belongs, by suffix or name."""
+
+REMEDIES = {
+    "a program or what came with one": "edgeflow init --from FILE PROJECT, then the same command with PROJECT",
+    "a file of weights": "the program beside it: .pdmodel, inference.json or .onnx; a .pdparams needs its Layer too, "
+    'in a recipe: [model] factory = "model.py:build"',
+    "a finished .nb": "edgeflow verify, inspect or run FILE.nb",
+    "a file of arrays": 'name it in a recipe: [data] evaluation = "FILE.npz"',
+}
+
+
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe, or the edgeflow.toml of a folder.
 
@@ -269,6 +286,8 @@ def load_recipe(path: Path) -> Recipe:
         raise RecipeError(
             f"{path}: there is no recipe here", try_="edgeflow init, or give the path of an edgeflow.toml"
         )
+    if (what := NO_RECIPES.get(path.suffix) or NO_RECIPES.get(path.name)) is not None:
+        raise RecipeError(f"{path}: is {what}, and a recipe, edgeflow.toml, should stand here", try_=REMEDIES[what])
     table = read_toml(path, RecipeError)
     if own := {"folder", "file"} & set(table):
         raise RecipeError(f"{path}: unknown key {own.pop()!r}; paths start at the recipe's own folder")
