@@ -267,7 +267,7 @@ def _holds_arrays(part: Any) -> bool:
 def _load(source: str, part: _Part) -> Any:
     path, where = part.folder / source, part.where
     if is_synthetic(source):
-        return synthetic(source, part.inputs)
+        return synthetic(source, part.inputs, tuple(part.preprocess))
     if ".py:" in source:
         function = load_function(source, part.folder)
         try:
