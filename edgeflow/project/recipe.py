@@ -281,13 +281,14 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         RecipeError: missing, no TOML, an unknown key (with the near match), or a value it cannot have.
     """
-    path = recipe_file(path)
+    given, path = path, recipe_file(path)
+    what = NO_RECIPES.get(given.suffix) or NO_RECIPES.get(given.name)
+    if what is not None and given.is_file() and (path == given or not path.is_file()):
+        raise RecipeError(f"{given}: is {what}, and a recipe, edgeflow.toml, should stand here", try_=REMEDIES[what])
     if not path.is_file():
         raise RecipeError(
             f"{path}: there is no recipe here", try_="edgeflow init, or give the path of an edgeflow.toml"
         )
-    if (what := NO_RECIPES.get(path.suffix) or NO_RECIPES.get(path.name)) is not None:
-        raise RecipeError(f"{path}: is {what}, and a recipe, edgeflow.toml, should stand here", try_=REMEDIES[what])
     table = read_toml(path, RecipeError)
     if own := {"folder", "file"} & set(table):
         raise RecipeError(f"{path}: unknown key {own.pop()!r}; paths start at the recipe's own folder")
