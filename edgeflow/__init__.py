@@ -2,6 +2,7 @@
 
     import edgeflow
     results = edgeflow.build("examples/digits", targets=["kirin", "arm64-int8"])
+    results = edgeflow.build("PP-OCRv5_mobile_rec/inference.json", targets=["arm64"])
     verdict = edgeflow.verify("examples/digits/build/kirin/model.nb")
 
 Nothing heavy is imported until a function needs it.
@@ -28,12 +29,20 @@ def build(
     targets: Sequence[str] = (),
     *,
     build_dir: str | Path | None = None,
+    data: str | Path | None = None,
     say: Say | None = None,
 ) -> list[Built]:
-    """Build a recipe's model for each target; the same as `edgeflow build`. See edgeflow.flow.build.build."""
-    from edgeflow.flow.build import build as run
+    """Build a recipe's model, or a model that has none, for each target; the same as `edgeflow build`.
 
-    return run(recipe, targets, build_dir=build_dir, say=say)
+    See edgeflow.flow.build.build.
+    """
+    from edgeflow.flow.build import build as run
+    from edgeflow.flow.from_model import recipe_or_model
+
+    given = None if data is None else Path(data)
+    place = None if build_dir is None else Path(build_dir)
+    found, place = recipe_or_model(Path(recipe), targets, given, place)
+    return run(found, targets, build_dir=place, say=say)
 
 
 def verify_model(

@@ -18,6 +18,9 @@ from edgeflow.cli.printing import from_here, show, show_json, show_page
 @build_dir_option
 @click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
 @click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read, and count them.")
+@click.option(
+    "--data", type=click.Path(exists=True, path_type=Path), help="What a MODEL is fed: pictures, .npy files or an .npz."
+)
 @click.option("--no-cache", is_flag=True, help="Make everything anew, whatever an earlier build kept.")
 @click.option("--locked", is_flag=True, help="Exit code 3 when something got worse than edgeflow.lock accepts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
@@ -27,23 +30,32 @@ def command(
     build_dir: Path | None,
     keep_on_cpu: tuple[str, ...],
     skip_bad: bool,
+    data: Path | None,
     no_cache: bool,
     locked: bool,
     as_json: bool,
 ) -> None:
     """Build RECIPE for each target: ingest, compress, convert, verify.
 
-    RECIPE is an edgeflow.toml or a folder that holds one. Results go into build/TARGET/; what an earlier build
-    finished is kept. Exit code 3: a verdict is FAIL, or --locked found drift, size, ops or predicted latency worse than
-    edgeflow.lock, beside RECIPE, accepts.
+    RECIPE is an edgeflow.toml or a folder that holds one, or a model without one: a .pdmodel, an inference.json of
+    Paddle 3, an .onnx, or a folder that holds one of them and what describes it. Results go into build/TARGET/; what an
+    earlier build finished is kept. Exit code 3: a verdict is FAIL, or --locked found drift, size, ops or predicted
+    latency worse than edgeflow.lock, beside RECIPE, accepts.
 
-    Example: edgeflow build --target kirin --target arm64-int8
+    Example: edgeflow build --target kirin --target arm64-int8, or edgeflow build PP-OCRv5_mobile_rec --target arm64
     """
     from edgeflow.cli.progress import Progress
     from edgeflow.flow.build import build
+    from edgeflow.flow.from_model import recipe_or_model
     from edgeflow.flow.locked import check_lock, held
     from edgeflow.project.recipe import load_recipe
 
+    asked = recipe
+    recipe, build_dir = recipe_or_model(recipe, targets, data, build_dir)
+    if recipe is not asked:
+        fed = "synthetic inputs, which say little of drift on real ones; --data gives real ones"
+        show(f"{asked}: has no recipe; {from_here(recipe)}/edgeflow.toml was made for it", err=True)
+        show(f"fed with: {fed if data is None else data}", err=True)
     targets = chosen_targets(recipe, targets)
     loaded = load_recipe(recipe)
     if skip_bad:

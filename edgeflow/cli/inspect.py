@@ -13,10 +13,11 @@ from edgeflow.cli.tables import size, table
 
 if TYPE_CHECKING:
     from edgeflow.verify.inspect import Inspection
+    from edgeflow.verify.inspect_program import ProgramInspection
 
 
 @click.command("inspect")
-@model_argument()
+@model_argument(programs=True)
 @click.option("--target", "-t", help="Judge for this target; default is the one in the manifest beside MODEL.")
 @click.option(
     "--shape", "shapes", multiple=True, metavar="NAME=1,3,224,224", help="Shape of an input with open dimensions."
@@ -25,19 +26,47 @@ if TYPE_CHECKING:
 def command(model: Path, target: str | None, shapes: tuple[str, ...], as_json: bool) -> None:
     """Say what MODEL.nb holds: ops, kernels, sizes, NPU partition, quantisation, and findings with their fixes.
 
+    MODEL may be a program too, or the folder of one: .pdmodel, the inference.json of Paddle 3, .onnx: its inputs, ops,
+    weights and MACs.
+
     Exit code 0 also with findings; they are for reading.
 
     Example: edgeflow inspect build/kirin/model.nb
     """
     from edgeflow.cli.shape_option import parse_shapes
     from edgeflow.core.targets import load_target
+    from edgeflow.ingest.given_model import is_model
     from edgeflow.verify.inspect import inspect
 
+    if is_model(model):
+        from edgeflow.verify.inspect_program import inspect_program
+
+        if target is not None:
+            raise click.UsageError("--target judges a .nb; edgeflow plan says what a target makes of a program")
+        program = inspect_program(model, parse_shapes(shapes))
+        show_json(program.as_table()) if as_json else show(*program_lines(program))
+        return
     found = inspect(model, load_target(target) if target else None, parse_shapes(shapes))
     if as_json:
         show_json(found.as_table())
     else:
         show(*lines(found))
+
+
+def program_lines(found: ProgramInspection) -> list[str]:
+    """The inspection of a program for a person, line by line."""
+    sizes = "; ".join(f"{name} {list(shape)}" for name, shape in found.sizes.items())
+    dtypes = ", ".join(f"{n} {d}" for d, n in found.parameter_dtypes.items())
+    return [
+        f"{found.file}: {found.kind}",
+        f"inputs: {'; '.join(map(str, found.inputs))}",
+        f"outputs: {', '.join(found.outputs)}",
+        f"ops: {found.ops}",
+        f"parameters: {found.parameters} tensors, {size(found.parameter_bytes)} ({dtypes})",
+        f"MACs: {found.macs:,} for {sizes}" if found.macs is not None else f"MACs: unknown, {found.shapes_unknown}",
+        "",
+        *table(("op", "count"), [(kind, str(n)) for kind, n in found.op_types.items()]).split("\n"),
+    ]
 
 
 def lines(found: Inspection) -> list[str]:

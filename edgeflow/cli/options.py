@@ -50,6 +50,10 @@ class ModelFile(click.ParamType):  # type: ignore[type-arg]
 
     name = "path"
 
+    def __init__(self, programs: bool = False) -> None:
+        """`programs`: a program, or its folder, stands for itself."""
+        self.programs = programs
+
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         """Files, as the shell knows them."""
         from click.shell_completion import CompletionItem
@@ -59,6 +63,8 @@ class ModelFile(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The .nb's path, which exists; what is said where there is none tells what would do."""
         path = Path(value)
+        if self.programs and path.exists() and _is_program(path):
+            return path
         if path.is_file() and path.suffix not in (".json", ".toml"):
             return path
         try:
@@ -69,6 +75,14 @@ class ModelFile(click.ParamType):  # type: ignore[type-arg]
             self.fail(_why_none(value, found), param, ctx)
         show(f"{value}: {found[0]}", err=True)
         return found[0]
+
+
+def _is_program(path: Path) -> bool:
+    """A model that no .nb was built of; a manifest or a report beside a .nb is none."""
+    from edgeflow.flow.from_model import needs_recipe
+    from edgeflow.project.places import CONTRACT, MANIFEST, MODEL, REPORT
+
+    return path.name not in (MANIFEST, REPORT, CONTRACT) and not (path / MODEL).exists() and needs_recipe(path)
 
 
 def _why_none(value: Any, found: list[Path]) -> str:
@@ -106,9 +120,9 @@ def models_of(path: Path) -> list[Path]:
     return [model for model in wanted if model.is_file()] or sorted(root.glob(f"*/{MODEL}"))
 
 
-def model_argument(name: str = "model", **more: Any) -> Callable[[F], F]:
-    """An argument that is a .nb by any of its names."""
-    return click.argument(name, type=ModelFile(), **more)
+def model_argument(name: str = "model", *, programs: bool = False, **more: Any) -> Callable[[F], F]:
+    """An argument that is a .nb by any of its names, or a program where those are taken."""
+    return click.argument(name, type=ModelFile(programs), **more)
 
 
 def chosen_targets(recipe: Path, given: tuple[str, ...]) -> tuple[str, ...]:

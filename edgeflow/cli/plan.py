@@ -17,17 +17,22 @@ from edgeflow.cli.printing import show, show_json
 @recipe_argument
 @targets_option
 @click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
+@click.option("--data", type=click.Path(exists=True, path_type=Path), help="What a MODEL without recipe is fed.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema: docs/plan.md).")
-def command(recipe: Path, targets: tuple[str, ...], keep_on_cpu: tuple[str, ...], as_json: bool) -> None:
+def command(
+    recipe: Path, targets: tuple[str, ...], keep_on_cpu: tuple[str, ...], data: Path | None, as_json: bool
+) -> None:
     """Say what a build of RECIPE will meet, before any work: coverage, precision, shapes, the NPU's share, tools.
 
-    Nothing is run or written. Exit code 1: the build cannot succeed for one of the targets.
+    RECIPE may be a model without one, as for build. Nothing is run or written.
+
+    Exit code 1: the build cannot succeed for one of the targets.
 
     Example: edgeflow plan --target kirin
     """
     from edgeflow.flow.plan import plan
 
-    found = plan(recipe, targets, keep_on_cpu=keep_on_cpu)
+    found = plan(recipe, targets, keep_on_cpu=keep_on_cpu, data=data)
     if as_json:
         show_json([item.as_table() for item in found])
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Literal
@@ -12,6 +13,14 @@ from edgeflow.core.tensors import TensorSpec
 
 Algo = Literal["hist", "KL", "mse", "emd", "avg", "abs_max", "ptf"]
 """PaddleSlim's ways to find the range of an activation."""
+
+SYNTHETIC = re.compile(r"synthetic:(\d{1,4})")
+"""What `[data] evaluation` says where nothing was given: how many samples are made from a fixed seed."""
+
+
+def is_synthetic(source: str | None) -> bool:
+    """The data is made, not given."""
+    return source is not None and SYNTHETIC.fullmatch(source) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,8 @@ def build(
     """Build, convert and verify a recipe's model for each target, into `build/<target>/`.
 
     Args:
-        recipe: an edgeflow.toml, a folder that holds one, or a recipe that was read already.
+        recipe: an edgeflow.toml, a folder that holds one, or a recipe that was read already. For a model without one,
+            flow/from_model.py makes it.
         targets: names of target profiles or of chips, or paths of profiles; none: the recipe's [project] targets.
         build_dir: where results and the cache go; `build` beside the recipe when None.
         keep_on_cpu: ops that stay off the NPU beside the recipe's: `OP`, `OP:INPUT` or `OP:INPUT:OUTPUT`.

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.compress.program_check import emulation
-from edgeflow.core.errors import EdgeflowError, together
+from edgeflow.core.errors import EdgeflowError, RecipeError, together
 from edgeflow.core.output_kind import OutputKind
-from edgeflow.core.settings import CompressSettings
+from edgeflow.core.settings import CompressSettings, is_synthetic
 from edgeflow.core.targets import Target, load_target
 from edgeflow.flow import early
 from edgeflow.flow.doctor import diagnose
+from edgeflow.flow.from_model import needs_recipe, write_recipe
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
@@ -68,16 +69,30 @@ class Plan:
         return {"format": FORMAT, "buildable": self.buildable, **asdict(self)}
 
 
-def plan(recipe: Path | str = ".", targets: Sequence[str] = (), *, keep_on_cpu: Sequence[str] = ()) -> list[Plan]:
+def plan(
+    recipe: Path | str = ".",
+    targets: Sequence[str] = (),
+    *,
+    keep_on_cpu: Sequence[str] = (),
+    data: Path | str | None = None,
+) -> list[Plan]:
     """Examine a recipe's model for each target. Nothing is built, and nothing in the recipe's folder is written.
+
+    Args:
+        recipe: as for a build; also a model without one.
+        data: what a model without recipe would be fed.
 
     Raises:
         RecipeError, TargetError: the recipe or a profile cannot be read.
         ModelError: the model cannot be read or exported.
     """
-    loaded = load_recipe(Path(recipe))
-    profiles = [load_target(name) for name in asked_targets(loaded, targets)]
     with tempfile.TemporaryDirectory(prefix="edgeflow-plan-") as folder:
+        if needs_recipe(Path(recipe)):
+            recipe = write_recipe(Path(recipe), Path(folder), None if data is None else Path(data))
+        elif data is not None:
+            raise RecipeError(f"{recipe}: has a recipe, which names its own data", try_="[data] evaluation, in it")
+        loaded = load_recipe(Path(recipe))
+        profiles = [load_target(name) for name in asked_targets(loaded, targets)]
         found = early.of_recipe(loaded, profiles)
         try:
             program, weights, stored = _program(loaded, Path(folder))
@@ -192,7 +207,9 @@ def _data(recipe: Recipe, settings: CompressSettings, precision: str) -> list[Fi
                 "error",
                 "[data]",
                 "int8 needs calibration data, and the recipe names none",
-                'calibration = "data.py:calibration"',
+                "--data FOLDER with pictures or .npy files like those that the device will see"
+                if is_synthetic(recipe.data.evaluation)
+                else 'calibration = "data.py:calibration"',
             )
         ]
     return []

@@ -14,10 +14,12 @@ import numpy as np
 from edgeflow.core.errors import DataError, EdgeflowError, last_line
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.samples import LABEL, Array
+from edgeflow.core.settings import is_synthetic
 from edgeflow.core.tensors import TensorSpec, check_array, check_names
 from edgeflow.files.arrays import load_npy, load_npz
 from edgeflow.ingest.lists import classes_or_texts, is_list, read_list
 from edgeflow.ingest.pictures import AS_STORED, Made, Picture, Way, are_pictures, folder_of_pictures, make_inputs
+from edgeflow.ingest.synthetic import synthetic
 from edgeflow.project.functions import load_function
 from edgeflow.project.user_errors import user_lines
 
@@ -47,7 +49,7 @@ def load_samples(
     """Load samples, and make inputs of those that are raw pictures.
 
     Args:
-        source: `file.py:function`, an .npz, a folder of .npy or of pictures, relative to `folder`.
+        source: `file.py:function`, an .npz, a folder of .npy or of pictures, relative to `folder`; or `synthetic:4`.
         what: `calibration`, `evaluation` or `training`, for messages.
         preprocess: by input name; what is uint8, or names picture files, is pre-processed, and what is float is done
             already.
@@ -264,6 +266,8 @@ def _holds_arrays(part: Any) -> bool:
 
 def _load(source: str, part: _Part) -> Any:
     path, where = part.folder / source, part.where
+    if is_synthetic(source):
+        return synthetic(source, part.inputs, tuple(part.preprocess))
     if ".py:" in source:
         function = load_function(source, part.folder)
         try:

@@ -45,7 +45,7 @@ def read_paddle_files(folder: Path, program: str, params: str | None) -> PaddleF
         ModelError: a file is missing, is damaged, or belongs to another model; where several could be meant, it
             names them.
     """
-    path = _program(folder / program)
+    path = find_program(folder / program)
     if is_onnx(path.name):
         from edgeflow.ingest.onnx_import.translate import read_onnx
 
@@ -66,10 +66,16 @@ def read_paddle_files(folder: Path, program: str, params: str | None) -> PaddleF
     return PaddleFiles(loaded, parameters.load(loaded, stored), (path, stored))
 
 
-def _program(path: Path) -> Path:
+def find_program(path: Path) -> Path:
+    """The one program that a folder holds; a file stands for itself.
+
+    Raises:
+        ModelError: the folder holds none, or several.
+    """
     if not path.is_dir():
         return path
-    found = [path / name for name in PROGRAMS if (path / name).is_file()] or sorted(path.glob("*.pdmodel"))
+    found = [path / name for name in PROGRAMS if (path / name).is_file()]
+    found = found or [*sorted(path.glob("*.pdmodel")), *sorted(path.glob("*.onnx"))]
     if len(found) == 1:
         return found[0]
     what = f"holds {', '.join(p.name for p in found)}" if found else f"holds none of {', '.join(PROGRAMS)}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.samples import LABEL
+from edgeflow.core.settings import is_synthetic
 from edgeflow.core.tensors import TensorSpec, check_names
 from edgeflow.files.arrays import npy_head, npz_heads
 from edgeflow.ingest.lists import is_list, read_list
@@ -55,6 +56,10 @@ def look(source: str, wanted: Wanted, kind: str) -> Looked:
     """
     where, path = f"{kind} data ({source})", wanted.folder / source
     try:
+        if is_synthetic(source):
+            if kind != "evaluation":
+                raise DataError(f"{where}: made-up inputs set no ranges and train nothing", try_="real data")
+            return Looked()
         if ".py:" in source:
             check_function(source, wanted.folder)
             return Looked()

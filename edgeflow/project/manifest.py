@@ -12,7 +12,7 @@ from typing import Any
 from edgeflow.core.artifact import Artifact
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.output_kind import OutputKind
-from edgeflow.core.settings import VerifySettings
+from edgeflow.core.settings import VerifySettings, is_synthetic
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import NPU_ARITHMETICS, Target
 from edgeflow.core.versions import code_version, key_of, tool_versions
@@ -90,6 +90,7 @@ def manifest(
             "calibration_sha256": facts["calibration_sha256"],
             "training_sha256": facts["training_sha256"],
             **pictures_table(facts["seen"]),
+            **({"synthetic": True} if is_synthetic(made.recipe.data.evaluation) else {}),
         },
         "nb": {
             "sha256": converted.facts["sha256"],

@@ -258,13 +258,33 @@ class Recipe:
         return VerifySettings(metric.spelled, limits, metric.expected, metric.tolerance, precision, kinds)
 
 
+NO_RECIPES = {
+    **dict.fromkeys((".pdmodel", ".onnx", ".json", "__model__"), "a program or what came with one"),
+    **dict.fromkeys((".pdiparams", ".pdparams", ".pdopt", "__params__"), "a file of weights"),
+    ".nb": "a finished .nb",
+    ".npz": "a file of arrays",
+}
+"""Files that are given where a recipe belongs, by suffix or name."""
+
+REMEDIES = {
+    "a program or what came with one": "edgeflow init --from FILE PROJECT, then the same command with PROJECT",
+    "a file of weights": "the program beside it: .pdmodel, inference.json or .onnx; a .pdparams needs its Layer too, "
+    'in a recipe: [model] factory = "model.py:build"',
+    "a finished .nb": "edgeflow verify, inspect or run FILE.nb",
+    "a file of arrays": 'name it in a recipe: [data] evaluation = "FILE.npz"',
+}
+
+
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe, or the edgeflow.toml of a folder.
 
     Raises:
         RecipeError: missing, no TOML, an unknown key (with the near match), or a value it cannot have.
     """
-    path = recipe_file(path)
+    given, path = path, recipe_file(path)
+    what = NO_RECIPES.get(given.suffix) or NO_RECIPES.get(given.name)
+    if what is not None and given.is_file() and (path == given or not path.is_file()):
+        raise RecipeError(f"{given}: is {what}, and a recipe, edgeflow.toml, should stand here", try_=REMEDIES[what])
     if not path.is_file():
         raise RecipeError(
             f"{path}: there is no recipe here", try_="edgeflow init, or give the path of an edgeflow.toml"

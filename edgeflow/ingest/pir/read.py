@@ -126,7 +126,7 @@ def parse(raw: bytes, where: str) -> PirProgram:
         raise ModelError(f"{where}: is truncated or no JSON ({err})", try_=AGAIN) from err
     try:
         return _program(document, where)
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as err:
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as err:
         raise ModelError(
             f"{where}: is no Paddle 3 program, or a damaged one ({type(err).__name__}: {str(err)[:200]})", try_=AGAIN
         ) from err

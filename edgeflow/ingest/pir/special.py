@@ -179,7 +179,6 @@ def clip(op: PirOp, draft: Draft, values: Values) -> None:
 
 SPECIAL: dict[str, Special] = {
     "batch_norm": batch_norm,
-    "sync_batch_norm": batch_norm,
     "dropout": dropout,
     **dict.fromkeys(("max", "min", "sum", "mean", "prod", "amax", "amin", "all", "any", "frobenius_norm"), reduction),
     "logsumexp": logsumexp,

@@ -44,7 +44,12 @@ def old_program(pir: PirProgram, where: str) -> Any:
     if not unknown:
         for parameter in pir.parameters:
             if parameter.persistable:
-                values.give(parameter.value, values.writer.declare(parameter.name, parameter.value.types[0], True))
+                try:
+                    name = values.writer.declare(parameter.name, parameter.value.types[0], True)
+                    values.give(parameter.value, name)
+                except NoCounterpart as err:
+                    why[f"the weight {parameter.name}, which {err}"] = None
+                    values.lost(parameter.value)
         for position, op in enumerate(pir.ops):
             try:
                 _one(op, values)
@@ -52,6 +57,11 @@ def old_program(pir: PirProgram, where: str) -> Any:
                 why[f"op {position}, {op.name}, {err}"] = None
                 for value in op.outputs:
                     values.lost(value)
+            except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as err:
+                raise ModelError(
+                    f"{where}: op {position} ({op.name}) is damaged ({type(err).__name__}: {str(err)[:200]})",
+                    try_="download or export the model again",
+                ) from err
     if unknown or why:
         named = [f"{name} ({count} times)" if count > 1 else name for name, count in sorted(unknown.items())] or list(
             why

@@ -9,6 +9,9 @@ from edgeflow.ingest.pir.draft import Constant, NoCounterpart
 from edgeflow.ingest.pir.read import PirType, PirValue
 from edgeflow.ingest.pir.write import Writer
 
+KNOWN_MAX = 1024
+"""Numbers of a constant that becomes an attribute: shapes, axes, the sections of a split."""
+
 
 class Values:
     """Values by number, while a program is written. A constant becomes a variable when an op reads it as one."""
@@ -47,7 +50,7 @@ class Values:
         """Numbers of the single numbers that a list or a vector was put together from."""
         held = self._held.get(number)
         parts = self._stacked.get(number) or (held if isinstance(held, list) else None)
-        return parts if parts and all(isinstance(part, int) for part in parts) else None
+        return parts if parts and len(parts) <= KNOWN_MAX and all(isinstance(part, int) for part in parts) else None
 
     def constant(self, number: int) -> Constant | None:
         """The value where it is a constant."""
@@ -58,7 +61,7 @@ class Values:
         """All numbers of a constant, or of a list of constants; None where an op computes one of them."""
         held = self._held.get(number)
         if isinstance(held, Constant):
-            return held.flat()
+            return held.flat() if held.size <= KNOWN_MAX else None
         parts = self.parts(number)
         singles = [self.constant(part) for part in parts or ()]
         if parts is None or any(single is None or single.size != 1 for single in singles):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ from edgeflow.ingest.pir.table import old_attributes
 
 NUMBERS = {name: number for number, name in PADDLE_DTYPES.items()}
 INT_MAX = (1 << 31) - 1
+ARGUMENTS_MAX = 1 << 20
+"""Of all ops together: a list is written out wherever an op reads it."""
+
 VERSION = 2006002
 """What PaddlePaddle 2.6.2 writes into a program. Source: a program that it wrote."""
 
@@ -49,14 +53,17 @@ class Writer:
         self.block = self.program.blocks.add(idx=0, parent_idx=-1)
         self.types: dict[str, PirType] = {}
         self._taken = {*reserved, "feed", "fetch"}
+        self._again: Counter[str] = Counter()
+        self._arguments = 0
         for name, kind in (("feed", proto.VarType.FEED_MINIBATCH), ("fetch", proto.VarType.FETCH_LIST)):
             self.block.vars.add(name=name, persistable=True).type.type = kind
 
     def fresh(self, stem: str) -> str:
         """A name that nothing has yet."""
-        name, count = stem, 0
+        name = stem
         while name in self._taken:
-            name, count = f"{stem}_{count}", count + 1
+            name = f"{stem}_{self._again[stem]}"
+            self._again[stem] += 1
         self._taken.add(name)
         return name
 
@@ -83,6 +90,9 @@ class Writer:
         missing = [name for name, entry in registered.items() if len(entry) > 1 and name not in values]
         if missing:
             raise NoCounterpart(f"says nothing of {', '.join(missing)}, which {draft.old} of 2.6.2 needs")
+        self._arguments += sum(map(len, (*draft.inputs.values(), *draft.outputs.values())))
+        if self._arguments > ARGUMENTS_MAX:
+            raise NoCounterpart(f"is one of those that read and write more than {ARGUMENTS_MAX} tensors together")
         op = schema().OpDesc(type=draft.old)
         for given, variables in ((draft.inputs, op.inputs), (draft.outputs, op.outputs)):
             for slot, names in given.items():

@@ -111,6 +111,34 @@ class Tagger(nn.Layer):
         return paddle.argmax(self.head(x), -1), last
 
 
+class Upsampler(nn.Layer):
+    """A transposed convolution of each channel alone, and a tensor written into another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up = nn.Conv2DTranspose(8, 8, 4, 2, 1, groups=8)
+
+    def forward(self, x: Any) -> Any:
+        y = self.up(x) + 0.0
+        y[:, 1:3] = F.relu(y[:, 4:6])
+        return y
+
+
+class Boxes(nn.Layer):
+    """Boxes shared out among levels, clipped, and the best of each class: of 8 numbers each."""
+
+    def forward(self, x: Any) -> Any:
+        corner = paddle.abs(x[:, :2]) * 40
+        boxes = paddle.concat([corner, corner + 8 + paddle.abs(x[:, 2:4]) * 90], 1)
+        count = paddle.full([1], 12, "int32")
+        levels, restore, held = paddle.vision.ops.distribute_fpn_proposals(boxes, 2, 4, 3, 56, rois_num=count)
+        scores = F.softmax(x[:, 4:8], 1).transpose([1, 0]).unsqueeze(0)
+        kept, index, counts = paddle._C_ops.multiclass_nms3(
+            boxes.unsqueeze(0), scores, None, 0.05, 20, 9, 0.5, True, 1.0, 0
+        )
+        return [*levels, *held, restore, kept, index, counts]
+
+
 Inputs = tuple[list[int], list[int], str]
 
 
@@ -128,6 +156,8 @@ INPUTS: dict[str, Inputs] = {
     "encoder": ([-1, 16], [2, 16], "int64"),
     "vit": picture(32),
     "tagger": ([-1, 9], [2, 9], "int64"),
+    "upsampler": ([-1, 8, 6, 6], [2, 8, 6, 6], "float32"),
+    "boxes": ([12, 8], [12, 8], "float32"),
 }
 """Declared dims, dims that are fed, and type of a net's one input; of other nets pictures of 64 x 64."""
 
@@ -154,6 +184,8 @@ def nets() -> dict[str, nn.Layer]:
         "encoder": Encoder(),
         "vit": Vit(),
         "tagger": Tagger(),
+        "upsampler": Upsampler(),
+        "boxes": Boxes(),
     }
 
 

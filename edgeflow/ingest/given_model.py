@@ -1,0 +1,93 @@
+"""A model as somebody found it, a file or a folder: its program, its inputs, and what the files beside it say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeflow.core.errors import ModelError
+from edgeflow.core.tensors import PADDLE_DTYPES, TensorSpec
+from edgeflow.graph import program as programs
+from edgeflow.ingest.deploy_yaml import Described, read_deploy_yaml
+from edgeflow.ingest.paddle_files import PaddleFiles, find_program, read_paddle_files
+
+SUFFIXES = (".pdmodel", ".json", ".onnx")
+"""Of programs; `__model__` and `model` of older exporters have none."""
+
+BARE = ("__model__", "model")
+OPEN_SIDE, OPEN_LENGTH = 224, 32
+"""Taken where nothing says how large an open dimension is: of pictures, and of other inputs."""
+
+SIDE_INPUTS = {"im_shape": (1, 2), "scale_factor": (1, 2)}
+"""Of PaddleDetection's models, beside the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenModel:
+    """`shape_sources`: of each input, where its sizes come from, in words. `float_outputs`: positions of outputs."""
+
+    program: Path
+    files: PaddleFiles
+    inputs: tuple[TensorSpec, ...]
+    shape_sources: dict[str, str]
+    described: Described
+    float_outputs: tuple[int, ...] = ()
+
+
+def is_model(path: Path) -> bool:
+    """A program, or a folder that holds one, and not a recipe."""
+    if path.is_dir():
+        try:
+            return find_program(path) != path
+        except ModelError:
+            return False
+    return path.is_file() and (path.suffix in SUFFIXES or path.name in BARE)
+
+
+def look_at_model(path: Path) -> GivenModel:
+    """Find the program of a file or folder, and what lies beside it.
+
+    Raises:
+        ModelError: there is no program or are several, or one of the files cannot be read.
+    """
+    program = find_program(path)
+    described = read_deploy_yaml(program.parent)
+    files = read_paddle_files(program.parent, program.name, None)
+    inputs, sources = [], {}
+    for name, dims, kind in programs.feeds(files.program):
+        spec, source = _sized(TensorSpec(name, dims, PADDLE_DTYPES.get(kind, "float32")), described)
+        inputs.append(spec)
+        sources[name] = source
+    return GivenModel(program, files, tuple(inputs), sources, described, _float_outputs(files.program))
+
+
+def _float_outputs(program: Any) -> tuple[int, ...]:
+    names = programs.fetches(program)
+    held = [programs.variable(program.blocks[0], name) for name in names]
+    kinds = [PADDLE_DTYPES.get(var.type.lod_tensor.tensor.data_type, "") if var is not None else "" for var in held]
+    return tuple(k for k, kind in enumerate(kinds) if kind.startswith("float"))
+
+
+def _sized(spec: TensorSpec, described: Described) -> tuple[TensorSpec, str]:
+    """An input with a size for each dimension: the program's own, what the description says, or a usual one."""
+    if all(dim >= 0 for dim in spec.shape):
+        return spec, "the program"
+    dims, source = list(spec.shape), "the program"
+    size = (described.steps.get("crop") or described.steps.get("size")) if len(dims) == 4 else None
+    if spec.name in SIDE_INPUTS and len(dims) == 2:
+        return TensorSpec(spec.name, SIDE_INPUTS[spec.name], spec.dtype), "PaddleDetection's models"
+    for axis, dim in enumerate(dims):
+        if dim >= 0:
+            continue
+        if axis == 0:
+            dims[axis] = 1
+        elif len(dims) == 4:
+            place = axis - 2 if dims[1] > 0 else axis - 1
+            given = size.value[place] if size is not None and 0 <= place < 2 else None
+            dims[axis] = given or OPEN_SIDE
+            source = size.source if size is not None and given else f"nothing: open, {OPEN_SIDE} is taken"
+        else:
+            dims[axis] = OPEN_LENGTH
+            source = f"nothing: open, {OPEN_LENGTH} is taken"
+    return TensorSpec(spec.name, tuple(dims), spec.dtype), source

