@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgeflow.core.errors import NbError
+from edgeflow.emulate.families.deformable import deformable_conv
 from edgeflow.emulate.graph import Array
 from edgeflow.emulate.step import HostOp
 from edgeflow.nb import Op
@@ -174,6 +175,7 @@ def masked_select(_: Op, inputs: Inputs) -> Outputs:
 
 
 HOST_OPS: dict[str, HostOp] = {
+    "deformable_conv": deformable_conv,
     "multiclass_nms": multiclass_nms,
     "multiclass_nms2": multiclass_nms,
     "multiclass_nms3": multiclass_nms,

@@ -12,8 +12,8 @@ from edgeflow.emulate.step import Lowering, Step
 def interp(step: Step) -> None:
     """bilinear_interp(_v2), nearest_interp(_v2) and linear_interp(_v2).
 
-    Source: Paddle-Lite backends/arm/math/interpolate.{cc,h}, v2.13-rc; both steps are the size ratio, whatever
-    the attribute `scale` says.
+    Source: Paddle-Lite backends/arm/math/interpolate.{cc,h}, v2.13-rc. The step is the ratio of the sizes, whatever
+    the attribute `scale` says, but for nearest_interp_v2, where it is 1 / scale unless the sizes came as tensors.
     """
     g, x = step.g, step.x("X")
     sizes = _sizes(step, x)
@@ -22,12 +22,14 @@ def interp(step: Step) -> None:
     nearest = "nearest" in step.op.type
     if not nearest and "linear" not in step.op.type:
         raise NbError(f"{step.op.type}: only nearest, linear and bilinear interpolation can be emulated")
+    scales = _scales(step, len(sizes)) if step.op.type == "nearest_interp_v2" else [0.0] * len(sizes)
     y = x
-    for axis, out in enumerate(sizes, start=x.rank - len(sizes)):
+    for axis, (out, scale) in enumerate(zip(sizes, scales, strict=True), start=x.rank - len(sizes)):
         size = x.shape[axis]
         if nearest:
-            if out != size:
-                y = g.add("Gather", y, g.constant(_nearest(size, out, corners), "int64"), axis=axis)
+            picked = _nearest(size, out, corners, scale)
+            if out != size or not np.array_equal(picked, np.arange(size)):
+                y = g.add("Gather", y, g.constant(picked, "int64"), axis=axis)
         else:
             # The 1-D kernel leaves its ratio at zero for one output: interpolate_linear takes the first element.
             single = step.op.type.startswith("linear") and out == 1 and not corners
@@ -61,8 +63,23 @@ def _ratio(size: int, out: int, corners: bool) -> np.float32:
     return np.float32(size) / np.float32(out)
 
 
-def _nearest(size: int, out: int, corners: bool) -> Array:
-    at = _ratio(size, out, corners) * np.arange(out, dtype=np.float32)
+def _scales(step: Step, count: int) -> list[float]:
+    """Factors that nearest_interp_v2 steps by, 0 where it takes the sizes. Source: interpolate.h nearest_interp_v2."""
+    if step.op.inputs.get("SizeTensor"):
+        return [0.0] * count
+    if (given := step.known("Scale")) is not None:
+        factors = [float(s) for s in np.ravel(given)]
+        return factors * count if len(factors) == 1 else factors[:count]
+    listed = step.attr("scale", ())
+    factors = [float(s) for s in listed] if isinstance(listed, (list, tuple)) else []
+    return factors[:count] if len(factors) >= count > 1 and min(factors) > 0 else [0.0] * count
+
+
+def _nearest(size: int, out: int, corners: bool, scale: float = 0.0) -> Array:
+    ratio = np.float32(0) if scale and out <= 1 else _ratio(size, out, corners)
+    if scale > 0 and not corners and out > 1:
+        ratio = np.float32(1.0 / float(np.float32(scale)))
+    at = ratio * np.arange(out, dtype=np.float32)
     picked = np.floor(at.astype(np.float64) + 0.5 if corners else at).astype(np.int64)
     return np.asarray(np.clip(picked, 0, size - 1))
 
