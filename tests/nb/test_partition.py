@@ -62,6 +62,7 @@ def test_plan_counts_alike() -> None:
         precision="float32",
         ops=4,
         valid_targets="",
+        outputs=(),
         respelled={},
         split=split,
         findings=(),
