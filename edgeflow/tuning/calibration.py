@@ -201,7 +201,7 @@ def calibrated_sqnr(
     from edgeflow.core.drift import lowest, measure
     from edgeflow.paddle.session import Program
     from edgeflow.project.reference import load_reference
-    from edgeflow.verify.judge import outputs_of
+    from edgeflow.verify.execute import outputs_of
 
     with tempfile.TemporaryDirectory() as name:
         out = Path(name) / "model"

@@ -22,7 +22,8 @@ from edgeflow.project.places import MODEL, REFERENCE
 from edgeflow.project.reference import load_reference
 from edgeflow.tuning.certificate import changes
 from edgeflow.tuning.ranking import Goal, Tried
-from edgeflow.verify.judge import judge, run_here
+from edgeflow.verify.execute import run_here
+from edgeflow.verify.judge import judge
 
 T = TypeVar("T")
 

@@ -168,7 +168,7 @@ def paddle_steps(compressed: Path, reference: Reference, device: str) -> list[St
 
 def _run(key: str, prefix: Path, reference: Reference) -> Step:
     from edgeflow.paddle.session import Program
-    from edgeflow.verify.judge import outputs_of
+    from edgeflow.verify.execute import outputs_of
 
     try:
         with Program(prefix, gpu=False) as runner:
@@ -182,7 +182,7 @@ def _run(key: str, prefix: Path, reference: Reference) -> Step:
 def lite_step(file: Examined, reference: Reference) -> Step:
     """The stop in Paddle Lite's own x86 runtime, where that is legal."""
     from edgeflow.deploy.paddle_lite import PaddleLite
-    from edgeflow.verify.judge import outputs_of
+    from edgeflow.verify.execute import outputs_of
 
     try:
         with PaddleLite(file.path, file.model) as runner:

@@ -1,24 +1,22 @@
-"""Stage 4: execute the .nb's own bytes on the host and say how far it is from the reference."""
+"""Stage 4: how far a candidate's outputs are from the reference's, and what the limits say of that."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
 from edgeflow.core.agreement import Agreement, agreement
 from edgeflow.core.box_drift import BoxDrift
 from edgeflow.core.drift import LIMITS, METRIC_DROP, Drift, broken
-from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.metrics import loss
 from edgeflow.core.output_drift import AGREEMENTS, Compared, PartDrift, agreement_limit, compare
 from edgeflow.core.output_kind import OutputKind
-from edgeflow.core.progress import counted
-from edgeflow.core.samples import Array, batches, joined
+from edgeflow.core.samples import Array
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.core.statistics import (
     CONFIDENCE,
@@ -28,13 +26,10 @@ from edgeflow.core.statistics import (
     decide_share,
     more_for_share,
 )
-from edgeflow.core.tensors import TensorSpec
-from edgeflow.emulate import Emulator
-from edgeflow.emulate.examined import Examined
-from edgeflow.emulate.held import unheld
 from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import ClassFigure
 from edgeflow.verify.exactness import Exactness, exactness, inexact
+from edgeflow.verify.execute import Ran
 from edgeflow.verify.output_kinds import kinds_of
 from edgeflow.verify.scores import (
     AMPLIFIED,
@@ -45,13 +40,6 @@ from edgeflow.verify.scores import (
     decided_by_rounding,
     score,
 )
-
-HOST_ONLY = "the device itself: nothing ran on it"
-PROBES = 3
-"""Samples on which batches are tried for a file with a fixed batch of one."""
-
-ELEMENTS_A_CALL = 1 << 20
-"""Input elements fed at once where the batch is open: large enough for speed, small enough for memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,118 +93,6 @@ class Verdict:
     def passed(self) -> bool:
         """Every limit holds, and the samples suffice to say so: INCONCLUSIVE and NOT JUDGED have not passed."""
         return self.verdict == "PASS"
-
-
-class Runner(Protocol):
-    """One loaded model, whatever runs it. Inputs and outputs are keyed by tensor name."""
-
-    name: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[str, ...]
-
-    def infer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
-        """Run once: every input by name, every output by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What a runner made of the reference's inputs, all samples together; `names` are those of the outputs.
-
-    `undecided`: why what it made says nothing of the device, as sentences.
-    """
-
-    outputs: tuple[Array, ...]
-    names: tuple[str, ...]
-    runner: str
-    not_checked: tuple[str, ...] = ()
-    undecided: tuple[str, ...] = ()
-
-
-def run_with(runner: Runner, reference: Reference, not_checked: Sequence[str] = ()) -> Ran:
-    """Run whatever a runner holds on the reference's inputs.
-
-    Raises:
-        DataError: the reference belongs to another model.
-    """
-    return Ran(tuple(outputs_of(runner, reference)), tuple(runner.outputs), runner.name, tuple(not_checked))
-
-
-def run_here(file: Examined, reference: Reference, npu: str = "float32", on: str = "emulator") -> Ran:
-    """Execute a .nb on this machine.
-
-    Args:
-        npu: arithmetic of NNAdapter subgraphs, from the target.
-        on: `emulator`, or `paddle-lite` for its real x86 runtime.
-
-    Raises:
-        NbError, UnsupportedOps: the file cannot be run here.
-        DataError: the reference belongs to another model.
-    """
-    if on == "paddle-lite":
-        from edgeflow.deploy.paddle_lite import PaddleLite
-
-        with PaddleLite(file.path, file.model) as real:
-            return run_with(real, reference, (HOST_ONLY,))
-    notes = [HOST_ONLY]
-    if file.placement.subgraphs:
-        notes.append(
-            f"NPU subgraphs were computed in {npu} on the host, an approximation: vendors' rounding is not public"
-        )
-    with Emulator(file.model, npu=npu) as emulator:
-        ran = run_with(emulator, reference, notes)
-    if loose := unheld(file.model, file.shapes_for(reference.inputs)):
-        why = f"half precision arithmetic that is not held to recorded outputs of the ARM kernels: {', '.join(loose)}"
-        return replace(ran, undecided=(why,))
-    return ran
-
-
-def outputs_of(runner: Runner, reference: Reference) -> list[Array]:
-    """What a runner makes of the reference's inputs, all samples together, by position.
-
-    Raises:
-        DataError: the reference's inputs or outputs are not this model's.
-    """
-    if len(reference.outputs) != len(runner.outputs):
-        raise DataError(
-            f"the model has {len(runner.outputs)} outputs, the reference {len(reference.outputs)}: "
-            "it belongs to another model"
-        )
-    wanted = {spec.name for spec in runner.inputs}
-    if wanted != set(reference.inputs):
-        raise DataError(
-            f"the model's inputs are {', '.join(sorted(wanted))}, the reference's "
-            f"{', '.join(sorted(reference.inputs))}: it belongs to another model"
-        )
-    per_sample = sum(int(np.prod(array.shape[1:])) for array in reference.inputs.values())
-    most = max(ELEMENTS_A_CALL // max(per_sample, 1), 1)
-    free = getattr(runner, "takes_samples", False) or (
-        isinstance(runner, Emulator) and takes_batches(runner, reference)
-    )
-    return _joined(runner, batches(dict(reference.inputs), runner.inputs, most, free=free))
-
-
-def takes_batches(runner: Runner, reference: Reference) -> bool:
-    """A file made for one sample a run gives the same for several at once: tried on the first few, not assumed."""
-    if any(spec.shape[:1] != (1,) for spec in runner.inputs):
-        return False
-    one_by_one = batches({name: array[:PROBES] for name, array in reference.inputs.items()}, runner.inputs, 1)
-    if len(one_by_one) < PROBES:
-        return False
-    try:
-        together = _joined(runner, [{name: array[:PROBES] for name, array in reference.inputs.items()}])
-    except EdgeflowError:
-        return False  # the graph has the batch written into it
-    return all(
-        a.shape == b.shape and np.allclose(a, b, rtol=1e-5, atol=1e-6)
-        for a, b in zip(together, _joined(runner, one_by_one), strict=True)
-    )
-
-
-def _joined(runner: Runner, feeds: Sequence[Mapping[str, Array]]) -> list[Array]:
-    found = joined(
-        [runner.infer(feed) for feed in counted(feeds, "batches")], [len(next(iter(feed.values()))) for feed in feeds]
-    )
-    return [found[name] for name in runner.outputs]  # by name: a file may fetch one variable twice
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from edgeflow.project.manifest import load_manifest, recorded_arithmetic
 from edgeflow.project.places import MANIFEST, REFERENCE
 from edgeflow.report.exchange import LOOKS, load_record, looks_sha256
 from edgeflow.report.record import Record
+from edgeflow.verify.execute import outputs_of
 from edgeflow.verify.hops import Step, waterfall
-from edgeflow.verify.judge import Basis, Verdict, outputs_of
+from edgeflow.verify.judge import Basis, Verdict
 from edgeflow.verify.layers_and_hops import traced
 
 REPORT = "report.json"

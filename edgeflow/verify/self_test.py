@@ -20,7 +20,8 @@ from edgeflow.emulate import Emulator
 from edgeflow.nb.faults import faults
 from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import InjectedFault, SelfTest
-from edgeflow.verify.judge import Verdict, judge, run_with
+from edgeflow.verify.execute import run_with
+from edgeflow.verify.judge import Verdict, judge
 from edgeflow.verify.stage import BESIDE, Against, prepared
 
 COPIES = 100

@@ -50,18 +50,10 @@ from edgeflow.report.record_parts import (
 )
 from edgeflow.verify.contract import LABELS, contract_entry, write_contract
 from edgeflow.verify.exactness import Exactness
+from edgeflow.verify.execute import HOST_ONLY, run_here, run_with
 from edgeflow.verify.file_facts import figures, findings, partition, profile_named
 from edgeflow.verify.hops import Step
-from edgeflow.verify.judge import (
-    HOST_ONLY,
-    Basis,
-    CompressedOutputs,
-    OutputDrift,
-    Verdict,
-    judge,
-    run_here,
-    run_with,
-)
+from edgeflow.verify.judge import Basis, CompressedOutputs, OutputDrift, Verdict, judge
 from edgeflow.verify.layers import LayerDrift
 from edgeflow.verify.layers_and_hops import hops, traced
 from edgeflow.verify.recorded import HASH, REPORT, look_again, with_device, with_recorded

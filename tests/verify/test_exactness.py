@@ -12,7 +12,7 @@ from edgeflow.emulate import Emulator
 from edgeflow.nb.faults import faults
 from edgeflow.project.reference import Reference
 from edgeflow.verify.exactness import exactness, inexact
-from edgeflow.verify.judge import outputs_of
+from edgeflow.verify.execute import outputs_of
 from tests.conftest import GOLDEN
 
 LENET = GOLDEN / "net_lenet__int8_ptq_hist" / "model.nb"

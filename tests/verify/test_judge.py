@@ -13,7 +13,8 @@ from edgeflow.emulate import Emulator
 from edgeflow.emulate.examined import Examined
 from edgeflow.nb import write
 from edgeflow.project.reference import Reference, load_reference
-from edgeflow.verify.judge import judge, outputs_of, run_here, takes_batches
+from edgeflow.verify.execute import outputs_of, run_here, takes_batches
+from edgeflow.verify.judge import judge
 from tests.conftest import GOLDEN
 from tests.nb.make import model, op
 

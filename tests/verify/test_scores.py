@@ -11,7 +11,8 @@ from edgeflow.core.errors import DataError
 from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.project.reference import Reference
-from edgeflow.verify.judge import Ran, Verdict, judge
+from edgeflow.verify.execute import Ran
+from edgeflow.verify.judge import Verdict, judge
 from edgeflow.verify.scores import held_to_expectation
 
 LIMITS = DriftLimits(sqnr_db_min=20.0, metric_drop_max=0.01)
