@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgeflow.cli.options import build_dir_option, chosen_targets, recipe_argument, targets_option
 from edgeflow.cli.printing import from_here, show, show_json, show_page
+
+if TYPE_CHECKING:
+    from edgeflow.flow.build import Built
 
 
 @click.command("build")
@@ -21,6 +25,11 @@ from edgeflow.cli.printing import from_here, show, show_json, show_page
 @click.option(
     "--data", type=click.Path(exists=True, path_type=Path), help="What a MODEL is fed: pictures, .npy files or an .npz."
 )
+@click.option(
+    "--unverified",
+    is_flag=True,
+    help="Build also what edgeflow's emulator cannot run: nobody checks such a file, and its report says so.",
+)
 @click.option("--no-cache", is_flag=True, help="Make everything anew, whatever an earlier build kept.")
 @click.option("--locked", is_flag=True, help="Exit code 3 when something got worse than edgeflow.lock accepts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
@@ -31,6 +40,7 @@ def command(
     keep_on_cpu: tuple[str, ...],
     skip_bad: bool,
     data: Path | None,
+    unverified: bool,
     no_cache: bool,
     locked: bool,
     as_json: bool,
@@ -60,6 +70,8 @@ def command(
     loaded = load_recipe(recipe)
     if skip_bad:
         loaded = replace(loaded, data=replace(loaded.data, skip_bad=True))
+    if unverified:
+        loaded = replace(loaded, compress=replace(loaded.compress, unverified=True))
     accepted = check_lock(recipe, targets) if locked else None
     with Progress() as progress:
         results = build(
@@ -80,15 +92,22 @@ def command(
         from edgeflow.cli.tables import builds
 
         show_page(builds(results))
-        for built in results:
-            show(f"{built.target}: {from_here(built.folder)}/report.html", err=True)
-            for text in built.record.open_questions:
-                show(f"{built.target}: undecided: {text}", err=True)
-            for text in built.record.broken:
-                show(f"{built.target}: broken: {text}", err=True)
+        _tell(results)
         if comparisons:
             from edgeflow.cli.lock_text import comparison
 
             show_page(comparison(comparisons))
     if any(built.record.verdict == "FAIL" for built in results) or any(item.is_worse for item in comparisons):
         raise SystemExit(3)
+
+
+def _tell(results: Sequence[Built]) -> None:
+    """Where each report lies, and what in it a person has to know."""
+    for built in results:
+        show(f"{built.target}: {from_here(built.folder)}/report.html", err=True)
+        for text in built.record.open_questions:
+            show(f"{built.target}: undecided: {text}", err=True)
+        for text in built.record.broken:
+            show(f"{built.target}: broken: {text}", err=True)
+        if built.record.is_unverified:
+            show(f"{built.target}: NOT VERIFIED: {built.record.not_checked[0]}", err=True)

@@ -79,7 +79,7 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
         return _kept(source.folder / "model", target, settings, precision, tools)
     teacher, work = tools.folder / SOURCE, tools.folder / "steps"
     respelled = _specialised(source.folder / "model", teacher, target)
-    check_program(teacher, target, precision)
+    check_program(teacher, target, precision, unverified=settings.unverified)
     if precision == "int8":
         _own_weights(teacher)
     work.mkdir()
@@ -110,7 +110,7 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
 
 def _kept(model: Path, target: Target, settings: CompressSettings, precision: str, tools: Tools) -> Artifact:
     """What PaddleSlim quantised before it came here."""
-    check_program(model, target, precision)
+    check_program(model, target, precision, unverified=settings.unverified)
     count, floats = keep_int8(model, tools.folder, target, settings)
     facts = {
         "precision": precision,

@@ -114,7 +114,8 @@ class CompressSettings:
     `sparsity`: share of zeros in the weights of 1x1 convolutions, for the sparse kernels of ARM.
     `qat` trains the quantised model instead of calibrating it. What is pruned, sparse or trained learns the float
     model's
-    outputs again: see [compress.fine_tune].
+    outputs again: see [compress.fine_tune]. `unverified` lets ops through that opt and the device have and the
+    emulator has not: nobody looks at what such a file computes.
     """
 
     precision: Literal["float32", "float16", "int8"] | None = None
@@ -132,6 +133,7 @@ class CompressSettings:
     sparsity: float = 0.0
     qat: bool = False
     fine_tune: FineTuneSettings = FineTuneSettings()
+    unverified: bool = False
 
     @property
     def is_plain(self) -> bool:

@@ -34,7 +34,7 @@ def page(record: Record) -> str:
         .get_template("page.html")
         .render(
             record=record,
-            kind=KINDS[record.verdict],
+            kind="fail" if record.is_unverified else KINDS[record.verdict],
             policy=_policy(style, script),
             style=_safe(style),
             script=_safe(script),

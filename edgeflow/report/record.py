@@ -139,6 +139,11 @@ class Record:
         return self.verdict == "PASS"
 
     @property
+    def is_unverified(self) -> bool:
+        """The file was built though nothing here can run it, so no output was ever looked at."""
+        return self.verdict == "NOT JUDGED" and not self.outputs and bool(self.not_checked)
+
+    @property
     def reason(self) -> str:
         """Why the verdict is what it is, in a sentence."""
         if self.verdict == "FAIL" and self.broken:
@@ -152,6 +157,8 @@ class Record:
             return "The comparison did not pass; this report does not say which limit is broken."
         if self.verdict == "INCONCLUSIVE":
             return "These samples cannot tell a loss within the budget from one beyond it."
+        if self.is_unverified:
+            return f"Not checked: {sentence(self.not_checked[0])}."
         if self.verdict == "NOT JUDGED":
             return "No limit was set, so the figures below are measured and not judged."
         return f"Every limit holds over {self.samples_text or 'the samples'}."

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgeflow import nb
+from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.rounding import steady
 from edgeflow.emulate.examined import Examined
 from edgeflow.graph import parameters
@@ -38,15 +39,18 @@ def traced(compressed: Path, reference: Path, model: Path, npu: str, device: str
     source = programs.load(compressed / "source.pdmodel")
     weights = parameters.load(source, compressed / "source.pdiparams")
     with Session() as session:
-        layers = layer_drift(
-            nb.read(model),
-            source,
-            loaded.inputs,
-            lambda feed, names: session.run(source, weights, feed, names),
-            npu=npu,
-        )
-    if (compressed / "float.pdmodel").is_file():
-        layers = measured(layers, compressed, loaded.inputs)
+        try:
+            layers = layer_drift(
+                nb.read(model),
+                source,
+                loaded.inputs,
+                lambda feed, names: session.run(source, weights, feed, names),
+                npu=npu,
+            )
+        except EdgeflowError:  # the verdict says why the file cannot run here
+            layers = LayerDrift()
+        if layers.layers and (compressed / "float.pdmodel").is_file():
+            layers = measured(layers, compressed, loaded.inputs)
     return steady(layers), paddle_steps(compressed, loaded, device)
 
 

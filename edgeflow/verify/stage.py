@@ -156,11 +156,19 @@ def _judged(
     try:
         ran = run_here(file, loaded, made.npu)
     except EdgeflowError as err:
+        if made.recipe.compress_settings(made.target).unverified:
+            return _unverified(loaded, settings, err)
         return _not_compared(loaded, settings, err)
     try:
         return judge(loaded, ran, settings, made.recipe.folder, own)
     except NotComparable as err:
         return _not_compared(loaded, settings, err)
+
+
+def _unverified(loaded: Reference, settings: VerifySettings, err: EdgeflowError) -> Verdict:
+    """A file that the user wanted all the same: nothing is known of what it computes, and the verdict says so."""
+    why = f"what the file computes: it was built with --unverified and never ran here: {err.what}"
+    return Verdict((), loaded.samples, "nothing", (), settings.metric, not_checked=(why, HOST_ONLY), judged=False)
 
 
 def _not_compared(loaded: Reference, settings: VerifySettings, err: EdgeflowError) -> Verdict:

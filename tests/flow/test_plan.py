@@ -170,3 +170,26 @@ def test_refused_chips_say_why() -> None:
     assert load_target("kirin 990").name == "kirin", "the chip's own NPU, not Android's CPU"
     assert load_target("SD865").name == "android-arm64"
     assert (folder() / "unsupported_chips.json").exists()
+
+
+def test_what_only_the_emulator_lacks_is_built_when_asked_for_and_never_passes(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text(
+        "import numpy as np, paddle\n"
+        "class Net(paddle.nn.Layer):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.linear = paddle.nn.Linear(4, 16)\n"
+        "    def forward(self, x):\n"
+        "        return paddle.inverse(self.linear(x).reshape([-1, 4, 4]) + 5 * paddle.eye(4))\n"
+        "def data():\n"
+        "    return {'x': np.random.default_rng(0).normal(size=(8, 4)).astype('float32')}\n"
+    )
+    (tmp_path / "edgeflow.toml").write_text(
+        '[model]\nfactory = "model.py:Net"\n[inputs.x]\nshape = [-1, 4]\n[data]\nevaluation = "model.py:data"\n'
+    )
+    done = run(tmp_path, "build", "-t", "arm64")
+    assert done.returncode == 1 and "--unverified" in done.stderr
+    done = run(tmp_path, "build", "-t", "arm64", "--unverified")
+    assert done.returncode == 0 and "NOT VERIFIED" in done.stderr and "NOT JUDGED" in done.stdout
+    assert (tmp_path / "build" / "arm64" / "model.nb").is_file()
+    assert "never ran here" in (tmp_path / "build" / "arm64" / "report.html").read_text()
