@@ -127,7 +127,8 @@ def files_for(given: GivenModel, folder: Path, data: Path | None, name: str) -> 
     for spec in given.inputs:
         lines += _input(spec, given, spec is image)
     lines += ["", "[data]", *_data(data, folder)]
-    if data is None:
+    maps = image is not None and said.task is not None and said.task.value == "ocr_detect"  # drawn pages have text
+    if data is None and not maps:
         for index in given.float_outputs:
             lines += [
                 "",

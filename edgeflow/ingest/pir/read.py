@@ -260,4 +260,5 @@ def _float(data: Any) -> float:
 def _text(data: Any) -> str:
     if not isinstance(data, str) or len(data) > 1 << 12:
         raise ValueError(f"{str(data)[:80]!r} is no text, or a long one")
+    data.encode("utf-8")  # JSON can say half a character, and nothing else can
     return data
