@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -130,8 +131,12 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("edgeflow[build] is not installed")
     from edgeflow.files.atomic import lock
 
-    shared = tmp_path_factory.getbasetemp().parent / "edgeflow-digits"
-    with lock(shared.parent / "edgeflow-digits.lock"):
+    example = ROOT / "examples" / "digits"
+    sources = [path.read_bytes() for path in sorted(example.glob("*")) if path.suffix in (".py", ".toml", ".npz")]
+    shared = (
+        tmp_path_factory.getbasetemp().parent / f"edgeflow-digits-{hashlib.sha256(b''.join(sources)).hexdigest()[:16]}"
+    )
+    with lock(shared.with_suffix(".lock")):
         if not (shared / "accuracy").exists():
             shutil.rmtree(shared, ignore_errors=True)
             shutil.copytree(
