@@ -39,7 +39,8 @@ def test_the_example_is_accurate(digits: Path) -> None:
 def test_what_a_build_leaves(built: Path) -> None:
     for target, precision in (("kirin", "float32"), ("arm64-int8", "int8"), ("arm64", "float32")):
         folder = built / "build" / target
-        assert {p.name for p in folder.iterdir()} == RESULTS
+        held = {"compressed.npz"} if target == "arm64-int8" else set()
+        assert {p.name for p in folder.iterdir()} == RESULTS | held
         manifest = json.loads((folder / "manifest.json").read_text())
         report = json.loads((folder / "report.json").read_text())
         assert manifest["precision"] == precision
