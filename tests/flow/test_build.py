@@ -218,7 +218,7 @@ def test_killed_at_random_moments_it_resumes(project: Path, built: Path) -> None
         for target in ("arm64-int8", "kirin"):
             folder = project / "build" / target
             if folder.exists():
-                assert {p.name for p in folder.iterdir()} == RESULTS
+                assert {p.name for p in folder.iterdir()} - {"compressed.npz"} == RESULTS
                 assert edgeflow.verify(folder / "model.nb").passed
     done = run(project, "build", "-t", "arm64-int8", "-t", "kirin")
     assert done.returncode == 0, done.stderr
