@@ -5,7 +5,8 @@
     ├── RecipeError       the recipe, edgeflow.toml
     ├── LockError         the accepted figures, edgeflow.lock
     ├── DataError         arrays: calibration, evaluation, reference, inputs
-    │   └── NotComparable outputs of two models that cannot be held against each other
+    │   ├── NotComparable outputs of two models that cannot be held against each other
+    │   └── NotTrusted    programs in a folder from elsewhere, which nobody asked to run
     ├── ModelError        the model given to ingest
     ├── NbError           a .nb file
     ├── UnsupportedOps    ops of a .nb that cannot be emulated
@@ -102,6 +103,10 @@ class DataError(EdgeflowError):
 
 class NotComparable(DataError):
     """Outputs whose shapes or layouts differ, so that no figure says how far they are apart."""
+
+
+class NotTrusted(DataError):
+    """Programs that were not made here and would run as the user; --trust lets them."""
 
 
 class ModelError(EdgeflowError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeflow.core.errors import DataError, EdgeflowError, TargetError
+from edgeflow.core.errors import DataError, EdgeflowError, NotTrusted, TargetError
 from edgeflow.core.latency import summary
 from edgeflow.core.samples import Array
 from edgeflow.core.targets import load_target
@@ -102,7 +102,7 @@ def find_runtime(model: Path, given: Path | None = None, *, trust: bool = False)
         if trust or is_unchanged(place):
             return load_runtime(place)
     if found:
-        raise DataError(
+        raise NotTrusted(
             f"{found[0]}: its programs were not made here, and would run as you on the device",
             try_=f"edgeflow cross-compile {target} --paddle-lite DIR; or --runtime {shlex.quote(str(found[0]))}, or "
             "--trust, where you know who made them",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgeflow.core.errors import DataError, TransportError
+from edgeflow.core.errors import DataError, NotTrusted, TransportError
 from edgeflow.deploy.bundle import deploy, to_archive
 from edgeflow.deploy.device import Device, connect
 from edgeflow.deploy.device_facts import probe, what_fits, why_not
@@ -33,6 +33,8 @@ def deploy_to(
     contract = load_contract(build / CONTRACT)
     try:
         programs = find_runtime(build / contract.model.file, runtime, trust=trust)
+    except NotTrusted:
+        raise
     except DataError as err:
         if is_device(to) or runtime is not None:
             raise

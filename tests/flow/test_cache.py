@@ -199,7 +199,8 @@ def test_what_user_code_depends_on_in_any_way_is_seen(tmp_path: Path, monkeypatc
         digest = _results(folder / "model", {"evaluation": arrays})
         if digest not in source.facts["known"]:
             made.append(digest)
-        return Artifact(folder, {"results_sha256": digest, "read": [], "touched": []})
+        seen = {"left_out": {}, "rotated": 0, "exif": "ignore"}
+        return Artifact(folder, {"results_sha256": digest, "read": [], "touched": [], "seen": seen})
 
     monkeypatch.setattr(Flow, "_in_worker", ingest)
     monkeypatch.setattr(Flow, "workers_for", lambda self, kind: None)
@@ -298,7 +299,7 @@ def test_a_read_only_project(built: Path, tmp_path: Path) -> None:
         done = run(*edgeflow, *words)
         assert done.returncode == 0, done.stderr
     assert run(*edgeflow, "build", "-t", "arm64").stderr.count("kept") == 4
-    (project / "data.py").write_text((project / "data.py").read_text().replace("HELD_OUT = 0.25", "HELD_OUT = 0.5"))
+    (project / "data.py").write_text((project / "data.py").read_text().replace("STEPS = 16.0", "STEPS = 15.0"))
     done = run(*edgeflow, "build", "-t", "arm64")
     assert done.returncode == 1
     assert "cannot be written" in done.stderr

@@ -94,6 +94,7 @@ def test_it_stays_int8_or_is_refused_in_plan_s_words(tmp_path: Path) -> None:
     (tmp_path / "edgeflow.toml").write_text(
         '[model]\nprogram = "static.pdmodel"\n[inputs.x]\nshape = [-1, 3, 8, 8]\n[data]\nevaluation = "d.npz"\n'
     )
+    np.savez(tmp_path / "d.npz", x=np.zeros((4, 3, 8, 8), np.float32))
     found = {item.target: item for item in plan(tmp_path, ["arm64-int8", "arm64", "rockchip"])}
     codes = {name: {f.code for f in item.findings} & {"P204", "P206", "P207", "P208"} for name, item in found.items()}
     assert codes == {"arm64-int8": {"P208"}, "arm64": {"P206"}, "rockchip": {"P207", "P208"}}
