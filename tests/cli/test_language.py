@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from edgeflow.cli.language import tr
+from edgeflow.cli.printing import PAINTED
 from edgeflow.cli.tables import table
 from tests.conftest import ROOT
 
@@ -56,6 +57,15 @@ def test_chinese_tables_align(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANGUAGE", "zh_CN")
     monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
     assert table((tr("target"), tr("verdict")), [("kirin", "PASS")]) == "目标   判定\n-----  ----\nkirin  PASS"
+
+
+def test_words_that_are_coloured_in_english_are_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("broken", "error", "cannot be built", "undecided", "warning", "can be built", "try", "fix")
+    colours = {word: found.lastgroup for word in words if (found := PAINTED.search(f"{word}:"))}
+    monkeypatch.setenv("LANGUAGE", "zh_CN")
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert colours == {word: found.lastgroup for word in words if (found := PAINTED.search(f"{tr(word)}:"))}
+    assert len(colours) == len(words)
 
 
 def test_plan_in_chinese_and_its_json_in_english() -> None:
