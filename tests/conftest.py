@@ -22,6 +22,8 @@ GOLDEN = Path(__file__).parent / "golden"
 WHOLE = Path(os.environ.get("EDGEFLOW_GOLDEN", ROOT.parent / "shared" / "golden"))
 WILD = WHOLE.parent / "wild"
 
+os.environ["LANGUAGE"] = "en"  # what commands print is compared in English, whatever the locale is
+
 settings.register_profile("busy", deadline=None)  # how long an example takes says how busy the machine is
 settings.load_profile("busy")
 

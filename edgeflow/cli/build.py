@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgeflow.cli.language import tr
 from edgeflow.cli.options import build_dir_option, chosen_targets, recipe_argument, targets_option
 from edgeflow.cli.printing import from_here, show, show_json, show_page
 
@@ -63,9 +64,10 @@ def command(
     asked = recipe
     recipe, build_dir = recipe_or_model(recipe, targets, data, build_dir)
     if recipe is not asked:
-        fed = "synthetic inputs, which say little of drift on real ones; --data gives real ones"
-        show(f"{asked}: has no recipe; {from_here(recipe)}/edgeflow.toml was made for it", err=True)
-        show(f"fed with: {fed if data is None else data}", err=True)
+        fed = tr("synthetic inputs, which say little of drift on real ones; --data gives real ones")
+        made = tr("has no recipe; {path} was made for it").format(path=f"{from_here(recipe)}/edgeflow.toml")
+        show(f"{asked}: {made}", err=True)
+        show(f"{tr('fed with')}: {fed if data is None else data}", err=True)
     targets = chosen_targets(recipe, targets)
     loaded = load_recipe(recipe)
     if skip_bad:
@@ -106,8 +108,8 @@ def _tell(results: Sequence[Built]) -> None:
     for built in results:
         show(f"{built.target}: {from_here(built.folder)}/report.html", err=True)
         for text in built.record.open_questions:
-            show(f"{built.target}: undecided: {text}", err=True)
+            show(f"{built.target}: {tr('undecided')}: {text}", err=True)
         for text in built.record.broken:
-            show(f"{built.target}: broken: {text}", err=True)
+            show(f"{built.target}: {tr('broken')}: {text}", err=True)
         if built.record.is_unverified:
-            show(f"{built.target}: NOT VERIFIED: {built.record.not_checked[0]}", err=True)
+            show(f"{built.target}: {tr('NOT VERIFIED')}: {built.record.not_checked[0]}", err=True)

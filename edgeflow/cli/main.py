@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.language import tr
 from edgeflow.cli.printing import MANNER, show, show_error, visible
 from edgeflow.core.errors import EdgeflowError
 
@@ -141,7 +142,7 @@ class Lazy(click.Group):
         except (KeyboardInterrupt, Exception) as err:
             if not isinstance(err, KeyboardInterrupt) and not stopped:
                 raise
-            show("edgeflow: stopped; finished stages are kept", err=True)
+            show(f"edgeflow: {tr('stopped; finished stages are kept')}", err=True)
             sys.exit(130)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.language import tr
 from edgeflow.cli.options import recipe_argument, targets_option
 from edgeflow.cli.printing import show, show_json
 
@@ -50,21 +51,26 @@ def plans(found: Sequence[Any]) -> list[str]:
 
 
 def _lines(plan: Any) -> list[str]:
-    out = [f"{plan.target}: {plan.precision}, {plan.ops} ops, {plan.valid_targets}"]
+    out = [f"{plan.target}: {plan.precision}, {tr('{n} ops').format(n=plan.ops)}, {plan.valid_targets}"]
     if plan.respelled:
-        out.append("  respelled for the NPU: " + "; ".join(f"{n} x {what}" for what, n in plan.respelled.items()))
+        spelled = "; ".join(f"{n} x {what}" for what, n in plan.respelled.items())
+        out.append(f"  {tr('respelled for the NPU')}: {spelled}")
     split = plan.split
     if split is not None:
-        pieces = f"{len(split.pieces)} subgraph{'s' if len(split.pieces) != 1 else ''}"
-        out.append(
-            f"  predicted: {split.npu_ops} ops for the NPU in {pieces}, "
-            f"{len(split.on_cpu)} on the CPU, {split.crossings} tensors handed across"
+        count = len(split.pieces)
+        pieces = (tr("{n} subgraph") if count == 1 else tr("{n} subgraphs")).format(n=count)
+        predicted = tr(
+            "predicted: {npu} ops for the NPU in {pieces}, {cpu} on the CPU, {crossings} tensors handed across"
         )
+        said = predicted.format(npu=split.npu_ops, pieces=pieces, cpu=len(split.on_cpu), crossings=split.crossings)
+        out.append(f"  {said}")
         left = Counter(kind for kind, _ in split.on_cpu).most_common(SHOWN)
         if left:
-            out.append("  on the CPU: " + ", ".join(f"{n} {kind}" for kind, n in left))
-    out += [f"  output {k}: {kind.kind}, {kind.why}" for k, kind in enumerate(plan.outputs)]
+            out.append(f"  {tr('on the CPU')}: " + ", ".join(f"{n} {kind}" for kind, n in left))
+    out += [f"  {tr('output')} {k}: {kind.kind}, {kind.why}" for k, kind in enumerate(plan.outputs)]
+    grades = {"error": tr("error"), "warning": tr("warning"), "note": tr("note")}
     for finding in plan.findings:
-        out += [f"  {finding.code} {finding.severity}: {finding.op}: {finding.why}", f"    fix: {finding.fix}"]
-    out.append("  can be built" if plan.buildable else "  cannot be built")
+        grade = grades.get(finding.severity, finding.severity)
+        out += [f"  {finding.code} {grade}: {finding.op}: {finding.why}", f"    {tr('fix')}: {finding.fix}"]
+    out.append(f"  {tr('can be built') if plan.buildable else tr('cannot be built')}")
     return out

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.language import tr
 from edgeflow.core.errors import EdgeflowError
 
 ACTS = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
@@ -49,12 +50,12 @@ class Manner:
 
 MANNER = Manner()
 PAINTED = re.compile(
-    r"(?P<red>\bFAIL\b|\bbroken\b|\berror:|\bcannot be built\b|^edgeflow:)"
-    r"|(?P<yellow>\bINCONCLUSIVE\b|\bNOT JUDGED\b|\bwarning:|\bundecided\b)"
-    r"|(?P<green>\bPASS\b|\bcan be built\b)"
-    r"|(?P<cyan>^ *(?:try|fix):)"
+    r"(?P<red>\bFAIL\b|\bbroken\b|\berror:|\bcannot be built\b|^edgeflow:|不成立:|错误:|不能构建)"
+    r"|(?P<yellow>\bINCONCLUSIVE\b|\bNOT JUDGED\b|\bwarning:|\bundecided\b|未决:|警告:)"
+    r"|(?P<green>\bPASS\b|\bcan be built\b|可以构建)"
+    r"|(?P<cyan>^ *(?:try|fix|可以尝试|修复):)"
 )
-"""Words that say how something stands, by the colour they get on a terminal."""
+"""Words that say how something stands, by the colour they get on a terminal; the Chinese ones are the catalogue's."""
 SGR = {"red": 31, "yellow": 33, "green": 32, "cyan": 36}
 
 
@@ -105,7 +106,7 @@ def show_json(value: Any) -> None:
 
 def show_error(err: EdgeflowError) -> None:
     """What went wrong in one line, what shows it, and what to do about it; the same of all that was found with it."""
-    remedy = [f"  try: {here(err.try_)}"] if err.try_ else []
+    remedy = [f"  {tr('try')}: {here(err.try_)}"] if err.try_ else []
     lines = [f"edgeflow: {err.what}", *(f"    {line}" for line in err.lines), *remedy]
     if MANNER.verbose:
         lines += [f"    | {line}" for text in traceback.format_exception(err) for line in text.rstrip().split("\n")]

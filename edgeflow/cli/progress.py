@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
+from edgeflow.cli.language import tr
 from edgeflow.cli.printing import clear_progress, write_progress
 from edgeflow.core.progress import listening
 
@@ -81,9 +82,9 @@ class Progress:
                 self._started[target, stage] = time.monotonic()
                 return
             since = self._started.pop((target, stage), None)
-            took = "    kept" if since is None else f"{time.monotonic() - since:6.1f} s"
+            took = f"    {tr('kept')}" if since is None else f"{time.monotonic() - since:6.1f} s"
             if what == "kept" and since is not None:
-                took = f"    kept: its code ran again, {took.strip()}, and gave the same"
+                took = "    " + tr("kept: its code ran again, {took}, and gave the same").format(took=took.strip())
             write_progress(f"{target:<18} {stage:<9} {took}", clear=self._live)
 
     def _with_rest(self, target: str, stage: str, what: str) -> str:
@@ -100,7 +101,7 @@ class Progress:
         if done <= first or now - since < 1:
             return what
         rest = (now - since) / (done - first) * (count - done)
-        return f"{what}, {readable(rest)} left"
+        return f"{what}, {tr('{time} left').format(time=readable(rest))}"
 
     def _watch(self) -> None:
         turn, width = 0, shutil.get_terminal_size().columns

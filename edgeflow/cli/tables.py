@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from unicodedata import combining, east_asian_width
 
+from edgeflow.cli.language import tr
 from edgeflow.cli.printing import visible
 from edgeflow.report.values import SENTENCE_LENGTH_MAX, finite, plain, real
 
@@ -70,7 +71,7 @@ def verdict(record: Record) -> str:
     """
     lines = [
         table(
-            ("output", "kind", "max |diff|", "mean |diff|", "cosine", "SQNR dB", "agreement"),
+            (tr("output"), tr("kind"), tr("max |diff|"), tr("mean |diff|"), "cosine", "SQNR dB", tr("agreement")),
             [
                 (
                     plain(o.name),
@@ -91,17 +92,24 @@ def verdict(record: Record) -> str:
     if record.decision is not None:
         lines.append(_text(record.decision.sentence))
     lines += [_waterfall(record), _layers(record), _first_drift(record), _self_test(record)]
-    source = plain(record.reference_device) or "the file given"
-    lines.append(f"{record.samples_text or 'samples unknown'}; reference: {source}; candidate: {plain(record.runner)}")
+    source = plain(record.reference_device) or tr("the file given")
+    sides = tr("{samples}; reference: {reference}; candidate: {candidate}")
+    lines.append(sides.format(samples=_samples(record), reference=source, candidate=plain(record.runner)))
     if record.residency is not None:
         lines.append(residency(record.residency))
-    lines += [f"library: {_text(text)}" for text in record.library_notes]
-    lines += [f"not checked: {_text(text)}" for text in record.not_checked]
-    lines += [f"undecided: {_text(text)}" for text in record.undecided]
-    lines += [f"broken: {_text(text)}" for text in record.broken]
+    lines += [f"{tr('library')}: {_text(text)}" for text in record.library_notes]
+    lines += [f"{tr('not checked')}: {_text(text)}" for text in record.not_checked]
+    lines += [f"{tr('undecided')}: {_text(text)}" for text in record.undecided]
+    lines += [f"{tr('broken')}: {_text(text)}" for text in record.broken]
     unlimited = record.verdict == "NOT JUDGED" and not record.is_limited
-    lines.append("NOT JUDGED: no limits" if unlimited else record.verdict)
+    lines.append(tr("NOT JUDGED: no limits") if unlimited else record.verdict)
     return "\n".join(line for line in lines if line)
+
+
+def _samples(record: Record) -> str:
+    if record.samples is None:
+        return tr("samples unknown")
+    return tr("{n} sample").format(n=1) if record.samples == 1 else tr("{n} samples").format(n=record.samples)
 
 
 def _agreed(output: Output) -> str:
@@ -120,9 +128,21 @@ def _detail(output: Output) -> list[str]:
     if boxes is not None:
         at = ", ".join(f"{score:g}" for score in boxes.at)
         said.append(
-            f"{plain(output.name)}: {boxes.reference} boxes, the candidate {boxes.candidate}; over scores of {at}: "
-            f"{boxes.found} found, {boxes.missed} missed, {boxes.extra} extra; corners off by "
-            f"{number(boxes.corner_error, 3)}, scores by {number(boxes.score_error, 3)}; AP {number(boxes.ap)}"
+            f"{plain(output.name)}: "
+            + tr(
+                "{reference} boxes, the candidate {candidate}; over scores of {at}: {found} found, {missed} missed, "
+                "{extra} extra; corners off by {corner}, scores by {score}; AP {ap}"
+            ).format(
+                reference=boxes.reference,
+                candidate=boxes.candidate,
+                at=at,
+                found=boxes.found,
+                missed=boxes.missed,
+                extra=boxes.extra,
+                corner=number(boxes.corner_error, 3),
+                score=number(boxes.score_error, 3),
+                ap=number(boxes.ap),
+            )
         )
     return said
 
@@ -135,7 +155,7 @@ def _moved(record: Record) -> str | None:
 
 def residency(found: ResidencyFinding) -> str:
     """How much ran on the NPU, with its grounds."""
-    return f"on the NPU: {plain(found.verdict) or 'unknown'} ({'; '.join(map(_text, found.evidence))})"
+    return f"{tr('on the NPU')}: {plain(found.verdict) or tr('unknown')} ({'; '.join(map(_text, found.evidence))})"
 
 
 def _waterfall(record: Record) -> str:
@@ -147,8 +167,11 @@ def _waterfall(record: Record) -> str:
             shown = "-" if share is None else f"{share * 100:.3g} %"
             rows.append((plain(hop.hop), number(hop.sqnr_db), number(hop.metric_loss, 3), shown))
         else:
-            missing.append(f"{plain(hop.hop)}: missing, {plain(hop.why_missing) or 'no reason given'}")
-    return "\n".join([*([table(("hop", "SQNR dB", "metric loss", "share"), rows)] if rows else []), *missing])
+            why = plain(hop.why_missing) or tr("no reason given")
+            missing.append(f"{plain(hop.hop)}: {tr('missing, {why}').format(why=why)}")
+    return "\n".join(
+        [*([table((tr("hop"), "SQNR dB", tr("metric loss"), tr("share")), rows)] if rows else []), *missing]
+    )
 
 
 def _layers(record: Record) -> str:
@@ -162,7 +185,7 @@ def _layers(record: Record) -> str:
         )
         for layer in record.worst_layers(LAYERS_SHOWN)
     ]
-    return table(("worst layers", "entire dB", "single dB", "reason"), rows) if rows else ""
+    return table((tr("worst layers"), tr("entire dB"), tr("single dB"), tr("reason")), rows) if rows else ""
 
 
 def _first_drift(record: Record) -> str:
@@ -170,8 +193,8 @@ def _first_drift(record: Record) -> str:
     if found is None:
         return ""
     why = ": ".join(text for text in (plain(found.reason), _text(found.why)) if text)
-    said = f"drift starts at op {found.op} {plain(found.name)}{', ' if why else ''}{why}"
-    return said + (f"\n  try: {_text(found.fix)}" if found.fix else "")
+    said = tr("drift starts at op {op}").format(op=f"{found.op} {plain(found.name)}") + f"{', ' if why else ''}{why}"
+    return said + (f"\n  {tr('try')}: {_text(found.fix)}" if found.fix else "")
 
 
 def _self_test(record: Record) -> str:
@@ -181,17 +204,30 @@ def _self_test(record: Record) -> str:
         return ""
     rows = [
         (
-            f"{plain(f.fault)} ({plain(f.size, 40)}) in {plain(f.where, 60)}",
+            tr("{fault} ({size}) in {where}").format(
+                fault=plain(f.fault), size=plain(f.size, 40), where=plain(f.where, 60)
+            ),
             number(f.metric_drop, 3),
-            "noticed" if f.noticed else "MISSED" if f.beyond_budget else "within the budget",
+            tr("noticed") if f.noticed else tr("MISSED") if f.beyond_budget else tr("within the budget"),
         )
         for f in found.faults
     ]
-    return table(("fault", "metric drop", ""), rows) + (
-        f"\nself-test: {number(found.noticed)} of {number(found.injected)} faults noticed, "
-        f"{number(found.missed_beyond_budget)} missed beyond the budget, {number(found.false_alarms)} false alarms on "
-        f"{number(found.unchanged_copies)} unchanged copies; smallest noticed: "
-        f"{plain(found.smallest_noticed, 200) or 'none'}"
+    return (
+        table((tr("fault"), tr("metric drop"), ""), rows)
+        + "\n"
+        + (
+            tr(
+                "self-test: {noticed} of {injected} faults noticed, {missed} missed beyond the budget, {alarms} false "
+                "alarms on {copies} unchanged copies; smallest noticed: {smallest}"
+            ).format(
+                noticed=number(found.noticed),
+                injected=number(found.injected),
+                missed=number(found.missed_beyond_budget),
+                alarms=number(found.false_alarms),
+                copies=number(found.unchanged_copies),
+                smallest=plain(found.smallest_noticed, 200) or tr("none"),
+            )
+        )
     )
 
 
@@ -212,5 +248,5 @@ def builds(results: Sequence[Built]) -> str:
                 record.verdict,
             )
         )
-    name = next((plain(built.record.metric) for built in results if built.record.metric), "metric")
-    return table(("target", "precision", "size", name, "SQNR dB", "cosine", "verdict"), rows)
+    name = next((plain(built.record.metric) for built in results if built.record.metric), tr("metric"))
+    return table((tr("target"), tr("precision"), tr("size"), name, "SQNR dB", "cosine", tr("verdict")), rows)

@@ -1,0 +1,87 @@
+"""The command line speaks Chinese where the locale asks, English otherwise, and JSON is the same in both."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from edgeflow.cli.language import tr
+from edgeflow.cli.printing import PAINTED
+from edgeflow.cli.tables import table
+from tests.conftest import ROOT
+
+NAMES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+
+
+@pytest.mark.parametrize(
+    ("given", "chinese"),
+    [
+        ({}, False),
+        ({"LANG": "zh_CN.UTF-8"}, True),
+        ({"LANG": "zh_CN.gb18030"}, True),
+        ({"LANG": "zh_CN.UTF-8", "LC_ALL": "C.UTF-8"}, False),
+        ({"LANG": "zh_CN.UTF-8", "LC_MESSAGES": "en_GB.UTF-8"}, False),
+        ({"LANG": "de_DE.UTF-8", "LANGUAGE": "de:zh_CN"}, True),
+        ({"LANG": "zh_CN.UTF-8", "LANGUAGE": "en:zh_CN"}, False),
+        ({"LANG": "C", "LANGUAGE": "zh_CN"}, False),
+        ({"LANG": "zh_TW.UTF-8"}, False),
+        ({"LANG": "../../../../etc"}, False),
+    ],
+)
+def test_the_locale_chooses(given: dict[str, str], chinese: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert (tr("can be built") == "可以构建") is chinese
+
+
+def test_a_terminal_without_chinese_letters_gets_english() -> None:
+    code = "from edgeflow.cli.language import tr; print(tr('verdict'))"
+    more = {"LANG": "zh_CN.UTF-8", "LANGUAGE": "", "LC_ALL": "", "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | more, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "verdict\n", done.stderr
+
+
+def test_the_catalogue_holds_every_message_and_is_compiled() -> None:
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "catalogue", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_chinese_tables_align(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANGUAGE", "zh_CN")
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    assert table((tr("target"), tr("verdict")), [("kirin", "PASS")]) == "目标   判定\n-----  ----\nkirin  PASS"
+
+
+def test_words_that_are_coloured_in_english_are_in_chinese(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("broken", "error", "cannot be built", "undecided", "warning", "can be built", "try", "fix")
+    english = [PAINTED.search(f"{word}:") for word in words]
+    monkeypatch.setenv("LANGUAGE", "zh_CN")
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    chinese = [PAINTED.search(f"{tr(word)}:") for word in words]
+    for one, other in zip(english, chinese, strict=True):
+        assert one and other and one.lastgroup == other.lastgroup
+
+
+def test_plan_in_chinese_and_its_json_in_english() -> None:
+    from edgeflow.cli.main import edgeflow
+
+    model = str(ROOT / "tests" / "graph" / "quantised" / "static.pdmodel")
+    told = {}
+    for language in ("zh_CN", "en"):
+        env = {"LANGUAGE": language, "LC_ALL": "zh_CN.UTF-8"}
+        for flag in ("", "--json"):
+            told[language, flag] = CliRunner().invoke(
+                edgeflow, ["plan", model, "-t", "kirin", *filter(None, [flag])], env=env
+            )
+    assert {found.exit_code for found in told.values()} == {1}
+    assert "P206 错误: program:" in told["zh_CN", ""].stdout and told["zh_CN", ""].stdout.endswith("  不能构建\n")
+    assert "P206 error: program:" in told["en", ""].stdout and told["en", ""].stdout.endswith("  cannot be built\n")
+    assert told["zh_CN", "--json"].stdout == told["en", "--json"].stdout
+    assert not json.loads(told["en", "--json"].stdout)[0]["buildable"]
