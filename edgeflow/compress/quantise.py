@@ -80,9 +80,7 @@ def _own_ranges(
     parameters.save(program, held, out.with_suffix(".pdiparams"))
 
 
-def finish(
-    floats: Path, out: Path, target: Target, keep: tuple[str, ...], *, decoded_in_float: bool = True
-) -> int:
+def finish(floats: Path, out: Path, target: Target, keep: tuple[str, ...], *, decoded_in_float: bool = True) -> int:
     """Give a quantised program names that do not depend on the run, float layers, and scales as the target wants them.
 
     Args:

@@ -112,9 +112,7 @@ def off_npu(editor: Editor, target: Target, asked: Sequence[str]) -> tuple[str, 
     decodes = {id(op) for op in decoding(editor, lambda op: takes(editor, op, target))}
     for op in editor.ops:
         if op.type in taken and (
-            id(op) in decodes
-            or broken_restriction(editor, op, target) is not None
-            or stays_on_cpu(editor, op, target)
+            id(op) in decodes or broken_restriction(editor, op, target) is not None or stays_on_cpu(editor, op, target)
         ):
             found.append(f"{op.type}::{output(op)}")
     return tuple(dict.fromkeys(found))

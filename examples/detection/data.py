@@ -8,8 +8,15 @@ import numpy as np
 SIDE = 96
 CLASSES = ("disc", "square", "triangle", "cross")
 SHAPES_MAX = 4
-RADIUS = (9.0, 26.0)
+RADIUS = (12.0, 28.0)
+"""Pixels."""
+
 OVERLAP_MAX = 0.2
+"""Of the smaller of two boxes."""
+
+CONTRAST_MIN, NOISE_MAX = 0.4, 0.06
+"""Of a shape's colour against the background, and the deviation of each pixel; of 1."""
+
 TRAINING, EVALUATION = 3000, 320
 """How many pictures; 300 and more, so that a loss of 1 % can be told from chance."""
 
@@ -61,14 +68,15 @@ def picture(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         kind, radius = int(rng.integers(len(CLASSES))), float(np.exp(rng.uniform(*np.log(RADIUS))))
         cx, cy = rng.uniform(0.7 * radius, SIDE - 0.7 * radius, 2)
         inside, points = shape(kind, radius, float(rng.uniform(0, 2 * np.pi)), X - cx, Y - cy)
-        box = np.concatenate([points.min(0) + (cx, cy), points.max(0) + (cx, cy)]).clip(0, SIDE)
+        points = points + np.array([cx, cy])
+        box = np.concatenate([points.min(0), points.max(0)]).clip(0, SIDE)
         colour = rng.uniform(0, 1, 3)
-        if np.abs(colour - base).max() < 0.35 or any(overlap(box, other[1:]) > OVERLAP_MAX for other in boxes):
+        if np.abs(colour - base).max() < CONTRAST_MIN or any(overlap(box, other[1:]) > OVERLAP_MAX for other in boxes):
             continue
         cover = np.clip(inside + 0.5, 0, 1)[..., None]
         canvas = canvas * (1 - cover) + colour * cover
         boxes.append(np.concatenate([[kind], box]))
-    canvas = canvas + rng.normal(0, rng.uniform(0.0, 0.08), canvas.shape)
+    canvas = canvas + rng.normal(0, rng.uniform(0.0, NOISE_MAX), canvas.shape)
     labels = np.full((SHAPES_MAX, 5), -1.0, np.float32)
     if boxes:
         labels[: len(boxes)] = boxes

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import paddle
-import paddle.nn.functional as F
 from data import CLASSES, SIDE
 from paddle import nn
 from paddle.base.layer_helper import LayerHelper
+from paddle.nn import functional
 
 WEIGHTS = Path(__file__).with_name("detection.pdparams")
 STRIDES = (8, 16)
@@ -61,7 +61,8 @@ def suppress(boxes: paddle.Tensor, scores: paddle.Tensor) -> tuple[paddle.Tensor
         return out, count
     helper = LayerHelper("multiclass_nms3")
     out = helper.create_variable_for_type_inference(boxes.dtype)
-    index, count = helper.create_variable_for_type_inference("int32"), helper.create_variable_for_type_inference("int32")
+    index = helper.create_variable_for_type_inference("int32")
+    count = helper.create_variable_for_type_inference("int32")
     helper.append_op(
         type="multiclass_nms3",
         inputs={"BBoxes": boxes, "Scores": scores},
@@ -120,20 +121,20 @@ class Detector(nn.Layer):
         """x float32[N, 3, 96, 96] -> logits of scores [N, classes, P] and of sides [N, P, 4, BINS]."""
         fine = self.fine(self.stem(x))
         coarse = self.coarse_in(self.coarse(fine))
-        fine = self.up(self.fine_in(fine) + F.interpolate(coarse, scale_factor=2, mode="nearest"))
+        fine = self.up(self.fine_in(fine) + functional.interpolate(coarse, scale_factor=2, mode="nearest"))
         coarse = coarse + self.down(fine)
         found = [self.heads[0](fine), self.heads[1](coarse)]
         return paddle.concat([scores for scores, _ in found], 2), paddle.concat([sides for _, sides in found], 1)
 
     def boxes(self, sides: paddle.Tensor) -> paddle.Tensor:
         """Logits of sides [N, P, 4, BINS] -> x1, y1, x2, y2 in pixels of the input, [N, P, 4]."""
-        away = paddle.matmul(F.softmax(sides, -1), self.steps) * self.stride
+        away = paddle.matmul(functional.softmax(sides, -1), self.steps) * self.stride
         return paddle.concat([self.at - away[:, :, :2], self.at + away[:, :, 2:]], -1)
 
     def forward(self, x: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
         """x float32[N, 3, 96, 96] -> boxes [M, 6] and how many of them each picture has, int32[N]."""
         scores, sides = self.raw(x)
-        return suppress(self.boxes(sides), F.sigmoid(scores))
+        return suppress(self.boxes(sides), functional.sigmoid(scores))
 
 
 def build() -> nn.Layer:
