@@ -13,11 +13,10 @@ from typing import Any
 
 from edgeflow.core.coverage import QUANTISABLE, covered, npu_ops
 from edgeflow.core.targets import Target
-from edgeflow.graph.decoding import decoding
 from edgeflow.graph.edit import Editor, output, value
 from edgeflow.graph.joined_outputs import joining_ops
 from edgeflow.graph.partition import Predicted, partition
-from edgeflow.graph.placement import broken_restriction, matching, takes
+from edgeflow.graph.placement import broken_restriction, decodes, matching, takes
 from edgeflow.graph.program import arguments, feeds
 from edgeflow.graph.quantised import is_per_channel, layers, without_fakes
 from edgeflow.graph.respell import defective, on_arm
@@ -64,9 +63,9 @@ def examine(
     if precision == "int8":
         found += _quantisation(editor, target)
     if target.uses_npu:
-        decodes = decoding(editor, lambda op: takes(editor, op, target))
-        split = partition_of(editor, target, kept | {id(op) for op in decodes})
-        found += _decoded(decodes, target)
+        boxes = decodes(editor, target)
+        split = partition_of(editor, target, kept | boxes)
+        found += _decoded([op for op in editor.ops if id(op) in boxes], target)
         found += [*_shapes(editor, target), *_restrictions(editor, target), *_split(split)]
         if precision == "int8":
             found += _joined(editor, target)
@@ -89,9 +88,9 @@ def _joined(editor: Editor, target: Target) -> Iterator[Finding]:
         )
 
 
-def _decoded(decodes: Sequence[Any], target: Target) -> Iterator[Finding]:
+def _decoded(ops: Sequence[Any], target: Target) -> Iterator[Finding]:
     """Boxes are made on the CPU."""
-    npu = [op for op in decodes if op.type in (npu_ops(target) or ())]
+    npu = [op for op in ops if op.type in (npu_ops(target) or ())]
     if npu:
         many = f"{len(npu)} op{'s' if len(npu) > 1 else ''}"
         yield Finding(

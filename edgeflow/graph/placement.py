@@ -92,6 +92,13 @@ def copies_weight(editor: Editor, op: Any) -> bool:
     return bool(op.type == "assign" and editor.is_parameter((arguments(op.inputs, "X") or [""])[0]))
 
 
+def decodes(editor: Editor, target: Target) -> frozenset[int]:
+    """Ids of the editor's ops that make boxes of what an NPU gives, and stay on the CPU; see decoding.py."""
+    if not target.uses_npu:
+        return frozenset()
+    return frozenset(id(op) for op in decoding(editor, lambda op: takes(editor, op, target)))
+
+
 @over_programs
 def off_npu(editor: Editor, target: Target, asked: Sequence[str]) -> tuple[str, ...]:
     """Lines for opt's partition configuration: what was asked for, what decodes boxes, and ops that would make the
@@ -109,10 +116,10 @@ def off_npu(editor: Editor, target: Target, asked: Sequence[str]) -> tuple[str, 
         check_line(editor, line)
     found = list(asked)
     taken = npu_ops(target) or frozenset()
-    decodes = {id(op) for op in decoding(editor, lambda op: takes(editor, op, target))}
+    boxes = decodes(editor, target)
     for op in editor.ops:
         if op.type in taken and (
-            id(op) in decodes or broken_restriction(editor, op, target) is not None or stays_on_cpu(editor, op, target)
+            id(op) in boxes or broken_restriction(editor, op, target) is not None or stays_on_cpu(editor, op, target)
         ):
             found.append(f"{op.type}::{output(op)}")
     return tuple(dict.fromkeys(found))

@@ -14,6 +14,9 @@ RADIUS = (12.0, 28.0)
 OVERLAP_MAX = 0.2
 """Of the smaller of two boxes."""
 
+TRIES = 4
+"""For each shape, until it lies where it can be seen; what finds no place is left out."""
+
 CONTRAST_MIN, NOISE_MAX = 0.4, 0.06
 """Of a shape's colour against the background, and the deviation of each pixel; of 1."""
 
@@ -64,18 +67,18 @@ def picture(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     base, slope = rng.uniform(0.1, 0.9, 3), rng.uniform(-0.2, 0.2, (2, 3))
     canvas = base + ((X / SIDE - 0.5)[..., None] * slope[0] + (Y / SIDE - 0.5)[..., None] * slope[1])
     boxes: list[np.ndarray] = []
-    for _ in range(int(rng.integers(1, SHAPES_MAX + 1))):
+    wanted = int(rng.integers(1, SHAPES_MAX + 1))
+    for _ in range(TRIES * wanted):
         kind, radius = int(rng.integers(len(CLASSES))), float(np.exp(rng.uniform(*np.log(RADIUS))))
-        cx, cy = rng.uniform(0.7 * radius, SIDE - 0.7 * radius, 2)
-        inside, points = shape(kind, radius, float(rng.uniform(0, 2 * np.pi)), X - cx, Y - cy)
-        points = points + np.array([cx, cy])
-        box = np.concatenate([points.min(0), points.max(0)]).clip(0, SIDE)
-        colour = rng.uniform(0, 1, 3)
-        if np.abs(colour - base).max() < CONTRAST_MIN or any(overlap(box, other[1:]) > OVERLAP_MAX for other in boxes):
+        center, colour = rng.uniform(0.7 * radius, SIDE - 0.7 * radius, 2), rng.uniform(0, 1, 3)
+        inside, points = shape(kind, radius, float(rng.uniform(0, 2 * np.pi)), X - center[0], Y - center[1])
+        box = np.concatenate([points.min(0) + center, points.max(0) + center]).clip(0, SIDE)
+        hidden = any(overlap(box, other[1:]) > OVERLAP_MAX for other in boxes)
+        if len(boxes) == wanted or hidden or np.abs(colour - base).max() < CONTRAST_MIN:
             continue
         cover = np.clip(inside + 0.5, 0, 1)[..., None]
         canvas = canvas * (1 - cover) + colour * cover
-        boxes.append(np.concatenate([[kind], box]))
+        boxes.append(np.array([kind, *box]))
     canvas = canvas + rng.normal(0, rng.uniform(0.0, NOISE_MAX), canvas.shape)
     labels = np.full((SHAPES_MAX, 5), -1.0, np.float32)
     if boxes:
