@@ -115,7 +115,7 @@ def train(epochs: int, batch: int, count: int, seed: int = 0) -> float:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, default=18)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--pictures", type=int, default=TRAINING, help="how many pictures are drawn to learn from")
     chosen = parser.parse_args()

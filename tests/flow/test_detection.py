@@ -25,7 +25,7 @@ def test_the_detector_is_trained_built_and_bundled(tmp_path: Path) -> None:
         project,
         ignore=shutil.ignore_patterns("build", "export", "*.pdparams", "__pycache__"),
     )
-    edit(project, "data.py", "EVALUATION = 3000, 320", "EVALUATION = 3000, 6")
+    edit(project, "data.py", "EVALUATION = 3000, 640", "EVALUATION = 3000, 6")
     edit(project, "data.py", "pictures(64, SEED_TRAINING)", "pictures(8, SEED_TRAINING)")
     edit(project, "model.py", '"score_threshold": 0.05', '"score_threshold": 0.0')
     done = subprocess.run(
