@@ -12,6 +12,7 @@ from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
+from edgeflow.graph.decoding import decoding_layers
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.powers import power_of_two_scales
 from edgeflow.graph.quantised import activation_scales, canonical_names, keep_float, layers
@@ -79,8 +80,11 @@ def _own_ranges(
     parameters.save(program, held, out.with_suffix(".pdiparams"))
 
 
-def finish(floats: Path, out: Path, target: Target, keep: tuple[str, ...]) -> int:
+def finish(floats: Path, out: Path, target: Target, keep: tuple[str, ...], *, decoded_in_float: bool = True) -> int:
     """Give a quantised program names that do not depend on the run, float layers, and scales as the target wants them.
+
+    Args:
+        decoded_in_float: what makes boxes out of the last layers' results stays float: eight bits of it are too few.
 
     Returns:
         How many layers stayed float.
@@ -90,7 +94,8 @@ def finish(floats: Path, out: Path, target: Target, keep: tuple[str, ...]) -> in
     """
     program = programs.load(out.with_suffix(".pdmodel"))
     weights = parameters.load(program, out.with_suffix(".pdiparams"))
-    source = parameters.load(programs.load(floats.with_suffix(".pdmodel")), floats.with_suffix(".pdiparams"))
+    before = programs.load(floats.with_suffix(".pdmodel"))
+    source = parameters.load(before, floats.with_suffix(".pdiparams"))
     editor = Editor(program, weights)
     found = layers(editor)
     known = {layer.name for layer in found} | {layer.op_type for layer in found}
@@ -100,7 +105,10 @@ def finish(floats: Path, out: Path, target: Target, keep: tuple[str, ...]) -> in
                 f"[compress] keep_float: {name!r} is no quantised layer; {near(name, known, 'layers')}",
                 try_="edgeflow sensitivity lists them",
             )
-    made = keep_float(editor, source, {layer.name for layer in found if layer.name in keep or layer.op_type in keep})
+    names = {layer.name for layer in found if layer.name in keep or layer.op_type in keep}
+    if decoded_in_float:
+        names |= decoding_layers(Editor(before, source)) & {layer.name for layer in found}
+    made = keep_float(editor, source, names)
     canonical_names(editor)
     editor.commit()
     if target.precision.scales == "power_of_two":

@@ -16,7 +16,7 @@ from edgeflow.core.targets import Target
 from edgeflow.graph.edit import Editor, output, value
 from edgeflow.graph.joined_outputs import joining_ops
 from edgeflow.graph.partition import Predicted, partition
-from edgeflow.graph.placement import broken_restriction, matching, takes
+from edgeflow.graph.placement import broken_restriction, decodes, matching, takes
 from edgeflow.graph.program import arguments, feeds
 from edgeflow.graph.quantised import is_per_channel, layers, without_fakes
 from edgeflow.graph.respell import defective, on_arm
@@ -63,7 +63,9 @@ def examine(
     if precision == "int8":
         found += _quantisation(editor, target)
     if target.uses_npu:
-        split = partition_of(editor, target, kept)
+        boxes = decodes(editor, target)
+        split = partition_of(editor, target, kept | boxes)
+        found += _decoded([op for op in editor.ops if id(op) in boxes], target)
         found += [*_shapes(editor, target), *_restrictions(editor, target), *_split(split)]
         if precision == "int8":
             found += _joined(editor, target)
@@ -83,6 +85,21 @@ def _joined(editor: Editor, target: Target) -> Iterator[Finding]:
             f"joins {many} parts in one output, which share one int8 scale on the NPU; where their ranges are 16 times "
             "apart, as boxes and scores are, the build keeps it on the CPU, so that each part has its own",
             "nothing to do; or give each part as an output of its own",
+        )
+
+
+def _decoded(ops: Sequence[Any], target: Target) -> Iterator[Finding]:
+    """Boxes are made on the CPU."""
+    npu = [op for op in ops if op.type in (npu_ops(target) or ())]
+    if npu:
+        many = f"{len(npu)} op{'s' if len(npu) > 1 else ''}"
+        yield Finding(
+            "P210",
+            "note",
+            f"decoding ({_named(npu)})",
+            f"{many} between the last layers and the NMS stay on the CPU in float: on the NPU boxes would lose "
+            "precision, or the ops would be subgraphs of their own",
+            "nothing to do",
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from edgeflow.core.coverage import npu_ops
 from edgeflow.core.errors import RecipeError, near
 from edgeflow.core.targets import Restriction, Target
+from edgeflow.graph.decoding import decoding
 from edgeflow.graph.edit import Editor, output, value
 from edgeflow.graph.program import arguments
 from edgeflow.graph.simplify import TENSOR_INPUTS
@@ -91,9 +92,17 @@ def copies_weight(editor: Editor, op: Any) -> bool:
     return bool(op.type == "assign" and editor.is_parameter((arguments(op.inputs, "X") or [""])[0]))
 
 
+def decodes(editor: Editor, target: Target) -> frozenset[int]:
+    """Ids of the editor's ops that make boxes of what an NPU gives, and stay on the CPU; see decoding.py."""
+    if not target.uses_npu:
+        return frozenset()
+    return frozenset(id(op) for op in decoding(editor, lambda op: takes(editor, op, target)))
+
+
 @over_programs
 def off_npu(editor: Editor, target: Target, asked: Sequence[str]) -> tuple[str, ...]:
-    """Lines for opt's partition configuration: what was asked for, and ops that would make the driver abort.
+    """Lines for opt's partition configuration: what was asked for, what decodes boxes, and ops that would make the
+    driver abort.
 
     opt looks at types alone, so an op that breaks a restriction would go to the NPU and fail on the device.
 
@@ -107,9 +116,10 @@ def off_npu(editor: Editor, target: Target, asked: Sequence[str]) -> tuple[str, 
         check_line(editor, line)
     found = list(asked)
     taken = npu_ops(target) or frozenset()
+    boxes = decodes(editor, target)
     for op in editor.ops:
         if op.type in taken and (
-            broken_restriction(editor, op, target) is not None or stays_on_cpu(editor, op, target)
+            id(op) in boxes or broken_restriction(editor, op, target) is not None or stays_on_cpu(editor, op, target)
         ):
             found.append(f"{op.type}::{output(op)}")
     return tuple(dict.fromkeys(found))

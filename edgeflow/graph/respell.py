@@ -8,7 +8,7 @@ from typing import Any
 
 from edgeflow.core.targets import Target
 from edgeflow.graph.edit import Editor, value
-from edgeflow.graph.placement import takes
+from edgeflow.graph.placement import decodes, takes
 from edgeflow.graph.respellings import RESPELLINGS
 from edgeflow.graph.structure import over_programs
 from edgeflow.nb.defects import Defect, defects_of
@@ -55,6 +55,7 @@ def defective(editor: Editor, target: Target, kept: frozenset[int] = frozenset()
     """
     if not on_arm(target):
         return
+    kept |= decodes(editor, target)
     for op in editor.ops:
         if target.uses_npu and id(op) not in kept and takes(editor, op, target):
             continue

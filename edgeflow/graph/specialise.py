@@ -6,7 +6,7 @@ Each alternative is used only where the NPU lacks the op and has every op of the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from edgeflow.core.coverage import npu_ops
 from edgeflow.core.targets import Target
 from edgeflow.graph.edit import Editor, Speller, copy_attributes, output, set_attr, value
-from edgeflow.graph.placement import IDENTITY, takes
+from edgeflow.graph.placement import IDENTITY, decodes, takes
 from edgeflow.graph.program import arguments
 from edgeflow.graph.respell import respell
 from edgeflow.graph.simplify import TENSOR_INPUTS
@@ -61,9 +61,11 @@ def _floats_first(editor: Editor, target: Target) -> int:
     trans". Source: seen with 2.13rc0; v2.13-rc static_kernel_pick_pass.cc, type_precision_cast_pass.cc.
     """
     made = 0
-    for op in [op for op in editor.ops if op.type in SEVERAL_TYPES and not takes(editor, op, target)]:
+    boxes = decodes(editor, target)
+    npu = {id(op) for op in editor.ops if id(op) not in boxes and takes(editor, op, target)}
+    for op in [op for op in editor.ops if op.type in SEVERAL_TYPES and id(op) not in npu]:
         x = (arguments(op.inputs, "X") or arguments(op.inputs, "Input") or [""])[0]
-        if editor.dtype(x) != "float32" or not _from_npu(editor, x, target):
+        if editor.dtype(x) != "float32" or not _from_npu(editor, x, npu):
             continue
         speller = Speller(editor)
         same = speller.unary(IDENTITY, x, alpha=1.0)
@@ -78,12 +80,12 @@ def _floats_first(editor: Editor, target: Target) -> int:
     return made
 
 
-def _from_npu(editor: Editor, name: str, target: Target) -> bool:
-    """A tensor comes from the NPU, or from there through ops that take any type as it is."""
+def _from_npu(editor: Editor, name: str, npu: Collection[int]) -> bool:
+    """A tensor comes from an op of the NPU, or from there through ops that take any type as it is."""
     op = editor.producer(name)
-    while op is not None and op.type in ANY_TYPE and not takes(editor, op, target):
+    while op is not None and op.type in ANY_TYPE and id(op) not in npu:
         op = editor.producer((arguments(op.inputs, "X") or [""])[0])
-    return op is not None and takes(editor, op, target)
+    return op is not None and id(op) in npu
 
 
 def _half_pools(editor: Editor) -> int:

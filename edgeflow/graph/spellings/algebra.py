@@ -67,6 +67,16 @@ def _dot(s: Speller, op: Any, x: str) -> str:
     return s.reduce("sum", product, [len(s.dims(x)) - 1], len(s.dims(x)) == 1)
 
 
+def _times_vector(s: Speller, op: Any, x: str) -> str | None:
+    """A matrix by a vector of weights: PaddleSlim fails on a weight without columns, and no NPU takes one."""
+    weight = arguments(op.inputs, "Y")[0]
+    if len(s.dims(weight)) != 1 or len(s.dims(x)) < 2 or not s.editor.is_parameter(weight):
+        return None
+    if value(op, "trans_x", value(op, "transpose_X", False)) or value(op, "alpha", 1.0) != 1.0:
+        return None
+    return s.reduce("sum", s.binary("mul", x, weight), [len(s.dims(x)) - 1], False)
+
+
 def _mv(s: Speller, op: Any, x: str) -> str:
     vec = arguments(op.inputs, "Vec")[0]
     rows = s.dims(x)[0]
@@ -263,6 +273,8 @@ TABLE: dict[str, Spelling] = {
     "frobenius_norm": _frobenius,
     "kron": _kron,
     "logsumexp": _logsumexp,
+    "matmul": _times_vector,
+    "matmul_v2": _times_vector,
     "maxout": _maxout,
     "multi_dot": _multi_dot,
     "mv": _mv,
