@@ -83,10 +83,14 @@ Placement placement(const Picture& picture, const Preprocess& contract) {
     const double ratio = static_cast<double>(contract.size[0]) / static_cast<double>(std::min(h, w));
     at.height = h <= w ? contract.size[0] : scaled(h, ratio);
     at.width = w <= h ? contract.size[0] : scaled(w, ratio);
-  } else if (contract.resize == "letterbox") {
+  } else if (contract.resize == "letterbox" || contract.resize == "letterbox_left") {
     const double ratio = std::min(static_cast<double>(contract.size[0]) / static_cast<double>(h),
                                   static_cast<double>(contract.size[1]) / static_cast<double>(w));
     at.height = scaled(h, ratio), at.width = scaled(w, ratio);
+  } else if (contract.resize == "text_line") {
+    const double width =
+        std::ceil(static_cast<double>(contract.size[0]) * (static_cast<double>(w) / static_cast<double>(h)));
+    at.height = contract.size[0], at.width = std::min(contract.size[1], static_cast<std::int64_t>(width));
   } else if (!contract.size.empty() && (h != contract.size[0] || w != contract.size[1])) {
     throw std::runtime_error("picture is " + text_of(h, w) + ", and should be " +
                              text_of(contract.size[0], contract.size[1]) + ", since the contract does not resize");
@@ -95,9 +99,9 @@ Placement placement(const Picture& picture, const Preprocess& contract) {
   at.ratio_x = static_cast<double>(at.width) / static_cast<double>(w);
   at.input_height = at.height, at.input_width = at.width;
   std::int64_t top = 0, left = 0;
-  if (contract.resize == "letterbox") {
+  if (contract.padded()) {
     at.input_height = contract.size[0], at.input_width = contract.size[1];
-    top = (at.input_height - at.height) / 2, left = (at.input_width - at.width) / 2;
+    if (contract.resize == "letterbox") top = (at.input_height - at.height) / 2, left = (at.input_width - at.width) / 2;
   }
   if (!contract.crop.empty()) {
     if (contract.crop[0] > at.input_height || contract.crop[1] > at.input_width)
@@ -127,9 +131,11 @@ Tensor preprocess(const Picture& picture, const Preprocess& contract) {
         const std::int64_t from_y = y - top, from_x = x - left;
         const bool covered = from_y >= 0 && from_y < at.height && from_x >= 0 && from_x < at.width;
         const float pixel = covered ? plane[static_cast<std::size_t>(from_y * at.width + from_x)] : contract.pad_value;
+        const bool ready = !covered && contract.pad_in == "input";  // no pixel, but a value of the input itself
         const std::int64_t to =
             planar ? (c * at.input_height + y) * at.input_width + x : (y * at.input_width + x) * channels + c;
-        input.data<float>()[to] = (pixel * contract.scale - contract.mean[channel]) / contract.std[channel];
+        input.data<float>()[to] =
+            ready ? pixel : (pixel * contract.scale - contract.mean[channel]) / contract.std[channel];
       }
   }
   return input;

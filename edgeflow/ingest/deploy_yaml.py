@@ -193,23 +193,20 @@ def _resize(args: Args, where: str, found: Described) -> None:
     if found.file == "deploy.yaml":
         pair.reverse()
     keep = str(args.get("keep_ratio", "false")).lower() == "true"
-    found.steps["resize"] = Fact("letterbox" if keep else "stretch", f"{where}.keep_ratio")
+    found.steps["resize"] = Fact("letterbox_left" if keep else "stretch", f"{where}.keep_ratio")
     found.steps["size"] = Fact(pair, f"{where}.target_size")
     if keep:
-        found.left_out.append(
-            f"{where}.keep_ratio: the border goes around the picture, and was at its right and bottom"
-        )
+        found.steps["pad_in"] = Fact("input", f"{where}.keep_ratio: inputs are filled with 0 after all other steps")
     _filter(args, where, found)
 
 
 def _recognise(args: Args, where: str, found: Described) -> None:
-    """PaddleOCR: the height given, the ratio kept; (pixel / 255 - 0.5) / 0.5 comes with it."""
+    """PaddleOCR: the height given, the ratio kept, 0 at the right; (pixel / 255 - 0.5) / 0.5 comes with it."""
     _, height, width = (_side(v) for v in _list(args["image_shape"]))
-    found.steps["resize"] = Fact("letterbox", where)
+    found.steps["resize"] = Fact("text_line", where)
     found.steps["size"] = Fact([height, width], f"{where}.image_shape")
-    for name, value in (("scale", 1 / 255), ("mean", [0.5] * 3), ("std", [0.5] * 3), ("pad_value", 127.5)):
+    for name, value in (("scale", 1 / 255), ("mean", [0.5] * 3), ("std", [0.5] * 3), ("pad_in", "input")):
         found.steps[name] = Fact(value, f"{where}, which implies it")
-    found.left_out.append(f"{where}: the picture stands in the middle of its border, and stood at the left")
 
 
 def _detect(args: Args, where: str, found: Described) -> None:

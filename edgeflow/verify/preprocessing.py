@@ -271,8 +271,11 @@ def _out_of_range(given: Array, preprocess: Preprocess | None) -> Finding | None
     if preprocess is None or len(given) != preprocess.channels:
         return None
     mean, std = (np.asarray(v, np.float64)[:, None] for v in (preprocess.mean, preprocess.std))
-    pixels = np.array([[min(0.0, preprocess.pad_value), max(255.0, preprocess.pad_value)]])
+    border = preprocess.pad_value
+    pixels = np.array([[0.0, 255.0, border if preprocess.pad_in == "pixels" else 0.0]])
     ends = (pixels * preprocess.scale - mean) / std
+    if preprocess.pad_in == "input":
+        ends = np.append(ends, border)
     low, high, slack = float(ends.min()), float(ends.max()), 1e-3 * float(np.ptp(ends))
     if given.min() >= low - slack and given.max() <= high + slack:
         return None

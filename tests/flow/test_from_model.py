@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from edgeflow.core.errors import EdgeflowError, ModelError, RecipeError
+from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.flow.from_model import files_for, needs_recipe, recipe_or_model, write_project_from
 from edgeflow.ingest.deploy_yaml import read_deploy_yaml
@@ -79,8 +80,8 @@ def _given(folder: Path, name: str, text: str) -> dict[str, str]:
                 'colour = "BGR" # inference.yml PreProcess.DecodeImage.img_mode',
                 "size = [48, 320] # inference.yml PreProcess.RecResizeImg.image_shape",
                 "mean = [0.5, 0.5, 0.5]",
-                "pad_value = 127.5",
-                "# not taken over: inference.yml PreProcess.RecResizeImg: the picture stands",
+                'resize = "text_line" # inference.yml PreProcess.RecResizeImg',
+                'pad_in = "input"',
             ],
         ),
         (
@@ -115,6 +116,15 @@ def test_descriptions_become_recipes(name: str, text: str, lines: list[str], tmp
     recipe = _given(tmp_path, name, text)["edgeflow.toml"]
     for line in lines:
         assert any(own.startswith(line) for own in recipe.splitlines()), (line, recipe)
+
+
+def test_a_recogniser_leaves_nothing_out(tmp_path: Path) -> None:
+    recipe = _given(tmp_path, "inference.yml", RECOGNISER)["edgeflow.toml"]
+    assert "not taken over" not in recipe
+    found = read_deploy_yaml(tmp_path).steps
+    made = Preprocess(**{k: tuple(v.value) if isinstance(v.value, list) else v.value for k, v in found.items()})
+    line = made.apply(np.full((24, 80, 3), 255, np.uint8))
+    assert line.shape == (3, 48, 320) and (line[:, :, :160] == 1).all() and not line[:, :, 160:].any()
 
 
 def test_a_dictionary_keeps_every_character(tmp_path: Path) -> None:
