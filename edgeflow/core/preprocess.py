@@ -22,6 +22,13 @@ PIXELS_MAX = 1 << 26
 PADDED = ("letterbox", "letterbox_left", "text_line")
 """Kinds of resize that leave a border, and always give `size`."""
 
+LIMITED = ("limit_long", "limit_short", "long_side")
+"""Kinds of resize whose sides are multiples: what they give follows the picture. Source: PaddleOCR 2.7 and PaddleX 3.0,
+DetResizeForTest.
+"""
+NEAREST_MULTIPLE, UPPER_MULTIPLE = 32, 128
+"""Of the two limits, and of long_side."""
+
 INPUT_PIXELS_MAX = 1 << 24
 """16 megapixels, 4096 x 4096: the largest input that pre-processing makes. Resizing holds several copies of it in
 float32."""
@@ -34,13 +41,26 @@ class Preprocess:
     `resize`: none; stretch to `size`; short_side, so that the shorter side becomes size[0]; letterbox, so that the
     picture fits into `size` with a border of `pad_value` around it; letterbox_left, the same with the border at the
     right and at the bottom; text_line, to the height size[0] with the ratio kept and the border at the right, or
-    squeezed into size[1] where it is longer. `size` is (height, width); empty with none, where it is the size that
-    pictures have. `crop`: (height, width) from the centre. `mean` and `std` have one value a channel, in the order of
-    `colour`: value = (pixel * scale - mean) / std. `pad_value` is a pixel, or with `pad_in` input a value of the input
-    itself, after scale, mean and std.
+    squeezed into size[1] where it is longer; limit_long makes pictures smaller until the longer side is at most
+    size[0], limit_short larger until the shorter side is at least size[0], then each side the nearest multiple of 32;
+    long_side makes the longer side size[0], then each side a multiple of 128, upwards. No side of these three is to
+    exceed size[1] before it is rounded. For all others `size` is (height, width); empty with none, where it is the
+    size that pictures have. `crop`: (height, width) from the centre. `mean` and `std` have one value a channel, in the
+    order of `colour`: value = (pixel * scale - mean) / std. `pad_value` is a pixel, or with `pad_in` input a value of
+    the input itself, after scale, mean and std.
     """
 
-    resize: Literal["none", "stretch", "short_side", "letterbox", "letterbox_left", "text_line"] = "none"
+    resize: Literal[
+        "none",
+        "stretch",
+        "short_side",
+        "letterbox",
+        "letterbox_left",
+        "text_line",
+        "limit_long",
+        "limit_short",
+        "long_side",
+    ] = "none"
     size: tuple[int, ...] = ()
     crop: tuple[int, ...] | None = None
     colour: Literal["RGB", "BGR", "GRAY"] = "RGB"
@@ -62,7 +82,7 @@ class Preprocess:
         height, width = -1, -1
         if self.crop:
             height, width = self.crop
-        elif self.size and self.resize != "short_side":
+        elif self.size and self.resize not in ("short_side", *LIMITED):
             height, width = self.size
         return (self.channels, height, width) if self.layout == "NCHW" else (height, width, self.channels)
 
@@ -91,12 +111,23 @@ class Preprocess:
                 raise RecipeError(
                     f"{where}: {name} is {list(pair)}, and should be height and width, each from 1 to {SIDE_MAX}"
                 )
-            if pair is not None and math.prod(pair) > INPUT_PIXELS_MAX:
+            if (
+                pair is not None
+                and math.prod(pair) > INPUT_PIXELS_MAX
+                and not (self.resize in LIMITED and name == "size")
+            ):
                 raise RecipeError(
                     f"{where}: {name} is {list(pair)}, and should have at most {INPUT_PIXELS_MAX} pixels",
                     try_="the size that the model takes; no edge device holds larger inputs",
                 )
+        if self.resize in LIMITED and self.size[0] > self.size[1]:
+            raise RecipeError(
+                f"{where}: size is {list(self.size)}, and should be the limit and the longest side, in this order",
+                try_=f"size = [{self.size[0]}, 4000], as PaddleX has it",
+            )
         inner = (self.size[0], self.size[0]) if self.resize == "short_side" else self.size
+        if self.resize in LIMITED:
+            inner = ()  # known with the picture
         if self.crop and inner and any(c > s for c, s in zip(self.crop, inner, strict=True)):
             raise RecipeError(
                 f"{where}: crop is {list(self.crop)}, and should fit into what resizing leaves, {list(inner)}"
@@ -175,10 +206,30 @@ class Preprocess:
             return _scaled(height, ratio), _scaled(width, ratio)
         if self.resize == "text_line":
             return self.size[0], min(self.size[1], math.ceil(self.size[0] * (width / height)))
+        if self.resize in LIMITED:
+            return self._limited(height, width)
         if self.size and self.size != (height, width):
             wanted = f"{self.size[0]} x {self.size[1]}, since nothing resizes it"
             raise DataError(f"picture: is {height} x {width}, and should be {wanted}", try_="resize = 'stretch'")
         return height, width
+
+    def _limited(self, height: int, width: int) -> tuple[int, int]:
+        limit, longest = self.size
+        ratio = limit / (min(height, width) if self.resize == "limit_short" else max(height, width))
+        if self.resize == "limit_long":
+            ratio = min(ratio, 1.0)
+        elif self.resize == "limit_short":
+            ratio = max(ratio, 1.0)
+        sides = [int(height * ratio), int(width * ratio)]
+        if max(sides) > longest:
+            ratio = longest / max(sides)
+            sides = [int(side * ratio) for side in sides]
+        if self.resize == "long_side":
+            sides = [-(-side // UPPER_MULTIPLE) * UPPER_MULTIPLE for side in sides]
+        else:  # halves to the even multiple
+            sides = [round(side / NEAREST_MULTIPLE) * NEAREST_MULTIPLE for side in sides]
+        least = UPPER_MULTIPLE if self.resize == "long_side" else NEAREST_MULTIPLE
+        return max(sides[0], least), max(sides[1], least)
 
     def canvas(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """Of a picture of this size after resizing: the size with its border, and where its top left corner lies in

@@ -131,9 +131,10 @@ Preprocess read_preprocess(const Json& table, const std::string& where) {
     if (preprocess_keys.count(item.key()) == 0)
       refuse(where + ": unknown key '" + item.key() + "'; this program is older than the contract");
   Preprocess found;
-  found.resize =
-      one_of(member(table, "resize", where),
-             {"none", "stretch", "short_side", "letterbox", "letterbox_left", "text_line"}, where + ".resize");
+  found.resize = one_of(member(table, "resize", where),
+                        {"none", "stretch", "short_side", "letterbox", "letterbox_left", "text_line", "limit_long",
+                         "limit_short", "long_side"},
+                        where + ".resize");
   found.size = sides(optional_member(table, "size"), where + ".size", 1);
   if (found.resize != "none" || !found.size.empty()) check_pair(found.size, where + ".size");
   found.crop = sides(optional_member(table, "crop"), where + ".crop", 1);

@@ -10,7 +10,8 @@
 namespace edgeflow {
 
 struct Preprocess {
-  std::string resize;              // none, stretch, short_side, letterbox, letterbox_left or text_line
+  std::string
+      resize;  // none, stretch, short_side, letterbox, letterbox_left, text_line, limit_long, limit_short or long_side
   std::vector<std::int64_t> size;  // H, W; empty for none: the picture may have any size
   std::vector<std::int64_t> crop;  // H, W, from the centre; empty: none
   std::string colour;              // RGB, BGR or GRAY

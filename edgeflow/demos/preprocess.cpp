@@ -12,12 +12,47 @@ namespace {
 
 using Plane = std::vector<float>;
 
+constexpr std::int64_t input_pixels_max = std::int64_t{1} << 24;  // 4096 x 4096; see edgeflow/core/preprocess.py
+
 std::string text_of(std::int64_t height, std::int64_t width) {
   return std::to_string(height) + " x " + std::to_string(width);
 }
 
 std::int64_t scaled(std::int64_t side, double ratio) {
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::floor(static_cast<double>(side) * ratio + 0.5)));
+}
+
+// Sides that are multiples, as many as the picture's own size gives; size is the limit and the longest side.
+// Source: PaddleOCR 2.7 and PaddleX 3.0, DetResizeForTest.
+bool limited(const Preprocess& contract) {
+  return contract.resize == "limit_long" || contract.resize == "limit_short" || contract.resize == "long_side";
+}
+
+std::int64_t multiple(std::int64_t side, bool upper) {
+  constexpr std::int64_t up = 128, near = 32;
+  if (upper) return std::max(up, (side + up - 1) / up * up);
+  const double halves_to_even = std::nearbyint(static_cast<double>(side) / static_cast<double>(near));
+  return std::max(near, static_cast<std::int64_t>(halves_to_even) * near);
+}
+
+void place_limited(Placement& at, std::int64_t h, std::int64_t w, const Preprocess& contract) {
+  const bool is_short = contract.resize == "limit_short", upper = contract.resize == "long_side";
+  double ratio =
+      static_cast<double>(contract.size[0]) / static_cast<double>(is_short ? std::min(h, w) : std::max(h, w));
+  if (is_short)
+    ratio = std::max(ratio, 1.0);
+  else if (!upper)
+    ratio = std::min(ratio, 1.0);
+  const auto times = [](std::int64_t side, double by) {
+    return static_cast<std::int64_t>(static_cast<double>(side) * by);
+  };
+  at.height = times(h, ratio), at.width = times(w, ratio);
+  const std::int64_t longest = std::max(at.height, at.width);
+  if (longest > contract.size[1]) {
+    ratio = static_cast<double>(contract.size[1]) / static_cast<double>(longest);
+    at.height = times(at.height, ratio), at.width = times(at.width, ratio);
+  }
+  at.height = multiple(at.height, upper), at.width = multiple(at.width, upper);
 }
 
 // Channels in the order of the contract's colour, each height * width.
@@ -91,6 +126,8 @@ Placement placement(const Picture& picture, const Preprocess& contract) {
     const double width =
         std::ceil(static_cast<double>(contract.size[0]) * (static_cast<double>(w) / static_cast<double>(h)));
     at.height = contract.size[0], at.width = std::min(contract.size[1], static_cast<std::int64_t>(width));
+  } else if (limited(contract)) {
+    place_limited(at, h, w, contract);
   } else if (!contract.size.empty() && (h != contract.size[0] || w != contract.size[1])) {
     throw std::runtime_error("picture is " + text_of(h, w) + ", and should be " +
                              text_of(contract.size[0], contract.size[1]) + ", since the contract does not resize");
@@ -117,6 +154,9 @@ Placement placement(const Picture& picture, const Preprocess& contract) {
 Tensor preprocess(const Picture& picture, const Preprocess& contract) {
   if (picture.height < 1 || picture.width < 1) throw std::runtime_error("picture holds no pixel");
   const Placement at = placement(picture, contract);
+  if (contract.resize != "none" && std::max(at.height * at.width, at.input_height * at.input_width) > input_pixels_max)
+    throw std::runtime_error("picture would become " + text_of(at.input_height, at.input_width) +
+                             ", and should have at most " + std::to_string(input_pixels_max) + " pixels");
   const auto channels = static_cast<std::int64_t>(contract.channels());
   const bool planar = contract.layout == "NCHW";
   Tensor input = Tensor::make(Dtype::float32, planar ? Shape{1, channels, at.input_height, at.input_width}

@@ -20,6 +20,9 @@ FILES = ("inference.yml", "inference_cls.yaml", "infer_cfg.yml", "deploy.yaml", 
 YAML_MAX_BYTES = 1 << 21
 """PP-OCRv5's with its dictionary of 18,383 characters takes 0.15 MB."""
 
+DETECT_LONGEST = 4000
+"""Pixels of the longer side of a picture that text is looked for in. Source: PaddleX 3.0, DetResizeForTest."""
+
 STEPS_MAX, LABELS_MAX = 64, 200_000
 AGAIN = "download or export the model again, or write the recipe by hand: edgeflow init"
 
@@ -210,15 +213,27 @@ def _recognise(args: Args, where: str, found: Described) -> None:
 
 
 def _detect(args: Args, where: str, found: Described) -> None:
-    """PaddleOCR: a side's limit, then multiples of 32. A device takes one size."""
+    """PaddleOCR: a side's limit, then multiples of 32. A file of one size takes the picture at its top left corner.
+
+    PaddleX reads `resize_long` as a limit of the longer side (3.0, text_detection/predictor.py), PaddleOCR takes the
+    limit of the shorter one where no type is said.
+    """
     key = next((k for k in ("resize_long", "limit_side_len") if k in args), None)
     if key is None and "image_shape" in args:
         found.steps["size"] = Fact([_side(v) for v in _list(args["image_shape"])[-2:]], f"{where}.image_shape")
     else:
         side = max(32, _side(args[key]) // 32 * 32) if key else 960
         found.steps["size"] = Fact([side, side], f"{where}.{key}" if key else f"{where}, whose default it is")
-        found.left_out.append(f"{where}: pictures of any multiple of 32; the .nb takes one size, with a border")
-    found.steps["resize"] = Fact("letterbox" if key or "image_shape" not in args else "stretch", where)
+        kind = str(args.get("limit_type", "min" if key == "limit_side_len" else "max"))
+        if kind not in ("max", "min"):
+            found.left_out.append(f"{where}.limit_type {kind[:20]}: max and min are known")
+        limit = _side(args[key]) if key else 960
+        longest = max(limit, _side(args.get("max_side_limit", DETECT_LONGEST)))
+        found.notes.append(
+            f'{where}: where the file takes any size, it is resize = "limit_{"short" if kind == "min" else "long"}", '
+            f"size = [{limit}, {longest}] and shape = [-1, 3, -1, -1]"
+        )
+    found.steps["resize"] = Fact("letterbox_left" if key or "image_shape" not in args else "stretch", where)
 
 
 def _filter(args: Args, where: str, found: Described) -> None:

@@ -80,6 +80,33 @@ def test_a_left_letterbox_borders_at_the_right_and_the_bottom() -> None:
     assert (rules.apply(tall)[:, :, 5:] == 7).all() and (rules.apply(wide)[:, 6:] == 7).all()
 
 
+@pytest.mark.parametrize(
+    ("resize", "limit", "size", "new"),
+    [
+        ("limit_long", (960, 4000), (480, 640), (480, 640)),  # smaller ones stay
+        ("limit_long", (960, 4000), (1080, 1920), (544, 960)),  # 540 = 16.9 * 32
+        ("limit_long", (960, 4000), (1920, 1000), (960, 512)),  # 500 = 15.6 * 32
+        ("limit_long", (960, 4000), (720, 48), (704, 64)),  # 22.5 and 1.5 * 32: halves to the even one
+        ("limit_long", (960, 4000), (3, 5000), (32, 960)),  # never 0
+        ("limit_short", (736, 4000), (368, 500), (736, 992)),  # 1000 = 31.25 * 32
+        ("limit_short", (736, 4000), (800, 1000), (800, 992)),
+        ("limit_short", (736, 4000), (100, 1000), (384, 4000)),  # 736 x 7360, held to 400 = 12.5 * 32
+        ("limit_short", (64, 4000), (5000, 4000), (4000, 3200)),
+        ("long_side", (960, 4000), (480, 640), (768, 1024)),  # 720 x 960, upwards
+        ("long_side", (960, 4000), (4, 4000), (128, 1024)),
+    ],
+)
+def test_sides_are_multiples_as_of_a_text_detector(
+    resize: Literal["limit_long", "limit_short", "long_side"],
+    limit: tuple[int, int],
+    size: tuple[int, int],
+    new: tuple[int, int],
+) -> None:
+    rules = Preprocess(resize=resize, size=limit)
+    rules.check("x")
+    assert rules.new_size(*size) == new and rules.shape == (3, -1, -1)
+
+
 def test_crop_is_from_the_centre() -> None:
     picture = RANDOM.integers(0, 256, (9, 12, 3), dtype=np.uint8)
     got = Preprocess(crop=(4, 5)).apply(picture)
@@ -115,6 +142,7 @@ def test_colours_and_layouts() -> None:
         ({"resize": "stretch", "size": (8, 8), "pad_in": "input"}, "pad_in is 'input', and only resize ="),
         ({"colour": "GRAY"}, "mean has 3 values, and should have one a channel: 1"),
         ({"std": (1.0, 1.0)}, "std has 2 values"),
+        ({"resize": "limit_short", "size": (736, 640)}, "should be the limit and the longest side, in this order"),
         ({"std": (1.0, 0.0, 1.0)}, "std holds 0"),
         ({"mean": (0.0, math.nan, 0.0)}, "should be finite"),
     ],

@@ -53,6 +53,8 @@ CASES = (
     (7, 11, Preprocess(resize="letterbox_left", size=(10, 12), pad_value=114.0, **IMAGENET)),
     (9, 4, Preprocess(resize="letterbox_left", size=(8, 9), crop=(7, 6), pad_in="input", layout="NHWC", **IMAGENET)),
     (5, 7, Preprocess(resize="text_line", size=(8, 16), pad_in="input", **IMAGENET)),
+    (40, 9, Preprocess(resize="limit_long", size=(33, 4000), colour="GRAY", mean=(0.0,), std=(255.0,))),
+    (7, 80, Preprocess(resize="limit_short", size=(12, 81), colour="GRAY", mean=(0.0,), std=(255.0,))),
     (3, 13, Preprocess(resize="text_line", size=(6, 20), colour="BGR", pad_in="input", pad_value=-1.5)),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,11 +119,28 @@ def test_descriptions_become_recipes(name: str, text: str, lines: list[str], tmp
         assert any(own.startswith(line) for own in recipe.splitlines()), (line, recipe)
 
 
+@pytest.mark.parametrize(
+    ("step", "size", "open_size"),
+    [
+        ("{resize_long: 960}", "[960, 960]", '"limit_long", size = [960, 4000]'),
+        ("{limit_side_len: 736, limit_type: min}", "[736, 736]", '"limit_short", size = [736, 4000]'),
+        ("{limit_side_len: 750, max_side_limit: 2000}", "[736, 736]", '"limit_short", size = [750, 2000]'),
+        ("null", "[960, 960]", '"limit_long", size = [960, 4000]'),
+    ],
+)
+def test_a_text_detector_leaves_nothing_out(step: str, size: str, open_size: str, tmp_path: Path) -> None:
+    text = f"PreProcess: {{transform_ops: [{{DetResizeForTest: {step}}}]}}\nPostProcess: {{name: DBPostProcess}}\n"
+    recipe = _given(tmp_path, "inference.yml", text)["edgeflow.toml"]
+    assert "not taken over" not in recipe and open_size in recipe
+    assert 'resize = "letterbox_left" #' in recipe and f"size = {size} #" in recipe
+
+
 def test_a_recogniser_leaves_nothing_out(tmp_path: Path) -> None:
     recipe = _given(tmp_path, "inference.yml", RECOGNISER)["edgeflow.toml"]
     assert "not taken over" not in recipe
     found = read_deploy_yaml(tmp_path).steps
-    made = Preprocess(**{k: tuple(v.value) if isinstance(v.value, list) else v.value for k, v in found.items()})
+    steps: dict[str, Any] = {k: tuple(v.value) if isinstance(v.value, list) else v.value for k, v in found.items()}
+    made = Preprocess(**steps)
     line = made.apply(np.full((24, 80, 3), 255, np.uint8))
     assert line.shape == (3, 48, 320) and (line[:, :, :160] == 1).all() and not line[:, :, 160:].any()
 
