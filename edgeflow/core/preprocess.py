@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgeflow.core.errors import DataError, RecipeError
+from edgeflow.core.resizing import Interpolation, resized
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -47,7 +48,7 @@ class Preprocess:
     exceed size[1] before it is rounded. For all others `size` is (height, width); empty with none, where it is the
     size that pictures have. `crop`: (height, width) from the centre. `mean` and `std` have one value a channel, in the
     order of `colour`: value = (pixel * scale - mean) / std. `pad_value` is a pixel, or with `pad_in` input a value of
-    the input itself, after scale, mean and std.
+    the input itself, after scale, mean and std. `interpolation`: see core/resizing.py.
     """
 
     resize: Literal[
@@ -70,6 +71,7 @@ class Preprocess:
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     pad_value: float = 0.0
     pad_in: Literal["pixels", "input"] = "pixels"
+    interpolation: Interpolation = "linear"
 
     @property
     def channels(self) -> int:
@@ -120,6 +122,11 @@ class Preprocess:
                     f"{where}: {name} is {list(pair)}, and should have at most {INPUT_PIXELS_MAX} pixels",
                     try_="the size that the model takes; no edge device holds larger inputs",
                 )
+        if self.interpolation != "linear" and self.resize == "none":
+            raise RecipeError(
+                f"{where}: interpolation is {self.interpolation!r}, and nothing resizes",
+                try_="resize = 'stretch', or leave interpolation out",
+            )
         if self.resize in LIMITED and self.size[0] > self.size[1]:
             raise RecipeError(
                 f"{where}: size is {list(self.size)}, and should be the limit and the longest side, in this order",
@@ -176,7 +183,9 @@ class Preprocess:
                 f"picture: would become {whole[0]} x {whole[1]}, and should have at most {INPUT_PIXELS_MAX} pixels",
                 try_="a smaller size, or a picture that is less narrow",
             )
-        planes = _resize(_colour(picture.astype(np.float32), self.colour), height, width)
+        planes = _colour(picture.astype(np.float32), self.colour)
+        if (height, width) != picture.shape[:2]:
+            planes = resized(planes, height, width, self.interpolation)
         if self.pad_in == "pixels":
             planes = _pad(planes, whole, corner, self.pad_value)
         mean, std = (np.asarray(v, np.float32)[:, None, None] for v in (self.mean, self.std))
@@ -255,25 +264,6 @@ def _colour(picture: npt.NDArray[Any], colour: str) -> npt.NDArray[Any]:
         gray: npt.NDArray[Any] = np.float32(0.299) * red + np.float32(0.587) * green + np.float32(0.114) * blue
         return gray[None]
     return np.stack([red, green, blue] if colour == "RGB" else [blue, green, red])
-
-
-def _taps(size: int, new_size: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-    """The two pixels that each output pixel lies between, and how far it is from the first: half-pixel centres,
-    clamped.
-    """
-    import numpy as np
-
-    at = np.clip((np.arange(new_size) + 0.5) * size / new_size - 0.5, 0.0, size - 1)
-    low = np.floor(at).astype(np.int64)
-    return low, np.minimum(low + 1, size - 1), (at - low).astype(np.float32)
-
-
-def _resize(planes: npt.NDArray[Any], height: int, width: int) -> npt.NDArray[Any]:
-    low, high, weight = _taps(planes.shape[2], width)
-    planes = planes[:, :, low] + (planes[:, :, high] - planes[:, :, low]) * weight
-    low, high, weight = _taps(planes.shape[1], height)
-    resized: npt.NDArray[Any] = planes[:, low] + (planes[:, high] - planes[:, low]) * weight[:, None]
-    return resized
 
 
 def _pad(planes: npt.NDArray[Any], size: tuple[int, int], corner: tuple[int, int], value: float) -> npt.NDArray[Any]:

@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t contract_max_bytes = std::size_t{1} << 20;
 constexpr std::int64_t side_max = 16384;
-const std::set<std::string> preprocess_keys{"resize", "size", "crop",   "colour",    "scale",
-                                            "mean",   "std",  "layout", "pad_value", "pad_in"};
+const std::set<std::string> preprocess_keys{"resize", "size",   "crop",      "colour", "scale",        "mean",
+                                            "std",    "layout", "pad_value", "pad_in", "interpolation"};
 
 [[noreturn]] void refuse(const std::string& what) { throw std::runtime_error(what); }
 
@@ -148,6 +148,8 @@ Preprocess read_preprocess(const Json& table, const std::string& where) {
   found.layout = one_of(member(table, "layout", where), {"NCHW", "NHWC"}, where + ".layout");
   if (const Json* value = optional_member(table, "pad_value"))
     found.pad_value = static_cast<float>(number(*value, where + ".pad_value"));
+  if (const Json* value = optional_member(table, "interpolation"))
+    found.interpolation = one_of(*value, {"linear", "cubic", "area"}, where + ".interpolation");
   if (const Json* value = optional_member(table, "pad_in"))
     found.pad_in = one_of(*value, {"pixels", "input"}, where + ".pad_in");
   return found;

@@ -21,6 +21,8 @@ struct Preprocess {
   float pad_value = 0.0F;         // of the border
   std::string pad_in = "pixels";  // what pad_value is: a pixel, or a value of the input
 
+  std::string interpolation = "linear";  // linear, cubic or area
+
   // Has a border, and gives `size` whatever the picture.
   bool padded() const { return resize == "letterbox" || resize == "letterbox_left" || resize == "text_line"; }
   std::size_t channels() const { return colour == "GRAY" ? 1 : 3; }

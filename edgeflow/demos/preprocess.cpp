@@ -7,10 +7,10 @@
 #include <stdexcept>
 #include <string>
 
+#include "resizing.h"
+
 namespace edgeflow {
 namespace {
-
-using Plane = std::vector<float>;
 
 constexpr std::int64_t input_pixels_max = std::int64_t{1} << 24;  // 4096 x 4096; see edgeflow/core/preprocess.py
 
@@ -69,41 +69,6 @@ std::vector<Plane> planes_of(const Picture& picture, const std::string& colour) 
       planes[0][i] = b, planes[1][i] = g, planes[2][i] = r;
   }
   return planes;
-}
-
-// The two pixels that an output pixel lies between, and how far it is from the first.
-struct Tap {
-  std::size_t low, high;
-  float weight;
-};
-
-std::vector<Tap> taps(std::int64_t in, std::int64_t out) {
-  std::vector<Tap> found;
-  for (std::int64_t i = 0; i < out; ++i) {
-    const double raw = (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5;
-    const double at = std::clamp(raw, 0.0, static_cast<double>(in - 1));
-    const auto low = static_cast<std::int64_t>(std::floor(at));
-    found.push_back({static_cast<std::size_t>(low), static_cast<std::size_t>(std::min(low + 1, in - 1)),
-                     static_cast<float>(at - static_cast<double>(low))});
-  }
-  return found;
-}
-
-Plane resized(const Plane& plane, std::int64_t height, std::int64_t width, std::int64_t new_height,
-              std::int64_t new_width) {
-  const std::vector<Tap> rows = taps(height, new_height), columns = taps(width, new_width);
-  const auto stride = static_cast<std::size_t>(width);
-  Plane out;
-  out.reserve(rows.size() * columns.size());
-  for (const Tap& y : rows)
-    for (const Tap& x : columns) {
-      const float* top = plane.data() + y.low * stride;
-      const float* bottom = plane.data() + y.high * stride;
-      const float above = top[x.low] + (top[x.high] - top[x.low]) * x.weight;
-      const float below = bottom[x.low] + (bottom[x.high] - bottom[x.low]) * x.weight;
-      out.push_back(above + (below - above) * y.weight);
-    }
-  return out;
 }
 
 }  // namespace
@@ -165,7 +130,10 @@ Tensor preprocess(const Picture& picture, const Preprocess& contract) {
   const auto top = static_cast<std::int64_t>(at.offset_y), left = static_cast<std::int64_t>(at.offset_x);
   for (std::int64_t c = 0; c < channels; ++c) {
     const auto channel = static_cast<std::size_t>(c);
-    const Plane plane = resized(planes[channel], picture.height, picture.width, at.height, at.width);
+    const bool as_it_is = at.height == picture.height && at.width == picture.width;
+    const Plane plane = as_it_is ? planes[channel]
+                                 : resized(planes[channel], {picture.height, picture.width}, {at.height, at.width},
+                                           contract.interpolation);
     for (std::int64_t y = 0; y < at.input_height; ++y)
       for (std::int64_t x = 0; x < at.input_width; ++x) {
         const std::int64_t from_y = y - top, from_x = x - left;

@@ -237,15 +237,35 @@ def _detect(args: Args, where: str, found: Described) -> None:
 
 
 def _filter(args: Args, where: str, found: Described) -> None:
-    """The contract interpolates linearly."""
-    kind = str(args.get("interp", args.get("interpolation", "1")))
-    if kind not in ("1", "LINEAR", "linear", "bilinear", "None", "null"):
-        found.left_out.append(f"{where}.interp {kind[:20]}: the contract interpolates linearly")
+    """Names and OpenCV's numbers; what stands nowhere is linear."""
+    key = "interp" if "interp" in args else "interpolation"
+    given = str(args.get(key, "1"))
+    kind = FILTERS.get(given.upper())
+    if kind is None:
+        found.left_out.append(f"{where}.{key} {given[:20]}: the contract has linear, cubic and area")
+    elif kind != "linear":
+        found.steps["interpolation"] = Fact(kind, f"{where}.{key}")
+    if str(args.get("backend", "cv2")) != "cv2":
+        found.left_out.append(f"{where}.backend {str(args['backend'])[:20]}: pictures are resized as OpenCV does it")
+
+
+def _around(args: Args, where: str, found: Described) -> None:
+    """PaddleDetection's trackers: in the middle of a border of 127.5, interpolated as INTER_AREA; size as Resize."""
+    _resize({"target_size": args["target_size"]}, where, found)
+    for name, value in (("resize", "letterbox"), ("interpolation", "area"), ("pad_value", 127.5)):
+        found.steps[name] = Fact(value, f"{where}, which implies it")
 
 
 def _left_out(args: Args, where: str, found: Described) -> None:
     found.left_out.append(f"{where}: a border up to a multiple, which an input of one size does not need")
 
+
+FILTERS = {
+    **dict.fromkeys(("1", "LINEAR", "BILINEAR", "NONE", "NULL"), "linear"),
+    **dict.fromkeys(("2", "CUBIC", "BICUBIC"), "cubic"),
+    **dict.fromkeys(("3", "AREA"), "area"),
+}
+"""Source: OpenCV 4.8, cv::InterpolationFlags; PaddleClas 2.5 and PaddleSeg 2.8, `interpolation` and `interp`."""
 
 STEPS: dict[str, Callable[[Args, str, Described], None]] = {
     "DecodeImage": _decode,
@@ -254,6 +274,7 @@ STEPS: dict[str, Callable[[Args, str, Described], None]] = {
     "ResizeImage": _resize_image,
     "CropImage": _crop,
     "Resize": _resize,
+    "LetterBoxResize": _around,
     "RecResizeImg": _recognise,
     "DetResizeForTest": _detect,
     "PadStride": _left_out,

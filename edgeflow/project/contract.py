@@ -61,7 +61,7 @@ class Golden:
     picture_input: str | None = None
 
 
-LATER = {key: getattr(Preprocess(), key) for key in ("pad_in",)}
+LATER = {key: getattr(Preprocess(), key) for key in ("pad_in", "interpolation")}
 """Keys of the pre-processing that device programs of edgeflow 0.1 do not know, so that they stand only where they say
 something.
 """

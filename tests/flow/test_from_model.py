@@ -52,6 +52,12 @@ Preprocess:
 - {type: Mixup}
 label_list: [person, car]
 """
+TRACKER = """\
+arch: JDE
+Preprocess:
+- {interp: 4, keep_ratio: true, target_size: [64, 64], type: Resize}
+- {target_size: [608, 1088], type: LetterBoxResize}
+"""
 SEGMENTER = """\
 Deploy:
   model: model.pdmodel
@@ -95,7 +101,7 @@ def _given(folder: Path, name: str, text: str) -> dict[str, str]:
                 "crop = [224, 224]",
                 "scale = 0.00392156862745098 # inference_cls.yaml PreProcess.NormalizeImage.scale",
                 "std = [0.229, 0.224, 0.225]",
-                "# not taken over: inference_cls.yaml PreProcess.ResizeImage.interp bicubic",
+                'interpolation = "cubic" # inference_cls.yaml PreProcess.ResizeImage.interpolation',
             ],
         ),
         (
@@ -106,12 +112,24 @@ def _given(folder: Path, name: str, text: str) -> dict[str, str]:
                 "size = [320, 416] # infer_cfg.yml Preprocess.Resize.target_size",
                 "mean = [0.0, 0.0, 0.0]",
                 "std = [1.0, 1.0, 1.0]",
+                'interpolation = "cubic" # infer_cfg.yml Preprocess.Resize.interp',
                 "# not taken over: infer_cfg.yml Preprocess.Mixup: a step that the contract cannot say",
+            ],
+        ),
+        (
+            "infer_cfg.yml",
+            TRACKER,
+            [
+                'resize = "letterbox"',
+                "size = [608, 1088]",
+                'interpolation = "area"',
+                "pad_value = 127.5",
+                "# not taken over: infer_cfg.yml Preprocess.Resize.interp 4: the contract has linear, cubic and area",
             ],
         ),
         ("deploy.yaml", SEGMENTER, ["size = [256, 512]", "mean = [0.5, 0.5, 0.5]", "scale = 0.00392156862745098"]),
     ],
-    ids=["PaddleX", "PaddleClas", "PaddleDetection", "PaddleSeg"],
+    ids=["PaddleX", "PaddleClas", "PaddleDetection", "tracker", "PaddleSeg"],
 )
 def test_descriptions_become_recipes(name: str, text: str, lines: list[str], tmp_path: Path) -> None:
     recipe = _given(tmp_path, name, text)["edgeflow.toml"]
