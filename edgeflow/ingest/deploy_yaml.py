@@ -221,6 +221,8 @@ def _detect(args: Args, where: str, found: Described) -> None:
     key = next((k for k in ("resize_long", "limit_side_len") if k in args), None)
     if key is None and "image_shape" in args:
         found.steps["size"] = Fact([_side(v) for v in _list(args["image_shape"])[-2:]], f"{where}.image_shape")
+        if str(args.get("keep_ratio", "false")).lower() == "true":
+            found.left_out.append(f"{where}.keep_ratio: the width follows the picture, and is that of image_shape here")
     else:
         side = max(32, _side(args[key]) // 32 * 32) if key else 960
         found.steps["size"] = Fact([side, side], f"{where}.{key}" if key else f"{where}, whose default it is")
