@@ -122,8 +122,10 @@ def files_for(given: GivenModel, folder: Path, data: Path | None, name: str) -> 
     if said.task is not None and image is not None:
         lines.append(f"task = {_text(said.task.value)} # {said.task.source}")
     if said.labels and image is not None:
-        ends = "; the blank before them and the space after them are the device's own" if _ctc(given) else ""
+        ends = "; the blank before them is the device's own" if _ctc(given) else ""
         lines.append(f"labels = {_text(LABELS)} # {len(said.labels)} of {said.labels_source}{ends}")
+        if _ctc(given) and said.labels[-1] != " " and given.last_width in (None, len(said.labels) + 2):
+            lines.append(f"space = true # {said.labels_source}: the decoder that it is for adds one")
     for spec in given.inputs:
         lines += _input(spec, given, spec is image)
     lines += ["", "[data]", *_data(data, folder)]

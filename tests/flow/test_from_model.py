@@ -163,6 +163,16 @@ def test_a_recogniser_leaves_nothing_out(tmp_path: Path) -> None:
     assert line.shape == (3, 48, 320) and (line[:, :, :160] == 1).all() and not line[:, :, 160:].any()
 
 
+@pytest.mark.parametrize(("classes", "space"), [(None, True), (9, True), (8, False)])
+def test_the_space_that_ctc_decoders_add_is_a_class(classes: int | None, space: bool, tmp_path: Path) -> None:
+    """Seven characters, the blank, and the space where the program has a class for it or does not say."""
+    (tmp_path / "inference.yml").write_text(RECOGNISER, encoding="utf-8")
+    described, image = read_deploy_yaml(tmp_path), TensorSpec("x", (1, 3, 48, 320))
+    files: Any = None
+    given = GivenModel(tmp_path / "m.pdmodel", files, (image,), {"x": "it"}, described, (), classes)
+    assert ("\nspace = true" in files_for(given, tmp_path / "p", None, "m")["edgeflow.toml"].decode()) == space
+
+
 def test_a_dictionary_keeps_every_character(tmp_path: Path) -> None:
     assert _given(tmp_path, "inference.yml", RECOGNISER)["labels.txt"].split("\n") == [
         "　",
