@@ -173,6 +173,15 @@ def test_the_space_that_ctc_decoders_add_is_a_class(classes: int | None, space: 
     assert ("\nspace = true" in files_for(given, tmp_path / "p", None, "m")["edgeflow.toml"].decode()) == space
 
 
+@pytest.mark.parametrize(("shape", "fits"), [((1, 3, 48, 640), True), ((1, 3, 32, 320), False)])
+def test_a_program_of_one_width_reads_lines_of_that_width(shape: tuple[int, ...], fits: bool, tmp_path: Path) -> None:
+    (tmp_path / "inference.yml").write_text(RECOGNISER, encoding="utf-8")
+    files: Any = None
+    given = GivenModel(tmp_path / "m", files, (TensorSpec("x", shape),), {"x": "it"}, read_deploy_yaml(tmp_path))
+    recipe = files_for(given, tmp_path / "p", None, "m")["edgeflow.toml"].decode()
+    assert ("size = [48, 640] # the program" in recipe) == fits == ("not taken over" not in recipe)
+
+
 def test_a_dictionary_keeps_every_character(tmp_path: Path) -> None:
     assert _given(tmp_path, "inference.yml", RECOGNISER)["labels.txt"].split("\n") == [
         "　",
