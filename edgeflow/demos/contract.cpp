@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t contract_max_bytes = std::size_t{1} << 20;
 constexpr std::int64_t side_max = 16384;
-const std::set<std::string> preprocess_keys{"resize", "size", "crop",   "colour",   "scale",
-                                            "mean",   "std",  "layout", "pad_value"};
+const std::set<std::string> preprocess_keys{"resize", "size",   "crop",      "colour", "scale",        "mean",
+                                            "std",    "layout", "pad_value", "pad_in", "interpolation"};
 
 [[noreturn]] void refuse(const std::string& what) { throw std::runtime_error(what); }
 
@@ -131,8 +131,10 @@ Preprocess read_preprocess(const Json& table, const std::string& where) {
     if (preprocess_keys.count(item.key()) == 0)
       refuse(where + ": unknown key '" + item.key() + "'; this program is older than the contract");
   Preprocess found;
-  found.resize =
-      one_of(member(table, "resize", where), {"none", "stretch", "short_side", "letterbox"}, where + ".resize");
+  found.resize = one_of(member(table, "resize", where),
+                        {"none", "stretch", "short_side", "letterbox", "letterbox_left", "text_line", "limit_long",
+                         "limit_short", "long_side"},
+                        where + ".resize");
   found.size = sides(optional_member(table, "size"), where + ".size", 1);
   if (found.resize != "none" || !found.size.empty()) check_pair(found.size, where + ".size");
   found.crop = sides(optional_member(table, "crop"), where + ".crop", 1);
@@ -146,6 +148,10 @@ Preprocess read_preprocess(const Json& table, const std::string& where) {
   found.layout = one_of(member(table, "layout", where), {"NCHW", "NHWC"}, where + ".layout");
   if (const Json* value = optional_member(table, "pad_value"))
     found.pad_value = static_cast<float>(number(*value, where + ".pad_value"));
+  if (const Json* value = optional_member(table, "interpolation"))
+    found.interpolation = one_of(*value, {"linear", "cubic", "area"}, where + ".interpolation");
+  if (const Json* value = optional_member(table, "pad_in"))
+    found.pad_in = one_of(*value, {"pixels", "input"}, where + ".pad_in");
   return found;
 }
 

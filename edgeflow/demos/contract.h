@@ -10,15 +10,21 @@
 namespace edgeflow {
 
 struct Preprocess {
-  std::string resize;              // none, stretch, short_side or letterbox
+  std::string
+      resize;  // none, stretch, short_side, letterbox, letterbox_left, text_line, limit_long, limit_short or long_side
   std::vector<std::int64_t> size;  // H, W; empty for none: the picture may have any size
   std::vector<std::int64_t> crop;  // H, W, from the centre; empty: none
   std::string colour;              // RGB, BGR or GRAY
   float scale = 1.0F;
-  std::vector<float> mean, std;  // one a channel, in the order of `colour`
-  std::string layout;            // NCHW or NHWC
-  float pad_value = 0.0F;        // letterbox: pixel value of the border
+  std::vector<float> mean, std;   // one a channel, in the order of `colour`
+  std::string layout;             // NCHW or NHWC
+  float pad_value = 0.0F;         // of the border
+  std::string pad_in = "pixels";  // what pad_value is: a pixel, or a value of the input
 
+  std::string interpolation = "linear";  // linear, cubic or area
+
+  // Has a border, and gives `size` whatever the picture.
+  bool padded() const { return resize == "letterbox" || resize == "letterbox_left" || resize == "text_line"; }
   std::size_t channels() const { return colour == "GRAY" ? 1 : 3; }
 };
 

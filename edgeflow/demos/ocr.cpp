@@ -32,15 +32,23 @@ const Tensor& only(const std::vector<Tensor>& outputs, const Contract& contract)
   return outputs[0];
 }
 
-// A recogniser whose width is free reads each line in its own proportions; otherwise the contract alone decides.
+// A recogniser whose width is free reads each line in its own proportions, a text_line in at least the width of the
+// contract, as PP-OCR's are; otherwise the contract alone decides.
 Preprocess line_rules(const Contract& contract, const Picture& line) {
   Preprocess rules = picture_rules(contract);
   const Shape& shape = contract.inputs[0].shape;
   if (shape.size() != 4 || shape[rules.layout == "NCHW" ? 3 : 2] > 0 || rules.size.empty()) return rules;
+  const std::int64_t widest = rules.size[0] * aspect_max;
+  if (rules.resize == "text_line") {
+    const double ratio = static_cast<double>(line.width) / static_cast<double>(line.height);
+    const auto own = static_cast<std::int64_t>(static_cast<double>(rules.size[0]) * ratio);
+    rules.size[1] = std::max(rules.size[1], std::min(own, widest));
+    return rules;
+  }
   const double width = std::ceil(static_cast<double>(rules.size[0]) * static_cast<double>(line.width) /
                                  static_cast<double>(line.height));
   rules.resize = "stretch";
-  rules.size[1] = std::min(static_cast<std::int64_t>(width), rules.size[0] * aspect_max);
+  rules.size[1] = std::min(static_cast<std::int64_t>(width), widest);
   return rules;
 }
 

@@ -7,10 +7,12 @@
 #include <stdexcept>
 #include <string>
 
+#include "resizing.h"
+
 namespace edgeflow {
 namespace {
 
-using Plane = std::vector<float>;
+constexpr std::int64_t input_pixels_max = std::int64_t{1} << 24;  // 4096 x 4096; see edgeflow/core/preprocess.py
 
 std::string text_of(std::int64_t height, std::int64_t width) {
   return std::to_string(height) + " x " + std::to_string(width);
@@ -18,6 +20,39 @@ std::string text_of(std::int64_t height, std::int64_t width) {
 
 std::int64_t scaled(std::int64_t side, double ratio) {
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::floor(static_cast<double>(side) * ratio + 0.5)));
+}
+
+// Sides that are multiples, as many as the picture's own size gives; size is the limit and the longest side.
+// Source: PaddleOCR 2.7 and PaddleX 3.0, DetResizeForTest.
+bool limited(const Preprocess& contract) {
+  return contract.resize == "limit_long" || contract.resize == "limit_short" || contract.resize == "long_side";
+}
+
+std::int64_t multiple(std::int64_t side, bool upper) {
+  constexpr std::int64_t up = 128, near = 32;
+  if (upper) return std::max(up, (side + up - 1) / up * up);
+  const double halves_to_even = std::nearbyint(static_cast<double>(side) / static_cast<double>(near));
+  return std::max(near, static_cast<std::int64_t>(halves_to_even) * near);
+}
+
+void place_limited(Placement& at, std::int64_t h, std::int64_t w, const Preprocess& contract) {
+  const bool is_short = contract.resize == "limit_short", upper = contract.resize == "long_side";
+  double ratio =
+      static_cast<double>(contract.size[0]) / static_cast<double>(is_short ? std::min(h, w) : std::max(h, w));
+  if (is_short)
+    ratio = std::max(ratio, 1.0);
+  else if (!upper)
+    ratio = std::min(ratio, 1.0);
+  const auto times = [](std::int64_t side, double by) {
+    return static_cast<std::int64_t>(static_cast<double>(side) * by);
+  };
+  at.height = times(h, ratio), at.width = times(w, ratio);
+  const std::int64_t longest = std::max(at.height, at.width);
+  if (longest > contract.size[1]) {
+    ratio = static_cast<double>(contract.size[1]) / static_cast<double>(longest);
+    at.height = times(at.height, ratio), at.width = times(at.width, ratio);
+  }
+  at.height = multiple(at.height, upper), at.width = multiple(at.width, upper);
 }
 
 // Channels in the order of the contract's colour, each height * width.
@@ -36,41 +71,6 @@ std::vector<Plane> planes_of(const Picture& picture, const std::string& colour) 
   return planes;
 }
 
-// The two pixels that an output pixel lies between, and how far it is from the first.
-struct Tap {
-  std::size_t low, high;
-  float weight;
-};
-
-std::vector<Tap> taps(std::int64_t in, std::int64_t out) {
-  std::vector<Tap> found;
-  for (std::int64_t i = 0; i < out; ++i) {
-    const double raw = (static_cast<double>(i) + 0.5) * static_cast<double>(in) / static_cast<double>(out) - 0.5;
-    const double at = std::clamp(raw, 0.0, static_cast<double>(in - 1));
-    const auto low = static_cast<std::int64_t>(std::floor(at));
-    found.push_back({static_cast<std::size_t>(low), static_cast<std::size_t>(std::min(low + 1, in - 1)),
-                     static_cast<float>(at - static_cast<double>(low))});
-  }
-  return found;
-}
-
-Plane resized(const Plane& plane, std::int64_t height, std::int64_t width, std::int64_t new_height,
-              std::int64_t new_width) {
-  const std::vector<Tap> rows = taps(height, new_height), columns = taps(width, new_width);
-  const auto stride = static_cast<std::size_t>(width);
-  Plane out;
-  out.reserve(rows.size() * columns.size());
-  for (const Tap& y : rows)
-    for (const Tap& x : columns) {
-      const float* top = plane.data() + y.low * stride;
-      const float* bottom = plane.data() + y.high * stride;
-      const float above = top[x.low] + (top[x.high] - top[x.low]) * x.weight;
-      const float below = bottom[x.low] + (bottom[x.high] - bottom[x.low]) * x.weight;
-      out.push_back(above + (below - above) * y.weight);
-    }
-  return out;
-}
-
 }  // namespace
 
 Placement placement(const Picture& picture, const Preprocess& contract) {
@@ -83,10 +83,16 @@ Placement placement(const Picture& picture, const Preprocess& contract) {
     const double ratio = static_cast<double>(contract.size[0]) / static_cast<double>(std::min(h, w));
     at.height = h <= w ? contract.size[0] : scaled(h, ratio);
     at.width = w <= h ? contract.size[0] : scaled(w, ratio);
-  } else if (contract.resize == "letterbox") {
+  } else if (contract.resize == "letterbox" || contract.resize == "letterbox_left") {
     const double ratio = std::min(static_cast<double>(contract.size[0]) / static_cast<double>(h),
                                   static_cast<double>(contract.size[1]) / static_cast<double>(w));
     at.height = scaled(h, ratio), at.width = scaled(w, ratio);
+  } else if (contract.resize == "text_line") {
+    const double width =
+        std::ceil(static_cast<double>(contract.size[0]) * (static_cast<double>(w) / static_cast<double>(h)));
+    at.height = contract.size[0], at.width = std::min(contract.size[1], static_cast<std::int64_t>(width));
+  } else if (limited(contract)) {
+    place_limited(at, h, w, contract);
   } else if (!contract.size.empty() && (h != contract.size[0] || w != contract.size[1])) {
     throw std::runtime_error("picture is " + text_of(h, w) + ", and should be " +
                              text_of(contract.size[0], contract.size[1]) + ", since the contract does not resize");
@@ -95,9 +101,9 @@ Placement placement(const Picture& picture, const Preprocess& contract) {
   at.ratio_x = static_cast<double>(at.width) / static_cast<double>(w);
   at.input_height = at.height, at.input_width = at.width;
   std::int64_t top = 0, left = 0;
-  if (contract.resize == "letterbox") {
+  if (contract.padded()) {
     at.input_height = contract.size[0], at.input_width = contract.size[1];
-    top = (at.input_height - at.height) / 2, left = (at.input_width - at.width) / 2;
+    if (contract.resize == "letterbox") top = (at.input_height - at.height) / 2, left = (at.input_width - at.width) / 2;
   }
   if (!contract.crop.empty()) {
     if (contract.crop[0] > at.input_height || contract.crop[1] > at.input_width)
@@ -113,6 +119,9 @@ Placement placement(const Picture& picture, const Preprocess& contract) {
 Tensor preprocess(const Picture& picture, const Preprocess& contract) {
   if (picture.height < 1 || picture.width < 1) throw std::runtime_error("picture holds no pixel");
   const Placement at = placement(picture, contract);
+  if (contract.resize != "none" && std::max(at.height * at.width, at.input_height * at.input_width) > input_pixels_max)
+    throw std::runtime_error("picture would become " + text_of(at.input_height, at.input_width) +
+                             ", and should have at most " + std::to_string(input_pixels_max) + " pixels");
   const auto channels = static_cast<std::int64_t>(contract.channels());
   const bool planar = contract.layout == "NCHW";
   Tensor input = Tensor::make(Dtype::float32, planar ? Shape{1, channels, at.input_height, at.input_width}
@@ -121,15 +130,20 @@ Tensor preprocess(const Picture& picture, const Preprocess& contract) {
   const auto top = static_cast<std::int64_t>(at.offset_y), left = static_cast<std::int64_t>(at.offset_x);
   for (std::int64_t c = 0; c < channels; ++c) {
     const auto channel = static_cast<std::size_t>(c);
-    const Plane plane = resized(planes[channel], picture.height, picture.width, at.height, at.width);
+    const bool as_it_is = at.height == picture.height && at.width == picture.width;
+    const Plane plane = as_it_is ? planes[channel]
+                                 : resized(planes[channel], {picture.height, picture.width}, {at.height, at.width},
+                                           contract.interpolation);
     for (std::int64_t y = 0; y < at.input_height; ++y)
       for (std::int64_t x = 0; x < at.input_width; ++x) {
         const std::int64_t from_y = y - top, from_x = x - left;
         const bool covered = from_y >= 0 && from_y < at.height && from_x >= 0 && from_x < at.width;
         const float pixel = covered ? plane[static_cast<std::size_t>(from_y * at.width + from_x)] : contract.pad_value;
+        const bool ready = !covered && contract.pad_in == "input";  // no pixel, but a value of the input itself
         const std::int64_t to =
             planar ? (c * at.input_height + y) * at.input_width + x : (y * at.input_width + x) * channels + c;
-        input.data<float>()[to] = (pixel * contract.scale - contract.mean[channel]) / contract.std[channel];
+        input.data<float>()[to] =
+            ready ? pixel : (pixel * contract.scale - contract.mean[channel]) / contract.std[channel];
       }
   }
   return input;

@@ -25,8 +25,7 @@ struct Placement {
 
 Placement placement(const Picture& picture, const Preprocess& contract);
 
-// float32[1, C, H, W] or [1, H, W, C]. Resizing is bilinear with half-pixel centres, clamped at the edges, without
-// antialiasing. Throws std::runtime_error when the picture does not suit the contract.
+// float32[1, C, H, W] or [1, H, W, C]. Throws std::runtime_error when the picture does not suit the contract.
 Tensor preprocess(const Picture& picture, const Preprocess& contract);
 
 }  // namespace edgeflow

@@ -156,12 +156,11 @@ def placement(steps: Preprocess, pixels: Array) -> tuple[tuple[float, float], tu
     """Offset and ratio by which a picture's rows, and its columns, came into the input."""
     found = []
     new = steps.new_size(*pixels.shape[:2])
+    whole, corner = steps.canvas(*new)
     for axis in (0, 1):
-        offset, whole = 0, new[axis]
-        if steps.resize == "letterbox":
-            offset, whole = (steps.size[axis] - new[axis]) // 2, steps.size[axis]
+        offset = corner[axis]
         if steps.crop:
-            offset -= (whole - steps.crop[axis]) // 2
+            offset -= (whole[axis] - steps.crop[axis]) // 2
         found.append((float(offset), new[axis] / pixels.shape[axis]))
     return found[0], found[1]
 

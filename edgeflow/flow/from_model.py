@@ -18,7 +18,7 @@ from edgeflow.core.strict import strict
 from edgeflow.core.targets import load_target
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.files.atomic import write_atomic
-from edgeflow.ingest.deploy_yaml import Described
+from edgeflow.ingest.deploy_yaml import Described, Fact
 from edgeflow.ingest.given_model import GivenModel, is_model, look_at_model
 from edgeflow.project.places import BUILD, RECIPE
 
@@ -116,16 +116,17 @@ def files_for(given: GivenModel, folder: Path, data: Path | None, name: str) -> 
     ]
     pictures = [spec for spec in given.inputs if len(spec.shape) == 4 and spec.dtype == "float32"]
     image = pictures[0] if len(pictures) == 1 and said.steps else None
+    if image is not None:
+        said = _in_its_size(image, said)
     if image is not None and (why := _misfit(image, said)):
         image = None
         said = replace(said, left_out=[*said.left_out, why])
     if said.task is not None and image is not None:
         lines.append(f"task = {_text(said.task.value)} # {said.task.source}")
     if said.labels and image is not None:
-        ends = "; the blank before them and the space after them are the device's own" if _ctc(given) else ""
-        lines.append(f"labels = {_text(LABELS)} # {len(said.labels)} of {said.labels_source}{ends}")
+        lines += _labels(given, said)
     for spec in given.inputs:
-        lines += _input(spec, given, spec is image)
+        lines += _input(spec, given, said if spec is image else None)
     lines += ["", "[data]", *_data(data, folder)]
     maps = image is not None and said.task is not None and said.task.value == "ocr_detect"  # drawn pages have text
     if data is None and not maps:
@@ -145,6 +146,20 @@ def files_for(given: GivenModel, folder: Path, data: Path | None, name: str) -> 
     return files
 
 
+def _in_its_size(image: TensorSpec, said: Described) -> Described:
+    """Lines and pages that fit into any size, in the size of a program that takes one alone; a line's height stays."""
+    kind, size = said.steps.get("resize"), said.steps.get("size")
+    height, width = image.shape[2:]
+    if kind is None or size is None or said.task is None or not said.task.value.startswith("ocr"):
+        return said
+    page = kind.value == "letterbox_left"
+    if (not page and (kind.value != "text_line" or height != size.value[0])) or size.value == [height, width]:
+        return said
+    return replace(
+        said, steps={**said.steps, "size": Fact([height, width], "the program, which takes this size alone")}
+    )
+
+
 def _misfit(image: TensorSpec, said: Described) -> str:
     """Why the pre-processing that a file describes is not that of the program; empty where it is."""
     try:
@@ -158,20 +173,30 @@ def _misfit(image: TensorSpec, said: Described) -> str:
     return ""
 
 
+def _labels(given: GivenModel, said: Described) -> list[str]:
+    if not _ctc(given):
+        return [f"labels = {_text(LABELS)} # {len(said.labels)} of {said.labels_source}"]
+    source = f"{len(said.labels)} of {said.labels_source}; the blank before them is the device's own"
+    lines = [f"labels = {_text(LABELS)} # {source}"]
+    if said.labels[-1] != " " and given.last_width in (None, len(said.labels) + 2):
+        lines.append(f"space = true # {said.labels_source}: the decoder that it is for adds one")
+    return lines
+
+
 def _ctc(given: GivenModel) -> bool:
     return given.described.task is not None and given.described.task.value == "ocr_recognise"
 
 
-def _input(spec: TensorSpec, given: GivenModel, is_image: bool) -> list[str]:
+def _input(spec: TensorSpec, given: GivenModel, said: Described | None) -> list[str]:
     lines = [
         "",
         f"[inputs.{_text(spec.name)}]",
         f"shape = {list(spec.shape)} # from {given.shape_sources[spec.name]}",
         f'dtype = "{spec.dtype}"',
     ]
-    if is_image:
+    if said is not None:
         lines += ["", f"[inputs.{_text(spec.name)}.preprocess]"]
-        lines += [f"{key} = {_value(fact.value)} # {fact.source}" for key, fact in given.described.steps.items()]
+        lines += [f"{key} = {_value(fact.value)} # {fact.source}" for key, fact in said.steps.items()]
     return lines
 
 

@@ -20,6 +20,9 @@ FILES = ("inference.yml", "inference_cls.yaml", "infer_cfg.yml", "deploy.yaml", 
 YAML_MAX_BYTES = 1 << 21
 """PP-OCRv5's with its dictionary of 18,383 characters takes 0.15 MB."""
 
+DETECT_LONGEST = 4000
+"""Pixels of the longer side of a picture that text is looked for in. Source: PaddleX 3.0, DetResizeForTest."""
+
 STEPS_MAX, LABELS_MAX = 64, 200_000
 AGAIN = "download or export the model again, or write the recipe by hand: edgeflow init"
 
@@ -193,47 +196,78 @@ def _resize(args: Args, where: str, found: Described) -> None:
     if found.file == "deploy.yaml":
         pair.reverse()
     keep = str(args.get("keep_ratio", "false")).lower() == "true"
-    found.steps["resize"] = Fact("letterbox" if keep else "stretch", f"{where}.keep_ratio")
+    found.steps["resize"] = Fact("letterbox_left" if keep else "stretch", f"{where}.keep_ratio")
     found.steps["size"] = Fact(pair, f"{where}.target_size")
     if keep:
-        found.left_out.append(
-            f"{where}.keep_ratio: the border goes around the picture, and was at its right and bottom"
-        )
+        found.steps["pad_in"] = Fact("input", f"{where}.keep_ratio: inputs are filled with 0 after all other steps")
     _filter(args, where, found)
 
 
 def _recognise(args: Args, where: str, found: Described) -> None:
-    """PaddleOCR: the height given, the ratio kept; (pixel / 255 - 0.5) / 0.5 comes with it."""
+    """PaddleOCR: the height given, the ratio kept, 0 at the right; (pixel / 255 - 0.5) / 0.5 comes with it."""
     _, height, width = (_side(v) for v in _list(args["image_shape"]))
-    found.steps["resize"] = Fact("letterbox", where)
+    found.steps["resize"] = Fact("text_line", where)
     found.steps["size"] = Fact([height, width], f"{where}.image_shape")
-    for name, value in (("scale", 1 / 255), ("mean", [0.5] * 3), ("std", [0.5] * 3), ("pad_value", 127.5)):
+    for name, value in (("scale", 1 / 255), ("mean", [0.5] * 3), ("std", [0.5] * 3), ("pad_in", "input")):
         found.steps[name] = Fact(value, f"{where}, which implies it")
-    found.left_out.append(f"{where}: the picture stands in the middle of its border, and stood at the left")
 
 
 def _detect(args: Args, where: str, found: Described) -> None:
-    """PaddleOCR: a side's limit, then multiples of 32. A device takes one size."""
+    """PaddleOCR: a side's limit, then multiples of 32. A file of one size takes the picture at its top left corner.
+
+    PaddleX reads `resize_long` as a limit of the longer side (3.0, text_detection/predictor.py), PaddleOCR takes the
+    limit of the shorter one where no type is said.
+    """
     key = next((k for k in ("resize_long", "limit_side_len") if k in args), None)
     if key is None and "image_shape" in args:
         found.steps["size"] = Fact([_side(v) for v in _list(args["image_shape"])[-2:]], f"{where}.image_shape")
+        if str(args.get("keep_ratio", "false")).lower() == "true":
+            found.left_out.append(f"{where}.keep_ratio: the width follows the picture, and is that of image_shape here")
     else:
         side = max(32, _side(args[key]) // 32 * 32) if key else 960
         found.steps["size"] = Fact([side, side], f"{where}.{key}" if key else f"{where}, whose default it is")
-        found.left_out.append(f"{where}: pictures of any multiple of 32; the .nb takes one size, with a border")
-    found.steps["resize"] = Fact("letterbox" if key or "image_shape" not in args else "stretch", where)
+        kind = str(args.get("limit_type", "min" if key == "limit_side_len" else "max"))
+        if kind not in ("max", "min"):
+            found.left_out.append(f"{where}.limit_type {kind[:20]}: max and min are known")
+        limit = _side(args[key]) if key else 960
+        longest = max(limit, _side(args.get("max_side_limit", DETECT_LONGEST)))
+        found.notes.append(
+            f'{where}: where the file takes any size, it is resize = "limit_{"short" if kind == "min" else "long"}", '
+            f"size = [{limit}, {longest}] and shape = [-1, 3, -1, -1]"
+        )
+    found.steps["resize"] = Fact("letterbox_left" if key or "image_shape" not in args else "stretch", where)
 
 
 def _filter(args: Args, where: str, found: Described) -> None:
-    """The contract interpolates linearly."""
-    kind = str(args.get("interp", args.get("interpolation", "1")))
-    if kind not in ("1", "LINEAR", "linear", "bilinear", "None", "null"):
-        found.left_out.append(f"{where}.interp {kind[:20]}: the contract interpolates linearly")
+    """Names and OpenCV's numbers; what stands nowhere is linear."""
+    key = "interp" if "interp" in args else "interpolation"
+    given = str(args.get(key, "1"))
+    kind = FILTERS.get(given.upper())
+    if kind is None:
+        found.left_out.append(f"{where}.{key} {given[:20]}: the contract has linear, cubic and area")
+    elif kind != "linear":
+        found.steps["interpolation"] = Fact(kind, f"{where}.{key}")
+    if str(args.get("backend", "cv2")) != "cv2":
+        found.left_out.append(f"{where}.backend {str(args['backend'])[:20]}: pictures are resized as OpenCV does it")
+
+
+def _around(args: Args, where: str, found: Described) -> None:
+    """PaddleDetection's trackers: in the middle of a border of 127.5, interpolated as INTER_AREA; size as Resize."""
+    _resize({"target_size": args["target_size"]}, where, found)
+    for name, value in (("resize", "letterbox"), ("interpolation", "area"), ("pad_value", 127.5)):
+        found.steps[name] = Fact(value, f"{where}, which implies it")
 
 
 def _left_out(args: Args, where: str, found: Described) -> None:
     found.left_out.append(f"{where}: a border up to a multiple, which an input of one size does not need")
 
+
+FILTERS = {
+    **dict.fromkeys(("1", "LINEAR", "BILINEAR", "NONE", "NULL"), "linear"),
+    **dict.fromkeys(("2", "CUBIC", "BICUBIC"), "cubic"),
+    **dict.fromkeys(("3", "AREA"), "area"),
+}
+"""Source: OpenCV 4.8, cv::InterpolationFlags; PaddleClas 2.5 and PaddleSeg 2.8, `interpolation` and `interp`."""
 
 STEPS: dict[str, Callable[[Args, str, Described], None]] = {
     "DecodeImage": _decode,
@@ -242,6 +276,7 @@ STEPS: dict[str, Callable[[Args, str, Described], None]] = {
     "ResizeImage": _resize_image,
     "CropImage": _crop,
     "Resize": _resize,
+    "LetterBoxResize": _around,
     "RecResizeImg": _recognise,
     "DetResizeForTest": _detect,
     "PadStride": _left_out,

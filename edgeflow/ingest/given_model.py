@@ -25,7 +25,9 @@ SIDE_INPUTS = {"im_shape": (1, 2), "scale_factor": (1, 2)}
 
 @dataclass(frozen=True, slots=True)
 class GivenModel:
-    """`shape_sources`: of each input, where its sizes come from, in words. `float_outputs`: positions of outputs."""
+    """`shape_sources`: of each input, where its sizes come from, in words. `float_outputs`: positions of outputs.
+    `last_width`: how many values the last axis of the first output has, of a recogniser its classes; None: not known.
+    """
 
     program: Path
     files: PaddleFiles
@@ -33,6 +35,7 @@ class GivenModel:
     shape_sources: dict[str, str]
     described: Described
     float_outputs: tuple[int, ...] = ()
+    last_width: int | None = None
 
 
 def is_model(path: Path) -> bool:
@@ -59,7 +62,9 @@ def look_at_model(path: Path) -> GivenModel:
         spec, source = _sized(TensorSpec(name, dims, PADDLE_DTYPES.get(kind, "float32")), described)
         inputs.append(spec)
         sources[name] = source
-    return GivenModel(program, files, tuple(inputs), sources, described, _float_outputs(files.program))
+    return GivenModel(
+        program, files, tuple(inputs), sources, described, _float_outputs(files.program), _last_width(files.program)
+    )
 
 
 def _float_outputs(program: Any) -> tuple[int, ...]:
@@ -67,6 +72,13 @@ def _float_outputs(program: Any) -> tuple[int, ...]:
     held = [programs.variable(program.blocks[0], name) for name in names]
     kinds = [PADDLE_DTYPES.get(var.type.lod_tensor.tensor.data_type, "") if var is not None else "" for var in held]
     return tuple(k for k, kind in enumerate(kinds) if kind.startswith("float"))
+
+
+def _last_width(program: Any) -> int | None:
+    name = next(iter(programs.fetches(program)), None)
+    held = None if name is None else programs.variable(program.blocks[0], name)
+    dims = () if held is None else tuple(held.type.lod_tensor.tensor.dims)
+    return int(dims[-1]) if dims and dims[-1] > 0 else None
 
 
 def _sized(spec: TensorSpec, described: Described) -> tuple[TensorSpec, str]:

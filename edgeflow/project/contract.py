@@ -61,6 +61,12 @@ class Golden:
     picture_input: str | None = None
 
 
+LATER = {key: getattr(Preprocess(), key) for key in ("pad_in", "interpolation")}
+"""Keys of the pre-processing that device programs of edgeflow 0.1 do not know, so that they stand only where they say
+something.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeContract:
     """What the program says to NNAdapter: devices, `KEY=VALUE;KEY=VALUE`, and what must lie in lib/.
@@ -149,7 +155,11 @@ def dump_contract(contract: Contract) -> bytes:
         DataError: it breaks a rule that reading it would hold it to.
     """
     _check(contract, CONTRACT)
-    return (json.dumps(asdict(contract), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+    table = asdict(contract)
+    for entry in table["inputs"]:
+        if (steps := entry["preprocess"]) is not None:
+            entry["preprocess"] = {key: value for key, value in steps.items() if LATER.get(key, ...) != value}
+    return (json.dumps(table, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def load_json(raw: bytes, where: str) -> Any:

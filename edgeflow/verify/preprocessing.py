@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -83,6 +83,8 @@ def compare_inputs(golden: Array, given: Array, preprocess: Preprocess | None) -
     if not (views := list(_views(golden, given, layout))):
         wanted = list(golden.shape[1:])
         return Finding("pre-processing differs", f"inputs have shape {list(given.shape[1:])}, and should have {wanted}")
+    if preprocess is not None and preprocess.pad_in == "input":
+        views = [_covered(view, preprocess.pad_value) for view in views]
     with np.errstate(all="ignore"):  # what overflows explains nothing
         for search in (_changed, _rescaled, _resembling):
             if found := search(views, preprocess):
@@ -109,6 +111,14 @@ class _View:
     def left(self, explained: Array) -> float:
         """Distance of what an explanation gives, over the spread."""
         return float(np.sqrt(np.mean((explained - self.given) ** 2))) / self.spread
+
+
+def _covered(view: _View, border: float) -> _View:
+    """Without the border, which no scale, mean or std reaches."""
+    inner = ~(view.golden == np.float32(border)).all(0)
+    if inner.sum() < VALUES_MIN:
+        return view
+    return replace(view, golden=view.golden[:, inner], given=view.given[:, inner])
 
 
 def _same(golden: Array, given: Array) -> bool:
@@ -271,8 +281,11 @@ def _out_of_range(given: Array, preprocess: Preprocess | None) -> Finding | None
     if preprocess is None or len(given) != preprocess.channels:
         return None
     mean, std = (np.asarray(v, np.float64)[:, None] for v in (preprocess.mean, preprocess.std))
-    pixels = np.array([[min(0.0, preprocess.pad_value), max(255.0, preprocess.pad_value)]])
+    border = preprocess.pad_value
+    pixels = np.array([[0.0, 255.0, border if preprocess.pad_in == "pixels" else 0.0]])
     ends = (pixels * preprocess.scale - mean) / std
+    if preprocess.pad_in == "input":
+        ends = np.append(ends, border)
     low, high, slack = float(ends.min()), float(ends.max()), 1e-3 * float(np.ptp(ends))
     if given.min() >= low - slack and given.max() <= high + slack:
         return None

@@ -57,6 +57,56 @@ def test_letterbox_centres_and_pads_before_scaling() -> None:
     np.testing.assert_array_equal(got[:, 13:], np.float32([20, 15, 10])[:, None, None] * np.ones((3, 8, 20)))
 
 
+@pytest.mark.parametrize(
+    ("size", "wide"), [((20, 31), 50), ((20, 200), 64), ((10, 1), 4), ((48, 100), 64), ((32, 63), 63)]
+)
+def test_lines_of_text_start_at_the_left_as_pp_ocr_s_do(size: tuple[int, int], wide: int) -> None:
+    """Height 32, width ceil(32 * (w / h)) up to 64, nothing but 0 at its right."""
+    picture = RANDOM.integers(1, 256, (*size, 3), dtype=np.uint8)
+    rules = Preprocess(
+        resize="text_line", size=(32, 64), scale=1 / 255, mean=(0.5,) * 3, std=(0.25,) * 3, pad_in="input"
+    )
+    got = rules.apply(picture)
+    assert got.shape == (3, 32, 64) and not got[:, :, wide:].any()
+    plain = Preprocess(resize="stretch", size=(32, wide), scale=1 / 255, mean=(0.5,) * 3, std=(0.25,) * 3)
+    np.testing.assert_array_equal(got[:, :, :wide], plain.apply(picture))
+    assert rules.bounds() == (-2.0, 2.0)
+
+
+def test_a_left_letterbox_borders_at_the_right_and_the_bottom() -> None:
+    tall, wide = np.full((40, 10, 3), 200, np.uint8), np.full((10, 40, 3), 200, np.uint8)
+    rules = Preprocess(resize="letterbox_left", size=(20, 24), pad_value=7.0)
+    assert [int((rules.apply(picture)[0] == 200).sum()) for picture in (tall, wide)] == [20 * 5, 6 * 24]
+    assert (rules.apply(tall)[:, :, 5:] == 7).all() and (rules.apply(wide)[:, 6:] == 7).all()
+
+
+@pytest.mark.parametrize(
+    ("resize", "limit", "size", "new"),
+    [
+        ("limit_long", (960, 4000), (480, 640), (480, 640)),  # smaller ones stay
+        ("limit_long", (960, 4000), (1080, 1920), (544, 960)),  # 540 = 16.9 * 32
+        ("limit_long", (960, 4000), (1920, 1000), (960, 512)),  # 500 = 15.6 * 32
+        ("limit_long", (960, 4000), (720, 48), (704, 64)),  # 22.5 and 1.5 * 32: halves to the even one
+        ("limit_long", (960, 4000), (3, 5000), (32, 960)),  # never 0
+        ("limit_short", (736, 4000), (368, 500), (736, 992)),  # 1000 = 31.25 * 32
+        ("limit_short", (736, 4000), (800, 1000), (800, 992)),
+        ("limit_short", (736, 4000), (100, 1000), (384, 4000)),  # 736 x 7360, held to 400 = 12.5 * 32
+        ("limit_short", (64, 4000), (5000, 4000), (4000, 3200)),
+        ("long_side", (960, 4000), (480, 640), (768, 1024)),  # 720 x 960, upwards
+        ("long_side", (960, 4000), (4, 4000), (128, 1024)),
+    ],
+)
+def test_sides_are_multiples_as_of_a_text_detector(
+    resize: Literal["limit_long", "limit_short", "long_side"],
+    limit: tuple[int, int],
+    size: tuple[int, int],
+    new: tuple[int, int],
+) -> None:
+    rules = Preprocess(resize=resize, size=limit)
+    rules.check("x")
+    assert rules.new_size(*size) == new and rules.shape == (3, -1, -1)
+
+
 def test_crop_is_from_the_centre() -> None:
     picture = RANDOM.integers(0, 256, (9, 12, 3), dtype=np.uint8)
     got = Preprocess(crop=(4, 5)).apply(picture)
@@ -88,9 +138,11 @@ def test_colours_and_layouts() -> None:
             "crop is [9, 4], and should fit into what resizing leaves, [8, 8]",
         ),
         ({"resize": "short_side", "size": (8, 20), "crop": (8, 12)}, "what resizing leaves, [8, 8]"),
-        ({"pad_value": 114.0}, "only resize = 'letterbox' has a border"),
+        ({"pad_value": 114.0}, "pad_value is 114.0, and only resize = 'letterbox', 'letterbox_left', 'text_line' has"),
+        ({"resize": "stretch", "size": (8, 8), "pad_in": "input"}, "pad_in is 'input', and only resize ="),
         ({"colour": "GRAY"}, "mean has 3 values, and should have one a channel: 1"),
         ({"std": (1.0, 1.0)}, "std has 2 values"),
+        ({"resize": "limit_short", "size": (736, 640)}, "should be the limit and the longest side, in this order"),
         ({"std": (1.0, 0.0, 1.0)}, "std holds 0"),
         ({"mean": (0.0, math.nan, 0.0)}, "should be finite"),
     ],

@@ -61,6 +61,12 @@ int main() {
   std::filesystem::remove("bundle/golden");
   EXPECT_THROWS(parsed(with(R"("resize": "short_side")", R"("resize": "bicubic")")),
                 "inputs[0].preprocess.resize is 'bicubic', and should be one of none, stretch");
+  EXPECT(p.pad_in == "pixels" && p.interpolation == "linear" && !p.padded());  // as before there were such keys
+  EXPECT(parsed(with(R"("resize": "short_side")", R"("resize": "text_line", "pad_in": "input")"))
+             .inputs[0]
+             .preprocess->padded());
+  EXPECT_THROWS(parsed(with(R"("pad_value": 0.0)", R"("pad_in": "bytes")")), "pad_in is 'bytes', and should be one of");
+  EXPECT_THROWS(parsed(with(R"("pad_value": 0.0)", R"("interpolation": "nearest")")), "one of linear, cubic, area");
   EXPECT_THROWS(parsed(with(R"("pad_value": 0.0)", R"("gamma": 2.2)")), "unknown key 'gamma'");
   EXPECT_THROWS(parsed(with("[256, 256]", "[256]")), "size is [256], and should be height and width");
   EXPECT_THROWS(parsed(with("[256, 256]", "[0, 256]")), "whole numbers from 1 on");

@@ -8,7 +8,7 @@ import subprocess
 import zlib
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -301,8 +301,8 @@ def test_detect_gives_boxes_in_pixels_of_the_picture(tmp_path: Path) -> None:
     assert done.stdout.split() == ["0.9000", "8.0", "0.0", "24.0", "0.0", "dog"]
 
 
-@pytest.mark.parametrize("width", [-1, 24])
-def test_ocr_finds_and_reads_lines(tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize(("width", "resize"), [(-1, "stretch"), (24, "stretch"), (-1, "text_line")])
+def test_ocr_finds_and_reads_lines(tmp_path: Path, width: int, resize: Literal["stretch", "text_line"]) -> None:
     whole = Preprocess(resize="none", scale=1 / 255)
     picture = np.random.default_rng(3).integers(0, 256, (40, 64, 3), dtype=np.uint8)
     probability = np.zeros((1, 1, 40, 64), np.float32)
@@ -313,9 +313,11 @@ def test_ocr_finds_and_reads_lines(tmp_path: Path, width: int) -> None:
         tmp_path / "detector", [whole.apply(picture)[None]], [probability], rules=whole, picture=picture
     )
     # Where the width is free, each line keeps its proportions: 16 high makes 64 and 96 wide. One recording holds one
-    # width.
+    # width. Lines of text that are shorter than the contract's 80 are padded to it.
     line_rules = [
         Preprocess(resize="stretch", size=(16, 2 * (right - left) if width < 0 else width))
+        if resize == "stretch"
+        else Preprocess(resize="text_line", size=(16, max(80, 2 * (right - left))), pad_in="input")
         for _, left, _, right in lines
     ]
     inputs = [
@@ -331,7 +333,7 @@ def test_ocr_finds_and_reads_lines(tmp_path: Path, width: int) -> None:
         detector = make_case(
             tmp_path / "detector", [whole.apply(picture)[None]], [probability], rules=whole, picture=picture
         )
-    rules = Preprocess(resize="stretch", size=(16, 24))
+    rules = Preprocess(resize="stretch", size=(16, 24)) if resize == "stretch" else line_rules[0]
     recogniser = make_case(
         tmp_path / "recogniser",
         [np.concatenate(inputs)],

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from edgeflow.core.errors import EdgeflowError, ModelError, RecipeError
+from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.flow.from_model import files_for, needs_recipe, recipe_or_model, write_project_from
 from edgeflow.ingest.deploy_yaml import read_deploy_yaml
@@ -50,6 +52,12 @@ Preprocess:
 - {type: Mixup}
 label_list: [person, car]
 """
+TRACKER = """\
+arch: JDE
+Preprocess:
+- {interp: 4, keep_ratio: true, target_size: [64, 64], type: Resize}
+- {target_size: [608, 1088], type: LetterBoxResize}
+"""
 SEGMENTER = """\
 Deploy:
   model: model.pdmodel
@@ -79,8 +87,8 @@ def _given(folder: Path, name: str, text: str) -> dict[str, str]:
                 'colour = "BGR" # inference.yml PreProcess.DecodeImage.img_mode',
                 "size = [48, 320] # inference.yml PreProcess.RecResizeImg.image_shape",
                 "mean = [0.5, 0.5, 0.5]",
-                "pad_value = 127.5",
-                "# not taken over: inference.yml PreProcess.RecResizeImg: the picture stands",
+                'resize = "text_line" # inference.yml PreProcess.RecResizeImg',
+                'pad_in = "input"',
             ],
         ),
         (
@@ -93,7 +101,7 @@ def _given(folder: Path, name: str, text: str) -> dict[str, str]:
                 "crop = [224, 224]",
                 "scale = 0.00392156862745098 # inference_cls.yaml PreProcess.NormalizeImage.scale",
                 "std = [0.229, 0.224, 0.225]",
-                "# not taken over: inference_cls.yaml PreProcess.ResizeImage.interp bicubic",
+                'interpolation = "cubic" # inference_cls.yaml PreProcess.ResizeImage.interpolation',
             ],
         ),
         (
@@ -104,17 +112,74 @@ def _given(folder: Path, name: str, text: str) -> dict[str, str]:
                 "size = [320, 416] # infer_cfg.yml Preprocess.Resize.target_size",
                 "mean = [0.0, 0.0, 0.0]",
                 "std = [1.0, 1.0, 1.0]",
+                'interpolation = "cubic" # infer_cfg.yml Preprocess.Resize.interp',
                 "# not taken over: infer_cfg.yml Preprocess.Mixup: a step that the contract cannot say",
+            ],
+        ),
+        (
+            "infer_cfg.yml",
+            TRACKER,
+            [
+                'resize = "letterbox"',
+                "size = [608, 1088]",
+                'interpolation = "area"',
+                "pad_value = 127.5",
+                "# not taken over: infer_cfg.yml Preprocess.Resize.interp 4: the contract has linear, cubic and area",
             ],
         ),
         ("deploy.yaml", SEGMENTER, ["size = [256, 512]", "mean = [0.5, 0.5, 0.5]", "scale = 0.00392156862745098"]),
     ],
-    ids=["PaddleX", "PaddleClas", "PaddleDetection", "PaddleSeg"],
+    ids=["PaddleX", "PaddleClas", "PaddleDetection", "tracker", "PaddleSeg"],
 )
 def test_descriptions_become_recipes(name: str, text: str, lines: list[str], tmp_path: Path) -> None:
     recipe = _given(tmp_path, name, text)["edgeflow.toml"]
     for line in lines:
         assert any(own.startswith(line) for own in recipe.splitlines()), (line, recipe)
+
+
+@pytest.mark.parametrize(
+    ("step", "size", "open_size"),
+    [
+        ("{resize_long: 960}", "[960, 960]", '"limit_long", size = [960, 4000]'),
+        ("{limit_side_len: 736, limit_type: min}", "[736, 736]", '"limit_short", size = [736, 4000]'),
+        ("{limit_side_len: 750, max_side_limit: 2000}", "[736, 736]", '"limit_short", size = [750, 2000]'),
+        ("null", "[960, 960]", '"limit_long", size = [960, 4000]'),
+    ],
+)
+def test_a_text_detector_leaves_nothing_out(step: str, size: str, open_size: str, tmp_path: Path) -> None:
+    text = f"PreProcess: {{transform_ops: [{{DetResizeForTest: {step}}}]}}\nPostProcess: {{name: DBPostProcess}}\n"
+    recipe = _given(tmp_path, "inference.yml", text)["edgeflow.toml"]
+    assert "not taken over" not in recipe and open_size in recipe
+    assert 'resize = "letterbox_left" #' in recipe and f"size = {size} #" in recipe
+
+
+def test_a_recogniser_leaves_nothing_out(tmp_path: Path) -> None:
+    recipe = _given(tmp_path, "inference.yml", RECOGNISER)["edgeflow.toml"]
+    assert "not taken over" not in recipe
+    found = read_deploy_yaml(tmp_path).steps
+    steps: dict[str, Any] = {k: tuple(v.value) if isinstance(v.value, list) else v.value for k, v in found.items()}
+    made = Preprocess(**steps)
+    line = made.apply(np.full((24, 80, 3), 255, np.uint8))
+    assert line.shape == (3, 48, 320) and (line[:, :, :160] == 1).all() and not line[:, :, 160:].any()
+
+
+@pytest.mark.parametrize(("classes", "space"), [(None, True), (9, True), (8, False)])
+def test_the_space_that_ctc_decoders_add_is_a_class(classes: int | None, space: bool, tmp_path: Path) -> None:
+    """Seven characters, the blank, and the space where the program has a class for it or does not say."""
+    (tmp_path / "inference.yml").write_text(RECOGNISER, encoding="utf-8")
+    described, image = read_deploy_yaml(tmp_path), TensorSpec("x", (1, 3, 48, 320))
+    files: Any = None
+    given = GivenModel(tmp_path / "m.pdmodel", files, (image,), {"x": "it"}, described, (), classes)
+    assert ("\nspace = true" in files_for(given, tmp_path / "p", None, "m")["edgeflow.toml"].decode()) == space
+
+
+@pytest.mark.parametrize(("shape", "fits"), [((1, 3, 48, 640), True), ((1, 3, 32, 320), False)])
+def test_a_program_of_one_width_reads_lines_of_that_width(shape: tuple[int, ...], fits: bool, tmp_path: Path) -> None:
+    (tmp_path / "inference.yml").write_text(RECOGNISER, encoding="utf-8")
+    files: Any = None
+    given = GivenModel(tmp_path / "m", files, (TensorSpec("x", shape),), {"x": "it"}, read_deploy_yaml(tmp_path))
+    recipe = files_for(given, tmp_path / "p", None, "m")["edgeflow.toml"].decode()
+    assert ("size = [48, 640] # the program" in recipe) == fits == ("not taken over" not in recipe)
 
 
 def test_a_dictionary_keeps_every_character(tmp_path: Path) -> None:

@@ -108,6 +108,24 @@ def test_other_pictures_are_not_called_another_preprocessing() -> None:
     assert "other samples" in found.why
 
 
+def test_a_border_that_is_no_pixel_hides_no_change() -> None:
+    """Lines of text with 0 at their right, which scale, mean and std do not reach, whoever made the inputs."""
+    lines = [np.random.default_rng(k).integers(0, 256, (12, 20 + 4 * k, 3), dtype=np.uint8) for k in range(3)]
+    right = Preprocess(
+        resize="text_line", size=(16, 64), scale=1 / 255, mean=(0.5,) * 3, std=(0.5,) * 3, pad_in="input"
+    )
+    for wrong, text in (
+        (replace(right, colour="BGR"), "channels are swapped"),
+        (replace(right, mean=(0.0,) * 3), "mean is not subtracted"),
+    ):
+        golden, given = (np.stack([steps.apply(line) for line in lines]) for steps in (right, wrong))
+        found = compare_inputs(golden, given, right)
+        assert found.verdict == "pre-processing differs" and found.why.startswith(text), found
+    centred = replace(right, resize="letterbox")
+    given = np.stack([centred.apply(line) for line in lines])
+    assert compare_inputs(golden, given, right).verdict != "same"
+
+
 def test_other_pictures_out_of_range_are_proof() -> None:
     found = compare_inputs(GOLDEN, made(replace(STEPS, mean=(0, 0, 0), std=(1, 1, 1), scale=1.0), pictures()), STEPS)
     assert found.verdict == "pre-processing differs"
