@@ -40,16 +40,34 @@ class Answer:
         return "without a word"
 
 
+@dataclass(frozen=True, slots=True)
+class Emulation:
+    """How programs run that are not for the CPU they run on.
+
+    `name`: the emulator and its version. `machine`, `bits`: what uname -m and getconf LONG_BIT say on such a device.
+    `cpu`: the CPU model. `command`: words that stand before a program and its arguments. `triple`: of the compiler that
+    brings the C library.
+    """
+
+    name: str
+    machine: str
+    bits: str
+    cpu: str
+    command: tuple[str, ...]
+    triple: str
+
+
 class Transport(Protocol):
     """A way to a device. Commands are one line for the device's /bin/sh; what is quoted in them, the caller has quoted.
 
     `roots` are folders for temporary work, `home` the folder for bundles; both may hold $HOME, and nothing else to
-    expand.
+    expand. `emulation` says how programs run there; None where the device's own CPU runs them.
     """
 
     name: str
     roots: tuple[str, ...]
     home: str
+    emulation: Emulation | None
 
     def call(self, command: str, *, timeout_s: float, out_bytes: int = TEXT_MAX_BYTES) -> Answer:
         """Run a command there, with nothing to read."""

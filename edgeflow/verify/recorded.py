@@ -79,10 +79,15 @@ def _made(compressed: Path, model: Path) -> bool:
 
 
 def with_device(record: Record, model: Path, basis: Basis, verdict: Verdict) -> Record:
-    """The hops with a last one from the emulator to the device, which is computed here."""
-    with Emulator(model, npu=basis.npu) as runner:
-        emulated = tuple(outputs_of(runner, basis.reference))
-    stops = [Step("nb_emulated", emulated, Emulator.name), Step("device", verdict.arrays, verdict.runner)]
+    """The hops with a last one from the emulator to the device, which is computed here; where the emulator cannot run
+    the file, from the reference.
+    """
+    try:
+        with Emulator(model, npu=basis.npu) as runner:
+            first = Step("nb_emulated", tuple(outputs_of(runner, basis.reference)), Emulator.name)
+    except EdgeflowError:
+        first = Step("cpu_fp32", basis.reference.outputs, "the reference")
+    stops = [first, Step("device", verdict.arrays, verdict.runner)]
     (hop,) = waterfall(stops, basis.reference, basis.settings, basis.folder)
     last = replace(hop, share=None)  # the other hops were measured in the build
     return replace(record, waterfall=(*(item for item in record.waterfall if item.to != "device"), last))
