@@ -95,6 +95,7 @@ def verdict(record: Record) -> str:
     lines.append(f"{record.samples_text or 'samples unknown'}; reference: {source}; candidate: {plain(record.runner)}")
     if record.residency is not None:
         lines.append(residency(record.residency))
+    lines += [_text(record.device_ties)] if record.device_ties else []
     lines += [f"library: {_text(text)}" for text in record.library_notes]
     lines += [f"not checked: {_text(text)}" for text in record.not_checked]
     lines += [f"undecided: {_text(text)}" for text in record.undecided]
