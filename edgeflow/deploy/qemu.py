@@ -52,6 +52,10 @@ class Qemu:
         self.emulation: Emulation | None = emulation(machine)
         self._stack = ExitStack()
         folder = str(self._stack.enter_context(scratch()))
+        # The writing end is this process's alone: it closes when the process ends, however that comes.
+        self._lifeline, writing = os.pipe()
+        self._stack.callback(os.close, self._lifeline)
+        self._stack.callback(os.close, writing)
         self.roots: tuple[str, ...] = (folder,)
         self.home = folder
         self._environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
@@ -72,14 +76,17 @@ class Qemu:
     ) -> Answer:
         # In POSIX mode -f counts blocks of 512 bytes, -v everywhere KiB.
         bounds = f"ulimit -c 0; ulimit -f {FILE_BYTES // 512}; ulimit -v {MEMORY_BYTES // 1024}"
+        # The shell leads a process group of its own, which ends with edgeflow even when that is killed.
+        watch = f"( read -r x < /proc/self/fd/{self._lifeline}; kill -9 0 ) > /dev/null 2>&1 & life=$!"
         return spawn(
-            ["/bin/sh", "-c", f"{bounds}; {command}"],
+            ["/bin/sh", "-c", f"{bounds}; {watch}\n( {command} )\ns=$?; kill $life; exit $s"],
             stdin=stdin,
             offset=offset,
             stdout=stdout,
             timeout_s=timeout_s,
             out_bytes=out_bytes,
             environment=self._environment,
+            lifeline=self._lifeline,
         )
 
     def append(self, local: Path, offset: int, remote: str, *, timeout_s: float) -> Answer:

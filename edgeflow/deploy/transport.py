@@ -97,8 +97,12 @@ def spawn(
     timeout_s: float,
     out_bytes: int = TEXT_MAX_BYTES,
     environment: Mapping[str, str] | None = None,
+    lifeline: int | None = None,
 ) -> Answer:
     """Run a program of this machine within bounds; it is killed with its children when one breaks.
+
+    Args:
+        lifeline: a file descriptor that the program gets under the same number.
 
     Raises:
         TransportError: it is not installed.
@@ -113,6 +117,7 @@ def spawn(
                 stderr=subprocess.PIPE,
                 start_new_session=True,
                 env=None if environment is None else dict(environment),
+                pass_fds=() if lifeline is None else (lifeline,),
             )
         except FileNotFoundError as err:
             raise TransportError(

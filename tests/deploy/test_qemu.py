@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +24,7 @@ from edgeflow.deploy.remote import Remote, RunOptions
 from edgeflow.deploy.runtime import load_runtime
 from tests.deploy.builds import feed_of, make_build
 from tests.deploy.conftest import MODEL
-from tests.deploy.device.make import CROSS, seal
+from tests.deploy.device.make import CROSS, Machine, seal
 
 
 @pytest.fixture(autouse=True)
@@ -177,3 +180,35 @@ def test_android_programs_are_refused(runtime: Path, tmp_path: Path) -> None:
 def test_last_words_are_the_programs_own() -> None:
     log = "[F] Check failed: x\nqemu: uncaught target signal 6 (Aborted) - core dumped\n"
     assert last_words(log) == "[F] Check failed: x"
+
+
+def test_programs_end_with_a_killed_client(machine: Machine, tmp_path: Path) -> None:
+    code = (
+        "from edgeflow.deploy.qemu import Qemu\n"
+        f"Qemu('aarch64').call(\"echo $$ > '{tmp_path}/pid.part'; mv '{tmp_path}/pid.part' '{tmp_path}/pid'; sleep 60\", timeout_s=60)"
+    )
+    (tmp_path / "own").mkdir()
+    with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path / "own")}) as client:
+        _until((tmp_path / "pid").exists)
+        shell = int((tmp_path / "pid").read_text())
+        assert os.getpgid(shell) == shell
+        client.kill()
+
+    def ended() -> bool:
+        try:
+            os.killpg(shell, 0)
+        except ProcessLookupError:
+            return True
+        # One that nobody waited for yet is over all the same.
+        stat = Path(f"/proc/{shell}/stat")
+        return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+    _until(ended)
+
+
+def _until(true: Callable[[], bool]) -> None:
+    for _ in range(400):
+        if true():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come to that within 20 s")
