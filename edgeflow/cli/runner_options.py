@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 F = TypeVar("F", bound=Callable[..., Any])
-HOSTS = ("emulator", "paddle-lite")
+HOSTS = ("emulator", "paddle-lite", "qemu")
 
 
 def where(value: str) -> str:
@@ -18,7 +18,7 @@ def where(value: str) -> str:
         from edgeflow.core.errors import near
 
         raise click.BadParameter(
-            f"{value!r}, and should be emulator, paddle-lite, ssh://user@host[:port] or adb:SERIAL; "
+            f"{value!r}, and should be emulator, paddle-lite, qemu, ssh://user@host[:port] or adb:SERIAL; "
             f"{near(value, HOSTS, 'on this machine')}"
         )
     return value
@@ -32,7 +32,7 @@ def where_options(*, many: bool) -> Callable[[F], F]:
             "--runtime",
             type=click.Path(exists=True, file_okay=False, path_type=Path),
             metavar="DIR",
-            help="Programs and libraries for the device, made by edgeflow cross-compile; default: "
+            help="Programs and libraries for the device or qemu, made by edgeflow cross-compile; default: "
             "build/device/<target>.",
         )
         on = click.option(
@@ -43,6 +43,7 @@ def where_options(*, many: bool) -> Callable[[F], F]:
             show_default="emulator",
             metavar="WHERE",
             help="What executes MODEL: emulator, paddle-lite (its x86 runtime, float x86 files only), "
+            "qemu (a device's programs, under qemu-user here), "
             f"ssh://user@host[:port] or adb:SERIAL.{' Give it again for more devices.' if many else ''}",
         )
         limit = click.option(
@@ -51,7 +52,7 @@ def where_options(*, many: bool) -> Callable[[F], F]:
             default=300,
             show_default=True,
             metavar="SECONDS",
-            help="How long one program may run on a device.",
+            help="How long one program may run on a device or under qemu.",
         )
         return on(runtime(limit(trust_option(command))))
 

@@ -97,6 +97,7 @@ def verdict(record: Record) -> str:
     lines.append(sides.format(samples=_samples(record), reference=source, candidate=plain(record.runner)))
     if record.residency is not None:
         lines.append(residency(record.residency))
+    lines += [_text(record.device_ties)] if record.device_ties else []
     lines += [f"{tr('library')}: {_text(text)}" for text in record.library_notes]
     lines += [f"{tr('not checked')}: {_text(text)}" for text in record.not_checked]
     lines += [f"{tr('undecided')}: {_text(text)}" for text in record.undecided]

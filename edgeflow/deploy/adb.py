@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgeflow.core.errors import TransportError
-from edgeflow.deploy.transport import TEXT_MAX_BYTES, Answer, spawn
+from edgeflow.deploy.transport import TEXT_MAX_BYTES, Answer, Emulation, spawn
 from edgeflow.files.temporary import scratch
 
 ADDRESS = re.compile(r"adb:(?P<serial>[A-Za-z0-9][A-Za-z0-9._:-]{0,127})(?P<path>/[A-Za-z0-9._/+@-]{0,200})?\Z")
@@ -36,6 +36,7 @@ class Adb:
                 try_="adb devices, which lists the serials",
             )
         self.name = address
+        self.emulation: Emulation | None = None
         self.folder = (found["path"] or "").rstrip("/")
         self.roots: tuple[str, ...] = (self.folder or "/data/local/tmp",)
         self.home: str = self.folder or "/data/local/tmp/edgeflow"

@@ -16,6 +16,7 @@ from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.latency import State, Timing, compare, summary
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import TensorSpec, check_fixed
+from edgeflow.deploy.qemu import QEMU
 from edgeflow.deploy.remote import Remote
 from edgeflow.deploy.residency import Residency
 from edgeflow.deploy.runners import HERE, Where, is_device, open_runner, where_it_ran
@@ -28,6 +29,11 @@ ROUNDS = 8
 SEED = 0
 NOT_DEVICE = "host time is not device time: the emulator repeats a device's numbers, not its speed"
 NOT_ARM = "host time is not device time: this is Paddle Lite's x86 runtime on this machine"
+NOT_SPEED = (
+    "these times are those of qemu's emulation on this machine: they say neither how fast a device is, nor which of "
+    "two files is faster there"
+)
+NOTES = {"emulator": NOT_DEVICE, "paddle-lite": NOT_ARM, QEMU: NOT_SPEED}
 
 
 def feed_of(model: Path, specs: Sequence[TensorSpec], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
@@ -158,7 +164,7 @@ def bench(
 
 def _table(model: Path, watch: Stopwatch, on: str) -> dict[str, Any]:
     runner = watch.runner
-    notes = [] if is_device(on) else [NOT_DEVICE if on == "emulator" else NOT_ARM]
+    notes = [] if is_device(on) else [NOTES[on]]
     facts = runner.facts.as_table() if isinstance(runner, Remote) and runner.facts else None
     return {
         "format": 1,

@@ -15,6 +15,7 @@ from types import TracebackType
 from edgeflow.core.errors import Dropped, EdgeflowError, TransportError
 from edgeflow.deploy.adb import Adb
 from edgeflow.deploy.owner import read_owner, this_process
+from edgeflow.deploy.qemu import QEMU, Qemu
 from edgeflow.deploy.ssh import Ssh
 from edgeflow.deploy.transport import CHUNK_BYTES, TEXT_MAX_BYTES, Answer, Transport
 from edgeflow.files.atomic import sha256
@@ -41,12 +42,18 @@ class Reply:
     complaint: str
 
 
-def connect(address: str) -> Transport:
-    """The transport of an address, ssh://… or adb:….
+def connect(address: str, machine: str | None = None) -> Transport:
+    """The transport of an address: ssh://…, adb:…, or qemu for programs that are to run here.
+
+    Args:
+        machine: what the programs are for, as runtime.json spells it; only qemu needs it.
 
     Raises:
-        TransportError: it is neither.
+        TransportError: it is none of them.
+        BackendMissing: what qemu needs is not installed.
     """
+    if address == QEMU and machine is not None:
+        return Qemu(machine)
     if address.startswith("ssh:"):
         return Ssh(address)
     if address.startswith("adb:"):

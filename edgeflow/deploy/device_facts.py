@@ -9,6 +9,7 @@ from typing import Any
 from edgeflow.core.errors import TransportError
 from edgeflow.core.latency import State
 from edgeflow.deploy.device import TRIES, Device
+from edgeflow.deploy.transport import Emulation
 
 LINE = re.compile(r"([a-z_]{1,20})=(.*)\Z")
 TEXT_MAX = 200
@@ -81,7 +82,25 @@ def probe(device: Device) -> Facts:
             f"{device.name}: does not say what machine it is, and should answer to uname -m",
             try_="a device with a shell and uname; edgeflow needs no more than busybox",
         )
-    return facts
+    return facts if device.transport.emulation is None else _emulated(facts, device.transport.emulation)
+
+
+def _emulated(facts: Facts, emulation: Emulation) -> Facts:
+    """What an emulated device is: of this machine's own facts, only the room, the kernel and the CPUs are its."""
+    return Facts(
+        emulation.machine,
+        emulation.bits,
+        (),
+        f"-cpu {emulation.cpu}",
+        f"emulated by {emulation.name}, CPU model {emulation.cpu}, on this machine",
+        "",
+        facts.kernel,
+        facts.cpus,
+        "",
+        False,
+        facts.free_bytes,
+        State(),
+    )
 
 
 def check_room(device: Device, facts: Facts, bytes_: int, *, spare_bytes: int = SPARE_BYTES) -> None:
@@ -99,7 +118,9 @@ def check_room(device: Device, facts: Facts, bytes_: int, *, spare_bytes: int = 
 
 
 def state(device: Device) -> State:
-    """Clocks and heat as they are now."""
+    """Clocks and heat as they are now; nothing where the device is emulated, for it has neither."""
+    if device.transport.emulation is not None:
+        return State()
     return read_facts(device.shell(f"( {STATE} ) 2>/dev/null", tries=TRIES, out_bytes=1 << 16).text).state
 
 

@@ -1,4 +1,4 @@
-"""A .nb run on a device: the runner behind `--on ssh://…` and `--on adb:…`, and its stopwatch."""
+"""A .nb run on a device: the runner behind `--on ssh://…`, `--on adb:…` and `--on qemu`, and its stopwatch."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from edgeflow.core.samples import Array
 from edgeflow.core.tensors import DTYPES, check_feed
 from edgeflow.deploy.device import TRIES, Device, connect, printable
 from edgeflow.deploy.device_facts import Facts, check_room, probe, state, what_fits, why_not
+from edgeflow.deploy.endings import LATE, died
 from edgeflow.deploy.runtime import RuntimeFolder, how_to_make
 from edgeflow.files.arrays import load_npy
 from edgeflow.files.temporary import scratch
@@ -34,7 +35,6 @@ OUTPUT_MAX_BYTES = 1 << 30
 """All outputs of one run together: more than any model for such devices gives."""
 HEADER_MAX_BYTES = 1 << 14
 LOG_BYTES = 1 << 19
-LATE, KILLED = 124, 137
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Remote:
         self.inputs, self.outputs = self.model.input_specs, self.model.outputs
         self._say = say or (lambda text: None)
         self.notes = tuple(fits(self.model, model, runtime))
-        self.device = Device(connect(address), say=say)
+        self.device = Device(connect(address, runtime.machine), say=say)
         self.name = f"{address} (Paddle Lite on the device)"
         self.facts: Facts | None = None
         self.traces = Traces()
@@ -218,21 +218,26 @@ class Remote:
         place = device.put([self.runtime.program(program)])[0]
         folders = ":".join(dict.fromkeys(path.rpartition("/")[0] for path in self._libraries))
         cache = f"{device.folder}/cache"
+        emulation = device.transport.emulation
         words = [place, "--model", self._model, "--threads", str(threads or options.threads), *arguments]
         words += ["--power-mode", options.power_mode] if options.power_mode else []
         words += (
             ["--devices", ",".join(options.runtime.devices), "--cache-dir", cache] if options.runtime.devices else []
         )
         words += ["--context", options.runtime.context] if options.runtime.context else []
-        environment = f"LD_LIBRARY_PATH={shlex.quote(folders)} GLOG_v={5 if options.runtime.devices else 0}"
+        environment = f"LD_LIBRARY_PATH={shlex.quote(folders)}"
+        line = " ".join(map(shlex.quote, words))
+        if emulation is None:
+            line = f"{environment} {line}"
+        else:  # the emulator itself is a program of this machine, and must not look among the libraries
+            line = f"{' '.join(map(shlex.quote, emulation.command))} -E {environment} {line}"
         limit = max(int(options.limit_s), 1)
         mark = f"edgeflow-{secrets.token_hex(8)}"
         # The program's output goes to files: what it leaves running cannot hold the connection open.
-        line = " ".join(map(shlex.quote, words))
         command = (
             f"cd {shlex.quote(device.folder)} && {before} && mkdir -p cache && rm -f late; "
             # A run whose connection broke may still be at it, in the way of this one.
-            f"[ -f pid ] && kill -9 $(cat pid) 2> /dev/null; {environment} {line} "
+            f"[ -f pid ] && kill -9 $(cat pid) 2> /dev/null; GLOG_v={5 if options.runtime.devices else 0} {line} "
             "> said 2> log < /dev/null & p=$!; echo $p > pid; "
             f'( sleep {limit} & z=$!; trap "kill $z; exit" TERM; wait $z; : > {shlex.quote(device.folder)}/late; '
             "kill -9 $p ) > /dev/null 2>&1 < /dev/null & w=$!; "
@@ -247,42 +252,13 @@ class Remote:
             text, tuple(sorted(file.rpartition("/")[2] for file in files.split() if file.endswith(".nnc")))
         )
         if reply.status:
-            raise self._died(program, reply.status, text or reply.complaint)
+            if reply.status == LATE:
+                raise TransportError(
+                    f"{device.name}: {program}: was still running after {options.limit_s:g} s, and was ended",
+                    try_="--limit-s with more seconds, or a smaller model",
+                )
+            raise died(program, reply.status, text or reply.complaint, device.transport, self.runtime.target)
         return said
-
-    def _died(self, program: str, status: int, log: str) -> TransportError:
-        words, where = printable(log), f"{self.device.name}: {program}"
-        if status == LATE:
-            return TransportError(
-                f"{where}: was still running after {self.options.limit_s:g} s, and was ended",
-                try_="--limit-s with more seconds, or a smaller model",
-            )
-        if status in (KILLED, 9):
-            return TransportError(
-                f"{where}: was killed by the device, as when its memory runs out ({words})",
-                try_="fewer samples at once, or a smaller model; dmesg on the device says more",
-            )
-        if status in (126, 127) and ("xec format" in log or "not executable" in log):
-            return TransportError(
-                f"{where}: is for another architecture than the device's ({words})",
-                try_=how_to_make(self.runtime.target),
-            )
-        if "GLIBC" in log and "not found" in log:
-            return TransportError(
-                f"{where}: was built for a newer C library than the device has ({words})",
-                try_="CROSS_COMPILE=PREFIX of its vendor's compiler, then edgeflow cross-compile again",
-            )
-        if "libgomp" in log:
-            return TransportError(
-                f"{where}: misses a library there ({words})", try_="apt-get install libgomp1, on the device"
-            )
-        if status == 126:
-            return TransportError(
-                f"{where}: may not be executed there ({words})",
-                try_=f"a folder that is not mounted noexec: {self.device.name}/FOLDER",
-            )
-        what = f"crashed with signal {status - 128}" if 128 < status < 160 else f"ended with status {status}"
-        return TransportError(f"{where}: {what} ({words})", try_="edgeflow match, and edgeflow verify without --on")
 
     def _announced(self, text: str) -> list[tuple[tuple[int, ...], str]]:
         """Shape and dtype of every output as `dump` says them, held to what can be."""

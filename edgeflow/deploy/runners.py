@@ -1,4 +1,4 @@
-"""What executes a .nb, by the word after --on: the emulator, Paddle Lite on the host, or a device."""
+"""What executes a .nb, by the word after --on: the emulator, Paddle Lite on the host, qemu-user, or a device."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from edgeflow.core.errors import DataError, EdgeflowError, NotTrusted, TargetErr
 from edgeflow.core.latency import summary
 from edgeflow.core.samples import Array
 from edgeflow.core.targets import load_target
+from edgeflow.deploy.qemu import QEMU
 from edgeflow.deploy.remote import Remote, RunOptions
 from edgeflow.deploy.residency import Evidence, Residency, residency
 from edgeflow.deploy.runtime import RUNTIME, RuntimeFolder, load_runtime
@@ -32,14 +33,20 @@ def is_device(on: str) -> bool:
     return on.startswith(("ssh:", "adb:"))
 
 
+def runs_programs(on: str) -> bool:
+    """What executes a file are programs of a runtime folder: on a device, or under qemu here."""
+    return is_device(on) or on == QEMU
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """What executes a .nb, and how.
 
-    `on`: `emulator`, `paddle-lite`, ssh://user@host[:port][/folder] or adb:SERIAL[/folder]. `runtime`: the folder of
-    programs for a device; None looks for build/device/<target>. `trust`: take programs from a folder beside the file
-    too that nobody built here. `batch`: samples a run on a device, where the file leaves it open; None runs what is
-    fed at once. `say` is told of progress. `ideal`: the emulator computes what ops mean, not what kernels do.
+    `on`: `emulator`, `paddle-lite`, `qemu`, ssh://user@host[:port][/folder] or adb:SERIAL[/folder]. `runtime`: the
+    folder of programs for a device or qemu; None looks for build/device/<target>. `trust`: take programs that nobody
+    built here too, from a folder beside the file, and for qemu from a given one. `batch`: samples a run on a device or
+    under qemu, where the file leaves it open; None runs what is fed at once. `say` is told of progress. `ideal`: the
+    emulator computes what ops mean, not what kernels do.
     """
 
     on: str = "emulator"
@@ -62,7 +69,8 @@ def open_runner(model: Path, where: Where = HERE, npu: str = "float32") -> Abstr
         npu: arithmetic of NNAdapter subgraphs in the emulator.
 
     Raises:
-        DataError: there is no runtime folder, or it is not whole.
+        DataError: there is no runtime folder, it is not whole, or nothing says that its programs may run here.
+        BackendMissing: qemu-user, or a C library for it, is not installed.
         NbError: the file does not fit what is to run it.
         TransportError: the device cannot be reached.
     """
@@ -70,9 +78,14 @@ def open_runner(model: Path, where: Where = HERE, npu: str = "float32") -> Abstr
         from edgeflow.deploy.paddle_lite import PaddleLite
 
         return PaddleLite(model)
-    if not is_device(where.on):
+    if not runs_programs(where.on):
         return Emulator(model, npu=npu, ideal=where.ideal)
     folder = find_runtime(model, where.runtime, trust=where.trust)
+    if where.on == QEMU and not where.trust and not is_unchanged(folder.folder):
+        raise DataError(
+            f"{folder.folder}: its programs were not made here, and would run as you on this machine",
+            try_=f"--trust, where you know who made them; or edgeflow cross-compile {folder.target} --paddle-lite DIR",
+        )
     options = RunOptions(1, where.power_mode, npu_settings(model, folder.target), where.limit_s, where.batch)
     return Remote(where.on, model, folder, options, say=where.say)
 

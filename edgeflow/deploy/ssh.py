@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from edgeflow.core.errors import TransportError
-from edgeflow.deploy.transport import TEXT_MAX_BYTES, Answer, spawn
+from edgeflow.deploy.transport import TEXT_MAX_BYTES, Answer, Emulation, spawn
 from edgeflow.files.temporary import scratch
 
 CONFIG = "EDGEFLOW_SSH_CONFIG"
@@ -55,6 +55,7 @@ class Ssh:
                 try_="ssh://pi@raspberrypi.local",
             )
         self.name = address
+        self.emulation: Emulation | None = None
         self.folder = (found["path"] or "").rstrip("/")
         self.roots: tuple[str, ...] = (self.folder,) if self.folder else ("$HOME", "/var/tmp", "/tmp")
         self.home: str = self.folder or "$HOME/edgeflow"

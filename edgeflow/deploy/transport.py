@@ -40,16 +40,34 @@ class Answer:
         return "without a word"
 
 
+@dataclass(frozen=True, slots=True)
+class Emulation:
+    """How programs run that are not for the CPU they run on.
+
+    `name`: the emulator and its version. `machine`, `bits`: what uname -m and getconf LONG_BIT say on such a device.
+    `cpu`: the CPU model. `command`: words that stand before a program and its arguments. `triple`: of the compiler that
+    brings the C library.
+    """
+
+    name: str
+    machine: str
+    bits: str
+    cpu: str
+    command: tuple[str, ...]
+    triple: str
+
+
 class Transport(Protocol):
     """A way to a device. Commands are one line for the device's /bin/sh; what is quoted in them, the caller has quoted.
 
     `roots` are folders for temporary work, `home` the folder for bundles; both may hold $HOME, and nothing else to
-    expand.
+    expand. `emulation` says how programs run there; None where the device's own CPU runs them.
     """
 
     name: str
     roots: tuple[str, ...]
     home: str
+    emulation: Emulation | None
 
     def call(self, command: str, *, timeout_s: float, out_bytes: int = TEXT_MAX_BYTES) -> Answer:
         """Run a command there, with nothing to read."""
@@ -79,8 +97,12 @@ def spawn(
     timeout_s: float,
     out_bytes: int = TEXT_MAX_BYTES,
     environment: Mapping[str, str] | None = None,
+    lifeline: int | None = None,
 ) -> Answer:
     """Run a program of this machine within bounds; it is killed with its children when one breaks.
+
+    Args:
+        lifeline: a file descriptor that the program gets under the same number.
 
     Raises:
         TransportError: it is not installed.
@@ -95,6 +117,7 @@ def spawn(
                 stderr=subprocess.PIPE,
                 start_new_session=True,
                 env=None if environment is None else dict(environment),
+                pass_fds=() if lifeline is None else (lifeline,),
             )
         except FileNotFoundError as err:
             raise TransportError(

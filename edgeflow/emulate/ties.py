@@ -70,7 +70,9 @@ def explains(found: Ties, emulated: Sequence[Array], device: Sequence[Array]) ->
     spreads = found.spread or (0.0,) * len(emulated)
     for spread, a, b in zip(spreads, emulated, device, strict=True):
         scale = float(np.abs(a.astype(np.float64)).max(initial=0.0))
-        if a.shape != b.shape or _apart(a, b) > max(EXACT * scale, MARGIN * spread):
+        apart = _apart(a, b)
+        # Written so that NaN on one side is never explained.
+        if a.shape != b.shape or not (np.isfinite(apart) and apart <= max(EXACT * scale, MARGIN * spread)):
             return False
     return True
 
@@ -78,5 +80,7 @@ def explains(found: Ties, emulated: Sequence[Array], device: Sequence[Array]) ->
 def _apart(a: Array, b: Array) -> float:
     if a.shape != b.shape or a.dtype.kind != "f":
         return 0.0 if np.array_equal(a, b) else float("inf")
+    a, b = a.astype(np.float64), b.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        return float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max(initial=0.0))
+        apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
+    return float(np.nan_to_num(apart, nan=np.inf, posinf=np.inf).max(initial=0.0))

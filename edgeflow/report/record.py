@@ -102,6 +102,7 @@ class Record:
     library_notes: tuple[str, ...] = ()
     device: DeviceFacts | None = None
     residency: ResidencyFinding | None = None
+    device_ties: str | None = None
 
     def __post_init__(self) -> None:
         """Complete `broken`, and hold the verdict to it."""

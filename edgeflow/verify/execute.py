@@ -18,6 +18,7 @@ from edgeflow.emulate.held import unheld
 from edgeflow.project.reference import Reference
 
 HOST_ONLY = "the device itself: nothing ran on it"
+EMULATED_ONLY = "the device itself: its programs and Paddle Lite's own kernels ran under qemu-user on this machine"
 PROBES = 3
 """Samples on which batches are tried for a file with a fixed batch of one."""
 

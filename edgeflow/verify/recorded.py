@@ -15,6 +15,7 @@ from edgeflow.project.manifest import load_manifest, recorded_arithmetic
 from edgeflow.project.places import MANIFEST, REFERENCE
 from edgeflow.report.exchange import LOOKS, load_record, looks_sha256
 from edgeflow.report.record import Record
+from edgeflow.verify.device_ties import ties_sentence
 from edgeflow.verify.execute import outputs_of
 from edgeflow.verify.hops import Step, waterfall
 from edgeflow.verify.judge import Basis, Verdict
@@ -79,10 +80,18 @@ def _made(compressed: Path, model: Path) -> bool:
 
 
 def with_device(record: Record, model: Path, basis: Basis, verdict: Verdict) -> Record:
-    """The hops with a last one from the emulator to the device, which is computed here."""
-    with Emulator(model, npu=basis.npu) as runner:
-        emulated = tuple(outputs_of(runner, basis.reference))
-    stops = [Step("nb_emulated", emulated, Emulator.name), Step("device", verdict.arrays, verdict.runner)]
+    """The hops with a last one from the emulator to the device, which is computed here; where the emulator cannot run
+    the file, from the reference.
+    """
+    said = None
+    try:
+        with Emulator(model, npu=basis.npu) as runner:
+            first = Step("nb_emulated", tuple(outputs_of(runner, basis.reference)), Emulator.name)
+        said = ties_sentence(model, basis.reference, first.outputs or (), verdict.arrays, basis.npu)
+    except EdgeflowError:
+        first = Step("cpu_fp32", basis.reference.outputs, "the reference")
+    stops = [first, Step("device", verdict.arrays, verdict.runner)]
     (hop,) = waterfall(stops, basis.reference, basis.settings, basis.folder)
     last = replace(hop, share=None)  # the other hops were measured in the build
-    return replace(record, waterfall=(*(item for item in record.waterfall if item.to != "device"), last))
+    hops = (*(item for item in record.waterfall if item.to != "device"), last)
+    return replace(record, waterfall=hops, device_ties=said)

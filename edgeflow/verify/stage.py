@@ -14,7 +14,8 @@ from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target
-from edgeflow.deploy.runners import HERE, Where, control_run, device_report, is_device, open_runner
+from edgeflow.deploy.qemu import QEMU
+from edgeflow.deploy.runners import HERE, Where, control_run, device_report, open_runner, runs_programs
 from edgeflow.emulate import Emulator
 from edgeflow.emulate.examined import Examined
 from edgeflow.files.arrays import load_npz, save_npz
@@ -50,7 +51,7 @@ from edgeflow.report.record_parts import (
 )
 from edgeflow.verify.contract import LABELS, contract_entry, write_contract
 from edgeflow.verify.exactness import Exactness
-from edgeflow.verify.execute import HOST_ONLY, run_here, run_with
+from edgeflow.verify.execute import EMULATED_ONLY, HOST_ONLY, run_here, run_with
 from edgeflow.verify.file_facts import figures, findings, partition, profile_named
 from edgeflow.verify.hops import Step
 from edgeflow.verify.judge import Basis, CompressedOutputs, OutputDrift, Verdict, judge
@@ -287,7 +288,7 @@ def verify_file(
     device: DeviceFacts | None = None
     residency: ResidencyFinding | None = None
     notes: tuple[str, ...] = ()
-    if is_device(where.on):
+    if runs_programs(where.on):
         with ExitStack() as stack:
             opened = [
                 open_runner(file, replace(where, batch=DEVICE_BATCH, trust=against.trust))
@@ -295,7 +296,8 @@ def verify_file(
                 if file is not None
             ]
             runner, *others = [stack.enter_context(one) for one in opened]
-            verdict = judge(loaded, run_with(runner, loaded), settings, folder)
+            unseen = (EMULATED_ONLY,) if where.on == QEMU else ()
+            verdict = judge(loaded, run_with(runner, loaded, unseen), settings, folder)
             said = device_report(runner, control_run(runner, others[0], loaded.inputs) if others else None)
         device, notes = exchange.read(DeviceFacts, said["device"]), tuple(said["library_notes"])
         residency = exchange.read(ResidencyFinding, said["residency"])
@@ -311,7 +313,7 @@ def verify_file(
     )
     record = replace(record, device=device, library_notes=notes, residency=residency)
     record = look_again(record, model) if layers else with_recorded(record, model, table)
-    if is_device(where.on):
+    if runs_programs(where.on):
         record = with_device(record, model, basis, verdict)
     return verdict, record
 
