@@ -93,7 +93,7 @@ def score(
     if folder is not None and (folder / name.partition(":")[0]).is_file():
         with in_folder(folder):
             function = _at_home(name, load_function(name, folder), folder)
-        found = _of_function(name, function, reference, labels, outputs, budget)
+        found = _of_function(function, reference, labels, outputs, budget)
         if doubted and not math.isfinite(found.reference):
             nothing = f"metric {name}: is {found.reference:g} for the reference, so it measures nothing"
             found = replace(found, doubts=(nothing,))
@@ -104,25 +104,15 @@ def score(
 
 
 def _of_function(
-    name: str,
     function: Callable[..., float],
     reference: Reference,
     labels: Array,
     outputs: Sequence[Array],
     budget: float | None,
 ) -> Scores:
-    """A recipe's own metric, which may do anything."""
-    try:
-        before, after = float(function(reference.outputs, labels)), float(function(outputs, labels))
-        decision = _resampled(function, reference.outputs, outputs, labels, budget)
-    except EdgeflowError:
-        raise
-    except (Exception, SystemExit) as err:
-        raise DataError(
-            f"metric {name}: failed ({type(err).__name__}: {last_line(err)}), and should return one number",
-            try_="call it by hand with the reference's outputs and labels",
-        ) from err
-    return Scores(before, after, decision)
+    """A recipe's own metric, as `_at_home` calls it."""
+    before, after = function(reference.outputs, labels), function(outputs, labels)
+    return Scores(before, after, _resampled(function, reference.outputs, outputs, labels, budget))
 
 
 def class_figures(name: str | None, reference: Reference, outputs: Sequence[Array]) -> tuple[ClassFigure, ...]:
@@ -143,7 +133,7 @@ def _at_home(name: str, function: Callable[..., float], folder: Path) -> Callabl
     def called(*arguments: Any) -> float:
         try:
             with in_folder(folder):
-                return function(*arguments)
+                return float(function(*arguments))
         except EdgeflowError:
             raise
         except (Exception, SystemExit) as err:

@@ -18,17 +18,10 @@ from edgeflow.emulate.step import Lowering, Step
 
 def fc(step: Step) -> None:
     """One row: a matrix times a vector; more: a matrix product, whose activation is applied with the bias alone."""
-    g, x, weight = step.g, step.x("Input"), step.x("W")
-    columns = int(step.attr("in_num_col_dims", 1))
-    if step.attr("op_type", "mul") in ("matmul", "matmul_v2"):
-        columns = x.rank - 1
-    if weight.rank != 2 or not 0 <= columns <= max(x.rank - 1, 0):
-        raise NbError(f"fc: input {list(x.shape)}, weight {list(weight.shape)}, in_num_col_dims {columns} do not fit")
-    rows, depth = math.prod(x.shape[:columns]), math.prod(x.shape[columns:])
-    if depth != weight.shape[0]:
-        raise NbError(f"fc: input {list(x.shape)} has {depth} columns, the weight {weight.shape[0]} rows")
-    flat, bias, act = g.reshape(x, (rows, depth)), step.maybe("Bias"), Fused.of(step)
-    if rows > 1:
+    g, weight = step.g, step.x("W")
+    flat, shape = linear.rows_of_fc(step)
+    bias, act = step.maybe("Bias"), Fused.of(step)
+    if flat.shape[0] > 1:
         y = half.product(g, flat, weight)
         act = act if bias is not None else Fused()
     else:
@@ -37,7 +30,7 @@ def fc(step: Step) -> None:
     if bias is not None:
         y = half.add(g, y, g.reshape(bias, (weight.shape[1],)))
     y = half.activate(g, y, act if act.kind in ("relu", "relu6") else Fused())
-    step.out("Out", g.reshape(y, (*x.shape[:columns], weight.shape[1])))
+    step.out("Out", g.reshape(y, shape))
 
 
 def mul(step: Step) -> None:

@@ -15,18 +15,9 @@ from edgeflow.emulate.step import Lowering, Step
 
 def fc(step: Step) -> None:
     """Input [..., K] times W [K, N] plus Bias. Source: Paddle-Lite kernels/arm/fc_compute.cc, v2.13-rc."""
-    g, x, weight = step.g, step.x("Input"), step.x("W")
-    columns = int(step.attr("in_num_col_dims", 1))
-    if step.attr("op_type", "mul") in ("matmul", "matmul_v2"):
-        columns = x.rank - 1
-    if weight.rank != 2 or not 0 <= columns <= max(x.rank - 1, 0):
-        raise NbError(f"fc: input {list(x.shape)}, weight {list(weight.shape)}, in_num_col_dims {columns} do not fit")
-    rows, depth = math.prod(x.shape[:columns]), math.prod(x.shape[columns:])
-    if depth != weight.shape[0]:
-        raise NbError(f"fc: input {list(x.shape)} has {depth} columns, the weight {weight.shape[0]} rows")
-    shape = (*x.shape[:columns], weight.shape[1])
+    g, weight = step.g, step.x("W")
+    flat, shape = rows_of_fc(step)
     act, bias = fused_activation(step), step.maybe("Bias")
-    flat = g.reshape(x, (rows, depth))
     if weight.dtype != "plain_int8":
         y = g.add("MatMul", flat, weight)
         if bias is not None:
@@ -43,6 +34,24 @@ def fc(step: Step) -> None:
         offset = None if offset is None else merged_bias(offset, unit, DEPTHWISE)
     y = activate(g, fma(g, acc, scale, offset), act, step_size=float(unit))
     step.out("Out", g.reshape(quantise(g, y, positive=act.positive) if int8_out else y, shape))
+
+
+def rows_of_fc(step: Step) -> tuple[Value, tuple[int, ...]]:
+    """The input of fc as a matrix, and the shape of its result.
+
+    Raises:
+        NbError: input and weight do not fit.
+    """
+    x, weight = step.x("Input"), step.x("W")
+    columns = int(step.attr("in_num_col_dims", 1))
+    if step.attr("op_type", "mul") in ("matmul", "matmul_v2"):
+        columns = x.rank - 1
+    if weight.rank != 2 or not 0 <= columns <= max(x.rank - 1, 0):
+        raise NbError(f"fc: input {list(x.shape)}, weight {list(weight.shape)}, in_num_col_dims {columns} do not fit")
+    rows, depth = math.prod(x.shape[:columns]), math.prod(x.shape[columns:])
+    if depth != weight.shape[0]:
+        raise NbError(f"fc: input {list(x.shape)} has {depth} columns, the weight {weight.shape[0]} rows")
+    return step.g.reshape(x, (rows, depth)), (*x.shape[:columns], weight.shape[1])
 
 
 def integer_matmul(g: Graph, a: Value, b: Value) -> Value:
