@@ -16,6 +16,7 @@ import onnx
 
 from edgeflow.core.errors import ModelError
 from edgeflow.core.samples import Array
+from edgeflow.ingest.onnx_import.apart import infer_shapes
 from edgeflow.ingest.onnx_import.read import AGAIN, RANK_MAX, Read, array_of
 from edgeflow.ingest.onnx_import.sizes import Sizes, sizes_of
 
@@ -113,10 +114,9 @@ def _infer(known: Known, model: Any, where: str) -> None:
     opsets = list(model.opset_import)
     whole = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=max(model.ir_version, 4))
     try:
-        found = onnx.shape_inference.infer_shapes(whole, data_prop=True)
-    except Exception as err:
-        first = str(err).strip().splitlines()[:1] or [type(err).__name__]
-        raise ModelError(f"{where}: its shapes contradict each other ({first[0][:200]})", try_=AGAIN) from err
+        found = infer_shapes(whole)
+    except ModelError as err:
+        raise ModelError(f"{where}: its shapes contradict each other ({err.what})", try_=AGAIN) from err
     for value in (*found.graph.value_info, *found.graph.input, *found.graph.output):
         tensor = value.type.tensor_type
         known.types[value.name] = tensor.elem_type
