@@ -32,7 +32,11 @@ def folders(temporary: Path) -> list[Path]:
 
 
 def maker() -> subprocess.Popen[bytes]:
-    process = subprocess.Popen([sys.executable, "-c", MAKER], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-c", MAKER],
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # whoever calls the tests may ignore it
+    )
     assert process.stdout is not None
     assert process.stdout.readline()
     return process

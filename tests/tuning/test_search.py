@@ -80,7 +80,14 @@ def test_no_candidate_meets_it(project: Path) -> None:
 
 def test_ctrl_c_gives_the_best_so_far_and_the_next_goes_on(project: Path) -> None:
     command = [sys.executable, "-m", "edgeflow", "search", "-t", "arm64-int8", "--budget", "5m", "--drop", "0.01"]
-    child = subprocess.Popen(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command,
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a runner in the background ignores it
+    )
     assert child.stderr is not None
     for line in child.stderr:
         if line.startswith("int8 hist"):
