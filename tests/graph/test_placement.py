@@ -63,3 +63,35 @@ def test_slices_whole_numbers_and_constants(name: str, tmp_path: Path) -> None:
         sliced, _, constant = runner.infer({"x": x}).values()
     assert sliced.shape == (1, 3, 16)
     assert np.array_equal(constant, np.ones((2, 3), np.float32))
+
+
+def embedding() -> Any:
+    import paddle
+
+    class Words(paddle.nn.Layer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.words = paddle.nn.Embedding(9, 4, padding_idx=2)
+            self.words.weight.set_value(paddle.ones([9, 4]))  # padding that training or loading has overwritten
+
+        def forward(self, x: Any) -> Any:
+            return self.words(paddle.cast(x, "int64")) * 2.0
+
+    return Words()
+
+
+def test_padding_of_an_embedding_stands_in_the_weights_for_an_npu(tmp_path: Path) -> None:
+    """An NPU gathers rows and knows of no padding."""
+    from tests.graph.programs import export, rewritten, run
+
+    export(embedding, (1, 9), tmp_path / "raw")
+    made = rewritten(programs.load(tmp_path / "raw.pdmodel"), tmp_path / "raw", tmp_path / "made", "kirin")
+    assert made["embedding padding in the weights"] == 1
+    program = programs.load(tmp_path / "made.pdmodel")
+    editor = Editor(program, parameters.load(program, tmp_path / "made.pdiparams"))
+    (lookup,) = [op for op in editor.ops if op.type.startswith("lookup_table")]
+    assert value(lookup, "padding_idx") == -1
+    ids = np.arange(9, dtype=np.float32)[None]
+    wanted = run(tmp_path / "raw", ids)
+    assert not wanted[0, 2].any() and wanted[0, 3].all()
+    np.testing.assert_array_equal(run(tmp_path / "made", ids), wanted)
