@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeflow.core import average_precision as ap
 from edgeflow.core.agreement import Agreement
 from edgeflow.core.output_kind import BOX_COLUMNS, OutputKind
 
@@ -93,21 +94,12 @@ def _read(rows: Array, columns: tuple[str, ...]) -> Boxes:
     return Boxes(np.round(classes[real]).astype(np.int64), scores[real], corners[real])
 
 
-def overlaps(a: Array, b: Array) -> Array:
-    """IoU of corners [n, 4] and [m, 4], as [n, m]; 0 for boxes without area."""
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=2)
-    own = [np.prod(np.clip(c[:, 2:] - c[:, :2], 0, None), axis=1) for c in (a, b)]
-    union = own[0][:, None] + own[1][None] - shared
-    return np.asarray(np.where(union > 0, shared / np.maximum(union, 1e-12), 0.0))
-
-
 def match(wanted: Boxes, got: Boxes) -> Array:
     """For each reference box the candidate's that is the same, or -1: the best overlaps first, each box once."""
     partner = np.full(len(wanted.scores), -1)
     if not len(wanted.scores) or not len(got.scores):
         return partner
-    table = np.where(wanted.classes[:, None] == got.classes[None], overlaps(wanted.corners, got.corners), 0.0)
+    table = np.where(wanted.classes[:, None] == got.classes[None], ap.overlaps(wanted.corners, got.corners), 0.0)
     # Among equal boxes (no NMS, or one class-agnostic) the scores decide who is who.
     table = table - 1e-3 * np.abs(wanted.scores[:, None] - got.scores[None])
     rows, cols = np.nonzero(table >= OVERLAP_MIN - 1e-3)
@@ -145,7 +137,7 @@ def compare_boxes(wanted: Sequence[Boxes], got: Sequence[Boxes]) -> tuple[BoxDri
         float(moved.mean()) if moved.size else None,
         float(moved.max()) if moved.size else None,
         float(changed.mean()) if changed.size else None,
-        average_precision(wanted, got),
+        _precision(wanted, got),
     )
     empty = None if any(len(item.scores) for item in wanted) else "the reference finds no box in any sample"
     return drift, Agreement(kept, empty=None if extra else empty)
@@ -167,35 +159,19 @@ def _tally(wanted: Boxes, got: Boxes, partner: Array, at: Sequence[float]) -> tu
     return found, missed, extra
 
 
-def average_precision(truth: Sequence[Boxes], found: Sequence[Boxes]) -> float | None:
-    """Mean over classes of the all-point AP at IoU 0.5; None where the truth holds no box.
-
-    Source: PASCAL VOC devkit 2012, VOCevaldet.m.
-    """
-    classes = sorted({int(c) for item in truth for c in item.classes[item.scores >= TRUTH_SCORE_MIN]})
-    if not classes:
+def _precision(truth: Sequence[Boxes], found: Sequence[Boxes]) -> float | None:
+    """The candidate's average precision as PASCAL VOC 2012 counts it; None where the truth holds no box."""
+    sure = [item.scores >= TRUTH_SCORE_MIN for item in truth]
+    if not any(kept.any() for kept in sure):
         return None
-    return float(np.mean([_precision_of(truth, found, c) for c in classes]))
+    known = [Boxes(b.classes[kept], b.scores[kept], b.corners[kept]) for b, kept in zip(truth, sure, strict=True)]
+    return ap.average_precision(_together(found), _together(known), len(truth), ap.RULES["voc12"])()
 
 
-def _precision_of(truth: Sequence[Boxes], found: Sequence[Boxes], chosen: int) -> float:
-    hits, scores, total = [], [], 0
-    for a, b in zip(truth, found, strict=True):
-        due = a.corners[(a.classes == chosen) & (a.scores >= TRUTH_SCORE_MIN)]
-        mine = b.classes == chosen
-        order = np.argsort(-b.scores[mine], kind="stable")
-        table = overlaps(b.corners[mine][order], due)
-        taken = np.zeros(len(due), bool)
-        for row in table:
-            best = int(row.argmax()) if len(due) else -1
-            hit = best >= 0 and row[best] >= OVERLAP_MIN and not taken[best]
-            if hit:
-                taken[best] = True
-            hits.append(hit)
-        scores.extend(b.scores[mine][order])
-        total += len(due)
-    order = np.argsort(-np.asarray(scores), kind="stable")
-    right = np.cumsum(np.asarray(hits, np.float64)[order])
-    recall, precision = right / max(total, 1), right / np.arange(1, len(right) + 1)
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    return float(np.sum(np.diff(np.concatenate([[0.0], recall])) * precision))
+def _together(items: Sequence[Boxes]) -> ap.Boxes:
+    """The boxes of all samples in one."""
+    sample = np.repeat(np.arange(len(items)), [len(item.scores) for item in items])
+    classes, scores, corners = (
+        np.concatenate(parts) for parts in zip(*((b.classes, b.scores, b.corners) for b in items), strict=True)
+    )
+    return ap.Boxes(sample, classes, corners, scores, np.zeros(len(sample), bool))

@@ -14,7 +14,7 @@ from edgeflow.core.agreement import Agreement, agreement
 from edgeflow.core.box_drift import BoxDrift
 from edgeflow.core.drift import LIMITS, METRIC_DROP, Drift, broken
 from edgeflow.core.metrics import loss
-from edgeflow.core.output_drift import AGREEMENTS, Compared, PartDrift, agreement_limit, compare
+from edgeflow.core.output_drift import Compared, PartDrift, agreement_limit, compare
 from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import DriftLimits, VerifySettings
@@ -185,10 +185,9 @@ def judge(
 
 def _output_broken(item: Compared, limits: DriftLimits, wanted: Array, got: Array) -> list[str]:
     """The limits on distance that an output or one of its parts breaks, and what no longer moves."""
-    plain = replace(limits, **{f"{name}_min": None for name in AGREEMENTS.values() if name != "landmark_error"})
-    plain = replace(plain, landmark_error_max=None, metric_drop_max=None)
+    plain = limits.without([METRIC_DROP.key, *(limit.key for limit in LIMITS if not limit.of_distance)])
     said = broken(item.drift, plain, None)
-    alike = replace(plain, max_abs_max=None, mean_abs_max=None)  # in the output's own unit: for the whole of it alone
+    alike = plain.without(("max_abs_max", "mean_abs_max"))  # in the output's own unit: for the whole of it alone
     for part in item.parts:
         said += [f"{part.part.text}, a part of its own scale: {text}" for text in broken(part.drift, alike, None)]
     if item.boxes is None and _is_constant(got) and not _is_constant(wanted):
