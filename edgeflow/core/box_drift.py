@@ -73,6 +73,9 @@ def split_boxes(outputs: Sequence[Array], index: int, kind: OutputKind, samples:
         parts = [array]
     elif array.ndim == 2 and kind.counts is not None and kind.counts < len(outputs):
         counts = outputs[kind.counts].reshape(-1)
+        if "class" in columns and counts.sum() != len(array):
+            # Paddle gives a row of class -1 for a run that finds nothing, and counts no box for it.
+            array = array[array[:, columns.index("class")] >= 0]
         if len(counts) != samples or counts.dtype.kind not in "iu" or (counts < 0).any() or counts.sum() != len(array):
             return None
         parts = np.split(array, np.cumsum(counts.astype(np.int64))[:-1])

@@ -109,6 +109,19 @@ def test_lost_extra_moved_and_renamed_boxes_are_counted() -> None:
         against(wanted[0], [5, 1, 3])
 
 
+def test_a_run_that_finds_nothing_gives_a_row_that_is_no_box() -> None:
+    """Paddle's NMS writes one row of -1 then, and counts 0: alone, or between the boxes of other runs."""
+    kinds = [BOXES, OutputKind("ids", belongs_to=0)]
+    nothing = np.full((1, 6), -1, np.float32)
+    wanted = detections([2, 0, 1])
+    got = [np.concatenate([wanted[0][:2], nothing, wanted[0][2:]]), wanted[1]]
+    assert agreed_share(compare(wanted, got, kinds, 0, 3).drift) == 1
+    empty = [nothing, np.zeros(3, np.int32)]
+    found = compare(empty, empty, kinds, 0, 3)
+    assert found.agreed is not None and found.agreed.empty is not None
+    assert agreed_share(compare(empty, wanted, kinds, 0, 3).drift) < 1  # type: ignore[operator]
+
+
 def test_boxes_by_centre_and_size_are_the_same_boxes() -> None:
     rows = detections([6])[0][None]
     size = rows[..., 4:] - rows[..., 2:4]
