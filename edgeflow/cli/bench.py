@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +11,9 @@ from edgeflow.cli.options import ModelFile, model_argument
 from edgeflow.cli.printing import say, show, show_json
 from edgeflow.cli.runner_options import where_options
 from edgeflow.cli.tables import number, residency, table
+
+if TYPE_CHECKING:
+    from edgeflow.deploy.bench import Timings
 
 
 @click.command("bench")
@@ -76,32 +78,38 @@ def command(
     with working("bench"):
         report = bench(model, against, where, timed, sizes)
     if as_json:
-        show_json(report)
+        show_json(report.as_table())
         return
     show(*latency(report))
 
 
-def latency(report: Mapping[str, Any]) -> list[str]:
+def latency(report: Timings) -> list[str]:
     """One measurement: a row a number of threads, then the comparison, where the ops ran, and what to keep in mind."""
-    keys = ("load_ms", "first_ms", "min_ms", "p50_ms", "p90_ms")
-    rows = [(str(row["threads"]), str(row["runs"]), *(number(row[key]) for key in keys)) for row in report["sweep"]]
+    rows = [
+        (
+            str(row.threads),
+            str(row.times.runs),
+            *map(number, (row.load_ms, row.first_ms, row.times.min_ms, row.times.p50_ms, row.times.p90_ms)),
+        )
+        for row in report.sweep
+    ]
     lines = [
         *table(("threads", "runs", "load ms", "first ms", "min ms", "p50 ms", "p90 ms"), rows).split("\n"),
-        f"on {report['runner']}",
+        f"on {report.runner}",
     ]
-    if found := report.get("comparison"):
+    if turns := report.comparison:
+        found = turns.found
         lines.append(
-            f"{found['against']} against {report['model']}: {number(found['other']['p50_ms'])} ms / "
-            f"{number(found['control']['p50_ms'])} ms = {found['ratio']:.4f} "
-            f"[{found['low']:.4f}, {found['high']:.4f}] at {100 * found['confidence']:g} %"
+            f"{turns.against} against {report.model}: {number(turns.other.p50_ms)} ms / "
+            f"{number(turns.control.p50_ms)} ms = {found.ratio:.4f} "
+            f"[{found.low:.4f}, {found.high:.4f}] at {100 * found.confidence:g} %"
         )
-        lines += [f"not steady: {reason}" for reason in found["refused"]]
-        if found["refused"]:
+        lines += [f"not steady: {reason}" for reason in found.refused]
+        if found.refused:
             lines.append(
                 "try: more --repeats, --cool-down-ms, or a fixed clock (governor performance) and a cooler device"
             )
-        lines.append(found["conclusion"])
-    if where := report.get("residency"):
-        lines.append(residency(where))
-    lines += [str(note) for note in report["notes"]]
-    return lines
+        lines.append(found.conclusion)
+    if report.residency is not None:
+        lines.append(residency(report.residency))
+    return [*lines, *report.notes]

@@ -40,20 +40,20 @@ def command(build: Path, to: str, runtime: Path | None, trust: bool, as_json: bo
     """
     from edgeflow.deploy.stage import deploy_to
 
-    table = deploy_to(build.parent, to, runtime=runtime, trust=trust, say=say)
+    deployed = deploy_to(build.parent, to, runtime=runtime, trust=trust, say=say)
     if as_json:
-        show_json(table)
+        show_json(deployed.as_table())
         return
     show(
-        f"{table['name']}: {table['files']} files, {table['bytes']} bytes, "
-        f"{'at' if table['changed'] else 'already at'} "
-        f"{table['place']}"
+        f"{deployed.name}: {deployed.files} files, {deployed.bytes} bytes, "
+        f"{'at' if deployed.changed else 'already at'} "
+        f"{deployed.place}"
     )
-    if table.get("kept"):
-        show(f"kept there, as edgeflow did not write it: {', '.join(table['kept'])}")
-    if table["absent"]:
-        show(f"not in the bundle, so the device must have: {', '.join(table['absent'])}")
-    if table["without"]:
-        show(f"without programs: {table['without']}")
+    if deployed.kept:
+        show(f"kept there, as edgeflow did not write it: {', '.join(deployed.kept)}")
+    if deployed.absent:
+        show(f"not in the bundle, so the device must have: {', '.join(deployed.absent)}")
+    if deployed.without:
+        show(f"without programs: {deployed.without}")
     else:
-        show(f"check it with: {table['check']}")
+        show(f"check it with: {deployed.check}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -24,17 +25,17 @@ def command(folder: Path, everything: bool, as_json: bool) -> None:
 
     found, checks = diagnose(), examine(folder)
     if as_json:
-        show_json({**found, "checks": checks})
+        show_json({**asdict(found), "checks": [asdict(item) for item in checks]})
     else:
-        for name, version in found["installed"].items():
+        for name, version in found.installed.items():
             show(f"{name:<18} {version}")
-        stages = (*found["stages"], "fence")
+        stages = (*found.stages, "fence")
         for item in checks:
-            if item["check"] in stages or item["severity"] != "ok" or everything:
-                word = "" if item["severity"] == "ok" else f"{item['severity']}: "
+            if item.check in stages or item.severity != "ok" or everything:
+                word = "" if item.severity == "ok" else f"{item.severity}: "
                 show(
-                    f"{item['check']:<18} {word}{item['what']}",
-                    *([f"  fix: {here(item['fix'])}"] if item["fix"] else []),
+                    f"{item.check:<18} {word}{item.what}",
+                    *([f"  fix: {here(item.fix)}"] if item.fix else []),
                 )
-    if any(item["severity"] == "error" for item in checks):
+    if any(item.severity == "error" for item in checks):
         raise SystemExit(1)

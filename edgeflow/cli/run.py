@@ -14,6 +14,7 @@ from edgeflow.cli.runner_options import where_options
 
 if TYPE_CHECKING:
     from edgeflow.deploy.answers import Answer, Reader
+    from edgeflow.deploy.run import Written
 
 
 @click.command("run")
@@ -82,7 +83,6 @@ def _run(model: Path, pictures: list[Path], options: Mapping[str, Any]) -> None:
     from edgeflow.cli.progress import working
     from edgeflow.core.progress import counted
     from edgeflow.deploy.answers import reader_of
-    from edgeflow.deploy.run import describe
     from edgeflow.deploy.runners import Where, open_runner
     from edgeflow.ingest.pictures import load_picture
     from edgeflow.project.manifest import npu_arithmetic
@@ -91,7 +91,7 @@ def _run(model: Path, pictures: list[Path], options: Mapping[str, Any]) -> None:
         options["on"], options["runtime"], options["limit_s"], options["trust"], say=say, ideal=options["ideal"]
     )
     rows: list[tuple[Path, Answer]] = []
-    written: list[dict[str, Any]] = []
+    written: list[Written] = []
     with working("run"), open_runner(model, where, options["npu"] or npu_arithmetic(model)) as runner:
         if pictures:
             reader = reader_of(model, options["top"], options["threshold"])
@@ -114,14 +114,14 @@ def _run(model: Path, pictures: list[Path], options: Mapping[str, Any]) -> None:
     if rows:
         _show(rows, as_json=options["as_json"])
     elif options["as_json"]:
-        show_json(written)
+        show_json([tensor.as_table() for tensor in written])
     else:
-        show(*map(describe, written))
+        show(*map(str, written))
 
 
 def _once(
     model: Path, runner: Any, options: Mapping[str, Any]
-) -> tuple[list[dict[str, Any]], tuple[Path, Any, Answer] | None]:
+) -> tuple[list[Written], tuple[Path, Any, Answer] | None]:
     """One run on the inputs given: what came out, and the answer for a picture among them."""
     from edgeflow.core.tensors import check_fixed
     from edgeflow.deploy.answers import reader_of

@@ -11,6 +11,7 @@ from edgeflow.cli.printing import visible
 from edgeflow.report.values import SENTENCE_LENGTH_MAX, finite, plain, real
 
 if TYPE_CHECKING:
+    from edgeflow.deploy.residency import Residency
     from edgeflow.flow.build import Built
     from edgeflow.report.record import Record
     from edgeflow.report.record_parts import Output, ResidencyFinding
@@ -154,7 +155,7 @@ def _moved(record: Record) -> str | None:
     return None if before is None or after is None else f"{before:.4f} -> {after:.4f}"
 
 
-def residency(found: ResidencyFinding) -> str:
+def residency(found: ResidencyFinding | Residency) -> str:
     """How much ran on the NPU, with its grounds."""
     return f"{tr('on the NPU')}: {plain(found.verdict) or tr('unknown')} ({'; '.join(map(_text, found.evidence))})"
 

@@ -24,18 +24,23 @@ PREFIX = "pr_"
 """Of the variables that pruning adds: counters that start anew would collide with those in the file."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """Multiplications of the model before and after, as PaddleSlim counts them."""
+
+    macs_before: int
+    macs_after: int
+
+
 def prune(
     prefix: Path, out: Path, ratios: Mapping[str, float], *, criterion: str, skip: Collection[str] = ()
-) -> dict[str, Any]:
+) -> Pruned:
     """Take whole channels out of convolutions; the shapes of everything after them follow.
 
     Args:
         ratios: share of the output channels to take, by the name of the weight.
         criterion: `l1`, `l2` or `fpgm`.
         skip: weights that keep their channels, and with them every layer that residual sums couple to them.
-
-    Returns:
-        `macs_before` and `macs_after` as PaddleSlim counts them.
 
     Raises:
         CompressFailed: a ratio would empty a layer, or PaddleSlim's bookkeeping of the shapes does not add up.
@@ -71,7 +76,7 @@ def prune(
             str(out), [block.var(name) for name in feeds], [block.var(name) for name in names], executor, program=pruned
         )
         _check_runs(paddle, executor, pruned, feeds, names)
-        return {"macs_before": int(before), "macs_after": int(analysis.flops(pruned))}
+        return Pruned(int(before), int(analysis.flops(pruned)))
 
 
 @contextlib.contextmanager

@@ -144,7 +144,7 @@ def _pruned(order: Order) -> Step:
         skip={*settings.prune_skip, *last},
         criterion=settings.prune_criterion,
     )
-    if found["macs_after"] == found["macs_before"]:
+    if found.macs_after == found.macs_before:
         raise CompressFailed(
             "[compress] prune: took nothing, no convolution of this model can lose channels",
             try_="leave prune out; edgeflow sensitivity --prune lists what can go",
@@ -152,7 +152,7 @@ def _pruned(order: Order) -> Step:
     share = f"{settings.prune:.0%} of channels"
     if settings.prune_layers:
         share = f"channels of {sum(share > 0 for share in settings.prune_layers.values())} layers"
-    return Step(out, {"pruned": found}, (f"{share} pruned by {settings.prune_criterion}",))
+    return Step(out, {"pruned": asdict(found)}, (f"{share} pruned by {settings.prune_criterion}",))
 
 
 def _tuned(floats: Path, order: Order) -> Step:

@@ -13,9 +13,10 @@ import numpy as np
 
 from edgeflow import nb
 from edgeflow.core.errors import DataError, EdgeflowError
-from edgeflow.core.latency import State, Timing, compare, summary
+from edgeflow.core.latency import Comparison, State, Summary, Timing, compare, summary
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import TensorSpec, check_fixed
+from edgeflow.deploy.device_facts import Facts
 from edgeflow.deploy.qemu import QEMU
 from edgeflow.deploy.remote import Remote
 from edgeflow.deploy.residency import Residency
@@ -80,6 +81,71 @@ class Timed:
 TIMED = Timed()
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One number of threads: what is done once apart, the timed runs, and the device's state after them."""
+
+    threads: int
+    load_ms: float
+    first_ms: float
+    warm_up: int
+    times: Summary
+    state: State
+
+    def as_table(self) -> dict[str, Any]:
+        """The row as JSON values, the figures of its runs beside the rest."""
+        once = {"threads": self.threads, "load_ms": self.load_ms, "first_ms": self.first_ms, "warm_up": self.warm_up}
+        return {**once, **asdict(self.times), "state": asdict(self.state)}
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """Two files timed in turn: MODEL, the control, and the other."""
+
+    against: str
+    threads: int
+    rounds: int
+    control: Summary
+    other: Summary
+    found: Comparison
+
+    def as_table(self) -> dict[str, Any]:
+        """The comparison as JSON values, its ratio beside the rest."""
+        found = asdict(self)
+        return {**found, **found.pop("found")}
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """What a bench found. `notes`: what the times do not say; `residency`: where the ops ran, on a device."""
+
+    model: str
+    runner: str
+    device: Facts | None
+    notes: tuple[str, ...]
+    inputs: Mapping[str, tuple[int, ...]]
+    sweep: tuple[Row, ...]
+    comparison: Against | None = None
+    residency: Residency | None = None
+
+    def as_table(self) -> dict[str, Any]:
+        """What --json prints: a comparison where there is one, and of a device where the ops ran."""
+        found: dict[str, Any] = {
+            "format": 1,
+            "model": self.model,
+            "runner": self.runner,
+            "device": self.device.as_table() if self.device else None,
+            "notes": list(self.notes),
+            "inputs": {name: list(shape) for name, shape in self.inputs.items()},
+            "sweep": [row.as_table() for row in self.sweep],
+        }
+        if self.comparison is not None:
+            found["comparison"] = self.comparison.as_table()
+        if self.device is not None:
+            found["residency"] = self.residency.as_table() if self.residency else None
+        return found
+
+
 class Stopwatch:
     """One file on one runner, timed in processes or calls of its own."""
 
@@ -126,15 +192,12 @@ def bench(
     where: Where = HERE,
     timed: Timed = TIMED,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
-) -> dict[str, Any]:
+) -> Timings:
     """Time a file, and where `against` is given that one too, in turn with it.
 
     Args:
         against: the other file; MODEL is the control. Both run with the first of the numbers of threads.
         shapes: of inputs with open dimensions.
-
-    Returns:
-        The table that --json prints.
 
     Raises:
         DataError: inputs do not fit; TransportError: see open_runner.
@@ -152,43 +215,28 @@ def bench(
             feed = feed_of(file, nb.read(file).input_specs, shapes or {})
             runner = stack.enter_context(open_runner(file, where, npu_arithmetic(file)))
             watches.append(Stopwatch(runner, feed, file, on))
-        table = _table(model, watches[0], on)
-        table["sweep"] = [_entry(watches[0], timed, n) for n in threads]
-        if against is not None:
-            table["comparison"] = {"against": str(against), **_compare(watches, timed)}
-        if isinstance(watches[0].runner, Remote):
-            ran = _residency(watches, table.get("comparison"))
-            table["residency"] = ran.as_table() if ran else None
-    return table
+        runner = watches[0].runner
+        on_device = isinstance(runner, Remote)
+        sweep = tuple(_row(watches[0], timed, n) for n in threads)
+        comparison = None if against is None else _compare(against, watches, timed)
+        return Timings(
+            str(model),
+            runner.name,
+            runner.facts if on_device else None,
+            () if is_device(on) else (NOTES[on],),
+            {name: array.shape for name, array in watches[0].feed.items()},
+            sweep,
+            comparison,
+            _residency(watches, comparison) if on_device else None,
+        )
 
 
-def _table(model: Path, watch: Stopwatch, on: str) -> dict[str, Any]:
-    runner = watch.runner
-    notes = [] if is_device(on) else [NOTES[on]]
-    facts = runner.facts.as_table() if isinstance(runner, Remote) and runner.facts else None
-    return {
-        "format": 1,
-        "model": str(model),
-        "runner": runner.name,
-        "device": facts,
-        "notes": notes,
-        "inputs": {name: list(array.shape) for name, array in watch.feed.items()},
-    }
-
-
-def _entry(watch: Stopwatch, timed: Timed, threads: int) -> dict[str, Any]:
+def _row(watch: Stopwatch, timed: Timed, threads: int) -> Row:
     timing = watch.time(timed, threads)
-    return {
-        "threads": threads,
-        "load_ms": timing.load_ms,
-        "first_ms": timing.first_ms,
-        "warm_up": timed.warm_up,
-        **asdict(summary(timing.times_ms)),
-        "state": asdict(watch.state()),
-    }
+    return Row(threads, timing.load_ms, timing.first_ms, timed.warm_up, summary(timing.times_ms), watch.state())
 
 
-def _compare(watches: Sequence[Stopwatch], timed: Timed) -> dict[str, Any]:
+def _compare(against: Path, watches: Sequence[Stopwatch], timed: Timed) -> Against:
     """Measure in turn, the order swapped each round, so that slow changes of the device meet both alike."""
     each, threads, rounds = (
         replace(timed, repeats=max(timed.repeats // timed.rounds, 1)),
@@ -203,21 +251,15 @@ def _compare(watches: Sequence[Stopwatch], timed: Timed) -> dict[str, Any]:
         states.append(watches[0].state())
     found = compare(times[0], times[1], states, seed=SEED)
     control, other = (summary([t for turn in side for t in turn]) for side in times)
-    return {
-        "threads": threads,
-        "rounds": rounds,
-        "control": asdict(control),
-        "other": asdict(other),
-        **found.as_table(),
-    }
+    return Against(str(against), threads, rounds, control, other, found)
 
 
-def _residency(watches: Sequence[Stopwatch], comparison: Mapping[str, Any] | None) -> Residency | None:
+def _residency(watches: Sequence[Stopwatch], comparison: Against | None) -> Residency | None:
     """A comparison with a file that has no subgraph is a CPU-only control."""
     main = watches[0].runner
     if comparison is None or any(op.type == "subgraph" for op in watches[1].runner.model.blocks[0].operations):
         return where_it_ran(main)
-    return where_it_ran(main, npu_ms=comparison["control"]["p50_ms"], cpu_ms=comparison["other"]["p50_ms"])
+    return where_it_ran(main, npu_ms=comparison.control.p50_ms, cpu_ms=comparison.other.p50_ms)
 
 
 def numbers(text: str, what: str) -> tuple[int, ...]:

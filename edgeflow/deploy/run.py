@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from edgeflow.project.places import BuildFolder
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 NAME_MAX = 80
 TEXT_MAX_BYTES = 1 << 20
+OF_AN_OP = ("op", "op_type", "layer")
 
 
 def parse_inputs(
@@ -83,43 +85,57 @@ def ids_of(path: Path) -> Array:
         raise DataError(f"{path}: cannot be read as ids ({err}), and should hold whole numbers") from err
 
 
-def facts(name: str, array: Array, file: str, **more: Any) -> dict[str, Any]:
-    """What --json lists about a tensor."""
-    numbers = array.astype(np.float64) if array.size else np.zeros(1)
-    good = numbers[np.isfinite(numbers)]
-    return {
-        "name": name,
-        "file": file,
-        "dtype": str(array.dtype),
-        "shape": list(array.shape),
-        "min": float(good.min()) if good.size else None,
-        "max": float(good.max()) if good.size else None,
-        "nan_count": int(np.isnan(numbers).sum()) if array.size else 0,
-        **more,
-    }
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A tensor of a run and the file it went to; `min` and `max` are of its finite values. Of an intermediate also the
+    op that made it, by position and type, and the layer of the source that the op comes from.
+    """
+
+    name: str
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+    min: float | None
+    max: float | None
+    nan_count: int
+    op: int | None = None
+    op_type: str = ""
+    layer: str | None = None
+
+    @classmethod
+    def of(cls, name: str, array: Array, file: str) -> Written:
+        """An output as it was written to `file`, or to none where that is empty."""
+        numbers = array.astype(np.float64) if array.size else np.zeros(1)
+        good = numbers[np.isfinite(numbers)]
+        low, high = (float(good.min()), float(good.max())) if good.size else (None, None)
+        return cls(
+            name, file, str(array.dtype), array.shape, low, high, int(np.isnan(numbers).sum()) if array.size else 0
+        )
+
+    def as_table(self) -> dict[str, Any]:
+        """What --json lists: an output has no keys of an op."""
+        found = asdict(self)
+        return found if self.op is not None else {k: v for k, v in found.items() if k not in OF_AN_OP}
+
+    def __str__(self) -> str:
+        low, high = ("-" if end is None else f"{end:.6g}" for end in (self.min, self.max))
+        nan = f", {self.nan_count} NaN" if self.nan_count else ""
+        place = f"{self.file}: " if self.file else ""
+        return f"{place}{self.name} {self.dtype}[{', '.join(map(str, self.shape))}], {low} .. {high}{nan}"
 
 
-def describe(item: Mapping[str, Any]) -> str:
-    """One line a tensor."""
-    dims = ", ".join(map(str, item["shape"]))
-    low, high = (("-" if item[k] is None else f"{item[k]:.6g}") for k in ("min", "max"))
-    nan = f", {item['nan_count']} NaN" if item["nan_count"] else ""
-    place = f"{item['file']}: " if item["file"] else ""
-    return f"{place}{item['name']} {item['dtype']}[{dims}], {low} .. {high}{nan}"
-
-
-def write_outputs(outputs: Sequence[tuple[str, Array]], folder: Path | None) -> list[dict[str, Any]]:
+def write_outputs(outputs: Sequence[tuple[str, Array]], folder: Path | None) -> list[Written]:
     """Write out_0.npy, out_1.npy … in the file's order; without a folder only say what they are."""
     written = []
     for index, (name, array) in enumerate(outputs):
         path = "" if folder is None else str(folder / f"out_{index}.npy")
         if path:
             _save(Path(path), array)
-        written.append(facts(name, array, path))
+        written.append(Written.of(name, array, path))
     return written
 
 
-def write_dump(runner: Emulator, feed: Mapping[str, Array], model: Path, folder: Path) -> list[dict[str, Any]]:
+def write_dump(runner: Emulator, feed: Mapping[str, Array], model: Path, folder: Path) -> list[Written]:
     """Write every intermediate as NNN_<op>_<layer>@<slot>.npy; without a manifest to map it, as NNN_<op>_<slot>.npy."""
     layers = _layers(model)
     written = []
@@ -128,9 +144,8 @@ def write_dump(runner: Emulator, feed: Mapping[str, Array], model: Path, folder:
         label = "@".join(UNSAFE.sub("_", name)[:NAME_MAX] for name in (layer, item.variable) if name)
         path = folder / f"{item.index:03d}_{item.op_type}_{label}.npy"
         _save(path, item.array)
-        written.append(
-            facts(item.variable, item.array, str(path), op=item.index, op_type=item.op_type, layer=layer or None)
-        )
+        made = Written.of(item.variable, item.array, str(path))
+        written.append(replace(made, op=item.index, op_type=item.op_type, layer=layer or None))
     return written
 
 

@@ -13,6 +13,7 @@ from edgeflow.core.errors import DataError, EdgeflowError, NotTrusted, TargetErr
 from edgeflow.core.latency import summary
 from edgeflow.core.samples import Array
 from edgeflow.core.targets import load_target
+from edgeflow.deploy.device_facts import Facts
 from edgeflow.deploy.qemu import QEMU
 from edgeflow.deploy.remote import Remote, RunOptions
 from edgeflow.deploy.residency import Evidence, Residency, residency
@@ -153,19 +154,23 @@ def npu_settings(model: Path, runtime_target: str) -> RuntimeContract:
     return RuntimeContract(profile.runtime.devices, "", profile.runtime.libraries)
 
 
-def device_report(runner: Remote, times_ms: tuple[float, float] | None = None) -> dict[str, Any]:
-    """What a report says of the device, and for a file with NPU subgraphs of where its ops ran there.
+@dataclass(frozen=True, slots=True)
+class OnDevice:
+    """What a device said of itself, what its library lacks, and where the ops of a file with NPU subgraphs ran."""
+
+    facts: Facts | None
+    library_notes: tuple[str, ...]
+    residency: Residency | None
+
+
+def device_report(runner: Remote, times_ms: tuple[float, float] | None = None) -> OnDevice:
+    """What a report says of the device after a run.
 
     Args:
         times_ms: see control_run.
     """
     npu_ms, cpu_ms = times_ms or (None, None)
-    found = where_it_ran(runner, npu_ms=npu_ms, cpu_ms=cpu_ms)
-    return {
-        "device": runner.facts.as_table() if runner.facts else None,
-        "library_notes": list(runner.notes),
-        "residency": found.as_table() if found else None,
-    }
+    return OnDevice(runner.facts, tuple(runner.notes), where_it_ran(runner, npu_ms=npu_ms, cpu_ms=cpu_ms))
 
 
 def control_run(runner: Remote, control: Remote, inputs: Mapping[str, Array]) -> tuple[float, float]:

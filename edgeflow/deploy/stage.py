@@ -5,6 +5,8 @@ step.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +21,34 @@ from edgeflow.project.contract import load_contract
 from edgeflow.project.places import CONTRACT
 
 
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A bundle at its place. `changed`: it was not there already; `kept`: files of others that stay beside it;
+    `absent`: libraries that the device must have; `without`: why programs are missing; `check`: the command that
+    replays its golden tensors, empty where it cannot.
+    """
+
+    name: str
+    to: str
+    files: int
+    bytes: int
+    absent: tuple[str, ...]
+    without: str
+    place: str
+    changed: bool
+    kept: tuple[str, ...] | None
+    check: str
+
+    def as_table(self) -> dict[str, Any]:
+        """What --json prints; an archive keeps nothing, and says nothing of it."""
+        found = {"format": 1, **asdict(self)}
+        return found if self.kept is not None else {k: v for k, v in found.items() if k != "kept"}
+
+
 def deploy_to(
     build: Path, to: str, *, runtime: Path | None = None, trust: bool = False, say: Callable[[str], None] | None = None
-) -> dict[str, Any]:
+) -> Deployed:
     """Bundle a build and bring it to `to`: ssh://…, adb:…, FILE.tar.gz or a folder.
-
-    Returns:
-        What --json prints: where the bundle lies, whether it was there already, and how to check it.
 
     Raises:
         DataError: see deploy.bundle; TransportError: the device.
@@ -43,35 +66,27 @@ def deploy_to(
     else:
         without = ""
     bundle = deploy(build, programs)
-    table: dict[str, Any] = {
-        "format": 1,
-        "name": bundle.name,
-        "to": to,
-        "files": len(bundle.files),
-        "bytes": sum(map(len, bundle.files.values())),
-        "absent": list(bundle.absent),
-        "without": without,
-    }
+    placed = partial(
+        Deployed,
+        name=bundle.name,
+        to=to,
+        files=len(bundle.files),
+        bytes=sum(map(len, bundle.files.values())),
+        absent=tuple(bundle.absent),
+        without=without,
+    )
     if is_device(to) and programs is not None:
         with Device(connect(to), say=say) as device:
             facts = probe(device)
             if reason := why_not(facts, programs.abi):
                 raise TransportError(f"{device.name}: wrong architecture: {reason}", try_=what_fits(facts))
             place, changed, kept = push(device, bundle, facts)
-        return {**table, "place": place, "changed": changed, "kept": list(kept), "check": f"{place}/run.sh --check"}
+        return placed(place=place, changed=changed, kept=tuple(kept), check=f"{place}/run.sh --check")
     path = Path(to)
     if path.name.endswith((".tar.gz", ".tgz")):
-        return {
-            **table,
-            "place": str(path),
-            "changed": to_archive(bundle, path),
-            "check": "" if without else f"tar xzf {path.name} && {bundle.name}/run.sh --check, on the device",
-        }
-    placed = to_folder(bundle, path)
-    return {
-        **table,
-        "place": str(path),
-        "changed": placed.changed,
-        "kept": list(placed.kept),
-        "check": "" if without else f"{path}/run.sh --check, on the device",
-    }
+        unpack = f"tar xzf {path.name} && {bundle.name}/run.sh --check, on the device"
+        changed = to_archive(bundle, path)
+        return placed(place=str(path), changed=changed, kept=None, check="" if without else unpack)
+    there = to_folder(bundle, path)
+    check = "" if without else f"{path}/run.sh --check, on the device"
+    return placed(place=str(path), changed=there.changed, kept=tuple(there.kept), check=check)

@@ -7,9 +7,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.fence import describe
@@ -44,8 +44,29 @@ PROGRAMS = {
 }
 
 
-def diagnose() -> dict[str, Any]:
-    """Installed versions, for each stage an empty text or what keeps it from running, and what fences programs in."""
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Versions of the installed tools, what keeps each stage from running (empty where nothing does), and what fences
+    foreign programs in.
+    """
+
+    installed: Mapping[str, str]
+    stages: Mapping[str, str]
+    fence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """One thing that was looked at. `severity`: ok, note, warning or error; `fix`: a command, or an edit."""
+
+    check: str
+    severity: str
+    what: str
+    fix: str = ""
+
+
+def diagnose() -> Environment:
+    """What is installed, and which stages can run with it."""
     versions = dict(tool_versions())
     stages = {}
     for stage, packages in WANTED.items():
@@ -62,48 +83,38 @@ def diagnose() -> dict[str, Any]:
         have = versions.get(package)
         if have is not None and have.replace(".post", "+").split("+")[0] != wanted:
             versions[package] = f"{have} (should be {wanted})"
-    return {"installed": versions, "stages": stages, "fence": describe()}
+    return Environment(versions, stages, describe())
 
 
-def examine(folder: Path) -> list[dict[str, str]]:
-    """Everything that a plan or a build could stumble over on this machine, and in the recipe of a folder.
-
-    Returns:
-        One entry a check: `check`, `severity` (ok, note, warning, error), `what`, and `fix`, a command or an edit.
-    """
-    found = diagnose()
-    return [
-        *_stack(found),
-        *_optional(),
-        *_machine(folder),
-        *_recipe(folder),
-    ]
+def examine(folder: Path) -> list[Examined]:
+    """Everything that a plan or a build could stumble over on this machine, and in the recipe of a folder."""
+    return [*_stack(diagnose()), *_optional(), *_machine(folder), *_recipe(folder)]
 
 
-def _entry(check: str, what: str, fix: str = "", severity: str = "ok") -> dict[str, str]:
-    return {"check": check, "severity": severity, "what": what, "fix": fix}
+def _entry(check: str, what: str, fix: str = "", severity: str = "ok") -> Examined:
+    return Examined(check, severity, what, fix)
 
 
-def _stack(found: dict[str, Any]) -> Iterator[dict[str, str]]:
-    for stage, problem in found["stages"].items():
+def _stack(found: Environment) -> Iterator[Examined]:
+    for stage, problem in found.stages.items():
         what, _, fix = problem.partition("; try: ")
         # Without Paddle this is an install for reading, emulating and verifying, and nothing is wrong with it.
         bad = "error" if stage == "verify" or is_installed("paddle") else "note"
         severity = "ok" if not problem else "warning" if stage == "deploy" else bad
         yield _entry(stage, what or "can run", fix, severity)
-    for package, version in found["installed"].items():
+    for package, version in found.installed.items():
         if "should be" in version:
             fix = f"pip install '{package}=={PINNED[package]}'"
             yield _entry(package, f"is {version}: only these versions are known to fit together", fix, "error")
-    if {"paddlepaddle", "paddlepaddle-gpu"} <= set(found["installed"]):
+    if {"paddlepaddle", "paddlepaddle-gpu"} <= set(found.installed):
         what = "paddlepaddle and paddlepaddle-gpu are both installed, and write over each other's files"
         yield _entry("paddle", what, "pip uninstall paddlepaddle paddlepaddle-gpu, then install one", "error")
-    if str(found["installed"].get("numpy", "1")).startswith("2") and "paddlepaddle" in found["installed"]:
+    if found.installed.get("numpy", "1").startswith("2") and "paddlepaddle" in found.installed:
         yield _entry("numpy", "is 2.x, and PaddlePaddle 2.6 is built against 1.x", "pip install 'numpy<2'", "error")
-    yield _entry("fence", str(found["fence"]))
+    yield _entry("fence", found.fence)
 
 
-def _optional() -> Iterator[dict[str, str]]:
+def _optional() -> Iterator[Examined]:
     for package, (what, fix) in OPTIONAL.items():
         there = importlib.util.find_spec(package) is not None
         yield _entry(
@@ -122,7 +133,7 @@ def _optional() -> Iterator[dict[str, str]]:
         )
 
 
-def _machine(folder: Path) -> Iterator[dict[str, str]]:
+def _machine(folder: Path) -> Iterator[Examined]:
     for name, place in (("disk", folder), ("temporary files", Path(tempfile.gettempdir()))):
         free = shutil.disk_usage(place).free
         low = free < ROOM_BYTES
@@ -159,7 +170,7 @@ def _memory() -> int | None:
     return min(found, default=None)
 
 
-def _recipe(folder: Path) -> Iterator[dict[str, str]]:
+def _recipe(folder: Path) -> Iterator[Examined]:
     """The recipe that lies here, looked at as plan does before any program is read."""
     from edgeflow.core.targets import load_target
     from edgeflow.flow.early import of_recipe, of_target

@@ -218,7 +218,7 @@ def _data(recipe: Recipe, settings: CompressSettings, precision: str) -> list[Fi
 def _environment(recipe: Recipe, target: Target, stored: int) -> list[Finding]:
     found = []
     report = diagnose()
-    for package, version in report["installed"].items():
+    for package, version in report.installed.items():
         if "should be" in version:
             found.append(
                 Finding(
@@ -229,7 +229,7 @@ def _environment(recipe: Recipe, target: Target, stored: int) -> list[Finding]:
                     "pip install 'edgeflow[build]'",
                 )
             )
-    for stage, problem in report["stages"].items():
+    for stage, problem in report.stages.items():
         if problem:
             found.append(
                 Finding("P603", "error", stage, problem.partition("; try: ")[0], problem.partition("; try: ")[2])

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, TimeoutError
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from edgeflow.core.drift import lowest
 from edgeflow.core.errors import CompressFailed, EdgeflowError
@@ -16,7 +16,7 @@ from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target
 from edgeflow.emulate.examined import Examined
 from edgeflow.flow.build import Flow
-from edgeflow.nb.predict import predict
+from edgeflow.nb.predict import Latency, predict
 from edgeflow.project.manifest import StageResults
 from edgeflow.project.places import MODEL, REFERENCE
 from edgeflow.project.reference import load_reference
@@ -122,6 +122,7 @@ class Trials:
         drop = None
         if self.recipe.metric and verdict.metric_candidate is not None and verdict.metric_reference is not None:
             drop = loss(self.recipe.metric.name, verdict.metric_reference, verdict.metric_candidate)
+        latency = self._latency(file, target)
         return replace(
             empty,
             precision=precision,
@@ -130,13 +131,13 @@ class Trials:
             sqnr_db=lowest(item.drift.sqnr_db for item in verdict.outputs),
             size_bytes=int(converted.facts["bytes"]),
             breaks=verdict.broken,
-            **self._latency(file, target),
+            latency_ms=None if latency is None else latency.ms,
+            latency_error=None if latency is None else latency.error,
         )
 
-    def _latency(self, file: Examined, target: Target) -> dict[str, Any]:
+    def _latency(self, file: Examined, target: Target) -> Latency | None:
         shapes, chip = file.shapes_for(self.reference.inputs), self.goal.chip
-        found = None if shapes is None or chip is None else predict(file.model, shapes, target, chip)
-        return {} if found is None else {"latency_ms": found.ms, "latency_error": found.error}
+        return None if shapes is None or chip is None else predict(file.model, shapes, target, chip)
 
 
 def said(err: BaseException) -> str:

@@ -299,8 +299,8 @@ def verify_file(
             unseen = (EMULATED_ONLY,) if where.on == QEMU else ()
             verdict = judge(loaded, run_with(runner, loaded, unseen), settings, folder)
             said = device_report(runner, control_run(runner, others[0], loaded.inputs) if others else None)
-        device, notes = exchange.read(DeviceFacts, said["device"]), tuple(said["library_notes"])
-        residency = exchange.read(ResidencyFinding, said["residency"])
+        device, notes = exchange.read(DeviceFacts, said.facts and said.facts.as_table()), said.library_notes
+        residency = exchange.read(ResidencyFinding, said.residency and said.residency.as_table())
     else:
         own = basis.compressed if where.on == EMULATOR else None
         verdict = judge(loaded, run_here(examined, loaded, basis.npu, where.on), settings, folder, own)

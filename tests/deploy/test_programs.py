@@ -92,7 +92,7 @@ def test_a_bundle_checks_itself(
         RuntimeContract(("verisilicon_timvx",), "A=1;B=2", ("libnnadapter.so",)),
     )
     (build / "contract.json").write_bytes(dump_contract(contract))
-    place = Path(deploy_to(build, f"{ssh_device.address}{tmp_path}/there", runtime=programs)["place"])
+    place = Path(deploy_to(build, f"{ssh_device.address}{tmp_path}/there", runtime=programs).place)
     assert json.loads((place / "bundle.json").read_text())["program"] == "classify"
     save_recorded(place / "model.nb", samples, outputs)
 

@@ -273,8 +273,8 @@ def test_a_fresh_build_can_be_deployed(built: Path, tmp_path: Path) -> None:
         )
     )
     place = tmp_path / "out"
-    table = deploy_to(built / "build" / "arm64-int8", str(place), runtime=runtime)
-    assert table["name"] == "digits-arm64-int8"
+    placed = deploy_to(built / "build" / "arm64-int8", str(place), runtime=runtime)
+    assert placed.name == "digits-arm64-int8"
     assert {
         "model.nb",
         "contract.json",
