@@ -58,7 +58,7 @@ def command(
     from edgeflow.cli.progress import Progress
     from edgeflow.flow.build import build
     from edgeflow.flow.from_model import recipe_or_model
-    from edgeflow.flow.locked import check_lock, held
+    from edgeflow.flow.locked import held, validate_lock
     from edgeflow.project.recipe import load_recipe
 
     asked = recipe
@@ -74,7 +74,7 @@ def command(
         loaded = replace(loaded, data=replace(loaded.data, skip_bad=True))
     if unverified:
         loaded = replace(loaded, compress=replace(loaded.compress, unverified=True))
-    accepted = check_lock(recipe, targets) if locked else None
+    accepted = validate_lock(recipe, targets) if locked else None
     with Progress() as progress:
         results = build(
             loaded,

@@ -11,7 +11,7 @@ from edgeflow.report.values import SENTENCE_LENGTH_MAX, plain
 
 if TYPE_CHECKING:
     from edgeflow.flow.locked import Held
-    from edgeflow.project.accepted import Budget, Change
+    from edgeflow.project.accepted import Change, Figures
 
 
 def comparison(items: Sequence[Held]) -> str:
@@ -52,13 +52,13 @@ def _kind(change: Change) -> str:
     return "changed" if change.judgement == "other" else str(change.judgement)
 
 
-def _figures(budget: Budget) -> str:
-    found = [f"SQNR {number(min(o.sqnr_db for o in budget.outputs))} dB"]
-    if budget.metric_drop is not None:
-        found.append(f"{plain(budget.metric)} {drop_or_gain(budget.metric_drop)}")
-    found += [size(budget.size_bytes), f"{budget.ops} ops"]
-    if budget.subgraphs:
-        found.append(f"{budget.subgraphs} NPU subgraph{'s' if budget.subgraphs > 1 else ''}")
-    if budget.predicted_latency_ms is not None:
-        found.append(f"{number(budget.predicted_latency_ms)} ms predicted on {budget.chip}")
+def _figures(figures: Figures) -> str:
+    found = [f"SQNR {number(min(o.sqnr_db for o in figures.outputs))} dB"]
+    if figures.metric_drop is not None:
+        found.append(f"{plain(figures.metric)} {drop_or_gain(figures.metric_drop)}")
+    found += [size(figures.size_bytes), f"{figures.ops} ops"]
+    if figures.subgraphs:
+        found.append(f"{figures.subgraphs} NPU subgraph{'s' if figures.subgraphs > 1 else ''}")
+    if figures.predicted_latency_ms is not None:
+        found.append(f"{number(figures.predicted_latency_ms)} ms predicted on {figures.chip}")
     return ", ".join(found)

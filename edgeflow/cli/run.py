@@ -123,7 +123,7 @@ def _once(
     model: Path, runner: Any, options: Mapping[str, Any]
 ) -> tuple[list[Written], tuple[Path, Any, Answer] | None]:
     """One run on the inputs given: what came out, and the answer for a picture among them."""
-    from edgeflow.core.tensors import check_fixed
+    from edgeflow.core.tensors import validate_fixed
     from edgeflow.deploy.answers import reader_of
     from edgeflow.deploy.run import held_to_contract, ids_of, parse_inputs, write_dump, write_outputs
     from edgeflow.ingest.pictures import load_picture
@@ -139,8 +139,8 @@ def _once(
         return reader.feed(pixels)
 
     feed = parse_inputs(options["inputs"], [spec.name for spec in runner.inputs], made)
-    check_fixed({name: array.shape for name, array in feed.items()}, runner.inputs, "--input")
-    check_fixed({name: array.shape for name, array in feed.items()}, runner.inputs, "--input")
+    validate_fixed({name: array.shape for name, array in feed.items()}, runner.inputs, "--input")
+    validate_fixed({name: array.shape for name, array in feed.items()}, runner.inputs, "--input")
     held_to_contract(feed, model)
     outputs = runner.infer(feed)
     folder = options["output_dir"]

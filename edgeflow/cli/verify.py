@@ -107,7 +107,7 @@ def command(
     limits = DriftLimits(max_abs_max=max_abs, cosine_min=cosine_min, sqnr_db_min=sqnr_min, metric_drop_max=drop)
     also, lifted = _named_limits(more_limits)
     limits = limits.overridden(also)
-    _check(metric, control, on, given=limits != DriftLimits() and no_limits)
+    _validate(metric, control, on, given=limits != DriftLimits() and no_limits)
     against = Against(reference, limits, metric, own_limits=not no_limits, trust=trust, control=control, lifted=lifted)
 
     def one(place: str) -> Record | EdgeflowError:
@@ -143,7 +143,7 @@ def command(
         raise SystemExit(code)
 
 
-def _check(metric: str | None, control: Path | None, on: tuple[str, ...], *, given: bool) -> None:
+def _validate(metric: str | None, control: Path | None, on: tuple[str, ...], *, given: bool) -> None:
     """Refuse options that contradict each other before any work."""
     from edgeflow.core.errors import DataError, near
     from edgeflow.core.metric_names import METRIC_NAMES, asked

@@ -21,7 +21,7 @@ def convolutions(prefix: Path) -> list[tuple[str, tuple[int, ...]]]:
     found = []
     for op in block.ops:
         if op.type == "conv2d" and (getattr(programs.attribute(op, "groups"), "i", 1) or 1) == 1:
-            name = programs.arguments(op.inputs, "Filter")[0]
+            name = programs.input_of(op, "Filter")
             dims = programs.variable(block, name).type.lod_tensor.tensor.dims  # type: ignore[union-attr]
             found.append((name, tuple(int(dim) for dim in dims)))
     return found

@@ -12,22 +12,22 @@ LEAST = {"epochs": 0, "batch": 1, "warm_up": 0, "patience": 1, "workers": 0, "pr
 """Smallest legal value of each number under [compress.fine_tune]."""
 
 
-def check_settings(settings: CompressSettings, target: Target, precision: str) -> None:
+def validate_settings(settings: CompressSettings, target: Target, precision: str) -> None:
     """Hold settings to each other and to the target.
 
     Raises:
         RecipeError: they exclude each other, or ask for what the target's kernels do not have.
     """
-    _check_shares(settings)
-    _check_target(settings, target, precision)
-    _check_fine_tune(settings.fine_tune)
+    _validate_shares(settings)
+    _validate_target(settings, target, precision)
+    _validate_fine_tune(settings.fine_tune)
     if precision == "int8":
-        _check_quantisation(settings, target)
+        _validate_quantisation(settings, target)
     if settings.qat and not settings.fine_tune.epochs:
         raise RecipeError("[compress] qat: needs epochs to train for", try_="[compress.fine_tune] epochs = 5")
 
 
-def _check_shares(settings: CompressSettings) -> None:
+def _validate_shares(settings: CompressSettings) -> None:
     shares = {
         "prune": settings.prune,
         "sparsity": settings.sparsity,
@@ -38,7 +38,7 @@ def _check_shares(settings: CompressSettings) -> None:
             raise RecipeError(f"[compress] {key}: is {share}, and should be at least 0 and below 1")
 
 
-def _check_target(settings: CompressSettings, target: Target, precision: str) -> None:
+def _validate_target(settings: CompressSettings, target: Target, precision: str) -> None:
     arm = target.lite.valid_targets == "arm"
     if settings.sparsity and not arm:
         raise RecipeError(
@@ -56,7 +56,7 @@ def _check_target(settings: CompressSettings, target: Target, precision: str) ->
         )
 
 
-def _check_fine_tune(tune: FineTuneSettings) -> None:
+def _validate_fine_tune(tune: FineTuneSettings) -> None:
     for key, least in LEAST.items():
         if not getattr(tune, key) >= least:
             raise RecipeError(f"[compress.fine_tune] {key}: is {getattr(tune, key)}, and should be at least {least}")
@@ -70,7 +70,7 @@ def _check_fine_tune(tune: FineTuneSettings) -> None:
         )
 
 
-def _check_quantisation(settings: CompressSettings, target: Target) -> None:
+def _validate_quantisation(settings: CompressSettings, target: Target) -> None:
     for key, given in (
         ("rounding: reconstruction", settings.rounding == "reconstruction"),
         ("layer_algo", settings.layer_algo),

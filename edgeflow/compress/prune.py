@@ -75,7 +75,7 @@ def prune(
         paddle.static.save_inference_model(
             str(out), [block.var(name) for name in feeds], [block.var(name) for name in names], executor, program=pruned
         )
-        _check_runs(paddle, executor, pruned, feeds, names)
+        _validate_runs(paddle, executor, pruned, feeds, names)
         return Pruned(int(before), int(analysis.flops(pruned)))
 
 
@@ -115,7 +115,7 @@ def _flatten(program: Any) -> None:
             op._set_attr("stop_axis", len(before) - 1)
 
 
-def _check_runs(paddle: Any, executor: Any, program: Any, feeds: Sequence[str], names: Sequence[str]) -> None:
+def _validate_runs(paddle: Any, executor: Any, program: Any, feeds: Sequence[str], names: Sequence[str]) -> None:
     """Shapes that do not follow show when the program runs, not in its file."""
     variables = [program.global_block().var(name) for name in feeds]
     if any(dim < 0 for var in variables for dim in var.shape[1:]):

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgeflow.compress.buildable import validate_program
 from edgeflow.compress.channels import convolutions, own_channels, prunable
 from edgeflow.compress.kept import METHOD, is_quantised, keep_int8
-from edgeflow.compress.program_check import check_program
 from edgeflow.core.artifact import Artifact, Tools
 from edgeflow.core.errors import CompressFailed, DataError, RecipeError, near
 from edgeflow.core.settings import CompressSettings
@@ -62,7 +62,7 @@ class Step:
 def compress(source: Artifact, target: Target, settings: CompressSettings, tools: Tools) -> Artifact:
     """Prune, make sparse, fine-tune and quantise, as the settings and the target say; the user's model is only read.
 
-    Settings are held to the target before, by check_settings: what the cache has is not made again, and is refused
+    Settings are held to the target before, by validate_settings: what the cache has is not made again, and is refused
     all the same.
 
     Returns:
@@ -79,7 +79,7 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
         return _kept(source.folder / "model", target, settings, precision, tools)
     teacher, work = tools.folder / SOURCE, tools.folder / "steps"
     respelled = _specialised(source.folder / "model", teacher, target)
-    check_program(teacher, target, precision, unverified=settings.unverified)
+    validate_program(teacher, target, precision, unverified=settings.unverified)
     if precision == "int8":
         _own_weights(teacher)
     work.mkdir()
@@ -110,7 +110,7 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
 
 def _kept(model: Path, target: Target, settings: CompressSettings, precision: str, tools: Tools) -> Artifact:
     """What PaddleSlim quantised before it came here."""
-    check_program(model, target, precision, unverified=settings.unverified)
+    validate_program(model, target, precision, unverified=settings.unverified)
     count, floats = keep_int8(model, tools.folder, target, settings)
     facts = {
         "precision": precision,

@@ -17,7 +17,7 @@ from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.joined_outputs import apart
 from edgeflow.graph.legalise import legalise
-from edgeflow.graph.placement import check_line, off_npu
+from edgeflow.graph.placement import off_npu, validate_line
 from edgeflow.nb.lint import lint
 from edgeflow.project.places import MODEL
 
@@ -40,7 +40,7 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
         editor = Editor(programs.load(source.folder / "source.pdmodel"))
         kept = off_npu(editor, target, settings.keep_on_cpu)
         for line in settings.keep_float:
-            check_line(editor, line, "keep_float")
+            validate_line(editor, line, "keep_float")
     program = programs.load(source.folder / "model.pdmodel")
     if target.uses_npu and source.facts["precision"] == "int8":
         kept = tuple(dict.fromkeys((*kept, *apart(program))))

@@ -97,7 +97,7 @@ class Preprocess:
         ] + ([self.pad_value] if self.pad_in == "input" else [])
         return min(values), max(values)
 
-    def check(self, where: str) -> None:
+    def validate(self, where: str) -> None:
         """Hold the values to each other.
 
         Raises:
@@ -145,9 +145,9 @@ class Preprocess:
                 f"{where}: {name} is {value}, and only resize = {', '.join(map(repr, PADDED))} has a border",
                 try_=f"leave {name} out",
             )
-        self._check_numbers(where)
+        self._validate_numbers(where)
 
-    def _check_numbers(self, where: str) -> None:
+    def _validate_numbers(self, where: str) -> None:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.channels:
                 raise RecipeError(

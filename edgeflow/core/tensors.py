@@ -55,7 +55,7 @@ def declared_batch(inputs: Iterable[TensorSpec]) -> int:
     return max((spec.shape[0] for spec in inputs if spec.shape and spec.shape[0] > 0), default=0)
 
 
-def check_array(array: npt.NDArray[Any], spec: TensorSpec, where: str, *, batch: bool = False) -> None:
+def validate_array(array: npt.NDArray[Any], spec: TensorSpec, where: str, *, batch: bool = False) -> None:
     """Raise DataError unless an array fits its specification.
 
     Args:
@@ -86,7 +86,7 @@ def check_array(array: npt.NDArray[Any], spec: TensorSpec, where: str, *, batch:
         )
 
 
-def check_names(given: Iterable[str], wanted: Iterable[str], where: str, also: Iterable[str] = ()) -> None:
+def validate_names(given: Iterable[str], wanted: Iterable[str], where: str, also: Iterable[str] = ()) -> None:
     """Raise DataError unless the arrays have the wanted names.
 
     Args:
@@ -130,15 +130,15 @@ def meant(unknown: Iterable[str], known: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def check_feed(feed: Mapping[str, npt.NDArray[Any]], specs: Iterable[TensorSpec], where: str) -> None:
+def validate_feed(feed: Mapping[str, npt.NDArray[Any]], specs: Iterable[TensorSpec], where: str) -> None:
     """Raise DataError unless all inputs of a model fit their specifications."""
     specs = tuple(specs)
-    check_names(feed, [spec.name for spec in specs], where)
+    validate_names(feed, [spec.name for spec in specs], where)
     for spec in specs:
-        check_array(feed[spec.name], spec, where)
+        validate_array(feed[spec.name], spec, where)
 
 
-def check_fixed(shapes: Mapping[str, tuple[int, ...]], specs: Iterable[TensorSpec], where: str) -> None:
+def validate_fixed(shapes: Mapping[str, tuple[int, ...]], specs: Iterable[TensorSpec], where: str) -> None:
     """Raise DataError where a shape has another size than a file declares as fixed.
 
     An NPU's graph is compiled for that size alone: another one crashes, or answers wrongly (Paddle-Lite#10007).

@@ -15,7 +15,7 @@ from edgeflow import nb
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.latency import Comparison, State, Summary, Timing, compare, summary
 from edgeflow.core.samples import Array
-from edgeflow.core.tensors import TensorSpec, check_fixed
+from edgeflow.core.tensors import TensorSpec, validate_fixed
 from edgeflow.deploy.device_facts import Facts
 from edgeflow.deploy.qemu import QEMU
 from edgeflow.deploy.remote import Remote
@@ -45,7 +45,7 @@ def feed_of(model: Path, specs: Sequence[TensorSpec], shapes: Mapping[str, tuple
     """
     if unknown := set(shapes) - {spec.name for spec in specs}:
         raise DataError(f"--shape {sorted(unknown)[0]!r}: the inputs are {', '.join(spec.name for spec in specs)}")
-    check_fixed(shapes, specs, "--shape")
+    validate_fixed(shapes, specs, "--shape")
     if not shapes and (model.parent / REFERENCE).is_file():
         inputs = load_reference(model.parent / REFERENCE).inputs
         if set(inputs) == {spec.name for spec in specs}:

@@ -15,7 +15,7 @@ from pathlib import Path
 from edgeflow.core.errors import BackendMissing, NbError, ToolchainFailed
 from edgeflow.core.targets import Target
 from edgeflow.core.versions import code_version
-from edgeflow.deploy.elf import Platform, check_elf, newest_needed, platform_of
+from edgeflow.deploy.elf import Platform, newest_needed, platform_of, validate_elf
 from edgeflow.files.atomic import folder_atomic, lock, sha256
 from edgeflow.files.user_state import state_folder
 from edgeflow.project.trust import trust
@@ -52,7 +52,7 @@ def cross_compile(job: Job, say: Callable[[str], None]) -> Path:
     """
     platform = platform_of(job.target)
     library = find_library(job)
-    versions = check_library(library, platform, job.model, say)
+    versions = validate_library(library, platform, job.model, say)
     ndk = _ndk(job) if platform.is_android else None
     if missing := missing_packages(platform):
         _install(missing, job.install, say)
@@ -64,7 +64,7 @@ def cross_compile(job: Job, say: Callable[[str], None]) -> Path:
         shutil.copyfile(library, folder / "lib" / LIBRARY)
         _add_libraries(job, platform, folder, ndk, say)
         for name in PROGRAMS:
-            check_elf(folder / "bin" / name, platform)
+            validate_elf(folder / "bin" / name, platform)
         _write_runtime(job, platform, folder, versions)
         if needed := newest_needed(folder):
             versions_text = " and ".join(f"{name}_{version}" for name, version in needed.items())
@@ -134,7 +134,9 @@ def find_library(job: Job) -> Path:
     raise BackendMissing(what, try_=advice(job.target))
 
 
-def check_library(library: Path, platform: Platform, model: Path | None, say: Callable[[str], None]) -> tuple[str, ...]:
+def validate_library(
+    library: Path, platform: Platform, model: Path | None, say: Callable[[str], None]
+) -> tuple[str, ...]:
     """Hold the library to the platform and the model before anything is compiled; gives the versions it names.
 
     Raises:
@@ -143,7 +145,7 @@ def check_library(library: Path, platform: Platform, model: Path | None, say: Ca
     from edgeflow.nb.match import match, read_library
     from edgeflow.nb.read import read
 
-    check_elf(library, platform)
+    validate_elf(library, platform)
     found = read_library(library)
     if model is not None:
         judged = match(read(model), found)

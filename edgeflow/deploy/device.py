@@ -226,7 +226,7 @@ class Device:
         missing = [path for path in dict.fromkeys(paths) if places[path] not in self._whole]
         if missing:
             folders = " ".join(sorted({shlex.quote(places[path].rpartition("/")[0]) for path in missing}))
-            self.check(self.shell(f"umask 077; mkdir -p {folders}", tries=TRIES), "mkdir")
+            self.succeeded(self.shell(f"umask 077; mkdir -p {folders}", tries=TRIES), "mkdir")
         for path in missing:
             self.send(path, places[path])
             self._whole.add(places[path])
@@ -339,7 +339,7 @@ class Device:
         self._whole.difference_update(own)
         self.shell(f"rm -rf {' '.join(map(shlex.quote, own))}", tries=TRIES)
 
-    def check(self, reply: Reply, what: str) -> None:
+    def succeeded(self, reply: Reply, what: str) -> None:
         """Raise for a command there that did not end well, in words that say what it was for."""
         if reply.status:
             full = FULL in reply.complaint + reply.text

@@ -103,7 +103,7 @@ def _emulated(facts: Facts, emulation: Emulation) -> Facts:
     )
 
 
-def check_room(device: Device, facts: Facts, bytes_: int, *, spare_bytes: int = SPARE_BYTES) -> None:
+def validate_room(device: Device, facts: Facts, bytes_: int, *, spare_bytes: int = SPARE_BYTES) -> None:
     """Hold what is to be sent to the room that the device says it has; one that says nothing is believed to have it.
 
     Raises:

@@ -79,7 +79,7 @@ def platform_of(target: Target) -> Platform:
     return PLATFORMS[target.toolchain.preset]
 
 
-def check_elf(path: Path, platform: Platform) -> None:
+def validate_elf(path: Path, platform: Platform) -> None:
     """Hold a program or library to a platform: machine, float ABI and C library. It is read, never loaded.
 
     Raises:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from edgeflow import nb
 from edgeflow.core.children import command
 from edgeflow.core.errors import BackendMissing, EdgeflowError, NbError
-from edgeflow.core.tensors import check_feed
+from edgeflow.core.tensors import validate_feed
 
 Array = npt.NDArray[Any]
 FRAME = struct.Struct("<Q")
@@ -75,7 +75,7 @@ class PaddleLite:
             DataError: names, shapes or dtypes do not fit.
             EdgeflowError: the runtime died.
         """
-        check_feed(feed, self.inputs, "inputs")
+        validate_feed(feed, self.inputs, "inputs")
         buffer = io.BytesIO()
         np.savez(buffer, *(np.ascontiguousarray(feed[spec.name]) for spec in self.inputs))
         assert self._child.stdin is not None

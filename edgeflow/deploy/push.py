@@ -9,7 +9,7 @@ from pathlib import Path
 from edgeflow.core.errors import Dropped, TransportError
 from edgeflow.deploy.bundle import BUNDLE, Bundle
 from edgeflow.deploy.device import PLACE, TRIES, Device, posix_cksum, printable
-from edgeflow.deploy.device_facts import Facts, check_room
+from edgeflow.deploy.device_facts import Facts, validate_room
 from edgeflow.files.temporary import scratch
 
 NO_BUNDLE, NOT_OURS, UNKEPT, BUSY = 3, 4, 5, 6
@@ -36,7 +36,7 @@ def push(device: Device, bundle: Bundle, facts: Facts | None = None) -> tuple[st
         return place, False, ()
     if facts is not None:
         bytes_ = sum(len(data) for name, data in bundle.files.items() if name not in there)
-        check_room(device, facts, bytes_, spare_bytes=SPARE_BYTES)
+        validate_room(device, facts, bytes_, spare_bytes=SPARE_BYTES)
     new = f"{home}/.{bundle.name}.{device.letters}"
     try:
         _lay(device, bundle, new, place, there)
@@ -65,7 +65,7 @@ def _lay(device: Device, bundle: Bundle, new: str, place: str, there: set[str]) 
         f"mkdir -p {' '.join(map(shlex.quote, folders))}",
         *(f"{{ ln {at}/{q} {q} 2>/dev/null || cp -p {at}/{q} {q}; }}" for q in map(shlex.quote, sorted(there))),
     ]
-    device.check(device.shell(" && ".join(script), timeout_s=600.0, tries=TRIES), "the new bundle's folder")
+    device.succeeded(device.shell(" && ".join(script), timeout_s=600.0, tries=TRIES), "the new bundle's folder")
     with scratch() as folder:
         for name in sorted(set(bundle.files) - there):
             path = folder / Path(name).name
@@ -75,7 +75,7 @@ def _lay(device: Device, bundle: Bundle, new: str, place: str, there: set[str]) 
     plain = " ".join(shlex.quote(name) for name in sorted(set(bundle.files) - bundle.executable))
     runs = " ".join(shlex.quote(name) for name in sorted(bundle.executable))
     modes = f"cd {beside} && find . -type d -exec chmod 755 {{}} + && chmod 644 {plain} && chmod 755 {runs}"
-    device.check(device.shell(modes, tries=TRIES), "chmod")
+    device.succeeded(device.shell(modes, tries=TRIES), "chmod")
 
 
 def _exchange(device: Device, home: str, name: str, new: str) -> tuple[str, ...]:

@@ -21,9 +21,9 @@ from edgeflow.core.elf_machines import machine_name
 from edgeflow.core.errors import DataError, EdgeflowError, NbError, TransportError
 from edgeflow.core.latency import State, Timing
 from edgeflow.core.samples import Array
-from edgeflow.core.tensors import DTYPES, check_feed
+from edgeflow.core.tensors import DTYPES, validate_feed
 from edgeflow.deploy.device import TRIES, Device, connect, printable
-from edgeflow.deploy.device_facts import Facts, check_room, probe, state, what_fits, why_not
+from edgeflow.deploy.device_facts import Facts, probe, state, validate_room, what_fits, why_not
 from edgeflow.deploy.endings import LATE, died
 from edgeflow.deploy.runtime import RuntimeFolder, how_to_make
 from edgeflow.files.arrays import load_npy
@@ -98,7 +98,7 @@ class Remote:
         with ExitStack() as stack:
             stack.enter_context(self.device)
             self.facts = probe(self.device)
-            self._check(self.facts)
+            self._validate(self.facts)
             self.name = _named(self.device.name, self.facts)
             self._libraries = self.device.put(self.runtime.libraries)
             self._model = self.device.put([self.path])[0]
@@ -110,7 +110,7 @@ class Remote:
     ) -> None:
         self._stack.__exit__(kind, err, trace)
 
-    def _check(self, facts: Facts) -> None:
+    def _validate(self, facts: Facts) -> None:
         if reason := why_not(facts, self.runtime.abi):
             raise TransportError(f"{self.device.name}: wrong architecture: {reason}", try_=what_fits(facts))
         for path in (self.runtime.program("dump"), *self.runtime.libraries):
@@ -119,7 +119,7 @@ class Remote:
                     f"{path}: wrong architecture: it is for {found}, and should be for {self.runtime.machine}",
                     try_=how_to_make(self.runtime.target),
                 )
-        check_room(self.device, facts, sum(path.stat().st_size for path in (*self.runtime.libraries, self.path)))
+        validate_room(self.device, facts, sum(path.stat().st_size for path in (*self.runtime.libraries, self.path)))
 
     def infer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """Run on the device and fetch every output.
@@ -128,7 +128,7 @@ class Remote:
             DataError: names, shapes or dtypes do not fit.
             TransportError: the program there died, took too long, or wrote something else than it should.
         """
-        check_feed(feed, tuple(replace(spec, shape=(-1,) * len(spec.shape)) for spec in self.inputs), "inputs")
+        validate_feed(feed, tuple(replace(spec, shape=(-1,) * len(spec.shape)) for spec in self.inputs), "inputs")
         out = f"{self.device.folder}/out"
         with scratch() as work:
             sent = self._send(feed, work)

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeflow.core.errors import DataError, EdgeflowError, near
 from edgeflow.core.samples import Array
-from edgeflow.core.tensors import TensorSpec, check_feed, named
+from edgeflow.core.tensors import TensorSpec, named, validate_feed
 from edgeflow.emulate import Emulator
 from edgeflow.files.arrays import load_npy, pack_npy
 from edgeflow.files.atomic import write_atomic
@@ -68,7 +68,7 @@ def held_to_contract(feed: Mapping[str, Array], model: Path) -> None:
         return
     specs = [TensorSpec(spec.name, spec.shape, spec.dtype) for spec in contract.inputs]
     if {spec.name for spec in specs} == set(feed):
-        check_feed(feed, specs, "--input")
+        validate_feed(feed, specs, "--input")
 
 
 def ids_of(path: Path) -> Array:

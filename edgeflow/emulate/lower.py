@@ -55,7 +55,7 @@ def body(model: Model) -> tuple[Op, ...]:
     return tuple(op for op in model.blocks[0].operations if op.type not in ("feed", "fetch"))
 
 
-def check_supported(model: Model) -> None:
+def validate_supported(model: Model) -> None:
     """Hold every op to the tables before anything runs.
 
     Raises:
@@ -81,7 +81,7 @@ def reachable(model: Model) -> Iterator[Op]:
         yield from block.operations
 
 
-def check_order(model: Model) -> None:
+def validate_order(model: Model) -> None:
     """Hold every read of a variable to an earlier write, feed or parameter.
 
     Raises:
@@ -128,8 +128,8 @@ class Lowerer:
     """Lowers segments of one model; weights are converted once and shared by all of them."""
 
     def __init__(self, model: Model, npu: str, *, ideal: bool = False, rounding: int = 0, mark: bool = False) -> None:
-        check_supported(model)
-        check_order(model)
+        validate_supported(model)
+        validate_order(model)
         self.model, self.npu, self.ideal = model, npu, ideal
         self.rounding, self.mark = rounding, mark
         self.ops = body(model)

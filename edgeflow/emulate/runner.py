@@ -14,7 +14,7 @@ import onnxruntime as ort
 
 from edgeflow.core.errors import DataError, NbError
 from edgeflow.core.targets import NPU_ARITHMETICS
-from edgeflow.core.tensors import check_feed
+from edgeflow.core.tensors import validate_feed
 from edgeflow.emulate.families import HOST_OPS
 from edgeflow.emulate.graph import INT8, Array, Value, onnx_name
 from edgeflow.emulate.integer_kernels import integer_kernels_are_exact, without_integer_kernels
@@ -96,19 +96,19 @@ class Emulator:
             DataError: names, shapes or dtypes do not fit, or inputs hold NaN.
             NbError: shapes inside the graph do not fit together.
         """
-        check_feed(feed, self._accepted, "inputs")
+        validate_feed(feed, self._accepted, "inputs")
         return self._run(feed, None)
 
     def dump(self, feed: Mapping[str, Array]) -> Iterator[Intermediate]:
         """Run once and give what every op wrote, in order; int8 tensors as whole numbers."""
-        check_feed(feed, self._accepted, "inputs")
+        validate_feed(feed, self._accepted, "inputs")
         seen: list[Intermediate] = []
         self._run(feed, seen)
         yield from seen
 
     def ties(self, feed: Mapping[str, Array]) -> Iterator[Intermediate]:
         """Which elements are quantised within one unit in the last place of a tie: a mask for every tensor that is."""
-        check_feed(feed, self._accepted, "inputs")
+        validate_feed(feed, self._accepted, "inputs")
         marking = Emulator(self.model, npu=self.npu, threads=self._threads)
         marking._lowerer = Lowerer(self.model, self.npu, mark=True)
         seen: list[Intermediate] = []

@@ -22,7 +22,7 @@ from edgeflow.core.targets import Target, load_target
 from edgeflow.core.versions import code_version, is_installed, key_of, tool_versions
 from edgeflow.files.atomic import folder_atomic, folder_half_made, lock, sha256, sweep
 from edgeflow.flow.cache import SEEN, Cache, Known
-from edgeflow.flow.early import check_reference, look_before
+from edgeflow.flow.early import look_before, validate_reference
 from edgeflow.flow.input_files import holds, look, runs_code
 from edgeflow.project.contract import named_files
 from edgeflow.project.manifest import StageResults, picture_notes, pictures_table
@@ -90,7 +90,7 @@ def build(
     """
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
     profiles = [load_target(name) for name in asked_targets(loaded, targets)]
-    _check_names(loaded, [profile.name for profile in profiles])
+    _validate_names(loaded, [profile.name for profile in profiles])
     for profile in profiles:
         profile.choose(loaded.compress_settings(profile).precision)  # refuse before any work
     if keep_on_cpu and not any(profile.uses_npu for profile in profiles):
@@ -118,7 +118,7 @@ def build(
             return [future.result() for future in futures]
 
 
-def _check_names(recipe: Recipe, asked: Sequence[str]) -> None:
+def _validate_names(recipe: Recipe, asked: Sequence[str]) -> None:
     if not asked:
         raise RecipeError("no target is given", try_='edgeflow build --target arm64-int8, or targets=["arm64-int8"]')
     if twice := sorted({name for name in asked if asked.count(name) > 1}):
@@ -168,7 +168,7 @@ class Flow:
         settings = self.recipe.compress_settings(target)
         precision = target.choose(settings.precision)
         ingested = self.ingest(target, precision)
-        check_reference(self.recipe, target, ingested.folder / REFERENCE)
+        validate_reference(self.recipe, target, ingested.folder / REFERENCE)
         compressed = self.compress(target, settings, precision, ingested)
         converted = self.convert(target, compressed)
         report = self._verify(target, ingested, compressed, converted)
@@ -255,9 +255,9 @@ class Flow:
 
     def compress(self, target: Target, settings: CompressSettings, precision: str, ingested: Artifact) -> Artifact:
         """Stage 2."""
-        from edgeflow.compress.conflicts import check_settings
+        from edgeflow.compress.conflicts import validate_settings
 
-        check_settings(settings, target, precision)
+        validate_settings(settings, target, precision)
         plain = precision != "int8" and settings.is_plain
         relevant: Any = ("float", settings.weight_only) if plain else (asdict(settings), target.precision)
         spelling = (target.npu_place, target.restrictions, target.lite.fp16)
@@ -313,12 +313,12 @@ class Flow:
         )
 
         def work(folder: Path) -> Artifact:
-            from edgeflow.verify.stage import check_and_report
+            from edgeflow.verify.stage import judge_and_report
 
             made = StageResults(self.recipe, target, ingested, compressed, converted)
             worker = self._fenced_worker if ingested.facts["foreign"] else self._any_worker
             with listening(lambda k, n, what: self.say(target.name, "verify", f"{what} {k} of {n}")):
-                return check_and_report(made, folder, labels, worker)
+                return judge_and_report(made, folder, labels, worker)
 
         found = self.cache.find("verify", key)
         if found is not None and not self._scores_again(found, ingested):

@@ -14,16 +14,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from edgeflow.compress.conflicts import check_settings
+from edgeflow.compress.conflicts import validate_settings
 from edgeflow.core.errors import BackendMissing, DataError, EdgeflowError, RecipeError, near, together
 from edgeflow.core.targets import Target, names
 from edgeflow.graph.edit import Editor, output
-from edgeflow.graph.placement import check_line
+from edgeflow.graph.placement import validate_line
 from edgeflow.graph.program import fetches, variable
 from edgeflow.ingest.sources import Looked, Wanted, look
 from edgeflow.nb.lint import Finding
-from edgeflow.project.functions import check_function
-from edgeflow.project.label_file import check_count, doubts_of, lines_of, reads_text
+from edgeflow.project.functions import validate_function
+from edgeflow.project.label_file import doubts_of, lines_of, reads_text, validate_count
 from edgeflow.project.recipe import Recipe, read_labels
 
 EDITED = ("cer", "wer")
@@ -77,7 +77,7 @@ def of_recipe(recipe: Recipe, targets: Sequence[Target], *, look_s: float = LOOK
             errors.append((code, op, err))
             return None
 
-    tried("P711", "[targets]", lambda: check_targets(recipe, [target.name for target in targets]))
+    tried("P711", "[targets]", lambda: validate_targets(recipe, [target.name for target in targets]))
     raw = tried("P702", "[model] labels", lambda: read_labels(recipe))
     metric = None if recipe.metric is None else recipe.metric.name
     if raw is not None:
@@ -86,9 +86,9 @@ def of_recipe(recipe: Recipe, targets: Sequence[Target], *, look_s: float = LOOK
             Finding("P703", "warning", "[model] labels", f"{recipe.model.labels}: {doubt}", "see whether it is meant")
             for doubt in doubts_of(raw, text=text)
         ]
-    tried("P705", "[metric]", lambda: _check_metric(recipe))
+    tried("P705", "[metric]", lambda: _validate_metric(recipe))
     if recipe.model.factory is not None:
-        tried("P706", "[model] factory", lambda: check_function(str(recipe.model.factory), recipe.folder))
+        tried("P706", "[model] factory", lambda: validate_function(str(recipe.model.factory), recipe.folder))
     until = time.monotonic() + look_s
     for kind in ("evaluation", "calibration", "training"):
         source = getattr(recipe.data, kind)
@@ -100,7 +100,7 @@ def of_recipe(recipe: Recipe, targets: Sequence[Target], *, look_s: float = LOOK
         errors += [("P701", f"[data] {kind}", err) for err in found.errors]
         notes += _of_pictures(recipe, kind, found)
         if raw is not None and found.classes:
-            tried("P701", f"[data] {kind}", partial(_check_order, found, raw, recipe, kind))
+            tried("P701", f"[data] {kind}", partial(_validate_order, found, raw, recipe, kind))
     return Early(tuple(errors), tuple(notes))
 
 
@@ -109,7 +109,7 @@ def of_target(recipe: Recipe, target: Target) -> Early:
     errors: list[tuple[str, str, EdgeflowError]] = []
     settings = recipe.compress_settings(target)
     try:
-        check_settings(settings, target, target.choose(settings.precision))
+        validate_settings(settings, target, target.choose(settings.precision))
     except EdgeflowError as err:
         errors.append(("P710", "[compress]", err))
     return Early(tuple(errors), ())
@@ -123,9 +123,9 @@ def of_program(recipe: Recipe, target: Target, editor: Editor, keep_on_cpu: Sequ
     """
     errors: list[tuple[str, str, EdgeflowError]] = []
     checks: tuple[tuple[str, str, Callable[[], None]], ...] = (
-        ("P712", "[compress]", partial(_check_layers, recipe, target, editor)),
-        ("P712", "[convert]", partial(_check_ops, recipe, target, editor, keep_on_cpu)),
-        ("P704", "[model] labels", partial(_check_classes, recipe, editor)),
+        ("P712", "[compress]", partial(_validate_layers, recipe, target, editor)),
+        ("P712", "[convert]", partial(_validate_ops, recipe, target, editor, keep_on_cpu)),
+        ("P704", "[model] labels", partial(_validate_classes, recipe, editor)),
     )
     for code, op, check in checks:
         try:
@@ -135,7 +135,7 @@ def of_program(recipe: Recipe, target: Target, editor: Editor, keep_on_cpu: Sequ
     return Early(tuple(errors), ())
 
 
-def check_reference(recipe: Recipe, target: Target, path: Path) -> None:
+def validate_reference(recipe: Recipe, target: Target, path: Path) -> None:
     """Labels that do not fit the outputs, and a reference that scores too little, end a build before the work.
 
     Raises:
@@ -151,11 +151,11 @@ def check_reference(recipe: Recipe, target: Target, path: Path) -> None:
     if lines is not None:
         first, where = reference.outputs[0], str(recipe.model.labels)
         scores = first.dtype.kind == "f"
-        check_count(lines, first.shape, where, task=recipe.model.task, metric=settings.metric, scores=scores)
+        validate_count(lines, first.shape, where, task=recipe.model.task, metric=settings.metric, scores=scores)
     held_to_expectation(settings, reference, recipe.folder)
 
 
-def check_targets(recipe: Recipe, asked: Sequence[str]) -> None:
+def validate_targets(recipe: Recipe, asked: Sequence[str]) -> None:
     """Hold the names of [targets.NAME] to what there is.
 
     Raises:
@@ -166,12 +166,12 @@ def check_targets(recipe: Recipe, asked: Sequence[str]) -> None:
             raise RecipeError(f"recipe: [targets.{name}] is no target; {near(name, [*names(), *asked], 'targets')}")
 
 
-def _check_metric(recipe: Recipe) -> None:
+def _validate_metric(recipe: Recipe) -> None:
     if recipe.metric is None:
         return
     name = recipe.metric.name
     if ".py:" in name:
-        check_function(name, recipe.folder)
+        validate_function(name, recipe.folder)
     if name.partition(":")[0] in EDITED and importlib.util.find_spec("rapidfuzz") is None:
         raise BackendMissing(
             f"rapidfuzz is not installed, which the metric {name} needs", try_="pip install 'edgeflow[metrics]'"
@@ -195,7 +195,7 @@ def _of_pictures(recipe: Recipe, kind: str, found: Looked) -> Iterator[Finding]:
         yield Finding("P709", "note", op, why, "nothing to do; a build reads them all")
 
 
-def _check_order(found: Looked, raw: bytes, recipe: Recipe, kind: str) -> None:
+def _validate_order(found: Looked, raw: bytes, recipe: Recipe, kind: str) -> None:
     """Class folders that are called like the labels stand in their order, or every answer would count as wrong."""
     lines = lines_of(raw)
     if set(found.classes) <= set(lines) and list(found.classes) != [n for n in lines if n in set(found.classes)]:
@@ -212,7 +212,7 @@ def _check_order(found: Looked, raw: bytes, recipe: Recipe, kind: str) -> None:
         )
 
 
-def _check_layers(recipe: Recipe, target: Target, editor: Editor) -> None:
+def _validate_layers(recipe: Recipe, target: Target, editor: Editor) -> None:
     """Names of layers in [compress] are weights, outputs or types of ops of the program."""
     settings = recipe.compress_settings(target)
     weights = sorted(editor.parameters or ())
@@ -233,17 +233,17 @@ def _check_layers(recipe: Recipe, target: Target, editor: Editor) -> None:
                 )
 
 
-def _check_ops(recipe: Recipe, target: Target, editor: Editor, keep_on_cpu: Sequence[str]) -> None:
+def _validate_ops(recipe: Recipe, target: Target, editor: Editor, keep_on_cpu: Sequence[str]) -> None:
     if not target.uses_npu:
         return
     own = recipe.convert_settings(target)
     for line in (*own.keep_on_cpu, *keep_on_cpu):
-        check_line(editor, line)
+        validate_line(editor, line)
     for line in own.keep_float:
-        check_line(editor, line, "keep_float")
+        validate_line(editor, line, "keep_float")
 
 
-def _check_classes(recipe: Recipe, editor: Editor) -> None:
+def _validate_classes(recipe: Recipe, editor: Editor) -> None:
     """Lines of labels, against the first output's shape where the program declares it."""
     if recipe.model.labels is None:
         return
@@ -255,7 +255,7 @@ def _check_classes(recipe: Recipe, editor: Editor) -> None:
     if raw is None or var is None:
         return
     shape = tuple(var.type.lod_tensor.tensor.dims)
-    check_count(
+    validate_count(
         raw,
         shape,
         str(recipe.model.labels),

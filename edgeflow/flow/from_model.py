@@ -164,7 +164,7 @@ def _misfit(image: TensorSpec, said: Described) -> str:
     """Why the pre-processing that a file describes is not that of the program; empty where it is."""
     try:
         steps = strict(Preprocess, {key: fact.value for key, fact in said.steps.items()}, said.file, RecipeError)
-        steps.check(said.file)
+        steps.validate(said.file)
     except RecipeError as err:
         return err.what
     made = steps.shape

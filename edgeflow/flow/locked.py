@@ -14,7 +14,7 @@ from edgeflow.emulate.examined import Examined
 from edgeflow.files.arrays import load_npz
 from edgeflow.files.atomic import lock
 from edgeflow.flow.build import Built, Say, build
-from edgeflow.project.accepted import Budget, Change, OutputBudget, compare, is_comparable, is_worse, settled
+from edgeflow.project.accepted import Change, Figures, OutputFigures, compare, is_comparable, is_worse, settled
 from edgeflow.project.lockfile import lock_path, locked, read_lock, write_lock
 from edgeflow.project.places import REFERENCE
 from edgeflow.project.recipe import asked_targets, load_recipe
@@ -26,8 +26,8 @@ class Held:
     """One target against its lock. `accepted` is None where it had no entry; `refused` says why nothing was written."""
 
     target: str
-    accepted: Budget | None
-    found: Budget
+    accepted: Figures | None
+    found: Figures
     changes: tuple[Change, ...]
     refused: tuple[str, ...] = ()
 
@@ -46,7 +46,7 @@ class Held:
         return {**table, "is_worse": self.is_worse}
 
 
-def check_lock(recipe: Path | str, targets: Sequence[str]) -> dict[str, Budget]:
+def validate_lock(recipe: Path | str, targets: Sequence[str]) -> dict[str, Figures]:
     """The figures that a build of these targets will be held to; called before any work.
 
     Raises:
@@ -57,10 +57,10 @@ def check_lock(recipe: Path | str, targets: Sequence[str]) -> dict[str, Budget]:
     return locked(lock_path(Path(recipe)), [load_target(name).name for name in asked])
 
 
-def held(accepted: Mapping[str, Budget], results: Sequence[Built], targets: Sequence[str]) -> list[Held]:
+def held(accepted: Mapping[str, Figures], results: Sequence[Built], targets: Sequence[str]) -> list[Held]:
     """Compare finished builds with what was accepted for them."""
     found = measured(results, targets)
-    return [Held(name, accepted[name], budget, compare(accepted[name], budget)) for name, budget in found.items()]
+    return [Held(name, accepted[name], figures, compare(accepted[name], figures)) for name, figures in found.items()]
 
 
 def accept(
@@ -94,32 +94,32 @@ def accept(
     return items
 
 
-def _accepted(before: Budget | None, found: Budget, built: Built) -> Held:
+def _accepted(before: Figures | None, found: Figures, built: Built) -> Held:
     refused = built.record.broken
     if not is_comparable(found) and not refused:
         refused = ("the outputs hold NaN or infinity, with which no later build could be compared",)
     return Held(built.target, before, found, () if before is None else compare(before, found), refused)
 
 
-def measured(results: Sequence[Built], targets: Sequence[str]) -> dict[str, Budget]:
+def measured(results: Sequence[Built], targets: Sequence[str]) -> dict[str, Figures]:
     """What finished builds cost, by target."""
     profiles = {profile.name: profile for profile in map(load_target, dict.fromkeys(targets))}
-    return {built.target: budget_of(built, profiles[built.target]) for built in results}
+    return {built.target: figures_of(built, profiles[built.target]) for built in results}
 
 
-def budget_of(built: Built, target: Target) -> Budget:
+def figures_of(built: Built, target: Target) -> Figures:
     """What one finished build costs: drift as its report has it, the rest from the .nb itself."""
     model, record = built.folder / "model.nb", built.record
     arrays = load_npz(built.folder / REFERENCE)
     inputs = {name.removeprefix("input/"): array for name, array in arrays.items() if name.startswith("input/")}
     of_file = figures(Examined(model), target, inputs)
     outputs = tuple(
-        OutputBudget(o.name or "", *(math.nan if v is None else v for v in (o.sqnr_db, o.cosine, o.max_abs)))
+        OutputFigures(o.name or "", *(math.nan if v is None else v for v in (o.sqnr_db, o.cosine, o.max_abs)))
         for o in record.outputs
     )
     drop = record.drop
     latency = of_file.latency
-    return Budget(
+    return Figures(
         size_bytes=model.stat().st_size,
         ops=of_file.ops,
         samples=record.samples or 0,

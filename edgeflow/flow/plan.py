@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgeflow.compress.program_check import emulation
+from edgeflow.compress.buildable import emulation
 from edgeflow.core.errors import EdgeflowError, RecipeError, together
 from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.settings import CompressSettings, is_synthetic
@@ -22,14 +22,14 @@ from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.edit import Editor
-from edgeflow.graph.fixed_shapes import check_inputs, fix_shapes
+from edgeflow.graph.fixed_shapes import fix_shapes, validate_inputs
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.legality import examine
 from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.partition import Predicted
 from edgeflow.graph.quantised import is_fake, layers
 from edgeflow.graph.specialise import specialise
-from edgeflow.graph.weights_check import check_weights
+from edgeflow.graph.trained_weights import validate_weights
 from edgeflow.nb.lint import Finding
 from edgeflow.project.recipe import Recipe, asked_targets, load_recipe
 from edgeflow.verify.output_kinds import foreseen_kinds
@@ -130,7 +130,7 @@ def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
         from edgeflow.ingest.paddle_files import read_paddle_files
 
         given = read_paddle_files(recipe.folder, settings.program, settings.params)
-        check_inputs(given.program, settings.inputs, str(recipe.folder / settings.program))
+        validate_inputs(given.program, settings.inputs, str(recipe.folder / settings.program))
         program, weights = given.program, given.weights
     else:
         from edgeflow.paddle import session as paddle
@@ -148,7 +148,7 @@ def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
             )
         program = programs.load(path)
         weights = parameters.load(program, params) if parameters.names_of(program) else {}
-    check_weights(program, weights, settings.program or settings.factory or "the model")
+    validate_weights(program, weights, settings.program or settings.factory or "the model")
     return program, weights, sum(array.nbytes for array in weights.values())
 
 

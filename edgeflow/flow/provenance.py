@@ -98,7 +98,7 @@ class Difference:
     text: str
 
 
-def check(recorded: Mapping[str, Any], where: str) -> None:
+def validate(recorded: Mapping[str, Any], where: str) -> None:
     """Hold a manifest to what a comparison needs of it.
 
     Raises:

@@ -14,7 +14,7 @@ from edgeflow.core.errors import DataError, RecipeError, TargetError
 from edgeflow.core.targets import Target, load_target
 from edgeflow.files.atomic import sha256
 from edgeflow.flow.build import Say, build
-from edgeflow.flow.provenance import Difference, check, differences, part, unrecorded
+from edgeflow.flow.provenance import Difference, differences, part, unrecorded, validate
 from edgeflow.project.manifest import foreseen, load_manifest
 from edgeflow.project.places import MANIFEST, MODEL, REFERENCE, BuildFolder
 from edgeflow.project.recipe import Recipe, load_recipe
@@ -67,7 +67,7 @@ def reproduce(
         EdgeflowError: as a build.
     """
     recorded = load_manifest(path)
-    check(recorded, str(path))
+    validate(recorded, str(path))
     loaded = _recipe(path, recipe)
     profile = _target(recorded["target"], target, path)
     first = foreseen(loaded, profile)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from edgeflow.graph.edit import Editor, Speller
 from edgeflow.graph.fold import Evaluate, constant_ops, only_these
-from edgeflow.graph.program import arguments
+from edgeflow.graph.program import input_of, inputs_of
 
 DTYPES = ("float32", "int32", "int64", "bool")
 MOST_BYTES = 1 << 24
@@ -22,7 +22,7 @@ def store_constant_outputs(editor: Editor, evaluate: Evaluate) -> int:
     """
     assert editor.parameters is not None
     copied = _copy_what_is_there(editor)
-    asked = {name for op in editor.ops if op.type == "fetch" for name in arguments(op.inputs, "X")}
+    asked = {name for op in editor.ops if op.type == "fetch" for name in inputs_of(op, "X")}
     constant = constant_ops(editor)
     found = {
         name: op
@@ -58,7 +58,7 @@ def _copy_what_is_there(editor: Editor) -> int:
     """Weights and inputs that are outputs as they are, as Paddle 1.x fetched them: no op would write these either."""
     made = 0
     for op in [op for op in editor.ops if op.type == "fetch"]:
-        name = arguments(op.inputs, "X")[0]
+        name = input_of(op, "X")
         maker = editor.producer(name)
         if not editor.is_parameter(name) and (maker is None or maker.type != "feed"):
             continue
@@ -75,4 +75,4 @@ def _copy_what_is_there(editor: Editor) -> int:
 
 def _is_copy(editor: Editor, op: object) -> bool:
     """Already what it should become."""
-    return getattr(op, "type", "") == "assign" and editor.is_parameter(arguments(op.inputs, "X")[0])  # type: ignore[attr-defined]
+    return getattr(op, "type", "") == "assign" and editor.is_parameter(input_of(op, "X"))

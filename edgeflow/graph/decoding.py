@@ -14,7 +14,7 @@ from typing import Any
 from edgeflow.core.coverage import QUANTISABLE
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.output_kinds import MOVES_AXES, NMS, SAME_VALUES, STEPS_MAX
-from edgeflow.graph.program import arguments
+from edgeflow.graph.program import input_of, inputs_of
 
 CONSTANTS = ("fill_constant", "assign_value", "range")
 """They read nothing, and are computed before anything is placed."""
@@ -49,7 +49,7 @@ def decoding_layers(editor: Editor) -> frozenset[str]:
 
 def _before(editor: Editor, slot: str) -> list[Any]:
     """Every op that an input of an NMS depends on, back to the layers, which are left out."""
-    waiting = [name for op in editor.ops if op.type in NMS for name in arguments(op.inputs, slot)]
+    waiting = [name for op in editor.ops if op.type in NMS for name in inputs_of(op, slot)]
     found: dict[int, Any] = {}
     while waiting:
         op = editor.producer(waiting.pop())
@@ -94,7 +94,7 @@ def _is_mean(editor: Editor, op: Any) -> bool:
         source = editor.producer(at)
         if source is None or source.type not in (*SAME_VALUES, *MOVES_AXES):
             return bool(outer == 1 and source is not None and source.type == "softmax")
-        at = arguments(source.inputs, "X")[0]
+        at = input_of(source, "X")
     return False
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import PADDLE_DTYPES
 from edgeflow.graph.parameters import PADDLE
-from edgeflow.graph.program import arguments, attribute, schema
+from edgeflow.graph.program import attribute, outputs_of, schema
 
 Dims = tuple[int, ...]
 
@@ -370,12 +370,12 @@ class Speller:
 def output(op: Any) -> str:
     """The variable that carries an op's result, not its by-products."""
     for parameter in ("Out", "Output", "Y"):
-        if found := arguments(op.outputs, parameter):
+        if found := outputs_of(op, parameter):
             return found[0]
     return next((str(var.arguments[0]) for var in op.outputs if var.arguments), "")
 
 
-def value(op: Any, name: str, default: Any = None) -> Any:
+def attr_of(op: Any, name: str, default: Any = None) -> Any:
     """An attribute's value, whatever slot it is in."""
     attr = attribute(op, name)
     if attr is None:

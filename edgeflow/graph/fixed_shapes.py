@@ -20,7 +20,7 @@ Infer = Callable[[Any], Mapping[str, tuple[int, ...]]]
 """Dims of a program's variables from those of its inputs; Paddle has it (paddle/shapes.py)."""
 
 
-def check_inputs(program: Any, inputs: Sequence[TensorSpec], where: str) -> None:
+def validate_inputs(program: Any, inputs: Sequence[TensorSpec], where: str) -> None:
     """Hold a recipe's inputs to the program's.
 
     Raises:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from edgeflow.core.samples import Array
-from edgeflow.graph.edit import Editor, output, set_attr, value
+from edgeflow.graph.edit import Editor, attr_of, output, set_attr
 from edgeflow.graph.parameters import PADDLE
-from edgeflow.graph.program import arguments
+from edgeflow.graph.program import input_of, inputs_of
 
 CONVOLUTIONS = ("conv2d", "depthwise_conv2d", "conv2d_transpose", "depthwise_conv2d_transpose")
 RANDOM = (
@@ -109,7 +109,7 @@ def only_these(editor: Editor, ops: Sequence[Any]) -> Any:
     for op in ops:
         added = block.ops.add()
         added.CopyFrom(op)
-        dims = (editor.dims(arguments(op.inputs, "Input")[0]) or ()) if op.type in ("shape", "size") else (-1,)
+        dims = (editor.dims(input_of(op, "Input")) or ()) if op.type in ("shape", "size") else (-1,)
         if -1 not in dims:  # else its input is among the ops, as a range is
             del added.inputs[:]
             del added.attrs[:]
@@ -133,7 +133,7 @@ def fold_counts(editor: Editor) -> int:
     """
     made = 0
     for op in [op for op in editor.ops if op.type == "elementwise_div"]:
-        counted = [_counted(editor, arguments(op.inputs, key)[0]) for key in ("X", "Y")]
+        counted = [_counted(editor, input_of(op, key)) for key in ("X", "Y")]
         if any(dims is None or dims[:1] != (-1,) or -1 in dims[1:] for dims in counted):
             continue
         above, below = (math.prod(dims[1:]) for dims in counted if dims is not None)
@@ -146,8 +146,8 @@ def _counted(editor: Editor, name: str) -> tuple[int, ...] | None:
     """Dims of the tensor whose elements `name` counts, through casts."""
     op = editor.producer(name)
     while op is not None and op.type == "cast":
-        op = editor.producer(arguments(op.inputs, "X")[0])
-    return editor.dims(arguments(op.inputs, "Input")[0]) if op is not None and op.type == "size" else None
+        op = editor.producer(input_of(op, "X"))
+    return editor.dims(input_of(op, "Input")) if op is not None and op.type == "size" else None
 
 
 def add_affine(editor: Editor) -> int:
@@ -156,13 +156,13 @@ def add_affine(editor: Editor) -> int:
     for op in editor.ops:
         if op.type not in ("batch_norm", "layer_norm"):
             continue
-        dims = editor.dims(arguments(op.inputs, "X")[0]) or ()
+        dims = editor.dims(input_of(op, "X")) or ()
         if op.type == "layer_norm":
-            size = math.prod(dims[int(value(op, "begin_norm_axis", 1)) :])
+            size = math.prod(dims[int(attr_of(op, "begin_norm_axis", 1)) :])
         else:
-            size = (editor.dims(arguments(op.inputs, "Mean")[0]) or (0,))[0]
+            size = (editor.dims(input_of(op, "Mean")) or (0,))[0]
         for key, fill in (("Scale", 1.0), ("Bias", 0.0)):
-            if size > 0 and not arguments(op.inputs, key):
+            if size > 0 and not inputs_of(op, key):
                 name = editor.parameter(f"{op.type}_{key.lower()}", np.full(size, fill, np.float32))
                 for index in reversed(range(len(op.inputs))):
                     if op.inputs[index].parameter == key:
@@ -183,21 +183,19 @@ def fold_batch_norm(editor: Editor) -> int:
     """
     made = 0
     for norm in [op for op in editor.ops if op.type == "batch_norm"]:
-        x = arguments(norm.inputs, "X")[0]
+        x = input_of(norm, "X")
         chain = _convolution_before(editor, x)
-        stats = [
-            editor.constant((arguments(norm.inputs, key) or [""])[0]) for key in ("Scale", "Bias", "Mean", "Variance")
-        ]
+        stats = [editor.constant(input_of(norm, key)) for key in ("Scale", "Bias", "Mean", "Variance")]
         if (
             chain is None
             or any(s is None for s in stats)
-            or value(norm, "data_layout", "NCHW") != "NCHW"
-            or not (value(norm, "is_test", False) or value(norm, "use_global_stats", False))
+            or attr_of(norm, "data_layout", "NCHW") != "NCHW"
+            or not (attr_of(norm, "is_test", False) or attr_of(norm, "use_global_stats", False))
         ):
             continue
         gamma, beta, mean, variance = (np.asarray(s, np.float64) for s in stats)
         with np.errstate(all="ignore"):  # a factor that is not finite is left alone
-            factor = gamma / np.sqrt(variance + float(value(norm, "epsilon", 1e-5)))
+            factor = gamma / np.sqrt(variance + float(attr_of(norm, "epsilon", 1e-5)))
         conv, add, bias = chain
         if not _scale_filter(editor, conv, factor):
             continue
@@ -209,22 +207,22 @@ def fold_batch_norm(editor: Editor) -> int:
 def fold_scales(editor: Editor) -> int:
     """A factor behind or before a convolution goes into its weights; two scales become one."""
     made = 0
-    for op in [op for op in editor.ops if op.type == "scale" and not arguments(op.inputs, "ScaleTensor")]:
+    for op in [op for op in editor.ops if op.type == "scale" and not inputs_of(op, "ScaleTensor")]:
         if not any(op is other for other in editor.ops):
             continue
         factor, shift = _factor(op)
-        x = arguments(op.inputs, "X")[0]
+        x = input_of(op, "X")
         before = editor.producer(x)
         if (
             before is not None
             and before.type == "scale"
             and editor.sole_reader(x) is op
             and not editor.is_fetched(x)
-            and not arguments(before.inputs, "ScaleTensor")
+            and not inputs_of(before, "ScaleTensor")
             and editor.dtype(x) == "float32"
         ):
             inner, inner_shift = _factor(before)
-            source = arguments(before.inputs, "X")[0]
+            source = input_of(before, "X")
             f, b = inner * factor, inner_shift * factor + shift
             editor.replace([before, op], lambda s, source=source, f=f, b=b: s.scale(source, f, b))  # type: ignore[misc]
             made += 1
@@ -243,7 +241,7 @@ def fold_scales(editor: Editor) -> int:
             and after.type in CONVOLUTIONS
             and shift == 0
             and not editor.is_fetched(output(op))
-            and arguments(after.inputs, "Input")[0] == output(op)
+            and input_of(after, "Input") == output(op)
             and _scale_filter(editor, after, np.full(_channels(editor, after), factor))
         ):
             editor.drop(op, x)
@@ -259,7 +257,7 @@ def fold_conv_bias(editor: Editor) -> int:
     """
     made = 0
     for op in [op for op in editor.ops if op.type == "elementwise_add"]:
-        x, y = arguments(op.inputs, "X")[0], arguments(op.inputs, "Y")[0]
+        x, y = input_of(op, "X"), input_of(op, "Y")
         conv = editor.producer(x)
         if conv is None or conv.type not in CONVOLUTIONS:
             x, y, conv = y, x, editor.producer(y)  # bias + conv, written the other way round
@@ -267,7 +265,7 @@ def fold_conv_bias(editor: Editor) -> int:
         if conv is None or conv.type not in CONVOLUTIONS or bias is None:
             continue
         channels = _channels(editor, conv)
-        one_axis = bias.ndim == 1 and value(op, "axis", -1) == 1
+        one_axis = bias.ndim == 1 and attr_of(op, "axis", -1) == 1
         if one_axis or bias.size != channels or not _is_per_channel(bias.shape, channels):
             continue
         if len(editor.readers[y]) == 1:
@@ -291,13 +289,13 @@ def _is_per_channel(shape: Sequence[int], channels: int) -> bool:
 
 
 def _factor(op: Any) -> tuple[float, float]:
-    factor, shift = float(value(op, "scale", 1.0)), float(value(op, "bias", 0.0))
-    return factor, shift if value(op, "bias_after_scale", True) else shift * factor
+    factor, shift = float(attr_of(op, "scale", 1.0)), float(attr_of(op, "bias", 0.0))
+    return factor, shift if attr_of(op, "bias_after_scale", True) else shift * factor
 
 
 def _channels(editor: Editor, conv: Any) -> int:
-    dims = editor.dims(arguments(conv.inputs, "Filter")[0]) or (0, 0)
-    return dims[1] * int(value(conv, "groups", 1)) if "transpose" in conv.type else dims[0]
+    dims = editor.dims(input_of(conv, "Filter")) or (0, 0)
+    return dims[1] * int(attr_of(conv, "groups", 1)) if "transpose" in conv.type else dims[0]
 
 
 def _convolution_before(editor: Editor, x: str) -> tuple[Any, Any | None, Array] | None:
@@ -309,16 +307,16 @@ def _convolution_before(editor: Editor, x: str) -> tuple[Any, Any | None, Array]
 
     op, add, bias = alone(x), None, None
     if op is not None and op.type == "elementwise_add":
-        bias = editor.constant(arguments(op.inputs, "Y")[0])
-        if bias is None or bias.ndim != 1 or value(op, "axis", -1) != 1:
+        bias = editor.constant(input_of(op, "Y"))
+        if bias is None or bias.ndim != 1 or attr_of(op, "axis", -1) != 1:
             return None
-        add, op = op, alone(arguments(op.inputs, "X")[0])
+        add, op = op, alone(input_of(op, "X"))
     if (
         op is None
         or op.type not in CONVOLUTIONS
-        or editor.constant(arguments(op.inputs, "Filter")[0]) is None
-        or arguments(op.inputs, "Bias")
-        or value(op, "data_format", "NCHW") not in ("NCHW", "AnyLayout")
+        or editor.constant(input_of(op, "Filter")) is None
+        or inputs_of(op, "Bias")
+        or attr_of(op, "data_format", "NCHW") not in ("NCHW", "AnyLayout")
     ):
         return None
     channels = _channels(editor, op)
@@ -329,12 +327,12 @@ def _convolution_before(editor: Editor, x: str) -> tuple[Any, Any | None, Array]
 
 def _scale_filter(editor: Editor, conv: Any, factor: Array) -> bool:
     """Multiply each output channel of a convolution's filter; a filter that others read too is copied."""
-    name = arguments(conv.inputs, "Filter")[0]
+    name = input_of(conv, "Filter")
     weight = editor.constant(name)
     if weight is None or weight.dtype != np.float32 or not np.isfinite(factor).all():
         return False
     if "transpose" in conv.type:  # [in, out / groups, kh, kw]
-        groups = int(value(conv, "groups", 1))
+        groups = int(attr_of(conv, "groups", 1))
         cin, per_group = weight.shape[:2]
         wide = weight.astype(np.float64).reshape(groups, cin // groups, per_group, *weight.shape[2:])
         scaled = (wide * factor.reshape(groups, 1, per_group, 1, 1)).reshape(weight.shape)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeflow.graph.output_kinds import MOVES_AXES, SAME_VALUES, STEPS_MAX, is_identity
-from edgeflow.graph.program import arguments, attribute, consumers
+from edgeflow.graph.program import attribute, consumers, inputs_of, output_of
 
 RATIO = 16.0
 """Parts whose ranges are this factor apart need scales of their own; see core/parts.py."""
@@ -21,9 +21,9 @@ def joining_ops(program: Any) -> list[list[Any]]:
     block = program.blocks[0]
     found = []
     for op in block.ops:
-        if op.type != "concat" or len(arguments(op.inputs, "X")) < 2:
+        if op.type != "concat" or len(inputs_of(op, "X")) < 2:
             continue
-        chain, at = [op], arguments(op.outputs, "Out")[0]
+        chain, at = [op], output_of(op, "Out")
         for _ in range(STEPS_MAX):
             readers = [block.ops[k] for k in consumers(block, at)]
             if len(readers) != 1:
@@ -36,7 +36,7 @@ def joining_ops(program: Any) -> list[list[Any]]:
                 chain = []
                 break
             chain.append(reader)
-            at = arguments(reader.outputs, "Out")[0]
+            at = output_of(reader, "Out")
         if chain:
             found.append(chain)
     return found
@@ -51,9 +51,9 @@ def apart(program: Any) -> tuple[str, ...]:
     ranges = _ranges(program)
     lines: list[str] = []
     for chain in joining_ops(program):
-        known = [ranges[name] for name in arguments(chain[0].inputs, "X") if ranges.get(name, 0) > 0]
+        known = [ranges[name] for name in inputs_of(chain[0], "X") if ranges.get(name, 0) > 0]
         if len(known) > 1 and max(known) > RATIO * min(known):
-            lines += [f"{op.type}::{arguments(op.outputs, 'Out')[0]}" for op in chain]
+            lines += [f"{op.type}::{output_of(op, 'Out')}" for op in chain]
     return tuple(lines)
 
 

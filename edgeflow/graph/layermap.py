@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgeflow.graph.edit import output
-from edgeflow.graph.program import arguments
+from edgeflow.graph.program import outputs_of
 from edgeflow.graph.structure import over_programs
 from edgeflow.nb import Model, Op
 from edgeflow.nb.conversions import INSERTED
@@ -269,7 +269,7 @@ def _hold(node: Node, chain: list[int], source: _Source, held: dict[str, str]) -
     last = source.ops[chain[-1]]
     own = {var.parameter: list(var.arguments) for var in last.outputs}
     for parameter, values in node.outputs.items():
-        names = own.get(parameter) or arguments(last.outputs, "Out") or [source.output(chain[-1])]
+        names = own.get(parameter) or outputs_of(last, "Out") or [source.output(chain[-1])]
         for value, name in zip(values, names, strict=False):
             held[value] = name
         if len(values) == 1 and parameter not in own and parameter not in ("XShape",):

@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from edgeflow.graph.program import add_variable, arguments, attribute, consumers, schema, set_float, variable
+from edgeflow.graph.program import (
+    add_variable,
+    attribute,
+    consumers,
+    input_of,
+    inputs_of,
+    output_of,
+    outputs_of,
+    schema,
+    set_float,
+    variable,
+)
 from edgeflow.graph.structure import over_programs
 
 FLOAT_DEFAULTS = {"relu6": ("threshold", 6.0), "swish": ("beta", 1.0)}
@@ -76,19 +87,19 @@ def _stop_wrong_fusions(block: Any) -> int:
 
 def _next_after_folding(block: Any, op: Any) -> Any | None:
     """The sole reader of a convolution's result once its bias and batch norm are folded in."""
-    follower = _sole_reader(block, arguments(op.outputs, "Output")[0])
+    follower = _sole_reader(block, output_of(op, "Output"))
     while follower is not None and _folds_into_convolution(block, follower):
-        follower = _sole_reader(block, (arguments(follower.outputs, "Y") or arguments(follower.outputs, "Out"))[0])
+        follower = _sole_reader(block, (outputs_of(follower, "Y") or outputs_of(follower, "Out"))[0])
     return follower
 
 
 def _is_scaled(block: Any, activation: Any) -> bool:
-    reader = _sole_reader(block, arguments(activation.outputs, "Out")[0])
+    reader = _sole_reader(block, output_of(activation, "Out"))
     return reader is not None and reader.type == "scale"
 
 
 def _kernel(block: Any, op: Any) -> tuple[int, ...]:
-    weight = variable(block, arguments(op.inputs, "Filter")[0])
+    weight = variable(block, input_of(op, "Filter"))
     return () if weight is None else tuple(weight.type.lod_tensor.tensor.dims[2:])
 
 
@@ -100,7 +111,7 @@ def _sole_reader(block: Any, name: str) -> Any | None:
 def _folds_into_convolution(block: Any, op: Any) -> bool:
     if op.type == "batch_norm":
         return True
-    added = variable(block, (arguments(op.inputs, "Y") or [""])[0])
+    added = variable(block, input_of(op, "Y"))
     return op.type in ("elementwise_add", "scale") and (
         op.type == "scale" or added is None or added.persistable or "reshape" in added.name
     )
@@ -108,10 +119,10 @@ def _folds_into_convolution(block: Any, op: Any) -> bool:
 
 def _add_output(block: Any, op: Any, index: int, parameter: str) -> int:
     """Give an op an output it lacks. The name is free: nothing reads it."""
-    if arguments(op.outputs, parameter):
+    if outputs_of(op, parameter):
         return 0
     name = f"edgeflow_{op.type}_{index}_{parameter}"
-    source = variable(block, (arguments(op.inputs, "X") or [""])[0])
+    source = variable(block, input_of(op, "X"))
     dims = [0, *source.type.lod_tensor.tensor.dims] if parameter == "XShape" and source is not None else [-1]
     if variable(block, name) is None:
         add_variable(block, name, dims)
@@ -138,7 +149,7 @@ def _int_dim(op: Any) -> int:
 def _fill_shape(op: Any) -> int:
     """A 0-D constant becomes shape [1]: Paddle Lite has no 0-D tensors."""
     shape = attribute(op, "shape")
-    has_tensor = any(arguments(op.inputs, name) for name in ("ShapeTensor", "ShapeTensorList"))
+    has_tensor = any(inputs_of(op, name) for name in ("ShapeTensor", "ShapeTensorList"))
     if shape is None or has_tensor:
         return 0
     if shape.type == schema().LONGS and not shape.longs:

@@ -13,11 +13,11 @@ from typing import Any
 
 from edgeflow.core.coverage import QUANTISABLE, covered, npu_ops
 from edgeflow.core.targets import Target
-from edgeflow.graph.edit import Editor, output, value
+from edgeflow.graph.edit import Editor, attr_of, output
 from edgeflow.graph.joined_outputs import joining_ops
 from edgeflow.graph.partition import Predicted, partition
 from edgeflow.graph.placement import broken_restriction, decodes, matching, takes
-from edgeflow.graph.program import arguments, feeds
+from edgeflow.graph.program import feeds, inputs_of
 from edgeflow.graph.quantised import is_per_channel, layers, without_fakes
 from edgeflow.graph.respell import defective, on_arm
 from edgeflow.graph.structure import over_programs
@@ -77,7 +77,7 @@ def _joined(editor: Editor, target: Target) -> Iterator[Finding]:
     if "concat" not in (npu_ops(target) or ()):
         return
     for chain in joining_ops(editor.program):
-        many = len(arguments(chain[0].inputs, "X"))
+        many = len(inputs_of(chain[0], "X"))
         yield Finding(
             "P209",
             "note",
@@ -242,7 +242,7 @@ def _restrictions(editor: Editor, target: Target) -> Iterator[Finding]:
     for op in editor.ops:
         rule = broken_restriction(editor, op, target)
         if rule is not None:
-            given = ", ".join(f"{key} = {value(op, key)!r}" for key in rule.attrs if value(op, key) is not None)
+            given = ", ".join(f"{key} = {attr_of(op, key)!r}" for key in rule.attrs if attr_of(op, key) is not None)
             yield Finding(
                 "P401",
                 "warning",

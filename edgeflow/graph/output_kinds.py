@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edgeflow.core.output_kind import BOX_COLUMNS, UNKNOWN, OutputKind
-from edgeflow.graph.program import arguments, attribute, fetches, variable
+from edgeflow.graph.program import attribute, fetches, input_of, outputs_of, variable
 
 STEPS_MAX = 64
 NMS = {
@@ -51,7 +51,7 @@ def _kind(block: Any, made: Mapping[str, Any], name: str) -> OutputKind:
         if op.type in SAME_VALUES or (op.type == "scale" and is_identity(op)) or op.type in MOVES_AXES:
             reshaped |= op.type not in (*RENAMES, "scale", *MOVES_AXES)
             moved |= op.type in MOVES_AXES
-            at = arguments(op.inputs, "X")[0]
+            at = input_of(op, "X")
             continue
         return _of_op(block, op, at, rank, altered=reshaped or moved)
     return UNKNOWN
@@ -59,7 +59,7 @@ def _kind(block: Any, made: Mapping[str, Any], name: str) -> OutputKind:
 
 def _of_op(block: Any, op: Any, name: str, rank: int, *, altered: bool) -> OutputKind:
     """The kind that the last computing op gives its result."""
-    if op.type in NMS and name in arguments(op.outputs, "Out"):
+    if op.type in NMS and name in outputs_of(op, "Out"):
         return OutputKind("boxes", f"it is what {op.type} gives", columns=BOX_COLUMNS)
     if op.type in ("softmax", "log_softmax"):
         axis = int(getattr(attribute(op, "axis"), "i", -1))
@@ -97,7 +97,7 @@ def _join_counts(made: Mapping[str, Any], names: list[str], found: list[OutputKi
             source = made.get(_root(made, other))
             if j == k or source is None or source is not op:
                 continue
-            if NMS[op.type] and _root(made, other) in arguments(op.outputs, NMS[op.type]):
+            if NMS[op.type] and _root(made, other) in outputs_of(op, NMS[op.type]):
                 found[k] = OutputKind("boxes", found[k].why, columns=BOX_COLUMNS, counts=j)
             found[j] = OutputKind("ids", f"it comes from the {op.type} of output {k}", belongs_to=k)
 
@@ -108,7 +108,7 @@ def _root(made: Mapping[str, Any], name: str) -> str:
         op = made.get(name)
         if op is None or not (op.type in SAME_VALUES or (op.type == "scale" and is_identity(op))):
             return name
-        name = arguments(op.inputs, "X")[0]
+        name = input_of(op, "X")
     return name
 
 
@@ -121,7 +121,7 @@ def is_identity(op: Any) -> bool:
 def _divides_by_norm(block: Any, op: Any) -> bool:
     """The divisor is a p-norm, or one that is kept above zero."""
     made = {name: one for one in block.ops for var in one.outputs for name in var.arguments}
-    at = arguments(op.inputs, "Y")[0]
+    at = input_of(op, "Y")
     for _ in range(8):
         source = made.get(at)
         if source is None:
@@ -130,7 +130,7 @@ def _divides_by_norm(block: Any, op: Any) -> bool:
             return True
         if source.type not in ("clip", "elementwise_max", "maximum", "expand_v2", "expand_as_v2", "scale"):
             return False
-        at = (arguments(source.inputs, "X") or [""])[0]
+        at = input_of(source, "X")
     return False
 
 

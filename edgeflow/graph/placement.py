@@ -11,8 +11,8 @@ from edgeflow.core.coverage import npu_ops
 from edgeflow.core.errors import RecipeError, near
 from edgeflow.core.targets import Restriction, Target
 from edgeflow.graph.decoding import decoding
-from edgeflow.graph.edit import Editor, output, value
-from edgeflow.graph.program import arguments
+from edgeflow.graph.edit import Editor, attr_of, output
+from edgeflow.graph.program import input_of
 from edgeflow.graph.simplify import TENSOR_INPUTS
 from edgeflow.graph.structure import over_programs
 
@@ -34,7 +34,7 @@ def _breaks(editor: Editor, op: Any, rule: Restriction) -> bool:
         if any(len(editor.dims(name) or ()) > rule.rank_max for name in names):
             return True
     for key, allowed in rule.attrs.items():
-        given = value(op, key)
+        given = attr_of(op, key)
         if given is not None and not any(_equal(given, wanted) for wanted in allowed):
             return True
     return False
@@ -62,7 +62,7 @@ def stays_on_cpu(editor: Editor, op: Any, target: Target) -> bool:
 
 def is_identity(op: Any) -> bool:
     """The op that specialise.py puts between the NPU and ops whose kernels opt mistakes there."""
-    return bool(op.type == IDENTITY and value(op, "alpha") == 1.0)
+    return bool(op.type == IDENTITY and attr_of(op, "alpha") == 1.0)
 
 
 def _sized_by_tensor(editor: Editor, op: Any) -> bool:
@@ -89,7 +89,7 @@ def _counts(editor: Editor, op: Any, target: Target) -> bool:
 
 def copies_weight(editor: Editor, op: Any) -> bool:
     """An output that is the same for any input: on an NPU it would be a graph without an input, and rounded."""
-    return bool(op.type == "assign" and editor.is_parameter((arguments(op.inputs, "X") or [""])[0]))
+    return bool(op.type == "assign" and editor.is_parameter(input_of(op, "X")))
 
 
 def decodes(editor: Editor, target: Target) -> frozenset[int]:
@@ -113,7 +113,7 @@ def off_npu(editor: Editor, target: Target, asked: Sequence[str]) -> tuple[str, 
         RecipeError: a line names an op, or a variable of it, that the program does not have.
     """
     for line in asked:
-        check_line(editor, line)
+        validate_line(editor, line)
     found = list(asked)
     taken = npu_ops(target) or frozenset()
     boxes = decodes(editor, target)
@@ -138,7 +138,7 @@ def _has(variables: Any, names: Iterable[str]) -> bool:
     return all(name in own for name in names)
 
 
-def check_line(editor: Editor, line: str, key: str = "keep_on_cpu") -> None:
+def validate_line(editor: Editor, line: str, key: str = "keep_on_cpu") -> None:
     """Hold a line to the program.
 
     Raises:

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeflow.core.errors import CompressFailed
 from edgeflow.core.samples import Array
-from edgeflow.graph.program import arguments, attribute
+from edgeflow.graph.program import attribute, input_of, inputs_of
 
 LEVELS = 127
 
@@ -43,7 +43,7 @@ def power_of_two_scales(program: Any, weights: dict[str, Array], source: Mapping
             if attr.name.endswith("threshold") and attr.name != "threshold" and attr.f > 0:
                 attr.f = raised(attr.f)
                 made += 1
-        if op.type.startswith("fake_quantize") and (name := arguments(op.inputs, "InScale")):
+        if op.type.startswith("fake_quantize") and (name := inputs_of(op, "InScale")):
             weights[name[0]] = np.asarray([raised(float(weights[name[0]].ravel()[0]))], np.float32)
             made += 1
         if op.type == "fake_dequantize_max_abs":
@@ -57,7 +57,7 @@ def raised(largest: float) -> float:
 
 
 def _weights(program: Any, op: Any, weights: dict[str, Array], source: Mapping[str, Array]) -> int:
-    x = arguments(op.inputs, "X")[0]
+    x = input_of(op, "X")
     maker = next(o for o in program.blocks[0].ops if any(x in var.arguments for var in o.outputs))
     name = next((n for var in maker.inputs for n in var.arguments if n in source and n in weights), None)
     limit = attribute(op, "max_range")

@@ -18,8 +18,8 @@ import numpy as np
 
 from edgeflow.core.coverage import QUANTISABLE
 from edgeflow.core.samples import Array
-from edgeflow.graph.edit import Editor, Speller, output, set_attr, value
-from edgeflow.graph.program import arguments
+from edgeflow.graph.edit import Editor, Speller, attr_of, output, set_attr
+from edgeflow.graph.program import input_of, inputs_of, outputs_of
 from edgeflow.graph.quantised import is_fake
 
 STEPS = 127
@@ -69,8 +69,8 @@ def flat_biases(editor: Editor) -> int:
     """The bias behind a quantised convolution, [1, C, 1, 1], as one dimension at axis 1, which opt fuses."""
     made = 0
     for op in [op for op in editor.ops if op.type == "elementwise_add"]:
-        before = editor.producer(arguments(op.inputs, "X")[0])
-        name = arguments(op.inputs, "Y")[0]
+        before = editor.producer(input_of(op, "X"))
+        name = input_of(op, "Y")
         bias = editor.constant(name)
         if before is None or bias is None or not before.type.startswith(("fake_dequantize", "fake_channel_wise_deq")):
             continue
@@ -89,26 +89,26 @@ def flat_biases(editor: Editor) -> int:
 
 def _operands(op: Any) -> tuple[str, str]:
     """The data and the weight of a quantisable op."""
-    if arguments(op.inputs, "Filter"):
-        return arguments(op.inputs, "Input")[0], arguments(op.inputs, "Filter")[0]
-    return arguments(op.inputs, "X")[0], arguments(op.inputs, "Y")[0]
+    if inputs_of(op, "Filter"):
+        return input_of(op, "Input"), input_of(op, "Filter")
+    return input_of(op, "X"), input_of(op, "Y")
 
 
 def _weights(editor: Editor) -> dict[str, _Weight]:
     """Quantised weights by the variable that layers read."""
     found: dict[str, _Weight] = {}
     for op in editor.ops:
-        name = (arguments(op.inputs, "X") or [""])[0]
+        name = input_of(op, "X")
         held = editor.constant(name)
         if held is None:
             continue
         if op.type == "dequantize_linear":
-            largest = editor.constant(arguments(op.inputs, "Scale")[0])
+            largest = editor.constant(input_of(op, "Scale"))
             if largest is not None:
                 found[output(op)] = _Weight(name, held.astype(np.float32), largest.reshape(-1), _axis(op, largest))
         elif op.type in WEIGHT_PAIRS:
             whole = op.type == "fake_quantize_dequantize_abs_max"
-            axis = -1 if whole else int(value(op, "quant_axis", 0))
+            axis = -1 if whole else int(attr_of(op, "quant_axis", 0))
             others = tuple(k for k in range(held.ndim) if k != axis)
             # Paddle measures them anew at every run, so what was saved beside them does not count.
             largest = np.abs(held).max(axis=others).reshape(-1).astype(np.float32)
@@ -119,21 +119,21 @@ def _weights(editor: Editor) -> dict[str, _Weight]:
 
 
 def _axis(op: Any, largest: Array) -> int:
-    return -1 if largest.size == 1 else int(value(op, "quant_axis", 0))
+    return -1 if largest.size == 1 else int(attr_of(op, "quant_axis", 0))
 
 
 def _ranges(editor: Editor) -> dict[str, tuple[str, str]]:
     """(source, its scale) by the variable that holds the source rounded."""
     found: dict[str, tuple[str, str]] = {}
     for op in editor.ops:
-        name = (arguments(op.inputs, "X") or [""])[0]
+        name = input_of(op, "X")
         if op.type in PAIRS and editor.constant(name) is None:
-            scale = (arguments(op.inputs, "InScale") or arguments(op.outputs, "OutScale") or [""])[0]
+            scale = (inputs_of(op, "InScale") or outputs_of(op, "OutScale") or [""])[0]
             found[output(op)] = (name, scale)
         elif op.type == "dequantize_linear":
             before = editor.producer(name)
             if before is not None and before.type == "quantize_linear":
-                found[output(op)] = (arguments(before.inputs, "X")[0], arguments(before.inputs, "Scale")[0])
+                found[output(op)] = (input_of(before, "X"), input_of(before, "Scale"))
     return {name: pair for name, pair in found.items() if _one(editor, pair[1]) is not None}
 
 
@@ -200,7 +200,7 @@ def _open(editor: Editor, weights: dict[str, _Weight], ranges: dict[str, tuple[s
     for rounded, (source, scale) in ranges.items():
         maker, name, size = editor.producer(source), source, _one(editor, scale)
         if maker is not None and is_fake(maker.type):  # the layer in front of it
-            name = arguments(maker.inputs, "X")[0]
+            name = input_of(maker, "X")
             maker = editor.producer(name)
         if (
             maker is not None

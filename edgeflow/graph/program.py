@@ -86,13 +86,13 @@ def parse(raw: bytes, where: str) -> Any:
         raise ModelError(
             f"{where}: holds no ops, and should be a Paddle program", try_="export the model again with paddle.jit.save"
         )
-    structure.check_inference(program, where)
+    structure.validate_inference(program, where)
     if not any(op.type == "fetch" for op in program.blocks[0].ops):
         raise ModelError(
             f"{where}: has no fetch op: it is truncated, or was not exported for inference",
             try_="export the model again with paddle.jit.save",
         )
-    structure.check(program, where)
+    structure.validate(program, where)
     return program
 
 
@@ -110,12 +110,24 @@ def forget_callstacks(program: Any) -> None:
                     del op.attrs[index]
 
 
-def arguments(variables: Any, parameter: str) -> list[str]:
-    """Names given for a parameter in an op's inputs or outputs; empty where it is absent."""
-    for var in variables:
-        if var.parameter == parameter:
-            return list(var.arguments)
-    return []
+def inputs_of(op: Any, parameter: str) -> list[str]:
+    """Variables that an op is given as `parameter`; none where it is absent. The words are those of a .nb's ops."""
+    return next((list(var.arguments) for var in op.inputs if var.parameter == parameter), [])
+
+
+def input_of(op: Any, parameter: str) -> str:
+    """The first variable that an op is given as `parameter`; empty where it is absent."""
+    return next(iter(inputs_of(op, parameter)), "")
+
+
+def outputs_of(op: Any, parameter: str) -> list[str]:
+    """Variables that an op writes as `parameter`; none where it is absent."""
+    return next((list(var.arguments) for var in op.outputs if var.parameter == parameter), [])
+
+
+def output_of(op: Any, parameter: str) -> str:
+    """The first variable that an op writes as `parameter`; empty where it is absent."""
+    return next(iter(outputs_of(op, parameter)), "")
 
 
 def attribute(op: Any, name: str) -> Any | None:
@@ -153,7 +165,7 @@ def feeds(program: Any) -> Iterator[tuple[str, tuple[int, ...], int]]:
     block = program.blocks[0]
     ops = [op for op in block.ops if op.type == "feed"]
     for op in sorted(ops, key=lambda op: getattr(attribute(op, "col"), "i", 0)):
-        name = arguments(op.outputs, "Out")[0]
+        name = output_of(op, "Out")
         var = variable(block, name)
         if var is None:
             raise ModelError(f"program: input {name!r} is not declared")
@@ -164,4 +176,4 @@ def feeds(program: Any) -> Iterator[tuple[str, tuple[int, ...], int]]:
 def fetches(program: Any) -> list[str]:
     """Names of the outputs in fetch order."""
     ops = [op for op in program.blocks[0].ops if op.type == "fetch"]
-    return [arguments(op.inputs, "X")[0] for op in sorted(ops, key=lambda op: getattr(attribute(op, "col"), "i", 0))]
+    return [input_of(op, "X") for op in sorted(ops, key=lambda op: getattr(attribute(op, "col"), "i", 0))]

@@ -15,8 +15,8 @@ import numpy as np
 
 from edgeflow.core.coverage import QUANTISABLE
 from edgeflow.core.samples import Array
-from edgeflow.graph.edit import Editor, output, value
-from edgeflow.graph.program import arguments
+from edgeflow.graph.edit import Editor, attr_of, output
+from edgeflow.graph.program import input_of
 
 QUANTIZE = "fake_quantize"
 DEQUANTIZE = ("fake_dequantize", "fake_channel_wise_dequantize")
@@ -51,9 +51,9 @@ def without_fakes(editor: Editor) -> Editor:
     """The program as ops are placed: its layers, and nothing of how they are quantised. The given one stays."""
     found = Editor(type(editor.program).FromString(editor.program.SerializeToString()), editor.parameters)
     for op in [op for op in found.ops if op.type.startswith(DEQUANTIZE)]:
-        found.rename_reads(output(op), arguments(op.inputs, "X")[0])
+        found.rename_reads(output(op), input_of(op, "X"))
     for op in [op for op in found.ops if op.type.startswith(QUANTIZE)]:
-        found.rename_reads(output(op), arguments(op.inputs, "X")[0])
+        found.rename_reads(output(op), input_of(op, "X"))
     found.ops = [op for op in found.ops if not is_fake(op.type)]
     found.touch()
     block = found.program.blocks[0]
@@ -99,7 +99,7 @@ def _use(op: Any, name: str) -> Any:
     if op.type not in QUANTISABLE:
         return None
     parameter = next(var.parameter for var in op.inputs if name in var.arguments)
-    transposed = value(op, "trans_y", value(op, "transpose_Y", False))
+    transposed = attr_of(op, "trans_y", attr_of(op, "transpose_Y", False))
     return (op.type, parameter, transposed) if parameter in ("Filter", "Y", "X") else None
 
 
@@ -116,13 +116,13 @@ def float_weights(editor: Editor) -> dict[str, Array]:
         if after is None or whole is None:
             continue
         if after.type.startswith("fake_channel_wise"):
-            scales = editor.constant(arguments(after.inputs, "Scales")[0])
-            axis = int(value(after, "quant_axis", 0))
+            scales = editor.constant(input_of(after, "Scales"))
+            axis = int(attr_of(after, "quant_axis", 0))
             steps = np.float32(127) if scales is None else np.asarray(scales, np.float32) / np.float32(127)
             shape = [-1 if k == axis else 1 for k in range(whole.ndim)]
             found[_name(editor, op)] = (whole * np.reshape(steps, shape)).astype(np.float32)
         else:
-            found[_name(editor, op)] = (whole * np.float32(127 / float(value(after, "max_range", 127.0)))).astype(
+            found[_name(editor, op)] = (whole * np.float32(127 / float(attr_of(after, "max_range", 127.0)))).astype(
                 np.float32
             )
     return found
@@ -154,7 +154,7 @@ def keep_float(editor: Editor, source: Mapping[str, Array], names: Collection[st
             for k, name in enumerate(var.arguments):
                 before = editor.producer(name)
                 if before is not None and before.type.startswith(QUANTIZE):
-                    var.arguments[k] = arguments(before.inputs, "X")[0]
+                    var.arguments[k] = input_of(before, "X")
                 elif name in source and editor.is_parameter(name):
                     editor.parameters[name] = source[name]
         for index in reversed(range(len(op.attrs))):
@@ -206,12 +206,12 @@ def canonical_names(editor: Editor) -> int:
 
 def activation_scales(editor: Editor) -> dict[str, str]:
     """The parameter that holds the range of each layer's input, by the layer's name."""
-    return {name: arguments(before.inputs, "InScale")[0] for name, before in _quantizers(editor)}
+    return {name: input_of(before, "InScale") for name, before in _quantizers(editor)}
 
 
 def quantised_inputs(editor: Editor) -> dict[str, str]:
     """The float variable that each layer quantises, by the layer's name."""
-    return {name: arguments(before.inputs, "X")[0] for name, before in _quantizers(editor)}
+    return {name: input_of(before, "X") for name, before in _quantizers(editor)}
 
 
 def _quantizers(editor: Editor) -> Iterator[tuple[str, Any]]:

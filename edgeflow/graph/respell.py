@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgeflow.core.targets import Target
-from edgeflow.graph.edit import Editor, value
+from edgeflow.graph.edit import Editor, attr_of
 from edgeflow.graph.placement import decodes, takes
 from edgeflow.graph.respellings import RESPELLINGS
 from edgeflow.graph.structure import over_programs
@@ -40,11 +40,11 @@ def instance(editor: Editor, op: Any) -> Instance:
     kind = op.type
     if kind == "matmul_v2" and len(shapes.get("X", ((0, 0),))[0]) == 1 and len(shapes.get("Y", ((),))[0]) == 2:
         kind, shapes = "fc", {"Input": shapes["X"]}
-    return Instance(kind, {attr.name: value(op, attr.name) for attr in op.attrs}, shapes, names, read)
+    return Instance(kind, {attr.name: attr_of(op, attr.name) for attr in op.attrs}, shapes, names, read)
 
 
 def _from_float(op: Any) -> bool:
-    return bool(op.type == "cast" and value(op, "in_dtype") == 5)
+    return bool(op.type == "cast" and attr_of(op, "in_dtype") == 5)
 
 
 def defective(editor: Editor, target: Target, kept: frozenset[int] = frozenset()) -> Iterator[tuple[Any, Defect]]:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.graph.edit import Editor, output, set_attr, value
-from edgeflow.graph.program import arguments, attribute, schema
+from edgeflow.graph.edit import Editor, attr_of, output, set_attr
+from edgeflow.graph.program import attribute, input_of, inputs_of, schema
 
 Sizes = list[int | None]
 MOST = 64
@@ -87,9 +87,9 @@ def known(editor: Editor, name: str, depth: int = 0) -> Sizes | None:
 
 
 def _of_shape(editor: Editor, op: Any) -> bool:
-    source = editor.producer((arguments(op.inputs, "Input") or arguments(op.inputs, "X"))[0])
+    source = editor.producer((inputs_of(op, "Input") or inputs_of(op, "X"))[0])
     while source is not None and source.type == "cast":  # to int64, in which ONNX counts
-        source = editor.producer(arguments(source.inputs, "X")[0])
+        source = editor.producer(input_of(source, "X"))
     return source is not None and source.type == "shape"
 
 
@@ -97,21 +97,21 @@ def _of_shape(editor: Editor, op: Any) -> bool:
 
 
 def _shape(editor: Editor, op: Any, depth: int) -> Sizes | None:
-    dims = editor.dims(arguments(op.inputs, "Input")[0])
+    dims = editor.dims(input_of(op, "Input"))
     return None if dims is None else [None if d < 0 else d for d in dims]
 
 
 def _filled(editor: Editor, op: Any, depth: int) -> Sizes | None:
     if any(var.arguments for var in op.inputs):
         return None
-    count, text = math.prod(value(op, "shape", []) or [1]), value(op, "str_value", "")
-    number = float(text) if text else float(value(op, "value", 0.0))
+    count, text = math.prod(attr_of(op, "shape", []) or [1]), attr_of(op, "str_value", "")
+    number = float(text) if text else float(attr_of(op, "value", 0.0))
     return [int(number)] * count if count <= MOST and number.is_integer() else None
 
 
 def _assigned(editor: Editor, op: Any, depth: int) -> Sizes | None:
     for key in ("int32_values", "int64_values"):
-        if found := value(op, key, []):
+        if found := attr_of(op, key, []):
             return [int(v) for v in found]
     attr = attribute(op, "values")
     return None if attr is None else [int(scalar.i) for scalar in attr.scalars]
@@ -120,27 +120,27 @@ def _assigned(editor: Editor, op: Any, depth: int) -> Sizes | None:
 def _same(editor: Editor, op: Any, depth: int) -> Sizes | None:
     if any(var.arguments for var in op.inputs if var.parameter != "X"):
         return None
-    return known(editor, arguments(op.inputs, "X")[0], depth)
+    return known(editor, input_of(op, "X"), depth)
 
 
 def _slice(editor: Editor, op: Any, depth: int) -> Sizes | None:
-    found = known(editor, arguments(op.inputs, "Input")[0], depth)
-    if found is None or value(op, "axes", []) != [0] or len([v for v in op.inputs if v.arguments]) > 1:
+    found = known(editor, input_of(op, "Input"), depth)
+    if found is None or attr_of(op, "axes", []) != [0] or len([v for v in op.inputs if v.arguments]) > 1:
         return None
-    start, end = value(op, "starts", [0]), value(op, "ends", [MOST])
-    step = value(op, "strides", []) or [1]
+    start, end = attr_of(op, "starts", [0]), attr_of(op, "ends", [MOST])
+    step = attr_of(op, "strides", []) or [1]
     return found[start[0] : end[0] : step[0]] if len(start) == len(end) == len(step) == 1 and step[0] else None
 
 
 def _joined(editor: Editor, op: Any, depth: int) -> Sizes | None:
-    parts = [known(editor, name, depth) for name in arguments(op.inputs, "X")]
-    if int(value(op, "axis", 0)) != 0 or arguments(op.inputs, "AxisTensor"):
+    parts = [known(editor, name, depth) for name in inputs_of(op, "X")]
+    if int(attr_of(op, "axis", 0)) != 0 or inputs_of(op, "AxisTensor"):
         return None
     return [number for part in parts if part is not None for number in part] if None not in parts else None
 
 
 def _gathered(editor: Editor, op: Any, depth: int) -> Sizes | None:
-    found, at = (known(editor, arguments(op.inputs, key)[0], depth) for key in ("X", "Index"))
+    found, at = (known(editor, input_of(op, key), depth) for key in ("X", "Index"))
     if found is None or at is None or any(k is None or not 0 <= k < len(found) for k in at):
         return None
     return [found[k] for k in at if k is not None]
@@ -148,10 +148,10 @@ def _gathered(editor: Editor, op: Any, depth: int) -> Sizes | None:
 
 def _scaled(editor: Editor, op: Any, depth: int) -> Sizes | None:
     found = _same(editor, op, depth)
-    factor, shift = float(value(op, "scale", 1.0)), float(value(op, "bias", 0.0))
+    factor, shift = float(attr_of(op, "scale", 1.0)), float(attr_of(op, "bias", 0.0))
     if found is None or not (factor.is_integer() and shift.is_integer()):
         return None
-    if not value(op, "bias_after_scale", True):
+    if not attr_of(op, "bias_after_scale", True):
         shift *= factor
     return [None if v is None else v * int(factor) + int(shift) for v in found]
 
@@ -163,7 +163,7 @@ def _product(editor: Editor, op: Any, depth: int) -> Sizes | None:
 
 def _pairs(combine: Callable[[int, int], int | None]) -> Callable[[Editor, Any, int], Sizes | None]:
     def rule(editor: Editor, op: Any, depth: int) -> Sizes | None:
-        x, y = (known(editor, arguments(op.inputs, key)[0], depth) for key in ("X", "Y"))
+        x, y = (known(editor, input_of(op, key), depth) for key in ("X", "Y"))
         if x is None or y is None or (len(x) != len(y) and 1 not in (len(x), len(y))):
             return None
         count = max(len(x), len(y))
@@ -204,10 +204,10 @@ RULES: dict[str, Callable[[Editor, Any, int], Sizes | None]] = {
 
 def _write(editor: Editor, op: Any, name: str, inputs: Sequence[str]) -> bool:
     """Write one attribute, where every number is known; of a reshape, all but one."""
-    given = next((key for key in inputs if arguments(op.inputs, key)), None)
+    given = next((key for key in inputs if inputs_of(op, key)), None)
     if given is None:
         return False
-    parts = [known(editor, source, 0) for source in arguments(op.inputs, given)]
+    parts = [known(editor, source, 0) for source in inputs_of(op, given)]
     if None in parts:
         return False
     sizes = [number for part in parts if part is not None for number in part]
@@ -217,7 +217,7 @@ def _write(editor: Editor, op: Any, name: str, inputs: Sequence[str]) -> bool:
         return False
     _set(op, name, sizes[0] if name in SINGLE else sizes)
     if op.type in ("slice", "strided_slice"):
-        set_attr(op, "infer_flags", [1] * len(value(op, "axes", sizes)))
+        set_attr(op, "infer_flags", [1] * len(attr_of(op, "axes", sizes)))
     for index in reversed(range(len(op.inputs))):
         if op.inputs[index].parameter in inputs:
             del op.inputs[index]
@@ -226,10 +226,10 @@ def _write(editor: Editor, op: Any, name: str, inputs: Sequence[str]) -> bool:
 
 def _write_size(editor: Editor, op: Any) -> bool:
     """out_d, out_h and out_w of a resize, which stand before its scale."""
-    given = next((key for key in ("SizeTensor", "OutSize") if arguments(op.inputs, key)), None)
+    given = next((key for key in ("SizeTensor", "OutSize") if inputs_of(op, key)), None)
     if given is None:
         return False
-    parts = [known(editor, source, 0) for source in arguments(op.inputs, given)]
+    parts = [known(editor, source, 0) for source in inputs_of(op, given)]
     sizes = [number for part in parts if part is not None for number in part] if None not in parts else [None]
     if None in sizes or not 1 <= len(sizes) <= 3:
         return False

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from edgeflow.graph.edit import Editor, output, value
-from edgeflow.graph.program import arguments
+from edgeflow.graph.edit import Editor, attr_of, output
+from edgeflow.graph.program import input_of, inputs_of, output_of
 
 RESHAPES = ("reshape2", "squeeze2", "unsqueeze2", "flatten_contiguous_range", "flatten2")
 TENSOR_INPUTS = (
@@ -33,7 +33,7 @@ def remove_identities(editor: Editor) -> int:
     """Dropout at inference, assign, scale by one, casts and reshapes to what already is."""
     made = 0
     for op in list(editor.ops):
-        x = (arguments(op.inputs, "X") or arguments(op.inputs, "Input") or [""])[0]
+        x = (inputs_of(op, "X") or inputs_of(op, "Input") or [""])[0]
         if not x or not op.outputs or _has_tensor_inputs(op):
             continue
         if op.type == "dropout":
@@ -45,11 +45,11 @@ def remove_identities(editor: Editor) -> int:
 
 def _drop_dropout(editor: Editor, op: Any, x: str) -> bool:
     """At inference: the identity, or a factor where training did not scale up (dropout_implementation)."""
-    if not value(op, "is_test", False) or editor.readers.get((arguments(op.outputs, "Mask") or [""])[0]):
+    if not attr_of(op, "is_test", False) or editor.readers.get(output_of(op, "Mask")):
         return False
-    if value(op, "dropout_implementation", "downgrade_in_infer") == "upscale_in_train":
+    if attr_of(op, "dropout_implementation", "downgrade_in_infer") == "upscale_in_train":
         return editor.drop(op, x)
-    keep = 1.0 - float(value(op, "dropout_prob", 0.5))
+    keep = 1.0 - float(attr_of(op, "dropout_prob", 0.5))
     return editor.replace(op, lambda s: s.scale(x, keep))
 
 
@@ -61,11 +61,11 @@ def _does_nothing(editor: Editor, op: Any, x: str) -> bool:
             maker is not None and maker.type != "feed" and not editor.is_fetched(x)
         )
     if op.type == "scale":
-        return bool(value(op, "scale", 1.0) == 1.0 and value(op, "bias", 0.0) == 0.0)
+        return bool(attr_of(op, "scale", 1.0) == 1.0 and attr_of(op, "bias", 0.0) == 0.0)
     if op.type == "cast":
         return editor.dtype(x) == editor.dtype(output(op))
     if op.type == "transpose2":
-        axes = value(op, "axis", [])
+        axes = attr_of(op, "axis", [])
         return list(axes) == list(range(len(axes)))
     if op.type in (*RESHAPES, "expand_v2"):
         before, after = editor.dims(x), editor.dims(output(op))
@@ -83,7 +83,7 @@ def merge_reshapes(editor: Editor) -> int:
         dims = editor.dims(output(op))
         if before is None or dims is None or dims.count(-1) > 1 or 0 in dims or not dims:
             continue
-        source = arguments(before.inputs, "X")[0]
+        source = input_of(before, "X")
         made += editor.replace(
             [before, op],
             lambda s, source=source, dims=dims: s.reshape(source, dims),  # type: ignore[misc]
@@ -100,8 +100,8 @@ def merge_transposes(editor: Editor) -> int:
         before = _alone_before(editor, op, ("transpose2",))
         if before is None:
             continue
-        first, second = value(before, "axis", []), value(op, "axis", [])
-        source, axes = arguments(before.inputs, "X")[0], [first[a] for a in second]
+        first, second = attr_of(before, "axis", []), attr_of(op, "axis", [])
+        source, axes = input_of(before, "X"), [first[a] for a in second]
         if axes == sorted(axes):
             made += editor.replace([before, op], lambda s, source=source: source)  # type: ignore[misc]
         else:
@@ -129,21 +129,21 @@ def combine_activations(editor: Editor) -> int:
 
 
 def _combine_product(editor: Editor, op: Any) -> bool:
-    x, y = arguments(op.inputs, "X")[0], arguments(op.inputs, "Y")[0]
+    x, y = input_of(op, "X"), input_of(op, "Y")
     for data, gate in ((x, y), (y, x)):
         maker = editor.producer(gate)
         if maker is None or editor.sole_reader(gate) is not op or editor.dims(data) != editor.dims(gate):
             continue
-        if maker.type == "sigmoid" and arguments(maker.inputs, "X") == [data]:
+        if maker.type == "sigmoid" and inputs_of(maker, "X") == [data]:
             return editor.replace(
                 [maker, op],
                 lambda s, data=data: s.unary("swish", data, beta=1.0),  # type: ignore[misc]
             )
         if (
             maker.type == "hard_sigmoid"
-            and arguments(maker.inputs, "X") == [data]
-            and math.isclose(value(maker, "slope", 0.2), 1 / 6, rel_tol=1e-6)
-            and value(maker, "offset", 0.5) == 0.5
+            and inputs_of(maker, "X") == [data]
+            and math.isclose(attr_of(maker, "slope", 0.2), 1 / 6, rel_tol=1e-6)
+            and attr_of(maker, "offset", 0.5) == 0.5
         ):
             return editor.replace([maker, op], lambda s, data=data: _hard_swish(s, data))  # type: ignore[misc]
         shifted = _shifted_relu6(editor, gate)
@@ -159,7 +159,7 @@ def _combine_product(editor: Editor, op: Any) -> bool:
 
 
 def _combine_quotient(editor: Editor, op: Any) -> bool:
-    x = arguments(op.inputs, "X")[0]
+    x = input_of(op, "X")
     if not _divides_by_six(editor, op, x):
         return False
     shifted = _shifted_relu6(editor, x)
@@ -185,33 +185,33 @@ def _shifted_relu6(editor: Editor, name: str) -> tuple[str, list[Any]] | None:
             or (
                 act.type in ("clip", "brelu")
                 and not _has_tensor_inputs(act)
-                and value(act, "min", value(act, "t_min")) == 0.0
-                and value(act, "max", value(act, "t_max")) == 6.0
+                and attr_of(act, "min", attr_of(act, "t_min")) == 0.0
+                and attr_of(act, "max", attr_of(act, "t_max")) == 6.0
             )
         )
     ):
         return None
     shift = _alone_before(editor, act, ("scale",))
-    if shift is None or value(shift, "scale", 1.0) != 1.0 or value(shift, "bias", 0.0) != 3.0:
+    if shift is None or attr_of(shift, "scale", 1.0) != 1.0 or attr_of(shift, "bias", 0.0) != 3.0:
         return None
-    return arguments(shift.inputs, "X")[0], [shift, act]
+    return input_of(shift, "X"), [shift, act]
 
 
 def _divides_by_six(editor: Editor, op: Any, x: str) -> bool:
     if op.type == "scale":
-        return bool(value(op, "bias", 0.0) == 0.0 and math.isclose(value(op, "scale", 1.0), 1 / 6, rel_tol=1e-6))
-    if op.type != "elementwise_div" or arguments(op.inputs, "X") != [x]:
+        return bool(attr_of(op, "bias", 0.0) == 0.0 and math.isclose(attr_of(op, "scale", 1.0), 1 / 6, rel_tol=1e-6))
+    if op.type != "elementwise_div" or inputs_of(op, "X") != [x]:
         return False
-    divisor = editor.constant(arguments(op.inputs, "Y")[0])
-    maker = editor.producer(arguments(op.inputs, "Y")[0])
+    divisor = editor.constant(input_of(op, "Y"))
+    maker = editor.producer(input_of(op, "Y"))
     if divisor is None and maker is not None and maker.type == "fill_constant":
-        return bool(value(maker, "value", 0.0) == 6.0 and editor.dims(output(maker)) in ((1,), ()))
+        return bool(attr_of(maker, "value", 0.0) == 6.0 and editor.dims(output(maker)) in ((1,), ()))
     return divisor is not None and divisor.size == 1 and float(divisor.ravel()[0]) == 6.0
 
 
 def _alone_before(editor: Editor, op: Any, types: tuple[str, ...]) -> Any | None:
     """The op of one of these types that makes the input of `op`, and makes it for `op` alone."""
-    x = (arguments(op.inputs, "X") or [""])[0]
+    x = input_of(op, "X")
     before = editor.producer(x)
     if (
         before is None

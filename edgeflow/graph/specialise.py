@@ -13,9 +13,9 @@ import numpy as np
 
 from edgeflow.core.coverage import npu_ops
 from edgeflow.core.targets import Target
-from edgeflow.graph.edit import Editor, Speller, copy_attributes, output, set_attr, value
+from edgeflow.graph.edit import Editor, Speller, attr_of, copy_attributes, output, set_attr
 from edgeflow.graph.placement import IDENTITY, decodes, takes
-from edgeflow.graph.program import arguments, attribute, schema
+from edgeflow.graph.program import attribute, input_of, inputs_of, outputs_of, schema
 from edgeflow.graph.respell import respell
 from edgeflow.graph.simplify import TENSOR_INPUTS
 from edgeflow.graph.structure import over_programs
@@ -64,7 +64,7 @@ def _padded_rows(editor: Editor) -> int:
     """
     made = 0
     for op in [op for op in editor.ops if op.type in ("lookup_table", "lookup_table_v2")]:
-        row, name = int(value(op, "padding_idx", -1)), (arguments(op.inputs, "W") or [""])[0]
+        row, name = int(attr_of(op, "padding_idx", -1)), input_of(op, "W")
         weight = editor.constant(name)
         if weight is None or weight.ndim != 2 or not 0 <= row < len(weight):
             continue
@@ -92,7 +92,7 @@ def _floats_first(editor: Editor, target: Target) -> int:
     boxes = decodes(editor, target)
     npu = {id(op) for op in editor.ops if id(op) not in boxes and takes(editor, op, target)}
     for op in [op for op in editor.ops if op.type in SEVERAL_TYPES and id(op) not in npu]:
-        x = (arguments(op.inputs, "X") or arguments(op.inputs, "Input") or [""])[0]
+        x = (inputs_of(op, "X") or inputs_of(op, "Input") or [""])[0]
         if editor.dtype(x) != "float32" or not _from_npu(editor, x, npu):
             continue
         speller = Speller(editor)
@@ -112,7 +112,7 @@ def _from_npu(editor: Editor, name: str, npu: Collection[int]) -> bool:
     """A tensor comes from an op of the NPU, or from there through ops that take any type as it is."""
     op = editor.producer(name)
     while op is not None and op.type in ANY_TYPE and id(op) not in npu:
-        op = editor.producer((arguments(op.inputs, "X") or [""])[0])
+        op = editor.producer(input_of(op, "X"))
     return op is not None and id(op) in npu
 
 
@@ -124,21 +124,21 @@ def _half_pools(editor: Editor) -> int:
     """
     made = 0
     for op in [op for op in editor.ops if op.type == "pool2d"]:
-        width = (editor.dims(arguments(op.inputs, "X")[0]) or (-1,))[-1]
+        width = (editor.dims(input_of(op, "X")) or (-1,))[-1]
         if (
-            value(op, "pooling_type") != "max"
-            or value(op, "ksize") != [2, 2]
-            or value(op, "strides") != [2, 2]
-            or any(value(op, "paddings", []))
-            or value(op, "global_pooling", False)
-            or value(op, "adaptive", False)
+            attr_of(op, "pooling_type") != "max"
+            or attr_of(op, "ksize") != [2, 2]
+            or attr_of(op, "strides") != [2, 2]
+            or any(attr_of(op, "paddings", []))
+            or attr_of(op, "global_pooling", False)
+            or attr_of(op, "adaptive", False)
             or 0 <= width <= 16
         ):
             continue
         dims = editor.dims(output(op)) or ()
 
         def spell(s: Speller, op: Any = op, dims: tuple[int, ...] = dims) -> str:
-            x = arguments(op.inputs, "X")[0]
+            x = input_of(op, "X")
             for size, shape in (([1, 2], [*s.dims(x)[:3], dims[3]]), ([2, 1], dims)):
                 x = s.add("pool2d", {"X": x}, dims=shape)
                 copy_attributes(op, s.ops[-1], COPIED)
@@ -156,7 +156,7 @@ def _is_plain(op: Any) -> bool:
 
 def _spelled(spell: Callable[[Speller, Any, str], str | None]) -> Rule:
     def rule(editor: Editor, op: Any) -> bool:
-        x = (arguments(op.inputs, "X") or arguments(op.inputs, "Input"))[0]
+        x = (inputs_of(op, "X") or inputs_of(op, "Input"))[0]
         return editor.replace(op, lambda s: spell(s, op, x))
 
     return rule
@@ -164,11 +164,11 @@ def _spelled(spell: Callable[[Speller, Any, str], str | None]) -> Rule:
 
 def _mul(editor: Editor, op: Any) -> bool:
     """matmul with a weight of rank 2 is mul. Paddle's mul flattens X to two dimensions around x_num_col_dims."""
-    x, y = arguments(op.inputs, "X")[0], arguments(op.inputs, "Y")[0]
+    x, y = input_of(op, "X"), input_of(op, "Y")
     weight, rank = editor.constant(y), len(editor.dims(x) or ())
-    trans_x = value(op, "trans_x", value(op, "transpose_X", False))
-    trans_y = value(op, "trans_y", value(op, "transpose_Y", False))
-    if weight is None or weight.ndim != 2 or rank < 2 or trans_x or float(value(op, "alpha", 1.0)) != 1.0:
+    trans_x = attr_of(op, "trans_x", attr_of(op, "transpose_X", False))
+    trans_y = attr_of(op, "trans_y", attr_of(op, "transpose_Y", False))
+    if weight is None or weight.ndim != 2 or rank < 2 or trans_x or float(attr_of(op, "alpha", 1.0)) != 1.0:
         return False
     name = editor.parameter("weight", weight.T.copy()) if trans_y else y
     dims = editor.dims(output(op)) or ()
@@ -194,7 +194,7 @@ def _by_constants(s: Speller, x: str, factor: float, shift: float) -> str:
 def _hard_swish(scaled: Scaled) -> Rule:
     def spell(s: Speller, op: Any, x: str) -> str | None:
         threshold, scale, offset = (
-            float(value(op, key, d)) for key, d in (("threshold", 6.0), ("scale", 6.0), ("offset", 3.0))
+            float(attr_of(op, key, d)) for key, d in (("threshold", 6.0), ("scale", 6.0), ("offset", 3.0))
         )
         if threshold != 6.0:
             return None
@@ -205,32 +205,32 @@ def _hard_swish(scaled: Scaled) -> Rule:
 
 def _hard_sigmoid(scaled: Scaled) -> Rule:
     def spell(s: Speller, op: Any, x: str) -> str:
-        slope, offset = float(value(op, "slope", 0.2)), float(value(op, "offset", 0.5))
+        slope, offset = float(attr_of(op, "slope", 0.2)), float(attr_of(op, "offset", 0.5))
         return scaled(s, s.unary("relu6", scaled(s, x, 6 * slope, 6 * offset), threshold=6.0), 1 / 6, 0.0)
 
     return _spelled(spell)
 
 
 def _scale(s: Speller, op: Any, x: str) -> str | None:
-    factor, shift = float(value(op, "scale", 1.0)), float(value(op, "bias", 0.0))
+    factor, shift = float(attr_of(op, "scale", 1.0)), float(attr_of(op, "bias", 0.0))
     if s.editor.dtype(x) != "float32" or (factor == 1.0 and shift == 0.0):
         return None
-    return _by_constants(s, x, factor, shift if value(op, "bias_after_scale", True) else shift * factor)
+    return _by_constants(s, x, factor, shift if attr_of(op, "bias_after_scale", True) else shift * factor)
 
 
 def _swish(s: Speller, op: Any, x: str) -> str:
-    beta = float(value(op, "beta", 1.0))
+    beta = float(attr_of(op, "beta", 1.0))
     return s.binary("mul", x, s.unary("sigmoid", x if beta == 1.0 else s.scale(x, beta)))
 
 
 def _leaky_relu(s: Speller, op: Any, x: str) -> str:
-    alpha = float(value(op, "alpha", 0.02))
+    alpha = float(attr_of(op, "alpha", 0.02))
     return s.binary("sub", s.unary("relu", x), s.scale(s.unary("relu", s.scale(x, -1)), alpha))
 
 
 def _prelu(s: Speller, op: Any, x: str) -> str | None:
-    alpha = s.editor.constant(arguments(op.inputs, "Alpha")[0])
-    if value(op, "mode", "all") != "all" or alpha is None:
+    alpha = s.editor.constant(input_of(op, "Alpha"))
+    if attr_of(op, "mode", "all") != "all" or alpha is None:
         return None
     return s.unary("leaky_relu", x, alpha=float(alpha.ravel()[0]))
 
@@ -241,14 +241,14 @@ def _reshape(s: Speller, op: Any, x: str) -> str | None:
 
 
 def _clip(s: Speller, op: Any, x: str) -> str | None:
-    low, high = float(value(op, "min", 0.0)), float(value(op, "max", 0.0))
+    low, high = float(attr_of(op, "min", 0.0)), float(attr_of(op, "max", 0.0))
     return s.unary("relu6", x, threshold=6.0) if (low, high) == (0.0, 6.0) else None
 
 
 def _mean(s: Speller, op: Any, x: str) -> str | None:
     """The mean over height and width is a global average pool."""
     dims = s.dims(x)
-    if len(dims) != 4 or sorted(a % 4 for a in value(op, "dim", [])) != [2, 3] or value(op, "reduce_all", False):
+    if len(dims) != 4 or sorted(a % 4 for a in attr_of(op, "dim", [])) != [2, 3] or attr_of(op, "reduce_all", False):
         return None
     pooled = s.add(
         "pool2d",
@@ -265,30 +265,30 @@ def _mean(s: Speller, op: Any, x: str) -> str | None:
         data_format="NCHW",
         padding_algorithm="EXPLICIT",
     )
-    return pooled if value(op, "keep_dim", False) else s.reshape(pooled, dims[:2])
+    return pooled if attr_of(op, "keep_dim", False) else s.reshape(pooled, dims[:2])
 
 
 def _negated(s: Speller, op: Any, x: str) -> str:
-    y = arguments(op.inputs, "Y")[0]
-    return s.binary("add", x, s.scale(y, -1), axis=int(value(op, "axis", -1)))
+    y = input_of(op, "Y")
+    return s.binary("add", x, s.scale(y, -1), axis=int(attr_of(op, "axis", -1)))
 
 
 def _reciprocal(s: Speller, op: Any, x: str) -> str | None:
-    divisor = s.editor.constant(arguments(op.inputs, "Y")[0])
+    divisor = s.editor.constant(input_of(op, "Y"))
     if divisor is None or divisor.dtype.kind != "f" or not divisor.all():
         return None
     name = s.editor.parameter("reciprocal", (1.0 / divisor).astype(divisor.dtype))
-    return s.binary("mul", x, name, axis=int(value(op, "axis", -1)))
+    return s.binary("mul", x, name, axis=int(attr_of(op, "axis", -1)))
 
 
 def _slices(editor: Editor, op: Any) -> bool:
     """split -> one slice a part."""
-    x, parts = arguments(op.inputs, "X")[0], arguments(op.outputs, "Out")
+    x, parts = input_of(op, "X"), outputs_of(op, "Out")
     dims = editor.dims(x) or ()
-    axis = int(value(op, "axis", 0)) % max(len(dims), 1)
+    axis = int(attr_of(op, "axis", 0)) % max(len(dims), 1)
     if not dims or dims[axis] < 0 or any(editor.is_fetched(part) for part in parts):
         return False
-    sizes = [int(n) for n in value(op, "sections", [])] or [dims[axis] // len(parts)] * len(parts)
+    sizes = [int(n) for n in attr_of(op, "sections", [])] or [dims[axis] // len(parts)] * len(parts)
     if -1 in sizes:
         sizes[sizes.index(-1)] = dims[axis] - sum(n for n in sizes if n > 0)
     speller, start = Speller(editor), 0
@@ -304,8 +304,8 @@ def _slices(editor: Editor, op: Any) -> bool:
 def _flat_shuffles(editor: Editor) -> int:
     """reshape, transpose, reshape over five dimensions is the same over four: height and width stay one."""
     made = 0
-    for middle in [op for op in editor.ops if op.type == "transpose2" and value(op, "axis", []) == [0, 2, 1, 3, 4]]:
-        first = editor.producer(arguments(middle.inputs, "X")[0])
+    for middle in [op for op in editor.ops if op.type == "transpose2" and attr_of(op, "axis", []) == [0, 2, 1, 3, 4]]:
+        first = editor.producer(input_of(middle, "X"))
         last = editor.sole_reader(output(middle))
         if (
             first is None
@@ -317,7 +317,7 @@ def _flat_shuffles(editor: Editor) -> int:
         ):
             continue
         apart, dims = editor.dims(output(first)) or (), editor.dims(output(last)) or ()
-        x = arguments(first.inputs, "X")[0]
+        x = input_of(first, "X")
         if len(dims) != 4 or -1 in apart[1:] or tuple(dims[2:]) != tuple(apart[3:]):
             continue
         _, groups, each, h, w = apart

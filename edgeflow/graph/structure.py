@@ -71,7 +71,7 @@ Result = TypeVar("Result")
 
 
 def over_programs(function: Callable[Given, Result]) -> Callable[Given, Result]:
-    """Mark what walks over a whole program: where one contradicts itself in a way that `check` does not look for, as
+    """Mark what walks over a whole program: where one contradicts itself in a way that `validate` does not look for, as
     dims that no op could have made, the error is the program's and names what stumbled.
     """
 
@@ -97,7 +97,7 @@ def known() -> Mapping[str, Any]:
     return table
 
 
-def check(program: Any, where: str) -> None:
+def validate(program: Any, where: str) -> None:
     """Hold a program to its structure; dims below -1, which some exporters wrote for open ones, become -1.
 
     Raises:
@@ -141,7 +141,7 @@ def check(program: Any, where: str) -> None:
     _order(program.blocks[0], visible[0], types, wrong)
 
 
-def check_inference(program: Any, where: str) -> None:
+def validate_inference(program: Any, where: str) -> None:
     """Tell a training program, which `paddle.static.save` writes, from one that is truncated or odd.
 
     Raises:

@@ -15,7 +15,7 @@ from edgeflow.core.errors import DataError, EdgeflowError, last_line
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.samples import LABEL, Array
 from edgeflow.core.settings import is_synthetic
-from edgeflow.core.tensors import TensorSpec, check_array, check_names
+from edgeflow.core.tensors import TensorSpec, validate_array, validate_names
 from edgeflow.files.arrays import load_npy, load_npz
 from edgeflow.ingest.lists import classes_or_texts, is_list, read_list
 from edgeflow.ingest.pictures import AS_STORED, Made, Picture, Way, are_pictures, folder_of_pictures, make_inputs
@@ -61,7 +61,7 @@ def load_samples(
     where = f"{what} data ({source})"
     part = _Part(folder, tuple(inputs), preprocess or {}, where, way)
     samples = part.samples(_load(source, part))
-    check_names([name for name in samples.arrays if name != LABEL], [spec.name for spec in inputs], where, [LABEL])
+    validate_names([name for name in samples.arrays if name != LABEL], [spec.name for spec in inputs], where, [LABEL])
     counts = {name: (len(array) if array.ndim else 0) for name, array in samples.arrays.items()}
     if not all(counts.values()):
         raise DataError(f"{where}: holds no sample", try_=f"give at least one sample as {what} data")
@@ -69,10 +69,10 @@ def load_samples(
         listed = ", ".join(f"{name!r} has {count}" for name, count in counts.items())
         raise DataError(f"{where}: arrays should have one length: {listed}")
     for spec in inputs:
-        check_array(samples.arrays[spec.name], spec, where, batch=True)
+        validate_array(samples.arrays[spec.name], spec, where, batch=True)
         steps = part.preprocess.get(spec.name)
         if steps is not None and spec.name not in samples.pictures:
-            check_prepared(samples.arrays[spec.name], steps, f"{where}: {spec.name!r}")
+            validate_prepared(samples.arrays[spec.name], steps, f"{where}: {spec.name!r}")
     return samples
 
 
@@ -201,7 +201,7 @@ RAW_ROOM = 0.25
 """Of the range of prepared values: what resizing with overshoot (bicubic, Lanczos) adds at an edge is less."""
 
 
-def check_prepared(array: Array, steps: Preprocess, where: str) -> None:
+def validate_prepared(array: Array, steps: Preprocess, where: str) -> None:
     """Hold floats to the values that the declared pre-processing can give: raw pixels are told by theirs.
 
     Raises:

@@ -12,11 +12,11 @@ from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.samples import LABEL
 from edgeflow.core.settings import is_synthetic
-from edgeflow.core.tensors import TensorSpec, check_names
+from edgeflow.core.tensors import TensorSpec, validate_names
 from edgeflow.files.arrays import npy_head, npz_heads
 from edgeflow.ingest.lists import is_list, read_list
 from edgeflow.ingest.pictures import UPRIGHT, Glance, folder_of_pictures, glance, unreadable
-from edgeflow.project.functions import check_function
+from edgeflow.project.functions import validate_function
 
 Heads = Mapping[str, tuple[tuple[int, ...], str]]
 AS_PICTURES = "uint8"
@@ -61,7 +61,7 @@ def look(source: str, wanted: Wanted, kind: str) -> Looked:
                 raise DataError(f"{where}: made-up inputs set no ranges and train nothing", try_="real data")
             return Looked()
         if ".py:" in source:
-            check_function(source, wanted.folder)
+            validate_function(source, wanted.folder)
             return Looked()
         if path.is_dir() and not any(path.glob("*.npy")):
             files, classes = folder_of_pictures(path, where)
@@ -80,7 +80,7 @@ def look(source: str, wanted: Wanted, kind: str) -> Looked:
                 f"{where}: {path} does not exist or is no .npz, .npy or folder of .npy or pictures",
                 try_="name a callable as file.py:function, an .npz, or a folder of .npy files or pictures",
             )
-        check_names([name for name in heads if name != LABEL], [s.name for s in wanted.inputs], where, [LABEL])
+        validate_names([name for name in heads if name != LABEL], [s.name for s in wanted.inputs], where, [LABEL])
         return Looked(tuple(_misfits(heads, wanted, where)))
     except EdgeflowError as err:
         return Looked((err,))

@@ -23,10 +23,10 @@ from edgeflow.files.png import pack_png
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
-from edgeflow.graph.fixed_shapes import check_inputs, fix_shapes
+from edgeflow.graph.fixed_shapes import fix_shapes, validate_inputs
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.output_kinds import output_kinds
-from edgeflow.graph.weights_check import check_weights
+from edgeflow.graph.trained_weights import validate_weights
 from edgeflow.ingest.data import Samples, load_samples
 from edgeflow.ingest.onnx_import import is_onnx
 from edgeflow.ingest.paddle_files import read_paddle_files
@@ -63,7 +63,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     # Before the data, which may take long; and outside of what is traced, for these files are our own.
     program = programs.load(prefix.with_suffix(".pdmodel"))
     weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
-    check_weights(program, weights, settings.program or settings.factory or "the model")
+    validate_weights(program, weights, settings.program or settings.factory or "the model")
     with in_folder(source.folder), files_read(source.folder) as of_data:
         evaluated, calibrated, trained = _data(source.folder, settings)
     evaluation = evaluated.arrays
@@ -177,7 +177,7 @@ def _model(folder: Path, settings: IngestSettings, prefix: Path) -> set[str]:
         paddle_backend.export(factory, settings.inputs, prefix, where, lambda err: user_lines(err, folder))
         return set()
     given = read_paddle_files(folder, str(settings.program), settings.params)
-    check_inputs(given.program, settings.inputs, str(folder / str(settings.program)))
+    validate_inputs(given.program, settings.inputs, str(folder / str(settings.program)))
     programs.save(given.program, prefix.with_suffix(".pdmodel"))
     parameters.save(given.program, given.weights, prefix.with_suffix(".pdiparams"))
     return {str(file.resolve()) for file in given.files}

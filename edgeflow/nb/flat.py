@@ -13,7 +13,7 @@ from typing import Any
 from edgeflow.core.errors import NbError
 
 _U16, _I32, _U32 = struct.Struct("<H"), struct.Struct("<i"), struct.Struct("<I")
-BUDGET_FACTOR = 16
+READ_FACTOR = 16
 """A well-formed buffer is visited once, but for strings and attributes that ops share (a few times, as write.py makes
 it);
 tables that overlap without end would multiply work."""
@@ -22,21 +22,21 @@ tables that overlap without end would multiply work."""
 class Flat:
     """One flatbuffer: a slice of the file, where it starts, and how much reading it may still cost."""
 
-    __slots__ = ("base", "budget", "buffer", "what")
+    __slots__ = ("allowance", "base", "buffer", "what")
 
     def __init__(self, buffer: memoryview, base: int, what: str, spare: int = 4096) -> None:
         self.buffer = buffer
         self.base = base
         self.what = what
-        self.budget = len(buffer) * BUDGET_FACTOR + spare
+        self.allowance = len(buffer) * READ_FACTOR + spare
 
     def fail(self, at: int, problem: str) -> NbError:
         return NbError(f"{self.what}: {problem} (offset {self.base + at})")
 
     def spend(self, at: int, size_bytes: int) -> None:
-        """Account for `size_bytes` read at `at`; tables that overlap run out of budget."""
-        self.budget -= size_bytes
-        if self.budget < 0:
+        """Account for `size_bytes` read at `at`; tables that overlap run out of it."""
+        self.allowance -= size_bytes
+        if self.allowance < 0:
             raise self.fail(at, "its tables overlap, so that reading would take longer than the file is long")
 
     def scalar(self, layout: struct.Struct, at: int) -> Any:

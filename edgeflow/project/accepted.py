@@ -12,7 +12,7 @@ Figure = float | int | str | None
 
 
 @dataclass(frozen=True, slots=True)
-class OutputBudget:
+class OutputFigures:
     """Accepted drift of one output; `name` is for people, its position is what counts."""
 
     name: str
@@ -22,7 +22,7 @@ class OutputBudget:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class Figures:
     """What one target's build costs. None is unknown: no metric, no NPU subgraph, no published latency of the chip.
 
     `metric_drop` is how much worse the metric got against the reference, by its own direction: negative for a gain.
@@ -32,7 +32,7 @@ class Budget:
     size_bytes: int
     ops: int
     samples: int
-    outputs: tuple[OutputBudget, ...]
+    outputs: tuple[OutputFigures, ...]
     metric: str | None = None
     metric_drop: float | None = None
     subgraphs: int | None = None
@@ -70,7 +70,7 @@ class Change:
     text: str
 
 
-def compare(accepted: Budget, found: Budget, allowed: Tolerances = Tolerances()) -> tuple[Change, ...]:
+def compare(accepted: Figures, found: Figures, allowed: Tolerances = Tolerances()) -> tuple[Change, ...]:
     """What a build costs more or less than was accepted; what was promised and can no longer be compared is worse.
 
     NaN in the build is always worse.
@@ -88,33 +88,33 @@ def is_worse(changes: Sequence[Change]) -> bool:
     return any(change.judgement == "worse" for change in changes)
 
 
-def settled(accepted: Budget | None, found: Budget) -> Budget:
+def settled(accepted: Figures | None, found: Figures) -> Figures:
     """What to write down: the entry that is there where nothing changed, so that rounding makes no difference in a
     diff.
     """
     return rounded(found) if accepted is None or compare(accepted, found) else accepted
 
 
-def rounded(budget: Budget) -> Budget:
+def rounded(figures: Figures) -> Figures:
     """As many digits as the tolerances can tell apart."""
     outputs = tuple(
-        OutputBudget(item.name, round(item.sqnr_db, 2), round(item.cosine, 7), _digits(item.max_abs))
-        for item in budget.outputs
+        OutputFigures(item.name, round(item.sqnr_db, 2), round(item.cosine, 7), _digits(item.max_abs))
+        for item in figures.outputs
     )
     return replace(
-        budget,
+        figures,
         outputs=outputs,
-        metric_drop=None if budget.metric_drop is None else round(budget.metric_drop, 6),
-        predicted_latency_ms=None if budget.predicted_latency_ms is None else _digits(budget.predicted_latency_ms),
+        metric_drop=None if figures.metric_drop is None else round(figures.metric_drop, 6),
+        predicted_latency_ms=None if figures.predicted_latency_ms is None else _digits(figures.predicted_latency_ms),
     )
 
 
-def is_comparable(budget: Budget) -> bool:
+def is_comparable(figures: Figures) -> bool:
     """Later builds can be compared with every value: none is NaN, and only an SQNR may be infinite."""
-    values = [value for item in budget.outputs for value in (item.cosine, item.max_abs)]
+    values = [value for item in figures.outputs for value in (item.cosine, item.max_abs)]
     return all(
-        math.isfinite(value) for value in (*values, budget.metric_drop or 0.0, budget.predicted_latency_ms or 0.0)
-    ) and not any(math.isnan(item.sqnr_db) for item in budget.outputs)
+        math.isfinite(value) for value in (*values, figures.metric_drop or 0.0, figures.predicted_latency_ms or 0.0)
+    ) and not any(math.isnan(item.sqnr_db) for item in figures.outputs)
 
 
 def drop_or_gain(drop: float) -> str:
@@ -141,7 +141,7 @@ def _lost(what: str, name: str, before: Figure, after: Figure, why: str) -> Chan
     return Change(what, before, after, "worse", f"{name}: {why}, so what was accepted cannot be held")
 
 
-def _drift(accepted: Budget, found: Budget, allowed: Tolerances) -> Iterator[Change]:
+def _drift(accepted: Figures, found: Figures, allowed: Tolerances) -> Iterator[Change]:
     many, counts = len(accepted.outputs) > 1, (len(accepted.outputs), len(found.outputs))
     if counts[0] > counts[1]:
         yield _lost("outputs", "outputs", *counts, f"are {counts[1]}, were {counts[0]}")
@@ -173,7 +173,7 @@ def _drift(accepted: Budget, found: Budget, allowed: Tolerances) -> Iterator[Cha
         yield from _output(key, f" of output {index}" if many else "", before, after, allowed)
 
 
-def _output(key: str, of: str, before: OutputBudget, after: OutputBudget, allowed: Tolerances) -> Iterator[Change]:
+def _output(key: str, of: str, before: OutputFigures, after: OutputFigures, allowed: Tolerances) -> Iterator[Change]:
     known = [min(item.sqnr_db, allowed.sqnr_db_exact) for item in (before, after)]
     if known[0] != known[1] and not abs(known[1] - known[0]) <= allowed.sqnr_db:
         yield _moved(
@@ -210,7 +210,7 @@ def _output(key: str, of: str, before: OutputBudget, after: OutputBudget, allowe
         )
 
 
-def _metric(accepted: Budget, found: Budget, allowed: Tolerances) -> Iterator[Change]:
+def _metric(accepted: Figures, found: Figures, allowed: Tolerances) -> Iterator[Change]:
     before, after = accepted.metric_drop, found.metric_drop
     if before is None:
         if after is not None:
@@ -232,7 +232,7 @@ def _metric(accepted: Budget, found: Budget, allowed: Tolerances) -> Iterator[Ch
             yield replace(moved, text=text)
 
 
-def _file(accepted: Budget, found: Budget) -> Iterator[Change]:
+def _file(accepted: Figures, found: Figures) -> Iterator[Change]:
     if accepted.size_bytes != found.size_bytes:
         yield _moved(
             "size_bytes",
@@ -268,7 +268,7 @@ def _file(accepted: Budget, found: Budget) -> Iterator[Change]:
         )
 
 
-def _latency(accepted: Budget, found: Budget, allowed: Tolerances) -> Iterator[Change]:
+def _latency(accepted: Figures, found: Figures, allowed: Tolerances) -> Iterator[Change]:
     before, after = accepted.predicted_latency_ms, found.predicted_latency_ms
     if before is None:
         if after is not None:

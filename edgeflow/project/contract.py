@@ -124,7 +124,7 @@ def parse_contract(raw: bytes, where: str) -> Contract:
     if len(raw) > MAX_BYTES:
         raise DataError(f"{where}: is larger than {MAX_BYTES} bytes, which no contract is")
     contract = strict(Contract, load_json(raw, where), where, DataError)
-    _check(contract, where)
+    _validate(contract, where)
     return contract
 
 
@@ -154,7 +154,7 @@ def dump_contract(contract: Contract) -> bytes:
     Raises:
         DataError: it breaks a rule that reading it would hold it to.
     """
-    _check(contract, CONTRACT)
+    _validate(contract, CONTRACT)
     table = asdict(contract)
     for entry in table["inputs"]:
         if (steps := entry["preprocess"]) is not None:
@@ -189,7 +189,7 @@ def _golden_files(golden: Golden | None) -> Iterator[str]:
         yield from (name for name in (golden.picture, golden.picture_input) if name is not None)
 
 
-def _check(contract: Contract, where: str) -> None:
+def _validate(contract: Contract, where: str) -> None:
     """Rules beyond types. Every name may come from a stranger and end in a shell or a path."""
     if contract.format != FORMAT:
         raise DataError(
@@ -209,7 +209,7 @@ def _check(contract: Contract, where: str) -> None:
     for what, count in (("inputs", len(contract.inputs)), ("outputs", len(contract.outputs))):
         if not 1 <= count <= NAMES_MAX:
             raise DataError(f"{where}: lists {count} {what}, and should list 1 to {NAMES_MAX}")
-    _check_runtime(contract.runtime, where)
+    _validate_runtime(contract.runtime, where)
     for spec in contract.inputs:
         if spec.dtype not in DTYPES or len(spec.shape) > 8 or not all(d == -1 or 0 < d < DIM_MAX for d in spec.shape):
             raise DataError(
@@ -217,7 +217,7 @@ def _check(contract: Contract, where: str) -> None:
                 f"one of {', '.join(DTYPES)} with at most 8 dimensions above 0, or -1"
             )
         if spec.preprocess is not None:
-            _check_preprocess(spec.preprocess, f"{where}: input {spec.name[:80]!r}: preprocess")
+            _validate_preprocess(spec.preprocess, f"{where}: input {spec.name[:80]!r}: preprocess")
     golden = contract.golden
     if golden is None:
         return
@@ -232,7 +232,7 @@ def _check(contract: Contract, where: str) -> None:
         raise DataError(f"{where}: golden names one of picture and picture_input, and should name both or neither")
 
 
-def _check_runtime(runtime: RuntimeContract, where: str) -> None:
+def _validate_runtime(runtime: RuntimeContract, where: str) -> None:
     for name in (*runtime.devices, *runtime.libraries):
         if not inside(name) or ("/" in name and name in runtime.devices):
             raise DataError(
@@ -244,7 +244,7 @@ def _check_runtime(runtime: RuntimeContract, where: str) -> None:
             raise DataError(f"{where}: runtime.context holds {pair[:80]!r}, and should be KEY=VALUE;KEY=VALUE")
 
 
-def _check_preprocess(steps: Preprocess, where: str) -> None:
+def _validate_preprocess(steps: Preprocess, where: str) -> None:
     channels = 1 if steps.colour == "GRAY" else 3
     sizes = [steps.size] if steps.size or steps.resize != "none" else []  # pictures that have the right size need none
     sizes += [] if steps.crop is None else [steps.crop]

@@ -44,7 +44,7 @@ def load_function(reference: str, folder: Path) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def check_function(reference: str, folder: Path) -> None:
+def validate_function(reference: str, folder: Path) -> None:
     """Look whether a file defines a function, without running it.
 
     Raises:

@@ -21,7 +21,7 @@ def lines_of(raw: bytes) -> list[str]:
     return [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
 
 
-def check_lines(raw: bytes, where: str) -> None:
+def validate_lines(raw: bytes, where: str) -> None:
     """Hold the content to what it can be.
 
     Raises:
@@ -67,7 +67,7 @@ def reads_text(task: str | None, metric: str | None) -> bool:
     return task == "ocr_recognise" or (task is None and (metric or "").partition(":")[0] in TEXT_METRICS)
 
 
-def check_count(
+def validate_count(
     raw: bytes, shape: Sequence[int], where: str, *, task: str | None, metric: str | None, scores: bool = True
 ) -> None:
     """Hold the number of lines to the classes of the model's first output, where it is class scores.

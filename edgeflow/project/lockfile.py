@@ -16,7 +16,7 @@ from edgeflow.core.errors import LockError, near
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import read_toml
 from edgeflow.files.atomic import write_atomic
-from edgeflow.project.accepted import Budget, OutputBudget
+from edgeflow.project.accepted import Figures, OutputFigures
 from edgeflow.project.places import recipe_file
 
 FORMAT = 1
@@ -29,10 +29,10 @@ HEAD = """\
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A whole edgeflow.lock: budgets by target."""
+    """A whole edgeflow.lock: figures by target."""
 
     format: int
-    targets: Mapping[str, Budget] = field(default_factory=dict)
+    targets: Mapping[str, Figures] = field(default_factory=dict)
 
 
 def lock_path(recipe: Path) -> Path:
@@ -49,7 +49,7 @@ def lock_path(recipe: Path) -> Path:
     return recipe.with_suffix(".lock")
 
 
-def read_lock(path: Path) -> dict[str, Budget]:
+def read_lock(path: Path) -> dict[str, Figures]:
     """Read accepted figures by target; an empty table where there is no file.
 
     Raises:
@@ -67,12 +67,12 @@ def read_lock(path: Path) -> dict[str, Budget]:
         raise LockError(
             f"{path}: holds a number with too many digits", try_="write it anew: delete it, then edgeflow lock"
         ) from err
-    for name, budget in found.targets.items():
-        _check(budget, f"{path} [targets.{name}]")
+    for name, figures in found.targets.items():
+        _validate(figures, f"{path} [targets.{name}]")
     return dict(found.targets)
 
 
-def locked(path: Path, targets: Iterable[str]) -> dict[str, Budget]:
+def locked(path: Path, targets: Iterable[str]) -> dict[str, Figures]:
     """The accepted figures of these targets.
 
     Raises:
@@ -90,20 +90,20 @@ def locked(path: Path, targets: Iterable[str]) -> dict[str, Budget]:
     return {name: known[name] for name in wanted}
 
 
-def write_lock(path: Path, budgets: Mapping[str, Budget]) -> None:
+def write_lock(path: Path, figures: Mapping[str, Figures]) -> None:
     """Write accepted figures, whole or not at all.
 
     Raises:
         StorageError: disk full or folder not writable.
     """
-    write_atomic(path, dump(budgets))
+    write_atomic(path, dump(figures))
 
 
-def dump(budgets: Mapping[str, Budget]) -> bytes:
-    """The lock's bytes: equal for equal budgets, whatever their order."""
+def dump(figures: Mapping[str, Figures]) -> bytes:
+    """The lock's bytes: equal for equal figures, whatever their order."""
     sections = [f"{HEAD}\n{tomli_w.dumps({'format': FORMAT})}"]
-    for name in sorted(budgets):
-        table = asdict(budgets[name])
+    for name in sorted(figures):
+        table = asdict(figures[name])
         outputs = table.pop("outputs")
         sections.append(_section(name, table))
         for output in outputs:
@@ -121,22 +121,22 @@ def _given(table: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in table.items() if value is not None}
 
 
-def _check(budget: Budget, where: str) -> None:
-    for one in fields(budget):
-        value = getattr(budget, one.name)
+def _validate(figures: Figures, where: str) -> None:
+    for one in fields(figures):
+        value = getattr(figures, one.name)
         if isinstance(value, int) and not 0 <= value <= COUNT_MAX:
             raise LockError(f"{where}: {one.name} should lie between 0 and {COUNT_MAX}")
         if isinstance(value, float) and not math.isfinite(value):
             raise LockError(f"{where}: {one.name} is {value}, and should be a finite number")
-    if (budget.predicted_latency_ms or 0) < 0:
-        raise LockError(f"{where}: predicted_latency_ms is {budget.predicted_latency_ms}, and should not be below 0")
-    if not budget.outputs:
+    if (figures.predicted_latency_ms or 0) < 0:
+        raise LockError(f"{where}: predicted_latency_ms is {figures.predicted_latency_ms}, and should not be below 0")
+    if not figures.outputs:
         raise LockError(f"{where}: has no outputs, and should have one at least")
-    for index, output in enumerate(budget.outputs):
-        _check_output(output, f"{where}: outputs[{index}]")
+    for index, output in enumerate(figures.outputs):
+        _validate_output(output, f"{where}: outputs[{index}]")
 
 
-def _check_output(output: OutputBudget, where: str) -> None:
+def _validate_output(output: OutputFigures, where: str) -> None:
     if math.isnan(output.sqnr_db):
         raise LockError(f"{where}: sqnr_db is nan, and should be a number, or inf where nothing differs")
     if not -1.001 <= output.cosine <= 1.001:

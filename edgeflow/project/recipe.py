@@ -24,7 +24,7 @@ from edgeflow.core.strict import Overrides, strict
 from edgeflow.core.targets import Target, read_toml
 from edgeflow.core.tensors import DTYPES, TensorSpec
 from edgeflow.files.inside import plain_name, read_inside
-from edgeflow.project.label_file import check_lines, lines_of, reads_text
+from edgeflow.project.label_file import lines_of, reads_text, validate_lines
 from edgeflow.project.places import RECIPE, recipe_file
 
 LABELS_MAX_BYTES = 1 << 20
@@ -293,7 +293,7 @@ def load_recipe(path: Path) -> Recipe:
     if own := {"folder", "file"} & set(table):
         raise RecipeError(f"{path}: unknown key {own.pop()!r}; paths start at the recipe's own folder")
     recipe = strict(Recipe, {**table, "inputs": table.get("inputs", {})}, str(path), RecipeError)
-    _check(recipe, path)
+    _validate(recipe, path)
     return replace(recipe, folder=path.resolve().parent, file=path.name)
 
 
@@ -335,33 +335,33 @@ def read_labels(recipe: Recipe) -> bytes | None:
         return None
     remedy = 'labels = "labels.txt", with a copy of the file beside edgeflow.toml'
     raw = read_inside(recipe.folder, name, LABELS_MAX_BYTES, error=RecipeError, try_=remedy)
-    check_lines(raw, str(recipe.folder / name))
+    validate_lines(raw, str(recipe.folder / name))
     return raw + (b"" if raw.endswith(b"\n") else b"\n") + b" \n" if recipe.model.space else raw
 
 
-def _check(recipe: Recipe, path: Path) -> None:
+def _validate(recipe: Recipe, path: Path) -> None:
     model = recipe.model
-    _check_paths(recipe, path)
-    _check_drift(recipe.drift, f"{path} [drift]")
+    _validate_paths(recipe, path)
+    _validate_drift(recipe.drift, f"{path} [drift]")
     for name, table in recipe.targets.items():
-        _check_drift(table.drift, f"{path} [targets.{name}.drift]")
+        _validate_drift(table.drift, f"{path} [targets.{name}.drift]")
     if (model.factory is None) == (model.program is None):
         raise RecipeError(
             f"{path} [model]: should have either 'factory' or 'program'",
             try_='factory = "model.py:build", or program = "model.pdmodel"',
         )
-    _check_inputs(recipe, path)
+    _validate_inputs(recipe, path)
     if model.task is not None and not any(spec.preprocess for spec in recipe.inputs.values()):
         raise RecipeError(
             f"{path} [model]: task is {model.task!r}, whose program takes a picture, and no input is made of one",
             try_="[inputs.NAME.preprocess] with resize, size, scale, mean and std, or leave task out",
         )
     if recipe.metric is not None:
-        _check_metric(recipe.metric, path)
-    _check_outputs(recipe, path)
+        _validate_metric(recipe.metric, path)
+    _validate_outputs(recipe, path)
 
 
-def _check_outputs(recipe: Recipe, path: Path) -> None:
+def _validate_outputs(recipe: Recipe, path: Path) -> None:
     for index, table in recipe.outputs.items():
         where = f"{path} [outputs.{index}]"
         if not (index.isascii() and index.isdecimal() and int(index) < OUTPUTS_MAX):
@@ -383,7 +383,7 @@ def _check_outputs(recipe: Recipe, path: Path) -> None:
             raise RecipeError(f"{where}: threshold should be a number, and blank a class or -1 for the last one")
 
 
-def _check_inputs(recipe: Recipe, path: Path) -> None:
+def _validate_inputs(recipe: Recipe, path: Path) -> None:
     if not recipe.inputs:
         raise RecipeError(f"{path}: declares no inputs", try_="[inputs.image] with shape = [-1, 3, 224, 224]")
     for name, spec in recipe.inputs.items():
@@ -394,10 +394,10 @@ def _check_inputs(recipe: Recipe, path: Path) -> None:
         if spec.dtype not in DTYPES:
             raise RecipeError(f"{path} [inputs.{name}]: dtype {spec.dtype!r}; {near(spec.dtype, DTYPES, 'one of')}")
         if spec.preprocess is not None:
-            _check_preprocess(spec, spec.preprocess, f"{path} [inputs.{name}")
+            _validate_preprocess(spec, spec.preprocess, f"{path} [inputs.{name}")
 
 
-def _check_metric(metric: MetricTable, path: Path) -> None:
+def _validate_metric(metric: MetricTable, path: Path) -> None:
     if not (isfinite(metric.expected or 0.0) and 0 <= metric.tolerance < inf):
         raise RecipeError(f"{path} [metric]: expected should be a number, and tolerance one from 0 up")
     try:
@@ -412,7 +412,7 @@ def _check_metric(metric: MetricTable, path: Path) -> None:
         )
 
 
-def _check_drift(limits: DriftLimits, where: str) -> None:
+def _validate_drift(limits: DriftLimits, where: str) -> None:
     """Limits that some build could keep, and another break."""
     for key, low, high in (
         ("max_abs_max", 0.0, inf),
@@ -428,7 +428,7 @@ def _check_drift(limits: DriftLimits, where: str) -> None:
             raise RecipeError(f"{where} {key}: is {value:g}, and should be {span if isfinite(low) else 'a number'}")
 
 
-def _check_paths(recipe: Recipe, path: Path) -> None:
+def _validate_paths(recipe: Recipe, path: Path) -> None:
     """Every path: as text, and where something lies there already, as a file or folder that reading ends with.
 
     Weights and data may lie outside the recipe's folder, where large files are kept; labels may not, see read_labels.
@@ -459,9 +459,9 @@ def _check_paths(recipe: Recipe, path: Path) -> None:
             raise RecipeError(f"{path} {key}: {value!r} is no regular file or folder, and should be one")
 
 
-def _check_preprocess(spec: InputTable, steps: Preprocess, where: str) -> None:
+def _validate_preprocess(spec: InputTable, steps: Preprocess, where: str) -> None:
     """Pre-processing that its own rules allow, and that makes what the input declares."""
-    steps.check(f"{where}.preprocess]")
+    steps.validate(f"{where}.preprocess]")
     if spec.dtype != "float32":
         raise RecipeError(f"{where}]: dtype is {spec.dtype!r}, and should be 'float32', which pre-processing makes")
     if len(spec.shape) != 4 or any(

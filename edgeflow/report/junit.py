@@ -91,12 +91,12 @@ def _properties(suite: ElementTree.Element, record: Record) -> None:
 
 def _limits(record: Record) -> list[Case]:
     found = []
-    for check in record.checks:
-        name = f"{check.output}: {check.limit.what}" if check.output else check.limit.what
-        undecided = f"{check.text}: these samples cannot tell"
-        skipped = f"{check.limit.what} does not apply here"
-        message = {"undecided": undecided, "not checked": skipped}.get(check.state, check.text)
-        found.append(Case("limits", name, STATES[check.state], message))
+    for judged in record.judgements:
+        name = f"{judged.output}: {judged.limit.what}" if judged.output else judged.limit.what
+        undecided = f"{judged.text}: these samples cannot tell"
+        skipped = f"{judged.limit.what} does not apply here"
+        message = {"undecided": undecided, "not checked": skipped}.get(judged.state, judged.text)
+        found.append(Case("limits", name, STATES[judged.state], message))
     for output in record.outputs:
         if output.max_abs is None and output.cosine is None and output.sqnr_db is None:
             continue

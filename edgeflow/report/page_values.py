@@ -196,7 +196,7 @@ def output_details(record: Record) -> list[str]:
 
 def drifts(record: Record) -> list[tuple[str, str, list[tuple[str, str]]]]:
     """Each output's name, what it is taken for and why, and its figures with how each stands to its limit."""
-    states = {(check.output, check.limit.drift): check.state for check in record.checks}
+    states = {(judged.output, judged.limit.drift): judged.state for judged in record.judgements}
     return [
         (
             output.name or "",

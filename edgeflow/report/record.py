@@ -42,7 +42,7 @@ State = Literal["holds", "broken", "undecided", "not checked"]
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Judgement:
     """One limit held against one output, or against the metric where `output` is empty."""
 
     output: str
@@ -126,12 +126,12 @@ class Record:
     def _broken_values(self) -> list[str]:
         """Values beyond their limits that a report which claims to have passed does not tell of."""
         return [
-            check.limit.sentence(check.value, check.bound)
-            for check in self.checks
-            if check.value is not None
-            and not check.limit.holds(check.value, check.bound)
-            and check.state == "broken"
-            and not any(check.limit.what in text for text in self.broken)
+            judged.limit.sentence(judged.value, judged.bound)
+            for judged in self.judgements
+            if judged.value is not None
+            and not judged.limit.holds(judged.value, judged.bound)
+            and judged.state == "broken"
+            and not any(judged.limit.what in text for text in self.broken)
         ]
 
     @property
@@ -199,7 +199,7 @@ class Record:
         return self.limits != DriftLimits()
 
     @property
-    def checks(self) -> tuple[Check, ...]:
+    def judgements(self) -> tuple[Judgement, ...]:
         """Every limit that is set, held against every output it applies to, and the metric's last."""
         found = []
         for output in self.outputs:
@@ -207,10 +207,10 @@ class Record:
                 bound: float | None = getattr(self.limits, limit.key)
                 if bound is not None:
                     value: float | None = getattr(output, limit.drift)
-                    found.append(Check(plain(output.name), limit, value, bound, self._state(limit, value, bound)))
+                    found.append(Judgement(plain(output.name), limit, value, bound, self._state(limit, value, bound)))
         bound, lost = self.limits.metric_drop_max, self.drop
         if bound is not None and lost is not None:
-            found.append(Check("", METRIC_DROP, lost, bound, self._state(METRIC_DROP, lost, bound)))
+            found.append(Judgement("", METRIC_DROP, lost, bound, self._state(METRIC_DROP, lost, bound)))
         return tuple(found)
 
     def _state(self, limit: Limit, value: float | None, bound: float) -> State:

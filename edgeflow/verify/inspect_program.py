@@ -110,15 +110,18 @@ def _measured(program: Any, weights: dict[str, Any], sized: list[TensorSpec]) ->
 def _macs(op: Any, dims: Mapping[str, tuple[int, ...]]) -> int | None:
     """Multiply-accumulates of one op; None where a dimension is open."""
 
-    def of(variables: Any, slot: str) -> tuple[int, ...]:
-        return dims[programs.arguments(variables, slot)[0]]
+    def given(parameter: str) -> tuple[int, ...]:
+        return dims[programs.input_of(op, parameter)]
+
+    def made(parameter: str) -> tuple[int, ...]:
+        return dims[programs.output_of(op, parameter)]
 
     if op.type in CONVOLUTIONS or op.type in TRANSPOSED:
-        size = of(op.outputs, "Output") if op.type in CONVOLUTIONS else of(op.inputs, "Input")
-        each = math.prod(of(op.inputs, "Filter")[1:])
+        size = made("Output") if op.type in CONVOLUTIONS else given("Input")
+        each = math.prod(given("Filter")[1:])
     elif op.type in PRODUCTS:
-        size = of(op.outputs, "Out")
-        left = of(op.inputs, "X" if op.type != "fc" else "Input")
+        size = made("Out")
+        left = given("X" if op.type != "fc" else "Input")
         turned = programs.attribute(op, "trans_x") or programs.attribute(op, "transpose_X")
         flat = programs.attribute(op, "x_num_col_dims")
         if op.type == "mul" and flat is not None:

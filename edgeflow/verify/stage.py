@@ -94,7 +94,7 @@ class Against:
 BESIDE = Against()
 
 
-def check_and_report(
+def judge_and_report(
     made: StageResults, folder: Path, labels: bytes | None = None, worker: Callable[..., Any] | None = None
 ) -> Artifact:
     """Stage 4 within a build: verify, then write manifest.json, contract.json and what it names, report.json and

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from edgeflow.compress.conflicts import check_settings
+from edgeflow.compress.conflicts import validate_settings
 from edgeflow.core.errors import RecipeError
 from edgeflow.core.settings import CompressSettings, FineTuneSettings
 from edgeflow.core.targets import load_target
@@ -28,9 +28,9 @@ PLAIN = CompressSettings()
 )
 def test_what_cannot_be(settings: CompressSettings, target: str, precision: str, says: str) -> None:
     with pytest.raises(RecipeError, match=says):
-        check_settings(settings, load_target(target), precision)
+        validate_settings(settings, load_target(target), precision)
 
 
 @pytest.mark.parametrize(("target", "precision"), [("arm64", "float32"), ("arm64-int8", "int8"), ("kirin", "float32")])
 def test_what_is_plain_is_fine(target: str, precision: str) -> None:
-    check_settings(PLAIN, load_target(target), precision)
+    validate_settings(PLAIN, load_target(target), precision)

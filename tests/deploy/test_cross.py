@@ -17,7 +17,7 @@ from edgeflow.core.errors import BackendMissing, NbError, TargetError, Toolchain
 from edgeflow.core.targets import load_target, names
 from edgeflow.deploy import cross
 from edgeflow.deploy.cross import LIBRARY, PROGRAMS, Job, cross_compile, find_library, missing_packages
-from edgeflow.deploy.elf import PLATFORMS, check_elf, newest_needed, platform_of
+from edgeflow.deploy.elf import PLATFORMS, newest_needed, platform_of, validate_elf
 from edgeflow.files.atomic import sha256
 from tests.conftest import GOLDEN, ROOT
 from tests.demos.builds import skip_without
@@ -85,7 +85,7 @@ def test_libraries_for_something_else(
     tmp_path: Path, preset: str, machine: int, flags: int, needed: bytes, text: str
 ) -> None:
     with pytest.raises(NbError, match=text):
-        check_elf(elf(tmp_path / "x.so", machine, flags, needed), PLATFORMS[preset])
+        validate_elf(elf(tmp_path / "x.so", machine, flags, needed), PLATFORMS[preset])
 
 
 @pytest.mark.parametrize(
@@ -99,16 +99,16 @@ def test_libraries_for_something_else(
     ],
 )
 def test_libraries_that_suit(tmp_path: Path, preset: str, machine: int, flags: int, needed: bytes) -> None:
-    check_elf(elf(tmp_path / "x.so", machine, flags, needed), PLATFORMS[preset])
+    validate_elf(elf(tmp_path / "x.so", machine, flags, needed), PLATFORMS[preset])
 
 
 def test_no_elf_file(tmp_path: Path) -> None:
     (tmp_path / "x.so").write_bytes(b"#!/bin/sh")
     with pytest.raises(NbError, match="cannot be read as an ELF file"):
-        check_elf(tmp_path / "x.so", PLATFORMS["host"])
+        validate_elf(tmp_path / "x.so", PLATFORMS["host"])
     (tmp_path / "x.so").write_bytes(b"")
     with pytest.raises(NbError, match="cannot be read as an ELF file"):
-        check_elf(tmp_path / "x.so", PLATFORMS["host"])
+        validate_elf(tmp_path / "x.so", PLATFORMS["host"])
 
 
 def test_newest_versions_that_files_ask_for(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from edgeflow.core.targets import load_target
 from edgeflow.emulate.examined import Examined
 from edgeflow.files.arrays import save_npz
 from edgeflow.flow.build import Built
-from edgeflow.flow.locked import budget_of
+from edgeflow.flow.locked import figures_of
 from edgeflow.project.accepted import compare
 from edgeflow.project.lockfile import read_lock
 from edgeflow.report.record import Record
@@ -117,7 +117,7 @@ def test_an_error_rate_that_rises_is_worse(tmp_path: Path) -> None:
         metric_candidate=0.05,
     )
     before, after = (
-        budget_of(
+        figures_of(
             Built("arm64", tmp_path, "float32", replace(record, metric_candidate=value), ()), load_target("arm64")
         )
         for value in (0.05, 0.60)

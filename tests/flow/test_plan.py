@@ -155,7 +155,7 @@ def test_every_finding_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "plan.md").read_text()
     sources = [
         Path(__file__).parents[2] / "edgeflow" / name
-        for name in ("graph/legality.py", "compress/program_check.py", "flow/plan.py", "flow/early.py")
+        for name in ("graph/legality.py", "compress/buildable.py", "flow/plan.py", "flow/early.py")
     ]
     codes = {code for source in sources for code in re.findall(r'"(P\d{3})"', source.read_text())}
     assert codes == set(re.findall(r"^\| (P\d{3}) ", page, re.M))

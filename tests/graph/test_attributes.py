@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgeflow.graph import program as programs
-from edgeflow.graph.edit import set_attr, value
+from edgeflow.graph.edit import attr_of, set_attr
 from tests.conftest import HAS_BUILD
 
 pytestmark = pytest.mark.skipif(not HAS_BUILD, reason="paddlepaddle is not installed, which brings the format")
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.skipif(not HAS_BUILD, reason="paddlepaddle is not insta
 )
 def test_what_is_set_is_read(given: Any) -> None:
     op = programs.schema().OpDesc(type="conv2d")
-    assert value(op, "x", "none") == "none"
+    assert attr_of(op, "x", "none") == "none"
     for _ in range(2):  # the second time in place of the first
         set_attr(op, "x", given)
-        assert value(op, "x") == given
+        assert attr_of(op, "x") == given
     assert len(op.attrs) == 1

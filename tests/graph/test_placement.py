@@ -13,7 +13,7 @@ from edgeflow.core.targets import load_target
 from edgeflow.emulate import Emulator
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
-from edgeflow.graph.edit import Editor, value
+from edgeflow.graph.edit import Editor, attr_of
 from edgeflow.graph.placement import off_npu, takes
 
 pytestmark = pytest.mark.build
@@ -50,7 +50,7 @@ def test_slices_whole_numbers_and_constants(name: str, tmp_path: Path) -> None:
     between = made.get("leaky_relu")
     assert (between is not None) == (name == "rockchip"), "rockchip's NPU has no slice, and opt takes that of bool"
     if between is not None:
-        assert value(between, "alpha") == 1.0
+        assert attr_of(between, "alpha") == 1.0
         assert not takes(editor, between, target)
     assert takes(editor, made["arg_max"], target) == (name == "kirin")
     assert not takes(editor, made["assign"], target)
@@ -90,7 +90,7 @@ def test_padding_of_an_embedding_stands_in_the_weights_for_an_npu(tmp_path: Path
     program = programs.load(tmp_path / "made.pdmodel")
     editor = Editor(program, parameters.load(program, tmp_path / "made.pdiparams"))
     (lookup,) = [op for op in editor.ops if op.type.startswith("lookup_table")]
-    assert value(lookup, "padding_idx") == -1
+    assert attr_of(lookup, "padding_idx") == -1
     ids = np.arange(9, dtype=np.float32)[None]
     wanted = run(tmp_path / "raw", ids)
     assert not wanted[0, 2].any() and wanted[0, 3].all()

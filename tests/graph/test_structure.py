@@ -18,7 +18,7 @@ from edgeflow.core.errors import ModelError
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.structure import known
-from edgeflow.graph.weights_check import check_weights
+from edgeflow.graph.trained_weights import validate_weights
 from tests.conftest import ROOT
 from tests.graph.mutate import fuzz, seeds_in
 
@@ -282,21 +282,21 @@ def test_weights_of_another_model_are_refused(exported: Path) -> None:
 def test_a_weight_that_no_training_gave(exported: Path) -> None:
     program = programs.load(exported / "conv.pdmodel")
     weights = parameters.load(program, exported / "conv.pdiparams")
-    check_weights(program, weights, "m")
+    validate_weights(program, weights, "m")
     conv = next(name for name, array in weights.items() if array.ndim == 4)
     variance = next(name for name in weights if name.endswith("w_2"))
     for name, value in ((conv, np.nan), (conv, np.inf), (variance, np.inf), (variance, np.nan)):
         spoilt = weights[name].copy()
         spoilt.flat[0] = value
         with pytest.raises(ModelError, match=re.escape(repr(name))):
-            check_weights(program, {**weights, name: spoilt}, "m")
+            validate_weights(program, {**weights, name: spoilt}, "m")
     with pytest.raises(ModelError, match="zero throughout"):
-        check_weights(program, {**weights, conv: np.zeros_like(weights[conv])}, "m")
+        validate_weights(program, {**weights, conv: np.zeros_like(weights[conv])}, "m")
     for name, array in weights.items():
         if array.ndim == 1:  # biases, shifts and means may be zero; so may most of a pruned layer
-            check_weights(program, {**weights, name: np.zeros_like(array)}, "m")
+            validate_weights(program, {**weights, name: np.zeros_like(array)}, "m")
     pruned = np.where(np.arange(weights[conv].size).reshape(weights[conv].shape) == 0, weights[conv], 0)
-    check_weights(program, {**weights, conv: pruned.astype(np.float32)}, "m")
+    validate_weights(program, {**weights, conv: pruned.astype(np.float32)}, "m")
 
 
 def test_the_one_way_to_paddle_holds_programs_to_the_list(exported: Path, tmp_path: Path) -> None:

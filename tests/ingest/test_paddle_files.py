@@ -13,7 +13,7 @@ from edgeflow.core.errors import DataError, ModelError
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.graph import defaults, parameters
 from edgeflow.graph import program as programs
-from edgeflow.graph.fixed_shapes import check_inputs, fix_shapes
+from edgeflow.graph.fixed_shapes import fix_shapes, validate_inputs
 from edgeflow.ingest.paddle_files import read_paddle_files
 
 pytestmark = pytest.mark.build
@@ -85,7 +85,7 @@ def test_a_recipe_s_shape_fixes_a_program(exported: Path, tmp_path: Path, shape:
 )
 def test_what_contradicts_the_program(exported: Path, spec: TensorSpec, says: str) -> None:
     with pytest.raises(DataError, match=says):
-        check_inputs(programs.load(exported / "m.pdmodel"), (spec,), "m.pdmodel")
+        validate_inputs(programs.load(exported / "m.pdmodel"), (spec,), "m.pdmodel")
 
 
 def test_a_file_for_each_weight(exported: Path, tmp_path: Path) -> None:

@@ -8,24 +8,24 @@ from dataclasses import replace
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from edgeflow.project.accepted import Budget, OutputBudget
+from edgeflow.project.accepted import Figures, OutputFigures
 
-INT8 = Budget(
-    51046, 13, 450, (OutputBudget("y", 33.17, 0.999765, 0.8),), "top1", 0.002222, None, None, 0.06482, "RK3399"
+INT8 = Figures(
+    51046, 13, 450, (OutputFigures("y", 33.17, 0.999765, 0.8),), "top1", 0.002222, None, None, 0.06482, "RK3399"
 )
-FLOAT = replace(INT8, outputs=(OutputBudget("y", 126.94, 1.0, 9.5e-6),))
+FLOAT = replace(INT8, outputs=(OutputFigures("y", 126.94, 1.0, 9.5e-6),))
 NPU = replace(INT8, subgraphs=2, cpu_ops=3)
 
 
-def drifted(budget: Budget = INT8, **values: float) -> Budget:
+def drifted(budget: Figures = INT8, **values: float) -> Figures:
     return replace(budget, outputs=(replace(budget.outputs[0], **values),))
 
 
 outputs = st.builds(
-    OutputBudget, st.text(max_size=8), st.floats(-20, 200) | st.just(math.inf), st.floats(-1, 1), st.floats(0, 1e6)
+    OutputFigures, st.text(max_size=8), st.floats(-20, 200) | st.just(math.inf), st.floats(-1, 1), st.floats(0, 1e6)
 )
 budgets = st.builds(
-    Budget,
+    Figures,
     st.integers(0, 10**9),
     st.integers(0, 5000),
     st.integers(1, 10**6),

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from edgeflow.project.accepted import Budget, OutputBudget, compare, is_comparable, is_worse, rounded, settled
+from edgeflow.project.accepted import Figures, OutputFigures, compare, is_comparable, is_worse, rounded, settled
 from tests.project.budgets import FLOAT, INT8, NPU, budgets, drifted, patient
 
 
@@ -44,7 +44,7 @@ from tests.project.budgets import FLOAT, INT8, NPU, budgets, drifted, patient
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_worse_says_by_how_much(accepted: Budget, found: Budget, what: str, says: str) -> None:
+def test_worse_says_by_how_much(accepted: Figures, found: Figures, what: str, says: str) -> None:
     changes = compare(accepted, found)
     first = next(change for change in changes if change.what == what)
     assert first.judgement == "worse"
@@ -64,7 +64,7 @@ def test_worse_says_by_how_much(accepted: Budget, found: Budget, what: str, says
     ],
     ids=["drift", "one sample", "latency", "float32's rounding", "no rounding at all", "both infinite"],
 )
-def test_rounding_is_no_change(accepted: Budget, found: Budget) -> None:
+def test_rounding_is_no_change(accepted: Figures, found: Figures) -> None:
     assert compare(accepted, found) == ()
     assert compare(found, accepted) == ()
     assert settled(accepted, found) == accepted
@@ -81,7 +81,7 @@ def test_rounding_is_no_change(accepted: Budget, found: Budget) -> None:
         (replace(INT8, predicted_latency_ms=0.05), "predicted_latency_ms"),
     ],
 )
-def test_better_is_named_and_no_failure(found: Budget, what: str) -> None:
+def test_better_is_named_and_no_failure(found: Figures, what: str) -> None:
     (change,) = compare(INT8, found)
     assert (change.what, change.judgement) == (what, "better")
     assert "less" in change.text or "more" in change.text
@@ -89,7 +89,7 @@ def test_better_is_named_and_no_failure(found: Budget, what: str) -> None:
 
 def test_neither_better_nor_worse() -> None:
     bare = replace(INT8, metric=None, metric_drop=None, predicted_latency_ms=None, chip=None)
-    two = replace(INT8, outputs=(*INT8.outputs, OutputBudget("z", 20.0, 0.99, 1.0)))
+    two = replace(INT8, outputs=(*INT8.outputs, OutputFigures("z", 20.0, 0.99, 1.0)))
     named = replace(INT8, outputs=(replace(INT8.outputs[0], name="x"),))
     for accepted, found, count in (
         (bare, INT8, 2),
@@ -117,7 +117,7 @@ def test_only_comparable_figures() -> None:
 
 @patient
 @given(budgets)
-def test_a_build_holds_its_own_lock(budget: Budget) -> None:
+def test_a_build_holds_its_own_lock(budget: Figures) -> None:
     assert compare(budget, budget) == ()
     assert compare(rounded(budget), budget) == ()
     assert rounded(rounded(budget)) == rounded(budget)
@@ -125,7 +125,7 @@ def test_a_build_holds_its_own_lock(budget: Budget) -> None:
 
 @patient
 @given(budgets, budgets)
-def test_better_one_way_is_worse_the_other(one: Budget, other: Budget) -> None:
+def test_better_one_way_is_worse_the_other(one: Figures, other: Figures) -> None:
     """For whole numbers, where the tolerance is nothing: never both, never neither."""
     there = {change.what: change.judgement for change in compare(one, other)}
     back = {change.what: change.judgement for change in compare(other, one)}

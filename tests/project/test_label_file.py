@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgeflow.core.errors import RecipeError
-from edgeflow.project.label_file import check_count, check_lines, doubts_of
+from edgeflow.project.label_file import doubts_of, validate_count, validate_lines
 
 
 @pytest.mark.parametrize(
@@ -27,10 +27,10 @@ def test_lines_of_labels_fit_the_classes(task, metric, shape, lines: int, fits: 
     names = "\n".join(f"class {k}" for k in range(lines)).encode()
     for raw in (names, names + b"\n"):
         if fits:
-            check_count(raw, shape, "labels.txt", task=task, metric=metric)
+            validate_count(raw, shape, "labels.txt", task=task, metric=metric)
         else:
             with pytest.raises(RecipeError, match=rf"labels.txt: has {lines} lines"):
-                check_count(raw, shape, "labels.txt", task=task, metric=metric)
+                validate_count(raw, shape, "labels.txt", task=task, metric=metric)
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_lines_of_labels_fit_the_classes(task, metric, shape, lines: int, fits: 
 )
 def test_dictionaries_that_lost_something(raw: bytes, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
-        check_lines(raw, "dict.txt")
+        validate_lines(raw, "dict.txt")
 
 
 def test_odd_lines_are_named() -> None:
-    check_lines(b"a\nb\n \n", "dict.txt")
+    validate_lines(b"a\nb\n \n", "dict.txt")
     assert doubts_of(b"a\r\nb\r\n \r\n", text=True) == []
     assert [text.partition(":")[0] for text in doubts_of(b"a\nb \nno\na\n", text=True)] == [
         "lines 1 and 4 are both 'a'",

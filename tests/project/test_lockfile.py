@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeflow.core.errors import LockError
-from edgeflow.project.accepted import Budget
+from edgeflow.project.accepted import Figures
 from edgeflow.project.lockfile import dump, lock_path, locked, read_lock, write_lock
 from tests.project.budgets import INT8, NPU, budgets, drifted, patient
 
@@ -20,7 +20,7 @@ names = st.text(st.characters(blacklist_categories=("Cs",)), max_size=12)
 
 @patient
 @given(st.dictionaries(names, budgets, max_size=3))
-def test_what_is_written_is_read(tmp_path: Path, table: dict[str, Budget]) -> None:
+def test_what_is_written_is_read(tmp_path: Path, table: dict[str, Figures]) -> None:
     write_lock(tmp_path / "edgeflow.lock", table)
     assert read_lock(tmp_path / "edgeflow.lock") == table
 

@@ -204,13 +204,13 @@ def test_verdicts_have_a_reason(name: str) -> None:
 
 
 def test_checks() -> None:
-    found = {check.limit.what: check for check in RECORDS["fail"].checks}
+    found = {check.limit.what: check for check in RECORDS["fail"].judgements}
     assert found["SQNR (dB)"].state == "broken"
     assert found["cosine"].state == "holds"
     assert found["metric drop"].state == "broken"
     assert found["SQNR (dB)"].text == "SQNR (dB) 12.1, limit ≥ 20"
     lost = record(outputs=[{"name": "y", "sqnr_db": "nan", "cosine": None}])
-    assert [check.state for check in lost.checks] == ["not checked", "broken", "holds"]
+    assert [check.state for check in lost.judgements] == ["not checked", "broken", "holds"]
     assert lost.verdict == "FAIL"
 
 

@@ -95,8 +95,8 @@ def test_an_undecided_limit_is_broken_nowhere() -> None:
     drop["decision"]["drop"] = 0.5
     agreement = changed(verdict="INCONCLUSIVE", decision=None, limits={"top1_agreement_min": 0.999})
     for found in (read_record(drop), read_record(agreement)):
-        assert found.verdict == "INCONCLUSIVE" and "undecided" in {check.state for check in found.checks}
-        assert "broken" not in {check.state for check in found.checks}
+        assert found.verdict == "INCONCLUSIVE" and "undecided" in {check.state for check in found.judgements}
+        assert "broken" not in {check.state for check in found.judgements}
         assert exit_code([found], judging=True) == 4
         for form in FORMS:
             assert "broken" not in form(found).partition("<style>")[0].replace("broken:", "")
@@ -162,8 +162,10 @@ def test_no_json_breaks_reader_or_renderers(changes: list[tuple[tuple[Any, ...],
     for path, value in changes:
         held: Any = report
         for key in path[:-1]:
-            held = held[key] if isinstance(held, dict) and key in held else held[key] if isinstance(held, list) else {}
-            if not isinstance(held, (dict, list)) or (isinstance(held, list) and not held):
+            # An earlier change may have put something else, or less, where the path leads.
+            there = key in held if isinstance(held, dict) else isinstance(key, int) and key < len(held)
+            held = held[key] if there else {}
+            if not isinstance(held, (dict, list)):
                 held = {}
         if isinstance(held, dict) or (isinstance(path[-1], int) and path[-1] < len(held)):
             held[path[-1]] = value

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.graph.edit import Editor, Speller, output, set_attr, value
-from edgeflow.graph.program import arguments
+from edgeflow.graph.edit import Editor, Speller, attr_of, output, set_attr
+from edgeflow.graph.program import input_of, inputs_of, output_of
 from edgeflow.graph.respellings.rule import Rule, around, can_reshape, give, product, spelled
 
 PAIRS = ((2, 3), (1, 2), (0, 1))
@@ -17,16 +17,16 @@ PAIRS = ((2, 3), (1, 2), (0, 1))
 def _reduce(s: Speller, op: Any, x: str) -> str | None:
     """One axis at a time, or a pair that the kernels have; more than four dimensions are merged to three."""
     dims, kind, out = s.dims(x), s.editor.dtype(x), output(op)
-    if not dims or any(arguments(op.inputs, name) for name in ("AxisTensor", "AxisTensorList")):
+    if not dims or any(inputs_of(op, name) for name in ("AxisTensor", "AxisTensorList")):
         return None
     if kind != s.editor.dtype(out):
         return None
     rank = len(dims)
-    given = value(op, "dim", [])
-    axes = sorted({a % rank for a in given}) if given and not value(op, "reduce_all", False) else list(range(rank))
+    given = attr_of(op, "dim", [])
+    axes = sorted({a % rank for a in given}) if given and not attr_of(op, "reduce_all", False) else list(range(rank))
     four = rank <= 4 and (op.type != "reduce_prod" or rank == 4)
     result = _stepwise(s, op.type, x, axes) if four else _merged(s, op.type, x, axes)
-    if result is None or value(op, "keep_dim", False):
+    if result is None or attr_of(op, "keep_dim", False):
         return result
     gone = axes if len(axes) < rank else axes[1:]
     if not gone:
@@ -78,14 +78,14 @@ def _arg_max(s: Speller, op: Any, x: str) -> str:
         axis=np.int64(1),
         keepdims=False,
         flatten=False,
-        dtype=int(value(op, "dtype", 3)),
+        dtype=int(attr_of(op, "dtype", 3)),
     )
-    return s.reshape(found, [1] * len(s.dims(x))) if value(op, "keepdims", False) and len(s.dims(x)) > 1 else found
+    return s.reshape(found, [1] * len(s.dims(x))) if attr_of(op, "keepdims", False) and len(s.dims(x)) > 1 else found
 
 
 def _smallest(editor: Editor, op: Any) -> bool:
     """The smallest are the largest of the negated values."""
-    x, out = arguments(op.inputs, "X")[0], arguments(op.outputs, "Out")[0]
+    x, out = input_of(op, "X"), output_of(op, "Out")
     if editor.dtype(x) != "float32":
         return False
     s = Speller(editor)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgeflow.graph.edit import Editor, Speller, output
-from edgeflow.graph.program import arguments
+from edgeflow.graph.program import inputs_of
 
 Rule = Callable[[Editor, Any], bool]
 """(editor, op) -> whether the op was replaced; False where its shapes are too open, or no spelling exists."""
@@ -19,7 +19,7 @@ def spelled(spell: Spell) -> Rule:
     """A rule for an op with one result: `spell` gets the name of its first input."""
 
     def rule(editor: Editor, op: Any) -> bool:
-        x = (arguments(op.inputs, "X") or arguments(op.inputs, "Input") or [""])[0]
+        x = (inputs_of(op, "X") or inputs_of(op, "Input") or [""])[0]
         return editor.replace(op, lambda s: spell(s, op, x))
 
     return rule

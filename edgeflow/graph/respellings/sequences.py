@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.graph.edit import Editor, Speller, copy_attributes, set_attr, value
-from edgeflow.graph.program import arguments
+from edgeflow.graph.edit import Editor, Speller, attr_of, copy_attributes, set_attr
+from edgeflow.graph.program import input_of, inputs_of, outputs_of
 from edgeflow.graph.respellings.rule import Rule, replaced
 
 STEPS_MAX = 256
@@ -18,9 +18,9 @@ CELLS = {"RNN_TANH": "tanh", "RNN_RELU": "relu"}
 
 
 def _rnn(editor: Editor, op: Any) -> bool:
-    if arguments(op.inputs, "SequenceLength"):
+    if inputs_of(op, "SequenceLength"):
         return False
-    return _unrolled(editor, op) if value(op, "mode", "") in CELLS else _own_states(editor, op)
+    return _unrolled(editor, op) if attr_of(op, "mode", "") in CELLS else _own_states(editor, op)
 
 
 def _weights(op: Any, layer: int) -> list[str]:
@@ -28,21 +28,17 @@ def _weights(op: Any, layer: int) -> list[str]:
 
     Paddle lists the weights of all, then the biases of all (python/paddle/nn/layer/rnn.py RNNBase, 2.6).
     """
-    names = arguments(op.inputs, "WeightList")
+    names = inputs_of(op, "WeightList")
     half = len(names) // 2
     return [*names[2 * layer : 2 * layer + 2], *names[half + 2 * layer : half + 2 * layer + 2]]
 
 
 def _unrolled(editor: Editor, op: Any) -> bool:
     """h = act(x W_ih' + b_ih + h W_hh' + b_hh), a few ops for every step."""
-    x, start = arguments(op.inputs, "Input")[0], arguments(op.inputs, "PreState")[0]
-    dims, hidden = editor.dims(x) or (), int(value(op, "hidden_size", 0))
-    directions, layers = 1 + bool(value(op, "is_bidirec", False)), int(value(op, "num_layers", 1))
-    if (
-        len(dims) != 3
-        or not 0 < dims[0] <= STEPS_MAX
-        or len(arguments(op.inputs, "WeightList")) != 4 * directions * layers
-    ):
+    x, start = input_of(op, "Input"), input_of(op, "PreState")
+    dims, hidden = editor.dims(x) or (), int(attr_of(op, "hidden_size", 0))
+    directions, layers = 1 + bool(attr_of(op, "is_bidirec", False)), int(attr_of(op, "num_layers", 1))
+    if len(dims) != 3 or not 0 < dims[0] <= STEPS_MAX or len(inputs_of(op, "WeightList")) != 4 * directions * layers:
         return False
     steps, batch, _ = dims
     s = Speller(editor)
@@ -62,7 +58,7 @@ def _unrolled(editor: Editor, op: Any) -> bool:
             for k in reversed(range(steps)) if direction else range(steps):
                 moment = s.squeeze(s.slice(seen, 0, k, k + 1), [0])
                 total = s.binary("add", moment, s.matmul(state, own, dims=[batch, hidden]))
-                state = s.unary(CELLS[value(op, "mode", "")], total)
+                state = s.unary(CELLS[attr_of(op, "mode", "")], total)
                 found[k] = s.unsqueeze(state, [0])
             states.append(found[0 if direction else -1])
             sides.append(s.concat(found, 0) if steps > 1 else found[0])
@@ -72,9 +68,9 @@ def _unrolled(editor: Editor, op: Any) -> bool:
 
 def _own_states(editor: Editor, op: Any) -> bool:
     """Layer by layer, each final state from the layer's outputs: the last of one direction, the first of the other."""
-    x, pre = arguments(op.inputs, "Input")[0], list(arguments(op.inputs, "PreState"))
-    dims, hidden, layers = editor.dims(x) or (), int(value(op, "hidden_size", 0)), int(value(op, "num_layers", 1))
-    if len(dims) != 3 or hidden < 1 or len(arguments(op.inputs, "WeightList")) != 8 * layers:
+    x, pre = input_of(op, "Input"), list(inputs_of(op, "PreState"))
+    dims, hidden, layers = editor.dims(x) or (), int(attr_of(op, "hidden_size", 0)), int(attr_of(op, "num_layers", 1))
+    if len(dims) != 3 or hidden < 1 or len(inputs_of(op, "WeightList")) != 8 * layers:
         return False
     s = Speller(editor)
     states: list[list[str]] = [[] for _ in pre]
@@ -121,9 +117,7 @@ def _own_states(editor: Editor, op: Any) -> bool:
 
 def _finish(editor: Editor, op: Any, s: Speller, out: str, states: list[str]) -> bool:
     """Give the results the names that the op's had."""
-    for made, name in zip(
-        [out, *states], [*arguments(op.outputs, "Out"), *arguments(op.outputs, "State")], strict=True
-    ):
+    for made, name in zip([out, *states], [*outputs_of(op, "Out"), *outputs_of(op, "State")], strict=True):
         s.ops.append(s.write("assign", {"X": made}, {"Out": name}))
     return replaced(editor, op, s.ops)
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from edgeflow.core.samples import Array
-from edgeflow.graph.edit import Editor, Speller, copy_attributes, output, set_attr, value
-from edgeflow.graph.program import arguments
+from edgeflow.graph.edit import Editor, Speller, attr_of, copy_attributes, output, set_attr
+from edgeflow.graph.program import input_of, output_of
 from edgeflow.graph.respellings.rule import Rule, around, can_reshape, give, product, reshape_into, spelled
 from edgeflow.graph.spellings.geometry import pad_axis
 
@@ -22,8 +22,8 @@ REPEATS_MAX = 16
 
 def _pool(editor: Editor, op: Any) -> bool:
     """Adaptive pooling to a square: plain where the sizes divide, else over height and then over width."""
-    x = arguments(op.inputs, "X")[0]
-    dims, size = editor.dims(x) or (), int(value(op, "ksize", [0])[0])
+    x = input_of(op, "X")
+    dims, size = editor.dims(x) or (), int(attr_of(op, "ksize", [0])[0])
     if len(dims) != 4 or min(dims[2:]) < size or size < 1:
         return False
     if dims[2:] == (size, size):
@@ -44,7 +44,7 @@ def _pool(editor: Editor, op: Any) -> bool:
             step = [height // size, width // size]
             return pooled(s, x, step, step, adaptive=False)
         tall = pooled(s, x, [size, width], [1, 1], adaptive=True)
-        if value(op, "pooling_type", "max") != "max":
+        if attr_of(op, "pooling_type", "max") != "max":
             return pooled(s, tall, [size, size], [1, 1], adaptive=True)
         rows = s.reshape(tall, [dims[0], product([dims[1], size]), 1, width])
         return s.reshape(pooled(s, rows, [1, size], [1, 1], adaptive=True), [*dims[:2], size, size])
@@ -54,7 +54,7 @@ def _pool(editor: Editor, op: Any) -> bool:
 
 def _mask(editor: Editor, op: Any) -> bool:
     """The runtime's mask is float32: cast it to what Paddle gives."""
-    mask = arguments(op.outputs, "Mask")[0]
+    mask = output_of(op, "Mask")
     s = Speller(editor)
     found = editor.fresh("mask")
     editor.declare(found, editor.dims(mask) or ())
@@ -64,9 +64,9 @@ def _mask(editor: Editor, op: Any) -> bool:
 
 def _norm(editor: Editor, op: Any) -> bool:
     """Group and instance norms over four dimensions: ones added, or depth merged with height."""
-    x, y = arguments(op.inputs, "X")[0], arguments(op.outputs, "Y")[0]
+    x, y = input_of(op, "X"), output_of(op, "Y")
     dims = editor.dims(x) or ()
-    if len(dims) < 2 or value(op, "data_layout", "NCHW") not in ("NCHW", "AnyLayout", ""):
+    if len(dims) < 2 or attr_of(op, "data_layout", "NCHW") not in ("NCHW", "AnyLayout", ""):
         return False
     s = Speller(editor)
     if len(dims) < 4:
@@ -93,7 +93,7 @@ def _norm(editor: Editor, op: Any) -> bool:
 
 def _grid_sampler(s: Speller, op: Any, x: str) -> str | None:
     """In pieces that have the input's height and width, the last one filled up."""
-    grid = arguments(op.inputs, "Grid")[0]
+    grid = input_of(op, "Grid")
     dims, wanted = s.dims(x), s.dims(grid)
     if len(dims) != 4 or len(wanted) != 4 or min(*dims[1:], *wanted[1:]) < 1:
         return None
@@ -126,14 +126,14 @@ def _grid_sampler(s: Speller, op: Any, x: str) -> str | None:
 
 def _narrow(editor: Editor, op: Any) -> bool:
     """Zeros put around the map by an op of their own, and no padding in the convolution."""
-    x, out = arguments(op.inputs, "Input")[0], arguments(op.outputs, "Output")[0]
+    x, out = input_of(op, "Input"), output_of(op, "Output")
     dims = editor.dims(x) or ()
-    if len(dims) != 4 or value(op, "data_format", "NCHW") not in ("NCHW", "AnyLayout"):
+    if len(dims) != 4 or attr_of(op, "data_format", "NCHW") not in ("NCHW", "AnyLayout"):
         return False
     height, width = (editor.dims(out) or dims)[2:]
     pads = [0, max((height - 1) * 2 + 3 - dims[2], 0), 0, max((width - 1) * 2 + 3 - dims[3], 0)]
-    if value(op, "padding_algorithm", "EXPLICIT") == "EXPLICIT":
-        given = [int(p) for p in value(op, "paddings", [0, 0])]
+    if attr_of(op, "padding_algorithm", "EXPLICIT") == "EXPLICIT":
+        given = [int(p) for p in attr_of(op, "paddings", [0, 0])]
         pads = [p for p in given for _ in range(2)] if len(given) == 2 else given
     s = Speller(editor)
     padded: str | None = x
@@ -151,9 +151,9 @@ def _narrow(editor: Editor, op: Any) -> bool:
 def _interp(s: Speller, op: Any, x: str) -> str | None:
     """Resizing is linear and separable: a product with a matrix for width, and one for height."""
     dims, out = s.dims(x), s.dims(output(op))
-    if len(dims) != 4 or min(*dims[1:], *out[2:]) < 1 or value(op, "data_layout", "NCHW") != "NCHW":
+    if len(dims) != 4 or min(*dims[1:], *out[2:]) < 1 or attr_of(op, "data_layout", "NCHW") != "NCHW":
         return None
-    factors = [float(v) for v in value(op, "scale", [])]
+    factors = [float(v) for v in attr_of(op, "scale", [])]
     factors = factors * 2 if len(factors) == 1 else factors
     tall, wide = (
         _weights(size, result, factor, op) for size, result, factor in zip(dims[2:], out[2:], factors, strict=True)
@@ -172,7 +172,7 @@ def _weights(size: int, result: int, factor: float, op: Any) -> Array:
     Source: Paddle 2.6 phi/kernels/cpu/interpolate_kernel.cc BilinearInterpolation, NearestNeighborInterpolate.
     """
     ratio = np.float32(1.0 / factor)
-    centred = int(value(op, "align_mode", 1)) == 0
+    centred = int(attr_of(op, "align_mode", 1)) == 0
     found = np.zeros((size, result), np.float32)
     for k in range(result):
         if op.type.startswith("nearest"):

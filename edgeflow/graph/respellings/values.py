@@ -8,8 +8,8 @@ import numpy as np
 
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import PADDLE_DTYPES
-from edgeflow.graph.edit import Editor, Speller, output, set_attr, value
-from edgeflow.graph.program import arguments, schema
+from edgeflow.graph.edit import Editor, Speller, attr_of, output, set_attr
+from edgeflow.graph.program import input_of, schema
 from edgeflow.graph.respellings.rule import Rule, around, can_reshape, give, product, spelled
 from edgeflow.nb.triggers import CASTS
 
@@ -22,7 +22,7 @@ EXACT_IN_FLOAT = (0, 20, 21)
 
 def _cast(s: Speller, op: Any, x: str) -> str | None:
     """By way of float32, which every value of the first or the zero of the second goes through unharmed."""
-    start, end = int(value(op, "in_dtype", FLOAT)), int(value(op, "out_dtype", FLOAT))
+    start, end = int(attr_of(op, "in_dtype", FLOAT)), int(attr_of(op, "out_dtype", FLOAT))
     if start == end:
         return x
     if (start, FLOAT) not in CASTS or (FLOAT, end) not in CASTS or not (start in EXACT_IN_FLOAT or end == 0):
@@ -32,14 +32,14 @@ def _cast(s: Speller, op: Any, x: str) -> str | None:
 
 def _assign(s: Speller, op: Any, _: str) -> str:
     """A constant of booleans: as integers, then cast."""
-    given = [int(v) for v in value(op, "bool_values", [])]
-    shape = [int(d) for d in value(op, "shape", [])]
+    given = [int(v) for v in attr_of(op, "bool_values", [])]
+    shape = [int(d) for d in attr_of(op, "shape", [])]
     return s.cast(s.values(np.asarray(given, np.int32).reshape(shape)), "bool")
 
 
 def _softplus(s: Speller, op: Any, x: str) -> str | None:
     """max(x, 0) + log(1 + exp(-|beta x|)) / beta, without the second term where beta x is beyond the threshold."""
-    beta, threshold = float(value(op, "beta", 1.0)), float(value(op, "threshold", 20.0))
+    beta, threshold = float(attr_of(op, "beta", 1.0)), float(attr_of(op, "threshold", 20.0))
     if beta <= 0:
         return None
     wide = s.scale(x, beta)
@@ -76,14 +76,14 @@ def _scatter(s: Speller, op: Any, x: str) -> str | None:
 
     Of several updates for one row the last stays, or with overwrite = False their sum (Paddle's scatter).
     """
-    ids, updates = arguments(op.inputs, "Ids")[0], arguments(op.inputs, "Updates")[0]
+    ids, updates = input_of(op, "Ids"), input_of(op, "Updates")
     dims, given = s.dims(x), s.dims(updates)
     if s.editor.dtype(x) != "float32" or not dims or not given or dims[0] < 1 or given[0] < 1:
         return None
     rows, count, rest = dims[0], given[0], product(dims[1:])
     if not can_reshape(dims) or (rest < 0 and len(dims) != 2 and not can_reshape(dims[1:])):
         return None
-    overwrite, known = bool(value(op, "overwrite", True)), _constant(s.editor, ids)
+    overwrite, known = bool(attr_of(op, "overwrite", True)), _constant(s.editor, ids)
     if known is not None:
         place, keep = (s.values(array) for array in _places(known.ravel(), rows, overwrite))
     else:
@@ -138,15 +138,15 @@ def _constant(editor: Editor, name: str) -> Array | None:
     maker = editor.producer(name)
     if found is not None or maker is None or maker.type != "assign_value":
         return found
-    values = value(maker, "int64_values", []) or value(maker, "int32_values", [])
+    values = attr_of(maker, "int64_values", []) or attr_of(maker, "int32_values", [])
     return np.asarray(values, np.int64) if values else None
 
 
 def _matmul(s: Speller, op: Any, x: str) -> str | None:
     """A vector gets a batch; batches are made equal, or a batch of ones is left out."""
-    y = arguments(op.inputs, "Y")[0]
+    y = input_of(op, "Y")
     a, b, out = s.dims(x), s.dims(y), s.dims(output(op))
-    turned = {"trans_x": bool(value(op, "trans_x", False)), "trans_y": bool(value(op, "trans_y", False))}
+    turned = {"trans_x": bool(attr_of(op, "trans_x", False)), "trans_y": bool(attr_of(op, "trans_y", False))}
     if len(a) == 1 and len(b) == 2 and not turned["trans_x"]:
         row = s.matmul(s.unsqueeze(x, [0]), y, dims=[1, *out], **turned)
         return s.squeeze(row, [0])
@@ -170,9 +170,9 @@ def _expanded(s: Speller, x: str, batch: tuple[int, ...]) -> str:
 
 def _yolo_box(editor: Editor, op: Any) -> bool:
     """iou_aware: confidence conf^(1-f) iou^f, as a logit in the place of the box's own."""
-    x = arguments(op.inputs, "X")[0]
-    dims, anchors = editor.dims(x) or (), len(value(op, "anchors", [])) // 2
-    each, factor = 5 + int(value(op, "class_num", 0)), float(value(op, "iou_aware_factor", 0.5))
+    x = input_of(op, "X")
+    dims, anchors = editor.dims(x) or (), len(attr_of(op, "anchors", [])) // 2
+    each, factor = 5 + int(attr_of(op, "class_num", 0)), float(attr_of(op, "iou_aware_factor", 0.5))
     if len(dims) != 4 or dims[1] != anchors * (each + 1):
         return False
     s = Speller(editor)

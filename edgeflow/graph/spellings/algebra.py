@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.graph.edit import Speller, output, value
-from edgeflow.graph.program import arguments
+from edgeflow.graph.edit import Speller, attr_of, output
+from edgeflow.graph.program import input_of, inputs_of
 from edgeflow.graph.spellings.spelling import Spelling
 
 
 def _axes(s: Speller, op: Any, x: str, key: str = "dim") -> list[int]:
     """The axes that a reduction goes over, counted from the front."""
     rank = len(s.dims(x))
-    return list(range(rank)) if value(op, "reduce_all", False) else [a % rank for a in value(op, key, [0])]
+    return list(range(rank)) if attr_of(op, "reduce_all", False) else [a % rank for a in attr_of(op, key, [0])]
 
 
 def _arg_min(s: Speller, op: Any, x: str) -> str | None:
@@ -27,16 +27,16 @@ def _arg_min(s: Speller, op: Any, x: str) -> str | None:
         {"X": s.scale(x, -1)},
         dims=s.dims(out),
         result_dtype=s.editor.dtype(out),
-        axis=np.int64(value(op, "axis", -1)),
-        keepdims=bool(value(op, "keepdims", False)),
-        flatten=bool(value(op, "flatten", False)),
-        dtype=int(value(op, "dtype", 3)),
+        axis=np.int64(attr_of(op, "axis", -1)),
+        keepdims=bool(attr_of(op, "keepdims", False)),
+        flatten=bool(attr_of(op, "flatten", False)),
+        dtype=int(attr_of(op, "dtype", 3)),
     )
 
 
 def _logsumexp(s: Speller, op: Any, x: str) -> str | None:
     axes = _axes(s, op, x, "axis")
-    keep = bool(value(op, "keepdim", value(op, "keep_dim", False)))
+    keep = bool(attr_of(op, "keepdim", attr_of(op, "keep_dim", False)))
     largest = s.reduce("max", x, axes, True)
     total = s.reduce("sum", s.unary("exp", s.binary("sub", x, largest)), axes, True)
     result = s.binary("add", s.unary("log", total), largest)
@@ -45,7 +45,7 @@ def _logsumexp(s: Speller, op: Any, x: str) -> str | None:
 
 def _maxout(s: Speller, op: Any, x: str) -> str | None:
     dims = list(s.dims(x))
-    axis, groups = int(value(op, "axis", 1)) % len(dims), int(value(op, "groups", 1))
+    axis, groups = int(attr_of(op, "axis", 1)) % len(dims), int(attr_of(op, "groups", 1))
     if dims[axis] < 0:
         return None
     split = [0] * axis + [dims[axis] // groups, groups] + dims[axis + 1 :]
@@ -57,43 +57,43 @@ def _maxout(s: Speller, op: Any, x: str) -> str | None:
 
 
 def _bmm(s: Speller, op: Any, x: str) -> str:
-    y = arguments(op.inputs, "Y")[0]
+    y = input_of(op, "Y")
     return s.matmul(x, y, dims=s.dims(output(op)))
 
 
 def _dot(s: Speller, op: Any, x: str) -> str:
-    y = arguments(op.inputs, "Y")[0]
+    y = input_of(op, "Y")
     product = s.binary("mul", x, y)
     return s.reduce("sum", product, [len(s.dims(x)) - 1], len(s.dims(x)) == 1)
 
 
 def _times_vector(s: Speller, op: Any, x: str) -> str | None:
     """A matrix by a vector of weights: PaddleSlim fails on a weight without columns, and no NPU takes one."""
-    weight = arguments(op.inputs, "Y")[0]
+    weight = input_of(op, "Y")
     if len(s.dims(weight)) != 1 or len(s.dims(x)) < 2 or not s.editor.is_parameter(weight):
         return None
-    if value(op, "trans_x", value(op, "transpose_X", False)) or value(op, "alpha", 1.0) != 1.0:
+    if attr_of(op, "trans_x", attr_of(op, "transpose_X", False)) or attr_of(op, "alpha", 1.0) != 1.0:
         return None
     return s.reduce("sum", s.binary("mul", x, weight), [len(s.dims(x)) - 1], False)
 
 
 def _mv(s: Speller, op: Any, x: str) -> str:
-    vec = arguments(op.inputs, "Vec")[0]
+    vec = input_of(op, "Vec")
     rows = s.dims(x)[0]
     return s.squeeze(s.matmul(x, s.unsqueeze(vec, [1]), dims=[rows, 1]), [1])
 
 
 def _addmm(s: Speller, op: Any, x: str) -> str:
     # Input holds the summand; X and Y the factors
-    given = arguments(op.inputs, "Input")[0]
-    a, b = arguments(op.inputs, "X")[0], arguments(op.inputs, "Y")[0]
-    product = s.scale(s.matmul(a, b, dims=s.dims(output(op))), value(op, "Alpha", 1.0))
-    return s.binary("add", product, s.scale(given, value(op, "Beta", 1.0)))
+    given = input_of(op, "Input")
+    a, b = input_of(op, "X"), input_of(op, "Y")
+    product = s.scale(s.matmul(a, b, dims=s.dims(output(op))), attr_of(op, "Alpha", 1.0))
+    return s.binary("add", product, s.scale(given, attr_of(op, "Beta", 1.0)))
 
 
 def _frobenius(s: Speller, op: Any, x: str) -> str:
     axes = _axes(s, op, x)
-    keep = bool(value(op, "keep_dim", False))
+    keep = bool(attr_of(op, "keep_dim", False))
     total = s.reduce("sum", s.unary("square", x), axes, True)
     result = s.unary("sqrt", total)
     return result if keep else _without(s, result, axes)
@@ -102,13 +102,13 @@ def _frobenius(s: Speller, op: Any, x: str) -> str:
 def _amax(name: str) -> Spelling:
     def spell(s: Speller, op: Any, x: str) -> str:
         axes = _axes(s, op, x)
-        return s.reduce(name, x, axes, bool(value(op, "keep_dim", False)))
+        return s.reduce(name, x, axes, bool(attr_of(op, "keep_dim", False)))
 
     return spell
 
 
 def _kron(s: Speller, op: Any, x: str) -> str | None:
-    y = arguments(op.inputs, "Y")[0]
+    y = input_of(op, "Y")
     a, b = s.dims(x), s.dims(y)
     if -1 in a or -1 in b:
         return None
@@ -121,7 +121,7 @@ def _kron(s: Speller, op: Any, x: str) -> str | None:
 
 def _bilinear_product(s: Speller, op: Any, x: str) -> str | None:
     """out[n, k] = x[n] W[k] y[n]: x times all W at once, then summed with y."""
-    y, weight, bias = (arguments(op.inputs, key) for key in ("Y", "Weight", "Bias"))
+    y, weight, bias = (inputs_of(op, key) for key in ("Y", "Weight", "Bias"))
     kernels, m, n = s.dims(weight[0])
     flat = s.reshape(s.transpose(weight[0], [1, 0, 2]), [m, kernels * n])
     partial = s.reshape(s.matmul(x, flat, dims=[s.dims(x)[0], kernels * n]), [-1, kernels, n])
@@ -131,8 +131,8 @@ def _bilinear_product(s: Speller, op: Any, x: str) -> str | None:
 
 def _einsum(s: Speller, op: Any, x: str) -> str | None:
     """Two operands as one batched matmul: letters in both and in the result are batch, in both alone are summed."""
-    equation = str(value(op, "equation", "")).replace(" ", "")
-    operands = arguments(op.inputs, "Operands")
+    equation = str(attr_of(op, "equation", "")).replace(" ", "")
+    operands = inputs_of(op, "Operands")
     if equation.count("->") != 1 or "." in equation or len(operands) > 2:
         return None
     left, right = equation.split("->")
@@ -183,10 +183,10 @@ def _arranged(s: Speller, x: str, letters: str, order: list[str], shape: list[in
 
 def _p_norm(s: Speller, op: Any, x: str) -> str | None:
     """Orders other than 2: the runtime sums without the absolute value, and gives inf for order inf."""
-    order, keep = float(value(op, "porder", 2.0)), bool(value(op, "keepdim", False))
+    order, keep = float(attr_of(op, "porder", 2.0)), bool(attr_of(op, "keepdim", False))
     rank = len(s.dims(x))
-    as_vector = bool(value(op, "asvector", False))
-    axes = list(range(rank)) if as_vector else [int(value(op, "axis", -1)) % rank]
+    as_vector = bool(attr_of(op, "asvector", False))
+    axes = list(range(rank)) if as_vector else [int(attr_of(op, "axis", -1)) % rank]
     if order == 2.0 and not as_vector:
         return None
     size = s.unary("abs", x)
@@ -209,12 +209,12 @@ def _bool_sum(s: Speller, op: Any, x: str) -> str | None:
     if s.editor.dtype(x) != "bool":
         return None
     axes = _axes(s, op, x)
-    return s.reduce("sum", s.cast(x, "int64"), axes, bool(value(op, "keep_dim", False)))
+    return s.reduce("sum", s.cast(x, "int64"), axes, bool(attr_of(op, "keep_dim", False)))
 
 
 def _dist(s: Speller, op: Any, x: str) -> str | None:
-    order = float(value(op, "p", 2.0))
-    apart = s.binary("sub", x, arguments(op.inputs, "Y")[0])
+    order = float(attr_of(op, "p", 2.0))
+    apart = s.binary("sub", x, input_of(op, "Y"))
     axes = list(range(len(s.dims(apart))))
     if order == 2.0:
         return _without(s, s.unary("sqrt", s.reduce("sum", s.unary("square", apart), axes, True)), axes)
@@ -228,12 +228,12 @@ def _trace(s: Speller, op: Any, x: str) -> str | None:
     dims = s.dims(x)
     if len(dims) != 2 or -1 in dims or s.editor.dtype(x) != "float32":
         return None
-    mask = s.values(np.eye(*dims, k=int(value(op, "offset", 0)), dtype=np.float32))
+    mask = s.values(np.eye(*dims, k=int(attr_of(op, "offset", 0)), dtype=np.float32))
     return _without(s, s.reduce("sum", s.binary("mul", x, mask), [0, 1], True), [0, 1])
 
 
 def _multi_dot(s: Speller, op: Any, x: str) -> str | None:
-    names = arguments(op.inputs, "X")
+    names = inputs_of(op, "X")
     if any(len(s.dims(name)) != 2 for name in names):
         return None
     for name in names[1:]:
@@ -242,8 +242,8 @@ def _multi_dot(s: Speller, op: Any, x: str) -> str | None:
 
 
 def _cross(s: Speller, op: Any, x: str) -> str | None:
-    y, dims = arguments(op.inputs, "Y")[0], s.dims(x)
-    axis = int(value(op, "dim", 9))
+    y, dims = input_of(op, "Y"), s.dims(x)
+    axis = int(attr_of(op, "dim", 9))
     axis = next((k for k, d in enumerate(dims) if d == 3), -1) if axis == 9 else axis % len(dims)
     if axis < 0 or dims[axis] != 3:
         return None

@@ -9,20 +9,20 @@ import numpy as np
 
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import PADDLE_DTYPES
-from edgeflow.graph.edit import Speller, value
-from edgeflow.graph.program import arguments, attribute
+from edgeflow.graph.edit import Speller, attr_of
+from edgeflow.graph.program import attribute, input_of, inputs_of
 from edgeflow.graph.spellings.spelling import Spelling
 
 TENSORS = ("StartsTensorList", "EndsTensorList", "StepsTensorList")
 
 
 def _set_value(s: Speller, op: Any, x: str) -> str | None:
-    dims, axes = s.dims(x), [int(a) for a in value(op, "axes", [])]
-    steps, decreased = value(op, "steps", []), [int(a) for a in value(op, "decrease_axes", [])]
-    if any(arguments(op.inputs, name) for name in TENSORS) or value(op, "none_axes", []) or {*steps} - {1}:
+    dims, axes = s.dims(x), [int(a) for a in attr_of(op, "axes", [])]
+    steps, decreased = attr_of(op, "steps", []), [int(a) for a in attr_of(op, "decrease_axes", [])]
+    if any(inputs_of(op, name) for name in TENSORS) or attr_of(op, "none_axes", []) or {*steps} - {1}:
         return None
     ranges: dict[int, tuple[int, int]] = {}
-    for axis, start, end in zip(axes, value(op, "starts", []), value(op, "ends", []), strict=True):
+    for axis, start, end in zip(axes, attr_of(op, "starts", []), attr_of(op, "ends", []), strict=True):
         size = dims[axis]
         if size < 0:
             if start == 0 and end >= 1 << 30:
@@ -54,7 +54,7 @@ def _value(
     s: Speller, op: Any, x: str, region: list[int], decreased: list[int], ranges: dict[int, tuple[int, int]]
 ) -> str | None:
     """The value in the shape of the region; None where that takes a size that nobody knows."""
-    if given := (arguments(op.inputs, "ValueTensor") or [""])[0]:
+    if given := input_of(op, "ValueTensor"):
         return _tensor(s, given, region, decreased) if s.editor.dtype(given) == s.editor.dtype(x) else None
     array = _constant(op)
     if array is None:
@@ -97,11 +97,11 @@ def _with_ones(dims: tuple[int, ...], rank: int, decreased: list[int]) -> list[i
 
 def _constant(op: Any) -> Array | None:
     """The numbers that an export writes into the op itself."""
-    attr, dtype = attribute(op, "values"), PADDLE_DTYPES.get(int(value(op, "dtype", 5)), "float32")
+    attr, dtype = attribute(op, "values"), PADDLE_DTYPES.get(int(attr_of(op, "dtype", 5)), "float32")
     if attr is None or dtype not in ("float32", "int32", "int64"):
         return None
     numbers = [scalar.r if scalar.HasField("r") else scalar.i for scalar in attr.scalars]
-    shape = [int(d) for d in value(op, "shape", [])] or [len(numbers)]
+    shape = [int(d) for d in attr_of(op, "shape", [])] or [len(numbers)]
     return np.asarray(numbers, dtype).reshape(shape) if len(numbers) == math.prod(shape) else None
 
 

@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.graph.edit import Speller, output, value
-from edgeflow.graph.program import arguments
+from edgeflow.graph.edit import Speller, attr_of, output
+from edgeflow.graph.program import input_of, inputs_of
 from edgeflow.graph.spellings.spelling import Spelling
 
 
 def _selu(s: Speller, op: Any, x: str) -> str:
     return s.scale(
-        s.unary("elu", x, alpha=float(value(op, "alpha", 1.6732632423543772))), value(op, "scale", 1.0507009873554805)
+        s.unary("elu", x, alpha=float(attr_of(op, "alpha", 1.6732632423543772))),
+        attr_of(op, "scale", 1.0507009873554805),
     )
 
 
 def _celu(s: Speller, op: Any, x: str) -> str:
-    alpha = float(value(op, "alpha", 1.0))
+    alpha = float(attr_of(op, "alpha", 1.0))
     return s.scale(s.unary("elu", s.scale(x, 1 / alpha), alpha=1.0), alpha)
 
 
@@ -28,7 +29,7 @@ def _softsign(s: Speller, op: Any, x: str) -> str:
 
 
 def _hardtanh(s: Speller, op: Any, x: str) -> str:
-    return s.add("clip", {"X": x}, min=float(value(op, "t_min", 0.0)), max=float(value(op, "t_max", 24.0)))
+    return s.add("clip", {"X": x}, min=float(attr_of(op, "t_min", 0.0)), max=float(attr_of(op, "t_max", 24.0)))
 
 
 def _log_sigmoid(s: Speller, op: Any, x: str) -> str:
@@ -42,19 +43,19 @@ def _tanh_shrink(s: Speller, op: Any, x: str) -> str:
 
 
 def _softshrink(s: Speller, op: Any, x: str) -> str:
-    edge = float(value(op, "lambda", 0.5))
+    edge = float(attr_of(op, "lambda", 0.5))
     return s.binary("sub", s.unary("relu", s.scale(x, 1, -edge)), s.unary("relu", s.scale(x, -1, -edge)))
 
 
 def _hard_shrink(s: Speller, op: Any, x: str) -> str:
-    edge = float(value(op, "threshold", 0.5))
+    edge = float(attr_of(op, "threshold", 0.5))
     # keeps x beyond the edge: one thresholded_relu for each side, exact at the edge itself
     right = s.unary("thresholded_relu", x, threshold=edge)
     return s.binary("sub", right, s.unary("thresholded_relu", s.scale(x, -1), threshold=edge))
 
 
 def _stanh(s: Speller, op: Any, x: str) -> str:
-    return s.scale(s.unary("tanh", s.scale(x, value(op, "scale_a", 0.67))), value(op, "scale_b", 1.7159))
+    return s.scale(s.unary("tanh", s.scale(x, attr_of(op, "scale_a", 0.67))), attr_of(op, "scale_b", 1.7159))
 
 
 def _log_of(base: float) -> Spelling:
@@ -112,16 +113,16 @@ def _sign(s: Speller, op: Any, x: str) -> str:
 
 def _fmax(name: str) -> Spelling:
     # equal to maximum / minimum but for NaN, which no model is meant to make
-    return lambda s, op, x: s.binary(name, x, arguments(op.inputs, "Y")[0], int(value(op, "axis", -1)))
+    return lambda s, op, x: s.binary(name, x, input_of(op, "Y"), int(attr_of(op, "axis", -1)))
 
 
 def _lerp(s: Speller, op: Any, x: str) -> str:
-    y, weight = arguments(op.inputs, "Y")[0], arguments(op.inputs, "Weight")[0]
+    y, weight = input_of(op, "Y"), input_of(op, "Weight")
     return s.binary("add", x, s.binary("mul", s.binary("sub", y, x), weight))
 
 
 def _logit(s: Speller, op: Any, x: str) -> str:
-    edge = float(value(op, "eps", 1e-6))
+    edge = float(attr_of(op, "eps", 1e-6))
     x = s.add("clip", {"X": x}, min=edge, max=1 - edge) if edge else x
     return s.unary("log", s.binary("div", x, s.scale(x, -1, 1)))
 
@@ -158,7 +159,7 @@ def _logical(type_: str) -> Spelling:
     """Numbers count as true where they are not zero; the kernels take booleans only."""
 
     def spell(s: Speller, op: Any, x: str) -> str | None:
-        y = arguments(op.inputs, "Y")
+        y = inputs_of(op, "Y")
         if all(s.editor.dtype(name) == "bool" for name in (x, *y)) and op.type == type_:
             return None
         if op.type != type_ and s.editor.dtype(x) != "bool":
@@ -172,7 +173,7 @@ def _logical(type_: str) -> Spelling:
 
 
 def _floor_of_quotient(s: Speller, op: Any, x: str, y: str) -> str:
-    axis, dtype = int(value(op, "axis", -1)), s.editor.dtype(x)
+    axis, dtype = int(attr_of(op, "axis", -1)), s.editor.dtype(x)
     a, b = (name if dtype == "float32" else s.cast(name, "float32") for name in (x, y))
     whole = s.unary("floor", s.binary("div", a, b, axis))
     return whole if dtype == "float32" else s.cast(whole, dtype)
@@ -180,13 +181,13 @@ def _floor_of_quotient(s: Speller, op: Any, x: str, y: str) -> str:
 
 def _floor_divide(s: Speller, op: Any, x: str) -> str:
     # the ARM kernel rounds towards zero; exact for whole numbers up to 2^24
-    return _floor_of_quotient(s, op, x, arguments(op.inputs, "Y")[0])
+    return _floor_of_quotient(s, op, x, input_of(op, "Y"))
 
 
 def _mod(s: Speller, op: Any, x: str) -> str:
     # the ARM kernel gives the sign of the dividend, Paddle that of the divisor
-    y = arguments(op.inputs, "Y")[0]
-    return s.binary("sub", x, s.binary("mul", _floor_of_quotient(s, op, x, y), y, int(value(op, "axis", -1))))
+    y = input_of(op, "Y")
+    return s.binary("sub", x, s.binary("mul", _floor_of_quotient(s, op, x, y), y, int(attr_of(op, "axis", -1))))
 
 
 TABLE: dict[str, Spelling] = {

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.graph.edit import Speller, copy_attributes, output, set_attr, value
-from edgeflow.graph.program import arguments
+from edgeflow.graph.edit import Speller, attr_of, copy_attributes, output, set_attr
+from edgeflow.graph.program import input_of, inputs_of
 from edgeflow.graph.spellings.spelling import Spelling
 
 
 def _pad3d(s: Speller, op: Any, x: str) -> str | None:
     """opt reads (left, right, top, bottom) as (top, bottom, left, right), and knows neither replicate nor circular."""
-    pads = [int(p) for p in value(op, "paddings", [])]
-    mode, fill = str(value(op, "mode", "constant")), float(value(op, "value", 0.0))
+    pads = [int(p) for p in attr_of(op, "paddings", [])]
+    mode, fill = str(attr_of(op, "mode", "constant")), float(attr_of(op, "value", 0.0))
     dims = s.dims(x)
-    if len(pads) != 6 or len(dims) != 5 or arguments(op.inputs, "Paddings"):
+    if len(pads) != 6 or len(dims) != 5 or inputs_of(op, "Paddings"):
         return None
-    first = 2 if value(op, "data_format", "NCDHW") == "NCDHW" else 1
+    first = 2 if attr_of(op, "data_format", "NCDHW") == "NCDHW" else 1
     for axis, before, after in ((first + 2, *pads[0:2]), (first + 1, *pads[2:4]), (first, *pads[4:6])):
         if before or after:
             padded = pad_axis(s, x, axis, before, after, mode, fill)
@@ -60,25 +60,25 @@ def pad_axis(s: Speller, x: str, axis: int, before: int, after: int, mode: str, 
 def _pool3d(s: Speller, op: Any, x: str) -> str | None:
     """Over height and width, then over depth: maxima and means of boxes are separable, padded and uneven ones too."""
     dims, out = s.dims(x), s.dims(output(op))
-    if len(dims) != 5 or -1 in dims[1:] or value(op, "data_format", "NCDHW") != "NCDHW":
+    if len(dims) != 5 or -1 in dims[1:] or attr_of(op, "data_format", "NCDHW") != "NCDHW":
         return None
     n, c, d, h, w = dims
     depth, height, width = out[2:]
-    ksize, strides = value(op, "ksize", []), value(op, "strides", [1, 1, 1])
-    pads = [int(p) for p in value(op, "paddings", [0, 0, 0])]
+    ksize, strides = attr_of(op, "ksize", []), attr_of(op, "strides", [1, 1, 1])
+    pads = [int(p) for p in attr_of(op, "paddings", [0, 0, 0])]
     pads = [p for p in pads for _ in range(2)] if len(pads) == 3 else pads
-    if value(op, "global_pooling", False):
+    if attr_of(op, "global_pooling", False):
         ksize, strides, pads = [d, h, w], [1, 1, 1], [0] * 6
     if len(pads) != 6:
         return None
     shared: dict[str, Any] = {
-        "pooling_type": value(op, "pooling_type", "max"),
+        "pooling_type": attr_of(op, "pooling_type", "max"),
         "global_pooling": False,
-        "adaptive": bool(value(op, "adaptive", False)),
-        "exclusive": bool(value(op, "exclusive", True)),
-        "ceil_mode": bool(value(op, "ceil_mode", False)),
+        "adaptive": bool(attr_of(op, "adaptive", False)),
+        "exclusive": bool(attr_of(op, "exclusive", True)),
+        "ceil_mode": bool(attr_of(op, "ceil_mode", False)),
         "data_format": "NCHW",
-        "padding_algorithm": value(op, "padding_algorithm", "EXPLICIT"),
+        "padding_algorithm": attr_of(op, "padding_algorithm", "EXPLICIT"),
     }
     flat = s.reshape(x, [n, c * d, h, w])
     flat = s.add(
@@ -106,15 +106,15 @@ def _pool3d(s: Speller, op: Any, x: str) -> str | None:
 def _interp3d(s: Speller, op: Any, x: str) -> str | None:
     """Resizing is separable: height and width first, then depth."""
     dims, out = s.dims(x), s.dims(output(op))
-    if len(dims) != 5 or -1 in dims[1:] or -1 in out[1:] or value(op, "data_layout", "NCHW") not in ("NCHW", "NCDHW"):
+    if len(dims) != 5 or -1 in dims[1:] or -1 in out[1:] or attr_of(op, "data_layout", "NCHW") not in ("NCHW", "NCDHW"):
         return None
     n, c, d, h, w = dims
     depth, height, width = out[2:]
     type_ = "nearest_interp_v2" if op.type.startswith("nearest") else "bilinear_interp_v2"
-    scale = [float(v) for v in value(op, "scale", [])]
+    scale = [float(v) for v in attr_of(op, "scale", [])]
     shared: dict[str, Any] = {
-        "align_corners": bool(value(op, "align_corners", False)),
-        "align_mode": int(value(op, "align_mode", 1)),
+        "align_corners": bool(attr_of(op, "align_corners", False)),
+        "align_mode": int(attr_of(op, "align_mode", 1)),
         "interp_method": type_.split("_")[0],
         "data_layout": "NCHW",
         "out_d": 0,
@@ -134,14 +134,14 @@ def _interp3d(s: Speller, op: Any, x: str) -> str | None:
 
 def _conv3d(s: Speller, op: Any, x: str) -> str | None:
     """The sum over the kernel's depth of 2-D convolutions, each over all the depth slices that its tap sees."""
-    name = arguments(op.inputs, "Filter")[0]
+    name = input_of(op, "Filter")
     weight, dims, out = s.editor.constant(name), s.dims(x), s.dims(output(op))
-    if weight is None or -1 in dims or len(dims) != 5 or value(op, "data_format", "NCHW") not in ("NCHW", "NCDHW"):
+    if weight is None or -1 in dims or len(dims) != 5 or attr_of(op, "data_format", "NCHW") not in ("NCHW", "NCDHW"):
         return None
-    strides, dilations = value(op, "strides", [1, 1, 1]), value(op, "dilations", [1, 1, 1])
+    strides, dilations = attr_of(op, "strides", [1, 1, 1]), attr_of(op, "dilations", [1, 1, 1])
     pads = _explicit(
-        value(op, "paddings", [0, 0, 0]),
-        str(value(op, "padding_algorithm", "EXPLICIT")),
+        attr_of(op, "paddings", [0, 0, 0]),
+        str(attr_of(op, "padding_algorithm", "EXPLICIT")),
         dims[2:],
         weight.shape[2:],
         strides,
@@ -171,7 +171,7 @@ def _conv3d(s: Speller, op: Any, x: str) -> str | None:
             strides=strides[1:],
             paddings=pads[2:],
             dilations=dilations[1:],
-            groups=int(value(op, "groups", 1)),
+            groups=int(attr_of(op, "groups", 1)),
             data_format="NCHW",
             padding_algorithm="EXPLICIT",
         )
@@ -202,7 +202,7 @@ def _channels_first(out: str, layout: str) -> Spelling:
 
     def spell(s: Speller, op: Any, x: str) -> str | None:
         dims = s.dims(x)
-        if value(op, layout, "NCHW") != "NHWC" or len(dims) != 4:
+        if attr_of(op, layout, "NCHW") != "NHWC" or len(dims) != 4:
             return None
         inner = s.transpose(x, [0, 3, 1, 2])
         inputs = {var.parameter: list(var.arguments) for var in op.inputs if var.arguments}

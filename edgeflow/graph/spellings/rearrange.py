@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from edgeflow.graph.edit import Speller, output, value
-from edgeflow.graph.program import arguments
+from edgeflow.graph.edit import Speller, attr_of, output
+from edgeflow.graph.program import input_of, inputs_of
 from edgeflow.graph.spellings.spelling import Spelling
 
 
 def _shuffle(s: Speller, op: Any, x: str) -> str | None:
-    dims, groups = s.dims(x), int(value(op, "groups", 1))
-    if value(op, "data_format", "NCHW") != "NCHW" or -1 in dims[1:]:
+    dims, groups = s.dims(x), int(attr_of(op, "groups", 1))
+    if attr_of(op, "data_format", "NCHW") != "NCHW" or -1 in dims[1:]:
         return None
     _, c, h, w = dims
     apart = s.transpose(s.reshape(x, [0, groups, c // groups, h, w]), [0, 2, 1, 3, 4])
@@ -21,8 +21,8 @@ def _shuffle(s: Speller, op: Any, x: str) -> str | None:
 
 
 def _pixel_unshuffle(s: Speller, op: Any, x: str) -> str | None:
-    dims, r = s.dims(x), int(value(op, "downscale_factor", 1))
-    if value(op, "data_format", "NCHW") != "NCHW" or -1 in dims[1:]:
+    dims, r = s.dims(x), int(attr_of(op, "downscale_factor", 1))
+    if attr_of(op, "data_format", "NCHW") != "NCHW" or -1 in dims[1:]:
         return None
     _, c, h, w = dims
     apart = s.transpose(s.reshape(x, [0, c, h // r, r, w // r, r]), [0, 1, 3, 5, 2, 4])
@@ -30,23 +30,23 @@ def _pixel_unshuffle(s: Speller, op: Any, x: str) -> str | None:
 
 
 def _repeat(s: Speller, op: Any, x: str) -> str | None:
-    dims, count = list(s.dims(x)), int(value(op, "Repeats", 0))
-    axis = int(value(op, "dim", 0)) % len(dims)
-    if arguments(op.inputs, "RepeatsTensor") or count < 1 or dims.count(-1) > 1:
+    dims, count = list(s.dims(x)), int(attr_of(op, "Repeats", 0))
+    axis = int(attr_of(op, "dim", 0)) % len(dims)
+    if inputs_of(op, "RepeatsTensor") or count < 1 or dims.count(-1) > 1:
         return None
     copies = s.concat([s.unsqueeze(x, [axis + 1])] * count, axis + 1)
     return s.reshape(copies, [*dims[:axis], dims[axis] * count if dims[axis] > 0 else -1, *dims[axis + 1 :]])
 
 
 def _expand_as(s: Speller, op: Any, x: str) -> str | None:
-    shape = [int(d) for d in value(op, "target_shape", [])]
+    shape = [int(d) for d in attr_of(op, "target_shape", [])]
     if not shape or -1 in shape:
         return None
     return s.add("expand_v2", {"X": x}, dims=shape, shape=shape)
 
 
 def _eye(s: Speller, op: Any, x: str) -> str | None:
-    rows, columns = int(value(op, "num_rows", 0)), int(value(op, "num_columns", -1))
+    rows, columns = int(attr_of(op, "num_rows", 0)), int(attr_of(op, "num_columns", -1))
     dtype = s.editor.dtype(output(op))
     if dtype not in ("float32", "int32", "int64"):
         return None
@@ -56,8 +56,9 @@ def _eye(s: Speller, op: Any, x: str) -> str | None:
 def _diag_embed(s: Speller, op: Any, x: str) -> str | None:
     dims = s.dims(x)
     if (
-        value(op, "offset", 0) != 0
-        or [a % (len(dims) + 1) for a in (value(op, "dim1", -2), value(op, "dim2", -1))] != [len(dims) - 1, len(dims)]
+        attr_of(op, "offset", 0) != 0
+        or [a % (len(dims) + 1) for a in (attr_of(op, "dim1", -2), attr_of(op, "dim2", -1))]
+        != [len(dims) - 1, len(dims)]
         or dims[-1] < 0
     ):
         return None
@@ -67,10 +68,10 @@ def _diag_embed(s: Speller, op: Any, x: str) -> str | None:
 def _diag(s: Speller, op: Any, x: str) -> str | None:
     dims = s.dims(x)
     if (
-        value(op, "offset", 0) != 0
+        attr_of(op, "offset", 0) != 0
         or -1 in dims
         or s.editor.dtype(x) != "float32"
-        or value(op, "padding_value", 0.0) != 0.0
+        or attr_of(op, "padding_value", 0.0) != 0.0
     ):
         return None
     if len(dims) == 1:
@@ -82,9 +83,9 @@ def _diag(s: Speller, op: Any, x: str) -> str | None:
 
 def _take_along(s: Speller, op: Any, x: str) -> str | None:
     """Each index becomes a whole coordinate, made of constants but for its own axis."""
-    index = (arguments(op.inputs, "Index"))[0]
+    index = input_of(op, "Index")
     dims, taken = s.dims(x), s.dims(index)
-    axis = 1 if op.type == "index_sample" else int(value(op, "Axis", 0)) % len(dims)
+    axis = 1 if op.type == "index_sample" else int(attr_of(op, "Axis", 0)) % len(dims)
     if -1 in taken or len(taken) != len(dims):
         return None
     own = index if s.editor.dtype(index) == "int64" else s.cast(index, "int64")
@@ -98,7 +99,7 @@ def _take_along(s: Speller, op: Any, x: str) -> str | None:
 
 def _flip(s: Speller, op: Any, x: str) -> str | None:
     dims = s.dims(x)
-    for axis in (a % len(dims) for a in value(op, "axis", [])):
+    for axis in (a % len(dims) for a in attr_of(op, "axis", [])):
         if dims[axis] < 0:
             return None
         index = s.values(np.arange(dims[axis], dtype=np.int32)[::-1].copy())
@@ -108,15 +109,15 @@ def _flip(s: Speller, op: Any, x: str) -> str | None:
 
 def _strided(s: Speller, op: Any, x: str) -> str | None:
     """Negative strides only: the runtime asks for terabytes. Read backwards through an index."""
-    strides = value(op, "strides", [])
-    dims, axes = s.dims(x), value(op, "axes", [])
+    strides = attr_of(op, "strides", [])
+    dims, axes = s.dims(x), attr_of(op, "axes", [])
     if (
         not any(step < 0 for step in strides)
-        or value(op, "decrease_axis", [])
+        or attr_of(op, "decrease_axis", [])
         or (len(op.inputs) > 1 and any(var.arguments for var in op.inputs if var.parameter != "Input"))
     ):
         return None
-    for axis, start, end, step in zip(axes, value(op, "starts", []), value(op, "ends", []), strides, strict=True):
+    for axis, start, end, step in zip(axes, attr_of(op, "starts", []), attr_of(op, "ends", []), strides, strict=True):
         if dims[axis] < 0:
             return None
         index = np.arange(dims[axis])[_bounded(start, end, step, dims[axis])]

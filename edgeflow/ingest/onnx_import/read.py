@@ -59,7 +59,7 @@ def read(source: Path) -> Read:
     _bounded(model.graph, source)
     files = {source.resolve()}
     weights = _weights(model.graph, source, files)
-    _checked(model, source)
+    _validated(model, source)
     return Read(model, weights, opset, tuple(sorted(files)))
 
 
@@ -183,7 +183,7 @@ def _external(tensor: Any, source: Path, where: str, files: set[Path]) -> Array:
     return array_of(dense, where)
 
 
-def _checked(model: Any, source: Path) -> None:
+def _validated(model: Any, source: Path) -> None:
     """ONNX's own checker, on the graph without its weights, which then stand as inputs with dims and types."""
     names = [value.name for value in model.graph.input]
     known = set(names)

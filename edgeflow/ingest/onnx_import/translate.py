@@ -54,7 +54,7 @@ def read_onnx(source: Path) -> tuple[Any, dict[str, Array], tuple[Path, ...]]:
     except (UnicodeError, MemoryError, RecursionError) as err:
         what = "has names that are no text" if isinstance(err, UnicodeError) else f"is too large ({err})"
         raise ModelError(f"{source}: {what}", try_=AGAIN) from err
-    structure.check(program, f"{source}, translated")
+    structure.validate(program, f"{source}, translated")
     return program, dict(weights), found.files
 
 

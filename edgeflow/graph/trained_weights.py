@@ -33,7 +33,7 @@ OTHERS: dict[str, tuple[str, ...]] = {
 """Further inputs in which infinity is a fault. A mask that is added may hold it."""
 
 
-def check_weights(program: Any, weights: Mapping[str, Array], where: str) -> None:
+def validate_weights(program: Any, weights: Mapping[str, Array], where: str) -> None:
     """Look at every weight that an op reads.
 
     Raises:

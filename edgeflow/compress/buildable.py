@@ -22,7 +22,7 @@ OF_SEQUENCES = (
 LOD = "; of Paddle 2, nn.GRU, nn.LSTM and padded tensors take the place of sequences with LoD"
 
 
-def check_program(prefix: Path, target: Target, precision: str, *, unverified: bool = False) -> None:
+def validate_program(prefix: Path, target: Target, precision: str, *, unverified: bool = False) -> None:
     """Hold a program, as it is spelled for the target, to the target's kernels and to what the emulator can run.
 
     Args:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.compress.program_check import check_program
+from edgeflow.compress.buildable import validate_program
 from edgeflow.core.errors import ModelError
 from edgeflow.core.targets import load_target
 
@@ -33,7 +33,7 @@ def test_control_flow_is_named(kind: str, target: str, tmp_path: Path) -> None:
 
     export(Choice if kind == "condition" else Loop, (-1, 8), tmp_path / "m")
     with pytest.raises(ModelError, match=r"conditional_block|select_input|while") as caught:
-        check_program(tmp_path / "m", load_target(target), "int8" if "int8" in target else "float32")
+        validate_program(tmp_path / "m", load_target(target), "int8" if "int8" in target else "float32")
     assert "another algo" not in str(caught.value)
 
 
@@ -43,4 +43,4 @@ def test_a_plain_layer_passes(tmp_path: Path) -> None:
     from tests.graph.programs import export
 
     export(lambda: nn.Linear(8, 4), (-1, 8), tmp_path / "m")
-    check_program(tmp_path / "m", load_target("arm64-int8"), "int8")
+    validate_program(tmp_path / "m", load_target("arm64-int8"), "int8")
