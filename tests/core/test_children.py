@@ -106,5 +106,5 @@ def test_a_fenced_process_writes_in_its_folder_alone(tmp_path: Path) -> None:
 def test_doctor_says_what_fences() -> None:
     from edgeflow.flow.doctor import diagnose
 
-    assert ("landlock ABI" in diagnose()["fence"]) == bool(fence.abi())
-    assert diagnose()["fence"].startswith(("landlock ABI ", "not available: "))
+    assert ("landlock ABI" in diagnose().fence) == bool(fence.abi())
+    assert diagnose().fence.startswith(("landlock ABI ", "not available: "))
