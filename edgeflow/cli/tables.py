@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edgeflow.deploy.residency import Residency
     from edgeflow.flow.build import Built
     from edgeflow.report.record import Record
-    from edgeflow.report.record_parts import Output, ResidencyFinding
+    from edgeflow.report.record_parts import DeviceLook, Output, ResidencyFinding
 
 LAYERS_SHOWN = 5
 
@@ -99,6 +99,7 @@ def verdict(record: Record) -> str:
     if record.residency is not None:
         lines.append(residency(record.residency))
     lines += [_text(record.device_ties)] if record.device_ties else []
+    lines += [_device_look(record.device_look)] if record.device_look else []
     lines += [f"{tr('library')}: {_text(text)}" for text in record.library_notes]
     lines += [f"{tr('not checked')}: {_text(text)}" for text in record.not_checked]
     lines += [f"{tr('undecided')}: {_text(text)}" for text in record.undecided]
@@ -188,6 +189,18 @@ def _layers(record: Record) -> str:
         for layer in record.worst_layers(LAYERS_SHOWN)
     ]
     return table((tr("worst layers"), tr("entire dB"), tr("single dB"), tr("reason")), rows) if rows else ""
+
+
+def _device_look(found: DeviceLook) -> str:
+    """What watching a device op by op found, and the ops that differ most."""
+    differing = sorted((row for row in found.layers if row.state == "differs"), key=lambda row: row.op)[:LAYERS_SHOWN]
+    rows = [
+        (f"op {row.op} {plain(row.op_type)} {plain(row.output, 60)}", number(row.error, 3), number(row.entire, 3))
+        for row in differing
+    ]
+    shown = [table((tr("differs on the device"), tr("own error"), tr("entire")), rows)] if rows else []
+    lost = [f"{tr('not watched')}: {_text(text)}" for text in found.not_watched]
+    return "\n".join([*shown, _text(found.sentence), *lost])
 
 
 def _first_drift(record: Record) -> str:

@@ -52,7 +52,10 @@ def file_option(name: str, what: str) -> Callable[[Callable[..., Any]], Callable
 )
 @click.option("--no-limits", is_flag=True, help="Measure and judge nothing: not even the build's own limits hold.")
 @click.option(
-    "--layers", is_flag=True, help="Look at every op again, with the programs in build/.cache; needs PaddlePaddle."
+    "--layers",
+    is_flag=True,
+    help="Look at every op again: on a device beside the emulator, and here with the programs in build/.cache, which "
+    "needs PaddlePaddle.",
 )
 @click.option(
     "--self-test", is_flag=True, help="Inject known faults into copies of MODEL and say which the verdict notices."

@@ -20,6 +20,7 @@ from edgeflow.report.record_parts import (
     SHA256,
     ClassFigure,
     DeviceFacts,
+    DeviceLook,
     FileFacts,
     FirstDrift,
     Hop,
@@ -103,6 +104,7 @@ class Record:
     device: DeviceFacts | None = None
     residency: ResidencyFinding | None = None
     device_ties: str | None = None
+    device_look: DeviceLook | None = None
 
     def __post_init__(self) -> None:
         """Complete `broken`, and hold the verdict to it."""

@@ -150,6 +150,45 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceLayer:
+    """One op on a device against the emulator: `error` of its own, as a share of its largest value, given the inputs
+    that it had there (`alone`; else of the whole run); `entire` with what came before. `ties`: it differs by roundings
+    at exactly half a step, which either may round either way.
+    """
+
+    op: int
+    op_type: str | None = None
+    output: str | None = None
+    alone: bool | None = None
+    error: float | None = None
+    entire: float | None = None
+    state: Literal["agrees", "ties", "differs"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLook:
+    """A device watched op by op: `first` differs, and what was not watched, with the reason."""
+
+    layers: tuple[DeviceLayer, ...] = ()
+    first: int | None = None
+    not_watched: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """What was found, in a line."""
+        count = len(self.layers)
+        found = next((layer for layer in self.layers if layer.op == self.first and layer.state == "differs"), None)
+        if found is not None:
+            share = "of its inputs there" if found.alone else "of the whole run"
+            return (
+                f"op {found.op} ({found.op_type}, {found.output}) is the first of {count} watched whose result on the "
+                f"device is not what the emulator makes {share}: {found.error:.2g} of its largest value"
+            )
+        ties = sum(layer.state == "ties" for layer in self.layers)
+        return f"all {count} ops watched agree with the emulator" + (f", {ties} but for rounding ties" if ties else "")
+
+
+@dataclass(frozen=True, slots=True)
 class FirstDrift:
     """The op where drift starts, why, and what to do about it."""
 

@@ -50,6 +50,7 @@ from edgeflow.report.record_parts import (
     ResidencyFinding,
 )
 from edgeflow.verify.contract import LABELS, contract_entry, write_contract
+from edgeflow.verify.device_layers import watch
 from edgeflow.verify.exactness import Exactness
 from edgeflow.verify.execute import EMULATED_ONLY, HOST_ONLY, run_here, run_with
 from edgeflow.verify.file_facts import figures, findings, partition, profile_named
@@ -271,8 +272,9 @@ def verify_file(
     """Verify a .nb from files alone: the manifest and reference beside it, or a reference given.
 
     Args:
-        layers: look at every op again, which needs PaddlePaddle and the build's cache; else the build's own look is
-            shown, where the manifest vouches for it.
+        layers: look at every op again: on a device or in Paddle Lite's own runtime at what each op gives there, beside
+            the emulator; in the emulator at what it adds to the drift, which needs PaddlePaddle and the build's cache.
+            The build's own look is shown otherwise, where the manifest vouches for it.
 
     Returns:
         The verdict, and the record that report.json holds; both say the same.
@@ -312,9 +314,11 @@ def verify_file(
         record, examined, profile_named(record.target or ""), loaded, verdict, _names_beside(model, table)
     )
     record = replace(record, device=device, library_notes=notes, residency=residency)
-    record = look_again(record, model) if layers else with_recorded(record, model, table)
+    record = look_again(record, model) if layers and where.on == EMULATOR else with_recorded(record, model, table)
     if runs_programs(where.on):
         record = with_device(record, model, basis, verdict)
+    if layers and where.on != EMULATOR:
+        record = replace(record, device_look=watch(model, loaded, replace(where, trust=against.trust), basis.npu))
     return verdict, record
 
 
