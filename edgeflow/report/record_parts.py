@@ -153,7 +153,8 @@ class Layer:
 class DeviceLayer:
     """One op on a device against the emulator: `error` of its own, as a share of its largest value, given the inputs
     that it had there (`alone`; else of the whole run); `entire` with what came before. `ties`: it differs by roundings
-    at exactly half a step, which either may round either way.
+    at exactly half a step, which either may round either way; `unsure`: it works only within its graph, and what it
+    read differed already.
     """
 
     op: int
@@ -162,7 +163,7 @@ class DeviceLayer:
     alone: bool | None = None
     error: float | None = None
     entire: float | None = None
-    state: Literal["agrees", "ties", "differs"] | None = None
+    state: Literal["agrees", "ties", "unsure", "differs"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +185,13 @@ class DeviceLook:
                 f"op {found.op} ({found.op_type}, {found.output}) is the first of {count} watched whose result on the "
                 f"device is not what the emulator makes {share}: {found.error:.2g} of its largest value"
             )
-        ties = sum(layer.state == "ties" for layer in self.layers)
-        return f"all {count} ops watched agree with the emulator" + (f", {ties} but for rounding ties" if ties else "")
+        ties, unsure = (sum(layer.state == state for layer in self.layers) for state in ("ties", "unsure"))
+        agree = f"{count - unsure} of {count} ops" if unsure else f"all {count} ops"
+        return (
+            f"{agree} watched agree with the emulator"
+            + (f", {ties} but for rounding ties" if ties else "")
+            + (f"; {unsure} cannot be told from what they read" if unsure else "")
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,7 @@ def _rows(
     model: nb.Model, emulated: Mapping[str, Array], given: Mapping[str, Array], npu: str
 ) -> Iterator[DeviceLayer]:
     scales = int8_scales(model)
+    entire: dict[str, float] = {}
     numbers = {id(item.node.op): item.number for item in placement(model).ops}
     for node in nodes(model):
         value = next((value for value in node.writes if value in given and value in emulated), None)
@@ -131,16 +132,19 @@ def _rows(
         if alone is not None and scale is not None and there.dtype == np.int8:
             there = there.astype(np.float32) * np.float32(scale)
         apart = _apart(here, there)
-        state: Literal["agrees", "ties", "differs"] = "agrees" if apart <= _room(node, there) else "differs"
+        state: Literal["agrees", "ties", "unsure", "differs"] = "agrees" if apart <= _room(node, there) else "differs"
         if state == "differs" and alone is not None and scale is not None and _are_ties(here, there, scale, alone[1]):
             state = "ties"
+        if state == "differs" and alone is None and any(entire.get(read, 0.0) > EXACT for read in node.reads):
+            state = "unsure"
+        entire[value] = _apart(emulated[value], given[value])
         yield DeviceLayer(
             op=numbers.get(id(node.op), node.index),
             op_type=node.op.type,
             output=value,
             alone=alone is not None,
             error=apart,
-            entire=_apart(emulated[value], given[value]),
+            entire=entire[value],
             state=state,
         )
 
