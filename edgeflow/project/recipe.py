@@ -103,6 +103,7 @@ class MetricTable:
     better.
 
     `expected` is what the float model scored where it was trained: the reference must come as near as `tolerance`.
+    `expected_min` instead is what it must reach, without tolerance (where lower is better: what it must not exceed).
     The other keys are options of the metric, see core/metric_names.py: `blank`, a number or "last", and `time` =
     "first" of texts; classes to `ignore`, or to leave out of the mean (`without`), or the one that counts alone (`of`);
     the `threshold` of one score for each label; the `tags` of entities; the landmarks `by` whose distance others count.
@@ -111,6 +112,7 @@ class MetricTable:
     name: str
     expected: float | None = None
     tolerance: float = 0.01
+    expected_min: float | None = None
     blank: object = None
     time: Literal["first"] | None = None
     ignore: tuple[int, ...] = ()
@@ -255,7 +257,9 @@ class Recipe:
         if self.metric is None:
             return VerifySettings(None, limits, precision=precision, outputs=kinds)
         metric = self.metric
-        return VerifySettings(metric.spelled, limits, metric.expected, metric.tolerance, precision, kinds)
+        least = metric.expected_min
+        expected, tolerance = (metric.expected, metric.tolerance) if least is None else (least, 0.0)
+        return VerifySettings(metric.spelled, limits, expected, tolerance, precision, kinds)
 
 
 NO_RECIPES = {
@@ -400,6 +404,11 @@ def _validate_inputs(recipe: Recipe, path: Path) -> None:
 def _validate_metric(metric: MetricTable, path: Path) -> None:
     if not (isfinite(metric.expected or 0.0) and 0 <= metric.tolerance < inf):
         raise RecipeError(f"{path} [metric]: expected should be a number, and tolerance one from 0 up")
+    if metric.expected_min is not None and not (isfinite(metric.expected_min) and metric.expected is None):
+        raise RecipeError(
+            f"{path} [metric]: expected_min should be a number, and stand without expected",
+            try_="expected with its tolerance, or expected_min alone",
+        )
     try:
         name = metric.spelled
         known = ".py:" in name or asked(name) is not None

@@ -49,6 +49,8 @@ ALLOWED = {
     "details",
     "summary",
     "polyline",
+    "path",
+    "g",
     "text",
     "i",
     "table",
