@@ -14,8 +14,8 @@ from edgeflow.cli.main import edgeflow
 from edgeflow.report.comparison import comparison
 from edgeflow.report.front import front, standings
 from edgeflow.report.record import Record
+from tests.report.markup import ALLOWED, parsed
 from tests.report.reports import RECORDS, changed, failing, record
-from tests.report.test_html import ALLOWED, parsed
 
 
 def build(size: int, ms: float | None, candidate: float, **more: Any) -> Record:
