@@ -27,8 +27,8 @@ RANK_MAX = 8
 WIDTH, HEIGHT, ACROSS, DOWN, BETWEEN, MARGIN = 132, 28, 14, 18, 46, 12
 """Of a box, the room beside and below it, between columns and around the whole, in pixels at full size."""
 
-SHAPE = 2.2
-"""Width to height that the columns are chosen for: a desktop's window below its header."""
+SHAPE = 3.0
+"""Width to height that the columns are chosen for: the room that a desktop gives the picture."""
 
 COLUMNS_MAX = 40
 
@@ -82,7 +82,7 @@ def _box(op: Drawn, x: int, y: int) -> str:
     box = (
         f"<g class='op {op.classes}' data-op='{op.key}'><title>{escape(plain(op.title))}</title>"
         f"<rect x={x} y={y} width={WIDTH} height={HEIGHT} rx=6 />"
-        f"<text x={x + WIDTH // 2} y={y + 19} text-anchor=middle>{escape(plain(op.label, 18))}</text></g>"
+        f"<text x={x + WIDTH // 2} y={y + 19} text-anchor=middle>{escape(plain(op.label, 16))}</text></g>"
     )
     return f"<a href='{op.href}' tabindex=-1>{box}</a>" if op.href else box
 
