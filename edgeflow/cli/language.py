@@ -1,7 +1,7 @@
 """The language of what the command line says: English, or Chinese where the locale asks for it.
 
-One catalogue, `locale/zh_CN/LC_MESSAGES/edgeflow.po`, in gettext's form; `scripts/catalogue` makes the `.mo` of it that
-is read here. JSON, reports and error messages of the stages are English everywhere.
+The messages stand in the one catalogue (core/catalogue.py). JSON and error messages of the stages are English
+everywhere; sentences of the stages are put into Chinese where the catalogue holds their pattern.
 """
 
 from __future__ import annotations
@@ -10,17 +10,26 @@ import gettext
 import os
 import sys
 from functools import lru_cache
-from pathlib import Path
 
-LOCALE = Path(__file__).with_name("locale")
+from edgeflow.core.catalogue import catalogue, sentence_in_chinese
+
 SIMPLIFIED = ("zh", "zh_CN", "zh_SG", "zh_Hans", "zh_Hans_CN")
 """Locales that are served with the one catalogue; those that write traditional characters stay English."""
 
 
 def tr(text: str) -> str:
     """A message in the language of the person at the terminal; `text` is a literal that the catalogue holds."""
+    return _asked().gettext(text)
+
+
+def told(sentence: str) -> str:
+    """A sentence that a stage put together, in the language of the person at the terminal."""
+    return sentence_in_chinese(sentence) if _asked() is catalogue() else sentence
+
+
+def _asked() -> gettext.NullTranslations:
     names = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
-    return _catalogue(*(os.environ.get(name, "") for name in names), _writable()).gettext(text)
+    return _catalogue(*(os.environ.get(name, "") for name in names), _writable())
 
 
 def _writable() -> bool:
@@ -47,5 +56,5 @@ def _catalogue(language: str, lc_all: str, lc_messages: str, lang: str, writable
             if name.startswith("en"):
                 break
             if name in SIMPLIFIED:
-                return gettext.translation("edgeflow", LOCALE, ["zh_CN"], fallback=True)
+                return catalogue()
     return gettext.NullTranslations()

@@ -28,6 +28,7 @@ COMMANDS = {
     "search": "search",
     "calibration": "calibration",
     "verify": "verify",
+    "report": "report",
     "run": "run",
     "inspect": "inspect",
     "diff": "diff",

@@ -71,3 +71,36 @@ def place_of(node: Node) -> str:
     if node.block:
         return NPU
     return UNKNOWN if node.op.kernel is None else node.op.kernel.target
+
+
+def weight_name(model: Model, node: Node) -> str:
+    """The weight, as keep_float takes it, else the op type."""
+    weights = [
+        name
+        for parameter in ("Filter", "W", "Y", "X", "NonZeroWeights")
+        for name in node.op.inputs.get(parameter, ())
+        if name in model.parameters
+    ]
+    return weights[0] if weights else node.op.type
+
+
+def precision_of(node: Node, npu_arithmetic: str) -> str:
+    """What an op computes in: int8 where it is quantised, else the NPU's arithmetic or its kernel's; empty where the
+    kernel leaves it open, as those that only move data do.
+    """
+    if node.op.flag("enable_int8"):
+        return "int8"
+    if node.block:
+        return npu_arithmetic
+    found = "" if node.op.kernel is None else node.op.kernel.precision
+    return "" if found in ("any", "unk") else found
+
+
+def taken_from(placed: Placement) -> list[tuple[int, ...]]:
+    """For each op, the numbers of the ops whose results it reads, rising, each once."""
+    written: dict[str, int] = {}
+    found = []
+    for op in placed.ops:
+        found.append(tuple(sorted({written[value] for value in op.node.reads if value in written})))
+        written.update(dict.fromkeys(op.node.writes, op.number))
+    return found

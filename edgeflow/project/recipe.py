@@ -9,8 +9,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Literal
 
-from edgeflow.core.errors import DataError, RecipeError, near
-from edgeflow.core.metric_names import METRIC_NAMES, asked, spelled
+from edgeflow.core.errors import RecipeError, near
 from edgeflow.core.output_kind import COLUMN_NAMES, UNKNOWN, Kind, OutputKind, of_task
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.settings import (
@@ -25,6 +24,7 @@ from edgeflow.core.targets import Target, read_toml
 from edgeflow.core.tensors import DTYPES, TensorSpec
 from edgeflow.files.inside import plain_name, read_inside
 from edgeflow.project.label_file import lines_of, reads_text, validate_lines
+from edgeflow.project.metric_table import MetricTable, validate_metric
 from edgeflow.project.places import RECIPE, recipe_file
 
 LABELS_MAX_BYTES = 1 << 20
@@ -95,49 +95,6 @@ class DataTable:
     training: str | None = None
     exif: Literal["ignore", "apply"] = "ignore"
     skip_bad: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class MetricTable:
-    """[metric]: a built-in name with its options, or `file.py:function(outputs, labels) -> float`, where higher is
-    better.
-
-    `expected` is what the float model scored where it was trained: the reference must come as near as `tolerance`.
-    The other keys are options of the metric, see core/metric_names.py: `blank`, a number or "last", and `time` =
-    "first" of texts; classes to `ignore`, or to leave out of the mean (`without`), or the one that counts alone (`of`);
-    the `threshold` of one score for each label; the `tags` of entities; the landmarks `by` whose distance others count.
-    """
-
-    name: str
-    expected: float | None = None
-    tolerance: float = 0.01
-    blank: object = None
-    time: Literal["first"] | None = None
-    ignore: tuple[int, ...] = ()
-    without: tuple[int, ...] = ()
-    of: int | None = None
-    threshold: float | None = None
-    tags: tuple[str, ...] = ()
-    by: str | None = None
-
-    @property
-    def spelled(self) -> str:
-        """The name with the options behind it, as `verify --metric` takes it.
-
-        Raises:
-            DataError: the metric takes no such option.
-        """
-        given = {
-            "blank": self.blank,
-            "time": self.time,
-            "ignore": ",".join(map(str, self.ignore)),
-            "without": ",".join(map(str, self.without)),
-            "of": self.of,
-            "threshold": None if self.threshold is None else f"{self.threshold:.9f}".rstrip("0").rstrip("."),
-            "tags": ",".join(self.tags),
-            "by": self.by,
-        }
-        return spelled(self.name, {key: str(value) for key, value in given.items() if value not in (None, "")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,8 +211,7 @@ class Recipe:
         kinds = self.output_kinds(seen)
         if self.metric is None:
             return VerifySettings(None, limits, precision=precision, outputs=kinds)
-        metric = self.metric
-        return VerifySettings(metric.spelled, limits, metric.expected, metric.tolerance, precision, kinds)
+        return VerifySettings(self.metric.spelled, limits, *self.metric.asked_of_reference, precision, kinds)
 
 
 NO_RECIPES = {
@@ -357,7 +313,7 @@ def _validate(recipe: Recipe, path: Path) -> None:
             try_="[inputs.NAME.preprocess] with resize, size, scale, mean and std, or leave task out",
         )
     if recipe.metric is not None:
-        _validate_metric(recipe.metric, path)
+        validate_metric(recipe.metric, path)
     _validate_outputs(recipe, path)
 
 
@@ -395,21 +351,6 @@ def _validate_inputs(recipe: Recipe, path: Path) -> None:
             raise RecipeError(f"{path} [inputs.{name}]: dtype {spec.dtype!r}; {near(spec.dtype, DTYPES, 'one of')}")
         if spec.preprocess is not None:
             _validate_preprocess(spec, spec.preprocess, f"{path} [inputs.{name}")
-
-
-def _validate_metric(metric: MetricTable, path: Path) -> None:
-    if not (isfinite(metric.expected or 0.0) and 0 <= metric.tolerance < inf):
-        raise RecipeError(f"{path} [metric]: expected should be a number, and tolerance one from 0 up")
-    try:
-        name = metric.spelled
-        known = ".py:" in name or asked(name) is not None
-    except DataError as err:
-        raise RecipeError(f"{path} [metric]: {err.what}", try_=err.try_) from err
-    if not known:
-        raise RecipeError(
-            f"{path} [metric]: {name!r} is unknown; {near(name, METRIC_NAMES, 'metrics')}",
-            try_='name = "top1", or name = "metric.py:function"',
-        )
 
 
 def _validate_drift(limits: DriftLimits, where: str) -> None:

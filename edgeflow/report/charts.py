@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from edgeflow.report.bilingual import Both, t
 from edgeflow.report.record_parts import Distance, Layer
 from edgeflow.report.values import figure, finite, plain
 
@@ -81,7 +82,7 @@ def interval(drop: float | None, low: float, high: float, budget: float | None) 
             f"<rect class=within x=0 width='{_pc(at)}' {height} />",
             f"<rect class=beyond x='{_pc(at)}' width='{_pc(100 - at)}' {height} />",
             f"<line class=budget x1='{_pc(at)}' x2='{_pc(at)}' y1=20 y2=90 />",
-            _text(at, 14, f"budget {figure(budget, 3)}"),
+            _text(at, 14, t("budget {budget}", budget=figure(budget, 3))),
         ]
     parts.append(f"<line class=zero x1='{_pc(_at(0, axis))}' x2='{_pc(_at(0, axis))}' y1=26 y2=84 />")
     ends = [_at(low, axis), _at(high, axis)]
@@ -89,7 +90,7 @@ def interval(drop: float | None, low: float, high: float, budget: float | None) 
     parts += [f"<line class=range x1='{_pc(end)}' x2='{_pc(end)}' y1=46 y2=64 />" for end in ends]
     if drop is not None:
         parts.append(f"<circle class=estimate cx='{_pc(_at(drop, axis))}' cy=55 r=7 />")
-    parts.append(_text(_at(0, axis), 104, "no loss"))
+    parts.append(_text(_at(0, axis), 104, t("no loss")))
     said = f"loss {figure(drop)}, interval from {figure(low)} to {figure(high)}, " + (
         f"budget {figure(budget)}" if budget is not None else "no budget"
     )
@@ -139,7 +140,7 @@ def _marked(found: Sequence[Layer], first_drift: int | None) -> str:
         if first_drift is not None and layer.op == first_drift:
             at = _across(i, len(found))
             return f"<line class=start x1='{_pc(at)}' x2='{_pc(at)}' y1=18 y2={PLOT_HEIGHT - BOTTOM} />" + _text(
-                at, 12, f"drift starts at op {plain(first_drift, 12)}", "start"
+                at, 12, t("drift starts at op {op}", op=plain(first_drift, 12)), "start"
             )
     return ""
 
@@ -213,8 +214,10 @@ def _pc(value: float) -> str:
     return f"{value:.2f}%"
 
 
-def _text(at: float, y: int, text: str, kind: str = "") -> str:
+def _text(at: float, y: int, text: Both | str, kind: str = "") -> str:
     """Text beside a place on the axis, kept within the chart."""
-    room = 20 if len(text) > 4 else 3
+    room = 20 if len(str(text)) > 4 else 3
+    other = text.attribute("") if isinstance(text, Both) else ""
     anchor = "start" if at < room else "end" if at > 100 - room else "middle"
-    return f"<text class='{kind}' x='{_pc(min(max(at, 0.0), 100.0))}' y={y} text-anchor={anchor}>{escape(text)}</text>"
+    place = f"x='{_pc(min(max(at, 0.0), 100.0))}' y={y} text-anchor={anchor}"
+    return f"<text class='{kind}' {place}{other}>{escape(str(text))}</text>"

@@ -1,7 +1,8 @@
 """report.html: one file, no network, readable on a phone, light and dark; what it shows is in docs/report.md.
 
 The templates in templates/ are jinja2's. Whatever they print is cleaned and escaped by the environment, with no word of
-theirs; only what `_safe` lets through is markup: the charts, and this package's own style and script.
+theirs; only what `safe` lets through is markup: the charts, and this package's own style and script. The page is in
+English and Chinese at once (report/bilingual.py).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeflow.report import page_values as view
+from edgeflow.report.bilingual import Both, joined, t, told
+from edgeflow.report.network_view import network_view
 from edgeflow.report.record import Record, Word
 from edgeflow.report.values import count, figure, percent, plain, sentence, signed
 
@@ -26,18 +29,15 @@ KINDS: dict[Word, str] = {"PASS": "pass", "FAIL": "fail", "INCONCLUSIVE": "open"
 
 def page(record: Record) -> str:
     """The whole page of one record; whatever it lacks is left out and named at the end."""
-    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     bars, costs = view.bars(record)
     cells, groups = view.cells(record)
     return (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             record=record,
-            kind="fail" if record.is_unverified else KINDS[record.verdict],
-            policy=_policy(style, script),
-            style=_safe(style),
-            script=_safe(script),
+            kind=kind(record),
+            **frame(),
             tiles=view.tiles(record),
             bars=bars,
             costs=costs,
@@ -45,6 +45,7 @@ def page(record: Record) -> str:
             columns=view.columns(record),
             drifts=view.drifts(record),
             output_details=view.output_details(record),
+            network=network_view(record),
             layer_plot=view.layer_plot(record),
             layer_places=sorted({plain(layer.place) for layer in record.layers if layer.place}),
             layer_rows=view.layer_rows(record),
@@ -56,7 +57,18 @@ def page(record: Record) -> str:
     )
 
 
-def _safe(markup: str) -> Markup:
+def kind(record: Record) -> str:
+    """How the page colours a verdict."""
+    return "fail" if record.is_unverified else KINDS[record.verdict]
+
+
+def frame() -> dict[str, object]:
+    """What every page has: its style, its one script, and the policy that allows nothing else."""
+    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    return {"style": safe(style), "script": safe(script), "policy": _policy(style, script)}
+
+
+def safe(markup: str) -> Markup:
     """The one place that lets markup through: charts escape every text in them (report/charts.py)."""
     from markupsafe import Markup
 
@@ -69,7 +81,8 @@ def _clean(value: object) -> object:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Templates with the cleaning and escaping that every page has."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import escape
 
@@ -85,8 +98,9 @@ def _environment() -> Environment:
     found.filters |= {
         "plain": plain,
         "name": lambda value: escape(plain(value)),
-        "drawn": _safe,
-        "picture": _safe,  # a record's pictures are held to their pattern when it is read
+        "told": told,
+        "drawn": safe,
+        "picture": safe,  # a record's pictures are held to their pattern when it is read
         "figure": figure,
         "metric": view.metric,
         "signed": signed,
@@ -96,7 +110,13 @@ def _environment() -> Environment:
         "worst_last": view.worst_last,
         "filled": lambda parts: [part for part in parts if part[2].strip()],
     }
+    found.globals |= {"t": t, "both": joined, "attr": _attribute}
     return found
+
+
+def _attribute(name: str, text: Both) -> Markup:
+    """An attribute in both languages; its own escaping is Both's."""
+    return safe(text.attribute(name))
 
 
 def _policy(style: str, script: str) -> str:

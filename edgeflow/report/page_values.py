@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeflow.core.drift import LIMITS
+from edgeflow.report.bilingual import Both, joined, t, told
 from edgeflow.report.charts import bounds, cumulated, interval, layers, reach, waterfall_row
 from edgeflow.report.record import Record
 from edgeflow.report.record_parts import Distance, Hop, Layer, Output, PlacedOp, Range
-from edgeflow.report.values import count, figure, finite, lost_or_gained, percent, plain, sentence
+from edgeflow.report.values import figure, finite, percent, plain, sentence
 
 COLOURS = 8
 GROUPS_MAX = 40
@@ -30,9 +31,9 @@ COLUMNS = (
 class Tile:
     """One of the few numbers that matter, with what it is held against; `of` names what the note is about."""
 
-    name: str
-    value: str
-    note: str
+    name: Both
+    value: str | Both
+    note: Both
     of: str = ""
     is_name: bool = False
 
@@ -42,7 +43,7 @@ class Column:
     """A figure of the outputs' table, and the limit below it."""
 
     key: str
-    title: str
+    title: Both
     digits: int
     bound: str
 
@@ -96,27 +97,40 @@ def tiles(record: Record) -> list[Tile]:
     found = [*_metric_tile(record), *_drift_tile(record)]
     first, latency = record.first_drift, record.predicted_latency_ms
     if first is not None:
-        note = f"op {first.op}: {first.reason or 'no reason found'}"
-        found.append(Tile("drift starts at", first.name or "", note, is_name=True))
+        note = joined(f"op {first.op}", told(first.reason) if first.reason else t("no reason found"), by=": ")
+        found.append(Tile(t("drift starts at"), first.name or "", note, is_name=True))
     if record.nb is not None and record.nb.bytes is not None:
-        found.append(Tile("size of the .nb", f"{record.nb.bytes:,} bytes", record.precision or "unknown precision"))
+        held = told(record.precision) if record.precision else t("unknown precision")
+        found.append(Tile(t("size of the .nb"), t("{n} bytes", n=f"{record.nb.bytes:,}"), held))
     if latency is not None:
-        spread = "" if finite(latency.error) is None else f"± {percent(latency.error)}, "
-        note = f"{spread}{plain(latency.chip)}, {count(latency.threads or 1, 'thread')}; not measured"
-        found.append(Tile("predicted latency", f"{figure(latency.value, 3)} ms", note))
-    if record.samples_text:
-        found.append(Tile("compared", record.samples_text, record.runner or ""))
+        spread = "" if finite(latency.error) is None else f"± {percent(latency.error)}"
+        threads = t("{n} threads", n=latency.threads or 1) if latency.threads not in (None, 1) else t("1 thread")
+        note = joined(joined(spread, plain(latency.chip), threads, by=", "), t("not measured"), by="; ")
+        found.append(Tile(t("predicted latency"), f"{figure(latency.value, 3)} ms", note))
+    if record.samples is not None:
+        found.append(Tile(t("compared"), _samples(record.samples), told(record.runner)))
     return found
+
+
+def _samples(many: int) -> Both:
+    return t("1 sample") if many == 1 else t("{n} samples", n=f"{many:,}")
 
 
 def _metric_tile(record: Record) -> list[Tile]:
     if record.metric_reference is None and record.metric_candidate is None:
         return []
     budget = record.limits.metric_drop_max if record.decision is None else record.decision.budget
-    held = "" if budget is None else f", budget {figure(budget)}"
+    held = "" if budget is None else t("budget {budget}", budget=figure(budget))
     moved = f"{metric(record.metric_reference)} → {metric(record.metric_candidate)}"
     change = "" if record.drop is None else lost_or_gained(record.drop)
-    return [Tile(plain(record.metric) or "metric", moved, f"{change}{held}".removeprefix(", "))]
+    return [Tile(told(record.metric) if record.metric else t("metric"), moved, joined(change, held, by=", "))]
+
+
+def lost_or_gained(drop: float) -> Both:
+    """What a metric lost, or gained, in words."""
+    if drop == 0:
+        return t("no loss")
+    return joined(t("gain") if drop < 0 else t("loss"), figure(abs(drop), 3), by=" ")
 
 
 def _drift_tile(record: Record) -> list[Tile]:
@@ -129,9 +143,9 @@ def _drift_tile(record: Record) -> list[Tile]:
         return -math.inf if value is None or math.isnan(value) else value
 
     worst, limit = min(known, key=badness), record.limits.sqnr_db_min
-    note = "no limit set" if limit is None else f"limit ≥ {figure(limit)} dB"
-    value = "no error (inf dB)" if worst.sqnr_db == math.inf else f"{figure(worst.sqnr_db)} dB"
-    return [Tile("SQNR" if len(known) == 1 else "lowest SQNR", value, note, of=worst.name or "–")]
+    note = t("no limit set") if limit is None else t("limit {bound}", bound=f"≥ {figure(limit)} dB")
+    value = t("no error (inf dB)") if worst.sqnr_db == math.inf else f"{figure(worst.sqnr_db)} dB"
+    return [Tile(Both("SQNR", "") if len(known) == 1 else t("lowest SQNR"), value, note, of=worst.name or "–")]
 
 
 def bars(record: Record) -> tuple[list[tuple[Hop, str]], bool]:
@@ -169,38 +183,43 @@ def columns(record: Record) -> list[Column]:
             limit = limits.get(key)
             bound = None if limit is None else getattr(record.limits, limit.key)
             side = "≥" if limit is not None and limit.at_least else "≤"
-            found.append(Column(key, title, digits, "" if bound is None else f"{side} {figure(bound)}"))
+            found.append(Column(key, told(title), digits, "" if bound is None else f"{side} {figure(bound)}"))
     return found
 
 
-def output_details(record: Record) -> list[str]:
+def output_details(record: Record) -> list[Both]:
     """Boxes counted, and the parts of outputs that join several scales, as sentences."""
     said = []
     for output in record.outputs:
         for part in output.parts:
-            said.append(
-                f"{plain(output.name)}, {plain(part.where)}: SQNR {figure(part.sqnr_db)} dB, "
-                f"cosine {figure(part.cosine, 7)}"
-            )
+            figures = f"SQNR {figure(part.sqnr_db)} dB, cosine {figure(part.cosine, 7)}"
+            said.append(joined(plain(output.name), ", ", told(part.where), ": ", figures))
         boxes = output.boxes
         if boxes is not None:
-            at = ", ".join(map(figure, boxes.at))
-            said.append(
-                f"{plain(output.name)}: boxes: {boxes.reference} in the reference, "
-                f"{boxes.candidate} in the candidate; summed over scores of {at}: {boxes.found} found, "
-                f"{boxes.missed} missed, {boxes.extra} extra; corners off by {figure(boxes.corner_error, 3)}, scores "
-                f"by {figure(boxes.score_error, 3)}; AP {figure(boxes.ap)} with the reference's boxes as the truth"
+            counted = t(
+                "{reference} boxes, the candidate {candidate}; over scores of {at}: {found} found, {missed} missed, "
+                "{extra} extra; corners off by {corner}, scores by {score}; AP {ap}",
+                reference=boxes.reference,
+                candidate=boxes.candidate,
+                at=", ".join(map(figure, boxes.at)),
+                found=boxes.found,
+                missed=boxes.missed,
+                extra=boxes.extra,
+                corner=figure(boxes.corner_error, 3),
+                score=figure(boxes.score_error, 3),
+                ap=figure(boxes.ap),
             )
+            said.append(joined(plain(output.name), counted, by=": "))
     return said
 
 
-def drifts(record: Record) -> list[tuple[str, str, list[tuple[str, str]]]]:
+def drifts(record: Record) -> list[tuple[str, Both | str, list[tuple[str, str]]]]:
     """Each output's name, what it is taken for and why, and its figures with how each stands to its limit."""
     states = {(judged.output, judged.limit.drift): judged.state for judged in record.judgements}
     return [
         (
             output.name or "",
-            f"{plain(output.kind)}: {plain(output.why)}" if output.kind else "",
+            joined(told(output.kind), told(output.why), by=": ") if output.kind else "",
             [
                 (figure(getattr(output, column.key), column.digits), states.get((plain(output.name), column.key), ""))
                 for column in columns(record)
@@ -282,14 +301,15 @@ def _letter(index: int) -> str:
     return chr(ord("A") + index % 26) + (str(index // 26) if index >= 26 else "")
 
 
-def split(record: Record) -> str:
+def split(record: Record) -> Both | str:
     """How many ops go where, in words."""
     found = record.partition
-    if found is None:
+    if found is None or (found.npu_ops, found.cpu_ops, found.subgraphs) == (None, None, None):
         return ""
-    words = ("ops for the NPU", "ops for the CPU", "NPU subgraphs")
-    counts = zip((found.npu_ops, found.cpu_ops, found.subgraphs), words, strict=True)
-    return ", ".join(f"{figure(many)} {word}" for many, word in counts if many is not None)
+    npu, cpu, subgraphs = (figure(value) for value in (found.npu_ops, found.cpu_ops, found.subgraphs))
+    return t(
+        "{npu} ops for the NPU, {cpu} ops for the CPU, {subgraphs} NPU subgraphs", npu=npu, cpu=cpu, subgraphs=subgraphs
+    )
 
 
 def worst_first(value: float | None) -> str:

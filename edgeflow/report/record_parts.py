@@ -207,12 +207,15 @@ class FirstDrift:
 
 @dataclass(frozen=True, slots=True)
 class PlacedOp:
-    """Where the file says that one op runs."""
+    """Where the file says that one op runs, in which precision, and the ops whose results it takes (`after`)."""
 
     op: int
     op_type: str | None = None
     place: str | None = None
     subgraph: int | None = None
+    name: str | None = None
+    precision: str | None = None
+    after: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

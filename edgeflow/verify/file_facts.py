@@ -12,6 +12,7 @@ from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.targets import Target, load_target
 from edgeflow.emulate.examined import Examined
 from edgeflow.nb.lint import lint
+from edgeflow.nb.partition import precision_of, taken_from, weight_name
 from edgeflow.nb.predict import Latency, predict
 from edgeflow.nb.summary import summarise
 from edgeflow.report.record_parts import LintFinding, Partition, PlacedOp, PredictedLatency
@@ -58,10 +59,21 @@ def profile_named(name: str) -> Target | None:
         return None
 
 
-def partition(file: Examined) -> Partition:
-    """Where each op runs, as the file says."""
+def partition(file: Examined, npu_arithmetic: str) -> Partition:
+    """Where each op runs, as the file says, in which precision, and what it takes from which."""
     placed = file.placement
-    ops = tuple(PlacedOp(op.number, op.node.op.type, op.place, op.subgraph) for op in placed.ops)
+    ops = tuple(
+        PlacedOp(
+            op.number,
+            op.node.op.type,
+            op.place,
+            op.subgraph,
+            weight_name(file.model, op.node),
+            precision_of(op.node, npu_arithmetic),
+            after,
+        )
+        for op, after in zip(placed.ops, taken_from(placed), strict=True)
+    )
     return Partition(len(placed.npu), len(placed.cpu), placed.subgraphs, ops)
 
 

@@ -23,7 +23,7 @@ from edgeflow.graph.layermap import layer_map
 from edgeflow.nb import Model
 from edgeflow.nb.conversions import CALIBS, INSERTED, MOVES
 from edgeflow.nb.dataflow import Node, nodes
-from edgeflow.nb.partition import placement
+from edgeflow.nb.partition import placement, weight_name
 from edgeflow.nb.summary import scales_of
 from edgeflow.report.record_parts import Distance, FirstDrift, Layer
 
@@ -230,7 +230,7 @@ def _table(
             Layer(
                 op=where.number,
                 op_type=node.op.type,
-                name=_name(model, node),
+                name=weight_name(model, node),
                 output=probe.source,
                 place=where.place,
                 subgraph=where.subgraph,
@@ -292,21 +292,10 @@ def _first(causes: Sequence[tuple[Layer, float]]) -> FirstDrift | None:
     return FirstDrift(found.op, found.name, found.reason, found.why, found.fix)
 
 
-def _name(model: Model, node: Node) -> str:
-    """The weight, as keep_float takes it, else the op type."""
-    weights = [
-        name
-        for parameter in ("Filter", "W", "Y", "X", "NonZeroWeights")
-        for name in node.op.inputs.get(parameter, ())
-        if name in model.parameters
-    ]
-    return weights[0] if weights else node.op.type
-
-
 def _clue(model: Model, node: Node, scales: Mapping[str, float], clipped: Mapping[str, float]) -> Clue:
     op = node.op
     quantised = bool(op.attr("enable_int8", False)) or (op.type in CALIBS and bool(op.attr("scale")))
-    weight = model.parameters.get(_name(model, node))
+    weight = model.parameters.get(weight_name(model, node))
     ranges = None
     if weight is not None and len(weight.dims) >= 2 and quantised:
         array = np.abs(weight.array().astype(np.float32))
@@ -319,7 +308,7 @@ def _clue(model: Model, node: Node, scales: Mapping[str, float], clipped: Mappin
     passed = max([clipped.get(value, 0.0) for value in node.reads], default=0.0)
     half = op.kernel is not None and op.kernel.precision == "float16"
     return Clue(
-        _name(model, node) if not node.block else op.type,
+        weight_name(model, node) if not node.block else op.type,
         quantised,
         half,
         bool(node.block),

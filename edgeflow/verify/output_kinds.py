@@ -11,7 +11,7 @@ from edgeflow.core.metric_names import asked, kind_of
 from edgeflow.core.output_kind import BOX_COLUMNS, TEXT_MAP, UNKNOWN, Kind, OutputKind
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import VerifySettings
-from edgeflow.project.recipe import MetricTable
+from edgeflow.project.metric_table import MetricTable
 from edgeflow.project.reference import Reference
 
 SAID = OutputKind().why

@@ -162,9 +162,12 @@ def held_to_expectation(settings: VerifySettings, reference: Reference, folder: 
     metric = metric_named(name)
     sign = 1.0 if metric is None or metric.higher_is_better else -1.0
     if not sign * (found.reference - settings.expected) >= -settings.tolerance:
+        asked_for, within = "expected", f" (tolerance {settings.tolerance:g})"
+        if settings.tolerance == 0:
+            asked_for, within = "expected_min", ""
         raise DataError(
-            f"metric {name}: the reference itself scores {found.reference:.4g}, and [metric] expected is "
-            f"{settings.expected:g} (tolerance {settings.tolerance:g})",
+            f"metric {name}: the reference itself scores {found.reference:.4g}, and [metric] {asked_for} is "
+            f"{settings.expected:g}{within}",
             try_="another mean and std, RGB for BGR, another resize, other weights, or labels in another order than "
             "where the model was trained",
         )

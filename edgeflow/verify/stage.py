@@ -260,7 +260,7 @@ def _with_file(
         record,
         nb=facts,
         predicted_latency_ms=known.predicted,
-        partition=partition(file),
+        partition=partition(file, "float32" if target is None else target.npu_arithmetic),
         findings=findings(file.model, target),
         worst=worst(loaded, verdict.arrays, names),
     )

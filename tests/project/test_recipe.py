@@ -75,6 +75,8 @@ def test_options_of_a_metric(lines: str, spelled: str, tmp_path: Path) -> None:
     ("text", "message"),
     [
         (GOOD + "[metric]\nname = 'cer'\nblank = 'first'", "blank=last or :blank=ID"),
+        (GOOD + "[metric]\nname = 'top1'\nexpected = 0.9\nexpected_min = 0.9", "stand without expected"),
+        (GOOD + "[metric]\nname = 'top1'\nexpected_min = nan", "should be a number"),
         (GOOD + "[metric]\nname = 'cer'\nblank = true", "blank=last or :blank=ID"),
         (GOOD + "[metric]\nname = 'map'\nblank = 0", "takes no blank"),
         (GOOD + "[metric]\nname = 'm.py:f'\nignore = [1]", "a function of your own takes no ignore"),
@@ -95,7 +97,7 @@ def test_options_of_a_metric(lines: str, spelled: str, tmp_path: Path) -> None:
         (GOOD.replace("evaluation", "evaluate"), "did you mean 'evaluation'"),
         ("folder = 'x'\n" + GOOD, "unknown key 'folder'"),
     ],
-    ids=range(20),
+    ids=range(22),
 )
 def test_bad_recipes(text: str | None, message: str, tmp_path: Path) -> None:
     if text is not None:

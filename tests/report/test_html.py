@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -11,88 +10,8 @@ from edgeflow.report.exchange import read_record
 from edgeflow.report.html import page
 from edgeflow.report.record import VERDICTS
 from edgeflow.report.values import figure, percent, plain, real, signed
+from tests.report.markup import ALLOWED, parsed
 from tests.report.reports import ALL, FULL, HOSTILE, RECORDS, first_format, record
-
-ALLOWED = {
-    "html",
-    "head",
-    "meta",
-    "link",
-    "title",
-    "style",
-    "body",
-    "a",
-    "header",
-    "p",
-    "h1",
-    "h2",
-    "h3",
-    "span",
-    "small",
-    "dl",
-    "div",
-    "dt",
-    "dd",
-    "b",
-    "nav",
-    "ul",
-    "ol",
-    "li",
-    "main",
-    "section",
-    "figure",
-    "figcaption",
-    "svg",
-    "rect",
-    "line",
-    "circle",
-    "details",
-    "summary",
-    "polyline",
-    "text",
-    "i",
-    "table",
-    "caption",
-    "thead",
-    "tbody",
-    "tfoot",
-    "tr",
-    "th",
-    "td",
-    "button",
-    "form",
-    "label",
-    "input",
-    "select",
-    "option",
-    "output",
-    "code",
-    "img",
-    "script",
-}
-
-
-class Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
-def parsed(text: str) -> Tags:
-    found = Tags()
-    found.feed(text)
-    found.close()
-    return found
 
 
 @pytest.mark.parametrize("name", ALL)

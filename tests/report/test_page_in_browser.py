@@ -17,6 +17,7 @@ SORTED = (
     "return Array.from(document.querySelectorAll('#layers-table thead th'), (th) => th.getAttribute('aria-sort'))"
     ".map((sort, i) => sort && `${i} ${sort}`).filter(Boolean)"
 )
+UNFOLD = "document.querySelectorAll('details').forEach((e) => { e.open = true; })"
 SIZES = {"phone": (360, 740), "desktop": (1280, 900)}
 
 
@@ -30,7 +31,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture
 def opened(browser: Browser, tmp_path: Path) -> Browser:
-    return shown(browser, tmp_path, "full")
+    found = shown(browser, tmp_path, "full")
+    found.click("#layers summary")
+    return found
 
 
 def shown(
@@ -52,6 +55,7 @@ def test_silent_offline_and_within_a_phone(browser: Browser, tmp_path: Path, nam
     asked = [url for url in browser.requests() if not url.startswith("data:")]
     assert asked == [(tmp_path / "report.html").as_uri()]
     assert browser.run("return document.title") != "run"
+    browser.run(UNFOLD)
     wide = browser.run("return [document.documentElement.scrollWidth, innerWidth]")
     assert wide == [360, 360]
     outside = browser.run("""
@@ -123,7 +127,7 @@ def test_filters(opened: Browser) -> None:
 
 
 def test_500_layers_stay_responsive(browser: Browser, tmp_path: Path) -> None:
-    shown(browser, tmp_path, "large")
+    shown(browser, tmp_path, "large").click("#layers summary")
     passed_ms = browser.run("""
         const start = performance.now();
         document.querySelector('#layers-table thead th:nth-child(4) button').click();
@@ -143,6 +147,7 @@ def test_light_and_dark_differ_and_can_be_read(browser: Browser, tmp_path: Path)
     grounds = {}
     for scheme in ("light", "dark"):
         shown(browser, tmp_path, "full", scheme=scheme)
+        browser.run(UNFOLD)
         grounds[scheme] = browser.run("return getComputedStyle(document.body).backgroundColor")
         assert browser.run(CONTRAST) == []
     assert grounds["light"] != grounds["dark"]
@@ -164,6 +169,7 @@ return Array.from(poor)"""
 
 
 def test_structure_for_screen_readers(opened: Browser) -> None:
+    opened.run(UNFOLD)
     levels = opened.run("return Array.from(document.querySelectorAll('h1,h2,h3'), (h) => Number(h.tagName[1]))")
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -181,6 +187,81 @@ def test_structure_for_screen_readers(opened: Browser) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_pictures_for_people(browser: Browser, tmp_path: Path, size: str, scheme: str) -> None:
-    shown(browser, tmp_path, "full", *SIZES[size], scheme)
+    shown(browser, tmp_path, "full", *SIZES[size], scheme).run(UNFOLD)
     browser.picture(tmp_path / f"{size}-{scheme}.png")
     assert (tmp_path / f"{size}-{scheme}.png").stat().st_size > 50_000
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_page_is_at_most_three_screens(browser: Browser, tmp_path: Path, size: str) -> None:
+    for name in ("full", "large", "undecided", "first format"):
+        shown(browser, tmp_path, name, *SIZES[size])
+        assert browser.run("return document.documentElement.scrollHeight") <= 3 * SIZES[size][1], name
+
+
+def test_a_link_unfolds_what_it_leads_to(browser: Browser, tmp_path: Path) -> None:
+    shown(browser, tmp_path, "full")
+    folded = "return document.querySelector('#layers > details').open"
+    assert browser.run(folded) is False
+    browser.run("document.querySelector(\"nav a[href='#layers']\").click()")
+    assert browser.run(folded) is True
+
+
+TEXTS = "return ['#h-drift', '#network-by', '#filter-count', '.verdict'].map((css) => document.querySelector(css).textContent)"
+
+
+def test_the_page_switches_to_chinese_and_back(opened: Browser) -> None:
+    english = opened.run(TEXTS)
+    opened.click("#language")
+    chinese = opened.run(TEXTS)
+    assert chinese[0] == "漂移从何而来"
+    assert "累计漂移" in chinese[1]
+    assert chinese[2].startswith("17 ")
+    assert opened.run("return document.documentElement.lang") == "zh-CN"
+    assert opened.run("return document.querySelector('#filter-text').placeholder") == "名称、类型、原因"
+    opened.click("#language")
+    assert opened.run(TEXTS) == english
+    assert opened.run("return document.documentElement.lang") == "en"
+    assert opened.console() == []
+
+
+def test_a_chinese_reader_gets_chinese_at_once(browser: Browser, tmp_path: Path) -> None:
+    for language, lang in (("zh-CN", "zh-CN"), ("zh-TW", "en"), ("de-DE", "en")):
+        browser.devtools("Emulation.setUserAgentOverride", userAgent="test", acceptLanguage=language)
+        shown(browser, tmp_path, "minimal")
+        assert browser.run("return document.documentElement.lang") == lang
+    browser.devtools("Emulation.setUserAgentOverride", userAgent="test", acceptLanguage="en")
+
+
+VIEW = "return document.querySelector('#network-pane svg').getAttribute('viewBox').split(' ').map(Number)"
+
+
+def test_the_network_is_searched_zoomed_and_coloured(browser: Browser, tmp_path: Path) -> None:
+    shown(browser, tmp_path, "full")
+    whole = browser.run(VIEW)
+    browser.type("#network-text", "conv2d_3 depthwise")
+    assert browser.run("return document.querySelectorAll('.net .hit').length") == 1
+    assert browser.run("return document.getElementById('network-count').value") == "1 / 17"
+    browser.type("#network-text", "\ue007")
+    assert browser.run(VIEW) != whole
+    assert "range clipped" in browser.run("return document.getElementById('network-told').textContent")
+    assert browser.run("return document.querySelector('#network-told a').getAttribute('href')") == "#op-6"
+    browser.click("#network-all")
+    assert browser.run(VIEW) == whole
+    browser.type("#network-pane", "+")
+    near = browser.run(VIEW)
+    assert near[2] < whole[2]
+    browser.type("#network-pane", "\ue014")  # an arrow
+    assert browser.run(VIEW)[0] > near[0]
+    fill = "return getComputedStyle(document.querySelector(\".net [data-op='6'] rect\")).fill"
+    seen = {browser.run(fill)}
+    for way in ("precision", "place"):
+        browser.run(
+            f"const s = document.getElementById('network-by'); s.value = '{way}'; s.dispatchEvent(new Event('change'))"
+        )
+        seen.add(browser.run(fill))
+    assert len(seen) >= 2
+    assert browser.run(
+        "return Array.from(document.querySelectorAll('.network .legend'), (e) => e.offsetHeight > 0)"
+    ) == [False, False, False, True]
+    assert browser.console() == []

@@ -90,6 +90,8 @@ def test_nobody_said_what_the_reference_should_score() -> None:
         held_to_expectation(settings, given, None)
     assert "mean and std" in str(raised.value)
     held_to_expectation(replace(settings, expected=0.605), given, None)
+    with pytest.raises(DataError, match=r"\[metric\] expected_min is 0\.605\n"):
+        held_to_expectation(replace(settings, expected=0.605, tolerance=0.0), given, None)
     texts = Reference({"x": np.zeros((8, 3))}, (np.eye(4)[np.full((8, 3), 2)],), np.full((8, 1), 2))
     held_to_expectation(VerifySettings("cer", LIMITS, expected=0.1), texts, None)
     with pytest.raises(DataError, match="expected"):
