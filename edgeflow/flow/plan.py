@@ -87,9 +87,9 @@ def plan(
         RecipeError, TargetError: the recipe or a profile cannot be read.
         ModelError: the model cannot be read or exported.
     """
-    with tempfile.TemporaryDirectory(prefix="edgeflow-plan-") as folder:
+    with tempfile.TemporaryDirectory(prefix="edgeflow-plan-") as folder, ForeignPaddle(Path(folder)) as fenced:
         if needs_recipe(Path(recipe)):
-            recipe = write_recipe(Path(recipe), Path(folder), None if data is None else Path(data))
+            recipe = write_recipe(Path(recipe), Path(folder), None if data is None else Path(data), fenced.infer)
         elif data is not None:
             raise RecipeError(f"{recipe}: has a recipe, which names its own data", try_="[data] evaluation, in it")
         loaded = load_recipe(Path(recipe))
@@ -100,12 +100,11 @@ def plan(
         except EdgeflowError as err:
             raise together([err, *(other for _, _, other in found.errors)]) from err
         made = _copy(program)
-        with ForeignPaddle(Path(folder)) as fenced:
-            foreign = loaded.model.program is not None
-            fix_shapes(made, weights, loaded.ingest_settings().inputs, fenced.infer if foreign else _infer)
-            legalise(made)
-            canonicalise(made, weights, fenced.evaluate if foreign else _evaluate)
-            legalise(made)
+        foreign = loaded.model.program is not None
+        fix_shapes(made, weights, loaded.ingest_settings().inputs, fenced.infer if foreign else _infer)
+        legalise(made)
+        canonicalise(made, weights, fenced.evaluate if foreign else _evaluate)
+        legalise(made)
         held = dict(weights), stored
         return [_plan(loaded, profile, made, held, keep_on_cpu, found.findings) for profile in profiles]
 
