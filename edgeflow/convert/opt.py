@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from edgeflow.core import fence
 from edgeflow.core.children import command
 from edgeflow.core.errors import BackendMissing, OptFailed
 
@@ -67,6 +68,7 @@ def convert(prefix: Path, out: Path, way: Conversion, log: Path) -> None:
     if find_spec("paddlelite") is None:
         raise BackendMissing("paddlelite is not installed", try_="pip install 'edgeflow[build]' (Python 3.10)")
     order = {
+        "fence": str(Path(fence.__file__).resolve()),
         "model": f"{prefix}.pdmodel",
         "params": f"{prefix}.pdiparams",
         "out": str(out.with_suffix("")),

@@ -1,11 +1,14 @@
-"""The child process of opt.py: one conversion, then gone. Imports nothing of edgeflow."""
+"""The child process of opt.py: one conversion, then gone. Imports nothing of edgeflow; the fence is run as a file."""
 
 import json
+import runpy
 import sys
+from pathlib import Path
 
 
 def main(order: dict[str, object]) -> None:
     """Calls keep the order that opt needs: fp16 before the places, sparsity after them."""
+    runpy.run_path(str(order["fence"]))["write_only_in"]([Path(str(order["out"])).parent])
     from paddlelite.lite import Opt
 
     opt = Opt()

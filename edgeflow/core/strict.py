@@ -6,6 +6,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
 from edgeflow.core.errors import EdgeflowError, near
@@ -42,11 +43,16 @@ def strict(cls: type[T], table: object, where: str, error: type[EdgeflowError]) 
     return cls(**values)
 
 
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
 def _given(cls: type, table: object, where: str, error: type[EdgeflowError]) -> dict[str, Any]:
     """The values that a table gives, by the names of the dataclass's fields."""
     if not isinstance(table, Mapping):
         raise error(f"{where}: is {table!r}, and should be a table")
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     known = [field.name for field in dataclasses.fields(cls)]
     for key in table:
         if key not in known:

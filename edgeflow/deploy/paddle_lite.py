@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeflow import nb
+from edgeflow.core import fence
 from edgeflow.core.children import command
 from edgeflow.core.errors import BackendMissing, EdgeflowError, NbError
 from edgeflow.core.tensors import validate_feed
@@ -44,7 +45,11 @@ class PaddleLite:
         self.outputs = loaded.outputs
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in close)
         self._child = subprocess.Popen(
-            [*command("-I", program=str(Path(__file__).with_name("paddle_lite_child.py").resolve())), str(self.path)],
+            [
+                *command("-I", program=str(Path(__file__).with_name("paddle_lite_child.py").resolve())),
+                str(self.path),
+                str(Path(fence.__file__).resolve()),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

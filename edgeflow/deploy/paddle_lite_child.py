@@ -2,6 +2,7 @@
 
 import io
 import os
+import runpy
 import struct
 import sys
 
@@ -10,8 +11,9 @@ import numpy as np
 FRAME = struct.Struct("<Q")
 
 
-def main(path: str) -> None:
-    """Serve until standard input ends. Standard output is kept for answers: the runtime prints to it."""
+def main(path: str, fence: str) -> None:
+    """Serve until standard input ends, and write nowhere. Standard output is for answers: the runtime prints to it."""
+    runpy.run_path(fence)["write_only_in"]([])
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     from paddlelite.lite import MobileConfig, create_paddle_predictor
@@ -32,4 +34,4 @@ def main(path: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], sys.argv[2])

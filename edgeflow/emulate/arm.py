@@ -36,16 +36,17 @@ def round16(g: Graph, x: Value) -> Value:
 def quantise(g: Graph, v: Value, *, positive: bool = False) -> Value:
     """float32 in steps -> INT8: clamp to [-127, 127], round half away from zero.
 
-    Where the graph asks for ties, its list takes a mask of the elements within one unit in the last place of one; where
+    Where the graph marks ties, it watches a mask of the elements within one unit in the last place of one; where
     it asks for another rounding, such elements go that way.
 
     Args:
         positive: v is known to be at least 0 (a ReLU came before), which saves passes.
     """
-    if g.ties is not None:
+    if g.mark and g.watched is not None:
         up, down = (_quantised(g, _nudged(g, v, way), positive=positive) for way in (1, -1))
-        g.ties.append(g.add("Not", g.add("Equal", g.relabel(up, "uint8"), g.relabel(down, "uint8"))))
-    return _quantised(g, _nudged(g, v, g.rounding) if g.rounding else v, positive=positive)
+        g.watched.append(g.add("Not", g.add("Equal", g.relabel(up, "uint8"), g.relabel(down, "uint8"))))
+    made = _quantised(g, _nudged(g, v, g.rounding) if g.rounding else v, positive=positive)
+    return made if g.sites is None else g.sites.at(g, made)
 
 
 def _nudged(g: Graph, v: Value, way: int) -> Value:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -57,18 +57,34 @@ def onnx_type(dtype: str) -> int:
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
 
 
+class Sites(Protocol):
+    """What a graph does with a tensor that an op has quantised."""
+
+    def at(self, g: Graph, q: Value) -> Value:
+        """The tensor that goes on in its place."""
+
+
 class Graph:
     """Nodes and constants added so far. Values are in single assignment: each name is written once.
 
     Args:
         rounding: where elements go that are quantised within one unit in the last place of a tie: 0 as the kernels
             round what is computed here, 1 away from zero, -1 towards it.
-        mark: collect a mask of such elements for each tensor that is quantised, in `ties`.
+        mark: watch a mask of such elements for each tensor that is quantised.
+        sites: what is done with each tensor that is quantised, by the position of its op (emulate/decisions.py).
+
+    Attributes:
+        place: position in block 0 of the op that is lowered.
+        extra: inputs of the graph beside the live variables.
+        watched: what is looked at instead of the ops' results; None looks at these.
     """
 
-    def __init__(self, rounding: int = 0, *, mark: bool = False) -> None:
+    def __init__(self, rounding: int = 0, *, mark: bool = False, sites: Sites | None = None) -> None:
+        self.sites, self.place = sites, -1
+        self.extra: list[Value] = []
         self.rounding = rounding
-        self.ties: list[Value] | None = [] if mark else None
+        self.mark = mark
+        self.watched: list[Value] | None = None if sites is None and not mark else []
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, Value] = {}
         self._folded: dict[tuple[str, tuple[int, ...], bytes], Value] = {}

@@ -16,7 +16,7 @@ from edgeflow.emulate.bounds import ELEMENTS_MAX
 from edgeflow.emulate.families import HOST_OPS, LOWERINGS, lowering
 from edgeflow.emulate.families.defective import LOWERED as DEFECTIVE
 from edgeflow.emulate.families.quantised import fake_quantise
-from edgeflow.emulate.graph import Graph, Value
+from edgeflow.emulate.graph import Graph, Sites, Value
 from edgeflow.emulate.step import NeedValue, Step, Weights
 from edgeflow.nb import Model, Op
 from edgeflow.nb.dataflow import consumers, nodes
@@ -127,11 +127,20 @@ def placed(index: int, op: Op, what: str) -> str:
 class Lowerer:
     """Lowers segments of one model; weights are converted once and shared by all of them."""
 
-    def __init__(self, model: Model, npu: str, *, ideal: bool = False, rounding: int = 0, mark: bool = False) -> None:
+    def __init__(
+        self,
+        model: Model,
+        npu: str,
+        *,
+        ideal: bool = False,
+        rounding: int = 0,
+        mark: bool = False,
+        sites: Sites | None = None,
+    ) -> None:
         validate_supported(model)
         validate_order(model)
         self.model, self.npu, self.ideal = model, npu, ideal
-        self.rounding, self.mark = rounding, mark
+        self.rounding, self.mark, self.sites = rounding, mark, sites
         self.ops = body(model)
         self.weights = Weights(model)
         self.needed = needed_after(model, self.ops)
@@ -150,7 +159,7 @@ class Lowerer:
         Raises:
             NeedValue: the very first op needs the content of a live variable; give it as a constant.
         """
-        graph, env, results = Graph(self.rounding, mark=self.mark), {}, []
+        graph, env, results = Graph(self.rounding, mark=self.mark, sites=self.sites), {}, []
         self._shapes, self._inlined = {}, set[int]()
         for name, value in live.items():
             if math.prod(value.shape) > ELEMENTS_MAX:
@@ -165,6 +174,7 @@ class Lowerer:
             if op.type in HOST_OPS:
                 break
             step = Step(graph, op, env, self.weights, self._run_block, self.npu)
+            graph.place = self.place[end]
             try:
                 given = self._shapes_of(step, op.inputs)
                 self._lowered(step, end, given)
@@ -187,12 +197,12 @@ class Lowerer:
         return self._finish(graph, start, end, live, outputs, results, trace=trace)
 
     def _results(self, step: Step, place: int) -> list[Result]:
-        """What an op wrote; where ties are looked for, the masks of what it quantised."""
+        """What an op wrote; where something else is watched, such as masks of ties, that."""
         kind = step.op.type
-        if step.g.ties is None:
+        if step.g.watched is None:
             return [Result(place, kind, name, value) for name, value in step.written.items()]
-        found = [Result(place, kind, next(iter(step.written), ""), tie) for tie in step.g.ties]
-        step.g.ties.clear()
+        found = [Result(place, kind, next(iter(step.written), ""), value) for value in step.g.watched]
+        step.g.watched.clear()
         return found
 
     def _lowered(self, step: Step, position: int, shapes: Mapping[str, tuple[tuple[int, ...], ...]]) -> None:
@@ -233,7 +243,7 @@ class Lowerer:
         fed = {v.name: v for v in live.values() if v.const is None}
         computed = [v for v in wanted.values() if v.const is None and v.name not in fed]
         read = {name for node in graph.nodes for name in node.input}
-        inputs = tuple(v for v in fed.values() if v.name in read)
+        inputs = tuple(v for v in (*fed.values(), *graph.extra) if v.name in read)
         onnx_model = graph.build(inputs, computed) if computed else None
         return Segment(start, end, inputs, outputs, onnx_model, tuple(results), self._shapes)
 

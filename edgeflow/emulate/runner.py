@@ -47,6 +47,7 @@ class Emulator:
             inside a kernel.
         rounding: where int8 values go that lie within one unit in the last place of a tie: 0 as computed here, 1 away
             from zero, -1 towards it. Compilers and CPUs differ there.
+        arena: let onnxruntime keep the memory of a run for the next; not where hundreds of files are loaded at once.
 
     Raises:
         NbError: the file breaks its format, or its graph reads what nothing writes.
@@ -63,6 +64,7 @@ class Emulator:
         threads: int | None = None,
         ideal: bool = False,
         rounding: int = 0,
+        arena: bool = True,
     ) -> None:
         if npu not in NPU_ARITHMETICS:
             raise NbError(f"NPU arithmetic is {npu!r}, and should be one of {', '.join(NPU_ARITHMETICS)}")
@@ -72,8 +74,9 @@ class Emulator:
         # The runtime takes any size that the graph can take, whatever size the file was exported with.
         self._accepted = tuple(replace(spec, shape=(-1,) * len(spec.shape)) for spec in self.inputs)
         self._lowerer = Lowerer(self.model, npu, ideal=ideal, rounding=rounding)
-        self.npu, self._threads = npu, threads
+        self.npu, self._threads, self._arena = npu, threads, arena
         self._segments: dict[object, tuple[Segment, ort.InferenceSession | None]] = {}
+        self._extra: Mapping[str, Array] = {}
 
     def __enter__(self) -> Emulator:
         return self
@@ -83,7 +86,7 @@ class Emulator:
     ) -> None:
         self._segments.clear()
 
-    def infer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+    def infer(self, feed: Mapping[str, Array], extra: Mapping[str, Array] | None = None) -> dict[str, Array]:
         """Run once.
 
         Args:
@@ -97,12 +100,14 @@ class Emulator:
             NbError: shapes inside the graph do not fit together.
         """
         validate_feed(feed, self._accepted, "inputs")
+        self._extra = extra or {}
         return self._run(feed, None)
 
-    def dump(self, feed: Mapping[str, Array]) -> Iterator[Intermediate]:
+    def dump(self, feed: Mapping[str, Array], extra: Mapping[str, Array] | None = None) -> Iterator[Intermediate]:
         """Run once and give what every op wrote, in order; int8 tensors as whole numbers."""
         validate_feed(feed, self._accepted, "inputs")
         seen: list[Intermediate] = []
+        self._extra = extra or {}
         self._run(feed, seen)
         yield from seen
 
@@ -231,7 +236,7 @@ class Emulator:
             if len(self._segments) >= SESSIONS_MAX:
                 self._segments.pop(next(iter(self._segments)))
             segment = self._lowerer.segment(position, live, trace=trace)
-            session = None if segment.model is None else _session(segment.model, self._threads)
+            session = None if segment.model is None else _session(segment.model, self._threads, self._arena)
             self._segments[key] = (segment, session)
         return self._segments[key]
 
@@ -247,7 +252,7 @@ class Emulator:
         ready = {value.name: arrays[name] for name, value in live.items()}
         if session is not None:
             names = [output.name for output in session.get_outputs()]
-            fed = {value.name: ready[value.name] for value in segment.inputs}
+            fed = {v.name: self._extra[v.name] if v.name in self._extra else ready[v.name] for v in segment.inputs}
             try:
                 ready.update(zip(names, session.run(names, fed), strict=True))
             except Exception as err:  # onnxruntime raises its own unrelated classes
@@ -293,9 +298,10 @@ def _plain(array: Array, dtype: str) -> Array:
     return (array.astype(np.int16) - 128).astype(np.int8) if dtype == INT8 else array
 
 
-def _session(model: onnx.ModelProto, threads: int | None) -> ort.InferenceSession:
+def _session(model: onnx.ModelProto, threads: int | None, arena: bool) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = 4
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
     if threads is not None:
         options.intra_op_num_threads = threads
     if any(node.op_type in INTEGER for node in model.graph.node) and not integer_kernels_are_exact():

@@ -126,9 +126,10 @@ def load_npy(source: Any, where: str) -> Array:
     """
     try:
         if isinstance(source, (str, Path)):
-            with open_regular(source) as stream:
+            with open_regular(source) as stream, np.errstate(all="ignore"):
                 return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))  # type: ignore[no-untyped-call]
-        return np.asarray(np.lib.format.read_array(source, allow_pickle=False))  # type: ignore[no-untyped-call]
+        with np.errstate(all="ignore"):  # of a shape that no array has, which is an error of its own
+            return np.asarray(np.lib.format.read_array(source, allow_pickle=False))  # type: ignore[no-untyped-call]
     except (zipfile.BadZipFile, zlib.error):
         raise
     except (

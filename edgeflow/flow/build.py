@@ -191,7 +191,9 @@ class Flow:
                 if kind == "compress":
                     modules = ("paddle", "edgeflow.compress.stage", "edgeflow.compress.slim", "paddleslim.quant")
                 count = 1 if kind == "ingest" else max(1, min(self.quantisers, os.cpu_count() or 1))
-                self._workers[kind] = self._stack.enter_context(Workers(count, modules))
+                # Ingest calls the user's own functions of data first, and fences itself.
+                inside = self.cache.root if kind != "ingest" and self.recipe.model.program is not None else None
+                self._workers[kind] = self._stack.enter_context(Workers(count, modules, inside=inside))
                 self._workers[kind].start()
             return self._workers[kind]
 

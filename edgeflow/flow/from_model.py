@@ -10,14 +10,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from edgeflow.core.errors import RecipeError, StorageError
+from edgeflow.core.errors import ModelError, RecipeError, StorageError
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import load_target
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.files.atomic import write_atomic
+from edgeflow.flow.foreign import ForeignPaddle
+from edgeflow.graph import program as programs
+from edgeflow.graph.fixed_shapes import Infer, fix_shapes
 from edgeflow.ingest.deploy_yaml import Described, Fact
 from edgeflow.ingest.given_model import GivenModel, is_model, look_at_model
 from edgeflow.project.places import BUILD, RECIPE
@@ -27,6 +31,12 @@ OWN = "recipe"
 """In a build folder: the recipe that was made for a model without one."""
 
 SYNTHETIC = "synthetic:4"
+NOTHING = "nothing"
+"""Begins what `GivenModel.shape_sources` says of sizes that were taken because no file tells them."""
+
+USUAL = ((48, 320), (32, 320), (640, 640), (512, 512), (320, 320))
+"""Height and width. Source: PaddleOCR's recognisers since and before version 3, PaddleDetection, PaddleSeg."""
+
 PICTURE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 
 
@@ -68,14 +78,17 @@ def recipe_or_model(
     return write_recipe(path, build / OWN, data), build
 
 
-def write_recipe(path: Path, folder: Path, data: Path | None) -> Path:
+def write_recipe(path: Path, folder: Path, data: Path | None, infer: Infer | None = None) -> Path:
     """Write the recipe for a model into a folder, which is returned.
+
+    Args:
+        infer: Paddle's dims, behind a fence; a process of its own when None.
 
     Raises:
         ModelError: the model cannot be read.
     """
     home = path.resolve()
-    files = files_for(look_at_model(path), folder, data, home.name if path.is_dir() else home.stem)
+    files = files_for(_looked_at(path, infer), folder, data, home.name if path.is_dir() else home.stem)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         if not (folder / name).exists() or (folder / name).read_bytes() != content:
@@ -91,7 +104,7 @@ def write_project_from(path: Path, folder: Path) -> list[Path]:
         StorageError: a file exists already, or the folder is not writable.
     """
     home = path.resolve()
-    files = files_for(look_at_model(path), folder, None, home.name if path.is_dir() else home.stem)
+    files = files_for(_looked_at(path, None), folder, None, home.name if path.is_dir() else home.stem)
     for name in files:
         if (folder / name).exists():
             raise StorageError(
@@ -102,6 +115,37 @@ def write_project_from(path: Path, folder: Path) -> list[Path]:
     for name, content in files.items():
         write_atomic(folder / name, content)
     return [folder / name for name in files]
+
+
+def _looked_at(path: Path, infer: Infer | None) -> GivenModel:
+    """The model; a picture of open size, of which nothing is said, in the first usual size that the program takes."""
+    given = look_at_model(path)
+    unsaid = [
+        spec for spec in given.inputs if len(spec.shape) == 4 and given.shape_sources[spec.name].startswith(NOTHING)
+    ]
+    if len(unsaid) != 1:
+        return given
+    if infer is not None:
+        return _usual(given, unsaid[0], infer)
+    with TemporaryDirectory(prefix="edgeflow-") as folder, ForeignPaddle(Path(folder)) as fenced:
+        return _usual(given, unsaid[0], fenced.infer)
+
+
+def _usual(given: GivenModel, spec: TensorSpec, infer: Infer) -> GivenModel:
+    dims = next(dims for name, dims, _ in programs.feeds(given.files.program) if name == spec.name)
+    for size in (spec.shape[2:], *USUAL):
+        shape = (*spec.shape[:2], *(own if own >= 0 else usual for own, usual in zip(dims[2:], size, strict=True)))
+        inputs = tuple(replace(one, shape=shape) if one is spec else one for one in given.inputs)
+        program = type(given.files.program).FromString(given.files.program.SerializeToString())
+        try:
+            fix_shapes(program, dict(given.files.weights), inputs, infer)
+        except ModelError:
+            continue  # text lines of another height, say
+        if shape == spec.shape:
+            return given
+        said = f"{NOTHING}: open, and {size[0]} x {size[1]} is the first usual size that the program takes"
+        return replace(given, inputs=inputs, shape_sources={**given.shape_sources, spec.name: said})
+    return given
 
 
 def files_for(given: GivenModel, folder: Path, data: Path | None, name: str) -> dict[str, bytes]:

@@ -17,6 +17,7 @@ from edgeflow.core.settings import CompressSettings, is_synthetic
 from edgeflow.core.targets import Target, load_target
 from edgeflow.flow import early
 from edgeflow.flow.doctor import diagnose
+from edgeflow.flow.foreign import ForeignPaddle
 from edgeflow.flow.from_model import needs_recipe, write_recipe
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
@@ -86,9 +87,9 @@ def plan(
         RecipeError, TargetError: the recipe or a profile cannot be read.
         ModelError: the model cannot be read or exported.
     """
-    with tempfile.TemporaryDirectory(prefix="edgeflow-plan-") as folder:
+    with tempfile.TemporaryDirectory(prefix="edgeflow-plan-") as folder, ForeignPaddle(Path(folder)) as fenced:
         if needs_recipe(Path(recipe)):
-            recipe = write_recipe(Path(recipe), Path(folder), None if data is None else Path(data))
+            recipe = write_recipe(Path(recipe), Path(folder), None if data is None else Path(data), fenced.infer)
         elif data is not None:
             raise RecipeError(f"{recipe}: has a recipe, which names its own data", try_="[data] evaluation, in it")
         loaded = load_recipe(Path(recipe))
@@ -99,16 +100,17 @@ def plan(
         except EdgeflowError as err:
             raise together([err, *(other for _, _, other in found.errors)]) from err
         made = _copy(program)
-        fix_shapes(made, weights, loaded.ingest_settings().inputs, _infer)
+        foreign = loaded.model.program is not None
+        fix_shapes(made, weights, loaded.ingest_settings().inputs, fenced.infer if foreign else _infer)
         legalise(made)
-        canonicalise(made, weights, _evaluate)
+        canonicalise(made, weights, fenced.evaluate if foreign else _evaluate)
         legalise(made)
         held = dict(weights), stored
         return [_plan(loaded, profile, made, held, keep_on_cpu, found.findings) for profile in profiles]
 
 
 def _evaluate(*given: Any) -> Any:
-    """Paddle is imported only where a program has constants to compute."""
+    """Of the user's own factory: Paddle has run it in this process already."""
     from edgeflow.paddle.session import evaluate
 
     return evaluate(*given)

@@ -30,16 +30,24 @@ WATCH_S = 0.5
 
 
 class Workers:
-    """A pool of processes, each importing its modules while others work already."""
+    """A pool of processes, each importing its modules while others work already.
 
-    def __init__(self, count: int, modules: tuple[str, ...]) -> None:
+    Args:
+        inside: a folder that is there; all that these processes do is for a program from elsewhere, and they write
+            below it alone. None leaves that to what they are asked to do.
+    """
+
+    def __init__(self, count: int, modules: tuple[str, ...], *, inside: Path | None = None) -> None:
         # loky rather than multiprocessing: it needs no `if __name__ == "__main__"` in the caller's script,
         # and tells when a worker dies.
         from loky import ProcessPoolExecutor
 
         self._temporary = Path(tempfile.gettempdir()) / f"edgeflow-{secrets.token_hex(8)}"
         self._pool = ProcessPoolExecutor(
-            max_workers=count, timeout=60, initializer=_prepare, initargs=(os.getpid(), self._temporary, modules)
+            max_workers=count,
+            timeout=60,
+            initializer=_prepare,
+            initargs=(os.getpid(), self._temporary, modules, inside),
         )
 
     def start(self) -> None:
@@ -163,10 +171,12 @@ def _nothing() -> None:
     return None
 
 
-def _prepare(parent: int, temporary: Path, modules: tuple[str, ...]) -> None:
+def _prepare(parent: int, temporary: Path, modules: tuple[str, ...], inside: Path | None) -> None:
     die_with(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, which gets it too, stops its workers
     _temporary.append(temporary)
+    if inside is not None:
+        _fence(inside)  # before Paddle's threads start, so that it holds for these too
     os.environ["GLOG_minloglevel"] = "2"
     # As many threads on a busy machine as on an idle one: sums keep their order, and builds their bytes.
     os.environ["MKL_DYNAMIC"] = os.environ["OMP_DYNAMIC"] = "FALSE"

@@ -273,7 +273,10 @@ def _ends(program: Any, declared: Mapping[str, Any], wrong: Callable[..., ModelE
         for op in block.ops:
             if op.type not in seen:
                 continue
-            (name,) = next((list(v.arguments) for v in (op.outputs if op.type == "feed" else op.inputs)), None) or ("",)
+            names = [name for v in (op.outputs if op.type == "feed" else op.inputs) for name in v.arguments]
+            if len(names) != 1:
+                raise wrong(f"{op.type} has {len(names)} tensors, and should have one")
+            (name,) = names
             column = next((attr.i for attr in op.attrs if attr.name == "col"), 0)
             if index or column in seen[op.type] or (op.type == "feed" and name in seen[op.type]):
                 raise wrong(f"{op.type} of {name!r} is there twice, or in block {index}")

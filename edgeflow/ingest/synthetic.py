@@ -14,11 +14,17 @@ from edgeflow.core.tensors import TensorSpec
 
 SEED = 20240215
 ELEMENTS_MAX = 1 << 27
+PAPER, SPREAD = 0.5, 0.25
+"""What most trainings take from a picture of 0 to 1, and divide it by, or nearly so."""
+
+LINE_MAX = 64
+"""Recognisers of text take one line: 32 or 48 rows. Source: PaddleOCR's configurations, rec_image_shape."""
 
 
 def synthetic(source: str, inputs: Sequence[TensorSpec], pictures: Collection[str] = ()) -> Mapping[str, Any]:
     """Samples for each input: drawn pages, uint8[H, W, 3], for `pictures`, which are pre-processed; smooth noise of
-    unit size for other floats, 0 and 1 for whole numbers. `scale_factor` and `im_shape`, which PaddleDetection's
+    unit size for other floats, and pages of that size in turn with it for what looks like a picture, since a detector
+    of text finds nothing in noise; 0 and 1 for whole numbers. `scale_factor` and `im_shape`, which PaddleDetection's
     models take beside a picture, are what they are for one that was not resized.
 
     Raises:
@@ -48,6 +54,9 @@ def synthetic(source: str, inputs: Sequence[TensorSpec], pictures: Collection[st
             values = np.ones(shape)
         elif spec.dtype.startswith("float"):
             values = _smooth(random, shape)
+            if len(shape) == 4 and shape[1] == 3 and min(shape[2:]) >= 32:
+                for k in range(0, count, 2):
+                    values[k] = (_page(random, *shape[2:]).transpose(2, 0, 1) / 255 - PAPER) / SPREAD
         else:
             values = random.integers(0, 2, shape)
         made[spec.name] = np.ascontiguousarray(values).astype(spec.dtype)
@@ -58,7 +67,8 @@ def _page(random: np.random.Generator, height: int, width: int) -> Array:
     """A light page with words of dark strokes, so that what looks for edges, things or text finds some."""
     left, right = (float(edge) for edge in random.uniform(170, 250, 2))
     shade: Array = np.linspace(left, right, width)[None, :, None] + random.normal(0, 4, (height, width, 3))
-    unit = max(4, min(height, width) // 16)
+    line = height <= LINE_MAX and width >= 2 * height
+    unit = height // 3 if line else max(4, min(height, width) // 16)
     for top in range(unit, height - unit, 3 * unit):
         at = int(random.integers(unit, 3 * unit))
         while at < width - unit:

@@ -1,15 +1,16 @@
 """Is this file what was compressed? The .nb against the compressed program's own outputs, whatever quantisation lost.
 
 An int8 .nb computes what the fake-quantised program computes, to the last digits, but for ties: where a value lies
-at half a step, the two may round to either side. So a file is told from a rough quantisation by how many samples it
-gives exactly, and by how little of quantisation's own noise the rest is.
+at half a step, the two may round to either side. For the first samples it is known how the ties fell
+(verify/decided.py), and with them the file has to be exact. The others tell a file from a rough quantisation by how
+many samples it gives exactly, and by how little of quantisation's own noise the rest is.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,20 +39,30 @@ PP-OCRv4's recogniser 0.32 with all of them.
 
 @dataclass(frozen=True, slots=True)
 class Exactness:
-    """Of one output: share of exact samples, the farthest one, and the noise as a share of quantisation's own."""
+    """Of one output: share of exact samples, the farthest one, and the noise as a share of quantisation's own.
+
+    `decided`: samples that were run with every tie as it fell in the program; `astray` of them are not exact all the
+    same, and the farthest lies `apart`, as a share of the largest value.
+    """
 
     exact: float
     samples: int
     farthest: float
     noise: float
+    decided: int = 0
+    astray: int = 0
+    apart: float = 0.0
 
 
-def exactness(reference: Array, compressed: Array, candidate: Array, precision: str) -> Exactness:
+def exactness(
+    reference: Array, compressed: Array, candidate: Array, precision: str, decided: Array | None = None
+) -> Exactness:
     """How exactly a candidate gives what the compressed program gives.
 
     Args:
         reference, compressed, candidate: one output of the float program, the compressed one and the .nb, of the same
             samples.
+        decided: of the candidate, with ties as they fell in the compressed program, for the first samples.
     """
     candidate, reference = shaped_like(compressed, candidate), shaped_like(compressed, reference)
     count = len(compressed) if compressed.ndim else 1
@@ -64,7 +75,13 @@ def exactness(reference: Array, compressed: Array, candidate: Array, precision: 
     with np.errstate(invalid="ignore"):
         exact = float(np.mean(per_sample <= NEAR[precision]))
     share = 0.0 if noise == 0 else noise / own if own > 0 else math.inf
-    return Exactness(exact, count, float(per_sample.max(initial=0.0)), share)
+    found = Exactness(exact, count, float(per_sample.max(initial=0.0)), share)
+    if decided is None or not compressed.ndim or decided.shape[1:] != compressed.shape[1:]:
+        return found
+    most = min(len(decided), count)
+    left = distance(compressed[:most], decided[:most]).reshape(most, -1).max(1, initial=0.0) / scale
+    astray = int(np.sum(~(left <= NEAR[precision])))
+    return replace(found, decided=most, astray=astray, apart=float(left.max(initial=0.0)))
 
 
 def inexact(found: Sequence[Exactness], built: Sequence[Exactness] = ()) -> list[str]:
@@ -76,6 +93,12 @@ def inexact(found: Sequence[Exactness], built: Sequence[Exactness] = ()) -> list
     said = []
     for k, item in enumerate(found):
         prefix = f"output {k}: " if len(found) > 1 else ""
+        if item.astray:
+            said.append(
+                f"{prefix}{item.astray} of {item.decided} samples differ from the compressed program with every "
+                f"rounding tie as it fell there (up to {item.apart:.2g} of the largest value)"
+            )
+            continue
         if item.exact == 1:
             continue
         if k < len(built):

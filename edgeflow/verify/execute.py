@@ -41,7 +41,8 @@ class Runner(Protocol):
 class Ran:
     """What a runner made of the reference's inputs, all samples together; `names` are those of the outputs.
 
-    `undecided`: why what it made says nothing of the device, as sentences.
+    `undecided`: why what it made says nothing of the device, as sentences. `decided`: outputs for the first samples
+    with rounding ties as they fell in the compressed program (verify/decided.py), where those are known.
     """
 
     outputs: tuple[Array, ...]
@@ -49,6 +50,7 @@ class Ran:
     runner: str
     not_checked: tuple[str, ...] = ()
     undecided: tuple[str, ...] = ()
+    decided: tuple[Array, ...] = ()
 
 
 def run_with(runner: Runner, reference: Reference, not_checked: Sequence[str] = ()) -> Ran:

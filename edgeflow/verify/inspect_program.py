@@ -12,7 +12,7 @@ from typing import Any
 from edgeflow.core.errors import DataError, ModelError, near
 from edgeflow.core.tensors import PADDLE_DTYPES, TensorSpec
 from edgeflow.graph import program as programs
-from edgeflow.graph.fixed_shapes import fix_shapes
+from edgeflow.graph.fixed_shapes import Infer, fix_shapes
 from edgeflow.ingest.given_model import look_at_model
 
 FORMAT = 1
@@ -46,10 +46,11 @@ class ProgramInspection:
         return {"format": FORMAT, **asdict(self)}
 
 
-def inspect_program(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = None) -> ProgramInspection:
+def inspect_program(path: Path, infer: Infer, shapes: Mapping[str, tuple[int, ...]] | None = None) -> ProgramInspection:
     """Read and measure a program.
 
     Args:
+        infer: Paddle's dims, behind a fence (flow/foreign.py).
         shapes: of inputs with open dimensions; else what the files beside the program say, or a usual size.
 
     Raises:
@@ -66,7 +67,7 @@ def inspect_program(path: Path, shapes: Mapping[str, tuple[int, ...]] | None = N
         raise DataError(f"--shape: {near(sorted(unknown)[0], [spec.name for spec in declared], 'inputs')}")
     kinds = Counter(op.type for block in program.blocks for op in block.ops if op.type not in ("feed", "fetch"))
     outputs = tuple(programs.fetches(program))
-    macs, why = _measured(program, weights, sized)
+    macs, why = _measured(program, weights, sized, infer)
     return ProgramInspection(
         given.program.name,
         KINDS.get(given.program.suffix, "Paddle program"),
@@ -90,11 +91,9 @@ def _with(spec: TensorSpec, shapes: Mapping[str, tuple[int, ...]]) -> TensorSpec
     return TensorSpec(spec.name, tuple(wanted), spec.dtype)
 
 
-def _measured(program: Any, weights: dict[str, Any], sized: list[TensorSpec]) -> tuple[int | None, str]:
-    from edgeflow.paddle.shapes import inferred_dims
-
+def _measured(program: Any, weights: dict[str, Any], sized: list[TensorSpec], infer: Infer) -> tuple[int | None, str]:
     try:
-        fix_shapes(program, weights, sized, inferred_dims)
+        fix_shapes(program, weights, sized, infer)
     except ModelError as err:
         return None, err.what
     dims = {var.name: tuple(var.type.lod_tensor.tensor.dims) for var in program.blocks[0].vars}

@@ -26,8 +26,10 @@ from edgeflow.core.statistics import (
     decide_share,
     more_for_share,
 )
+from edgeflow.nb import Model
 from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import ClassFigure
+from edgeflow.verify.decided import Ties, decided_outputs
 from edgeflow.verify.exactness import Exactness, exactness, inexact
 from edgeflow.verify.execute import Ran
 from edgeflow.verify.output_kinds import kinds_of
@@ -97,10 +99,28 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class CompressedOutputs:
-    """What the compressed program itself gives for the first samples, and how exactly the file gave it when built."""
+    """What the compressed program itself gives for the first samples, how exactly the file gave it when built, and how
+    rounding ties fell in it.
+    """
 
     outputs: tuple[Array, ...]
     built: tuple[Exactness, ...] = ()
+    ties: Ties | None = None
+
+
+def with_ties(ran: Ran, model: Model, given: Reference, compressed: CompressedOutputs | None) -> Ran:
+    """What a file gives, and what it gives for the first samples with ties as they fell in the compressed program.
+
+    Args:
+        given: for the inputs that the file was run on.
+
+    Raises:
+        DataError: the recorded ties are another file's.
+        NbError: the file does not run.
+    """
+    if compressed is None or compressed.ties is None:
+        return ran
+    return replace(ran, decided=decided_outputs(model, given, compressed.ties))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +169,7 @@ def judge(
             notes.append(f"{prefix}no limit holds for its kind, {kinds[k].kind}: {_limit_to_set(kinds[k], item.drift)}")
     exact: tuple[Exactness, ...] = ()
     if compressed is not None:
-        exact = _exactness(reference, compressed, outputs, kinds)
+        exact = _exactness(reference, compressed, ran, kinds)
         found += inexact(exact, compressed.built)
     scores, more = _scored(settings, reference, outputs, far, folder)
     notes += more
@@ -214,20 +234,22 @@ def _limit_to_set(kind: OutputKind, drift: Drift) -> str:
 
 
 def _exactness(
-    reference: Reference, compressed: CompressedOutputs, outputs: Sequence[Array], kinds: Sequence[OutputKind]
+    reference: Reference, compressed: CompressedOutputs, ran: Ran, kinds: Sequence[OutputKind]
 ) -> tuple[Exactness, ...]:
     """How exactly the file gives what its program gives, on the samples that both have.
 
     Boxes that an NMS leaves are no samples, row by row: one that falls away moves all that come after it.
     """
     found = []
-    for wanted, own, got, kind in zip(reference.outputs, compressed.outputs, outputs, kinds, strict=True):
+    decided: Sequence[Array | None] = ran.decided or [None] * len(ran.outputs)
+    every = zip(reference.outputs, compressed.outputs, ran.outputs, kinds, decided, strict=True)
+    for wanted, own, got, kind, told in every:
         if kind.kind == "boxes" and (kind.counts is not None or not own.size):
             continue
         if own.ndim == 0 or own.dtype.kind != "f" or wanted.shape != got.shape or own.shape[1:] != wanted.shape[1:]:
             continue
         many = min(len(own), len(wanted))
-        found.append(exactness(wanted[:many], own[:many], got[:many], "int8"))
+        found.append(exactness(wanted[:many], own[:many], got[:many], "int8", told))
     return tuple(found)
 
 

@@ -82,7 +82,7 @@ def layer_drift(
         What docs/report.md calls `layers`, `ranked` and `first_drift`.
     """
     graph = nodes(model, nested=True)
-    held = _held(model, program, graph)
+    held = held_sources(model, program, graph)
     scales = {**int8_scales(model), **npu_scales(model)}
     probes = [
         _Probe(node, node.writes[0], held[node.writes[0]], Gathered())
@@ -123,8 +123,9 @@ def _batched(model: Model, inputs: Mapping[str, Array]) -> bool:
     return all(spec.shape[:1] == (-1,) for spec in model.input_specs)
 
 
-def _held(model: Model, program: Any, graph: Sequence[Node]) -> dict[str, str]:
+def held_sources(model: Model, program: Any, graph: Sequence[Node] | None = None) -> dict[str, str]:
     """The source variable that each value of the .nb should equal."""
+    graph = nodes(model, nested=True) if graph is None else graph
     mapped = {(item.block, item.op): item.sources for item in layer_map(model, program)}
     found = dict[str, str]({node.writes[0]: node.op.outputs["Out"][0] for node in graph if node.op.type == "feed"})
     for node in graph:
@@ -185,7 +186,7 @@ def _prepare(
     try:
         alone = single_op(model, probe.node, scales, arrays)
         if alone is not None:
-            probe.alone = Emulator(alone, npu=npu, threads=1)
+            probe.alone = Emulator(alone, npu=npu, threads=1, arena=False)
             probe.feeds = tuple(dict.fromkeys(value for value in probe.node.reads if value in held))
     except EdgeflowError:
         probe.alone = None  # such an op only works within its graph

@@ -21,7 +21,7 @@ from edgeflow.nb.faults import faults
 from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import InjectedFault, SelfTest
 from edgeflow.verify.execute import run_with
-from edgeflow.verify.judge import Verdict, judge
+from edgeflow.verify.judge import Verdict, judge, with_ties
 from edgeflow.verify.stage import BESIDE, Against, prepared
 
 COPIES = 100
@@ -50,7 +50,8 @@ def self_test(
     def verdict(candidate: nb.Model, given: Reference) -> Verdict | str:
         try:
             with np.errstate(all="ignore"), Emulator(candidate, npu=npu) as runner:
-                return judge(loaded, run_with(runner, given), settings, folder, basis.compressed)
+                ran = with_ties(run_with(runner, given), candidate, given, basis.compressed)
+                return judge(loaded, ran, settings, folder, basis.compressed)
         except EdgeflowError as err:
             return err.what
 

@@ -50,12 +50,13 @@ from edgeflow.report.record_parts import (
     ResidencyFinding,
 )
 from edgeflow.verify.contract import LABELS, contract_entry, write_contract
+from edgeflow.verify.decided import as_arrays, from_arrays, ties_of
 from edgeflow.verify.device_layers import watch
 from edgeflow.verify.exactness import Exactness
 from edgeflow.verify.execute import EMULATED_ONLY, HOST_ONLY, run_here, run_with
 from edgeflow.verify.file_facts import figures, findings, partition, profile_named
 from edgeflow.verify.hops import Step
-from edgeflow.verify.judge import Basis, CompressedOutputs, OutputDrift, Verdict, judge
+from edgeflow.verify.judge import Basis, CompressedOutputs, OutputDrift, Verdict, judge, with_ties
 from edgeflow.verify.layers import LayerDrift
 from edgeflow.verify.layers_and_hops import hops, traced
 from edgeflow.verify.recorded import HASH, REPORT, look_again, with_device, with_recorded
@@ -112,6 +113,8 @@ def judge_and_report(
         device = str(made.ingested.facts["device"])
         looked, steps = worker(traced, made.compressed.folder, made.reference, made.model, made.npu, device)
     own = compressed_outputs(made, steps)
+    if own is not None and worker is not None:
+        own = replace(own, ties=worker(ties_of, made.compressed.folder, made.model, made.reference))
     verdict = _judged(loaded, file, made, settings, own)
     layers = as_table(layer_map(file.model, load(made.compressed.folder / "source.pdmodel")))
     contract = {} if not verdict.arrays else write_contract(made, file.model, loaded.inputs, labels, folder)
@@ -119,7 +122,8 @@ def judge_and_report(
     table["output_kinds"] = [asdict(item.kind) for item in verdict.outputs]
     if own is not None and verdict.exact:
         with storage(folder):
-            save_npz(folder / COMPRESSED, {f"output/{k}": array for k, array in enumerate(own.outputs)})
+            arrays = {f"output/{k}": array for k, array in enumerate(own.outputs)}
+            save_npz(folder / COMPRESSED, arrays | ({} if own.ties is None else as_arrays(own.ties)))
         table["compressed"] = {
             "sha256": sha256(folder / COMPRESSED),
             "exactness": [asdict(item) for item in verdict.exact],
@@ -156,7 +160,7 @@ def _judged(
     The file took minutes to make, and its report tells what is wrong with it.
     """
     try:
-        ran = run_here(file, loaded, made.npu)
+        ran = with_ties(run_here(file, loaded, made.npu), file.model, loaded, own)
     except EdgeflowError as err:
         if made.recipe.compress_settings(made.target).unverified:
             return _unverified(loaded, settings, err)
@@ -305,7 +309,8 @@ def verify_file(
         residency = exchange.read(ResidencyFinding, said.residency and said.residency.as_table())
     else:
         own = basis.compressed if where.on == EMULATOR else None
-        verdict = judge(loaded, run_here(examined, loaded, basis.npu, where.on), settings, folder, own)
+        ran = with_ties(run_here(examined, loaded, basis.npu, where.on), examined.model, loaded, own)
+        verdict = judge(loaded, ran, settings, folder, own)
     contract = contract_entry(model, loaded.inputs, table)
     if contract.broken is not None:
         verdict = replace(verdict, broken=(*verdict.broken, contract.broken))
@@ -379,12 +384,14 @@ def _compressed(table: Mapping[str, Any], beside: Path) -> CompressedOutputs | N
         )
     built = known.get("exactness")
     arrays = load_npz(path)
-    outputs = [arrays.get(f"output/{k}") for k in range(len(arrays))]
+    ties = from_arrays(arrays, str(path))
+    outputs = [arrays.get(f"output/{k}") for k in range(sum(name.startswith("output/") for name in arrays))]
     if not isinstance(built, list) or any(array is None for array in outputs):
         raise DataError(f"{beside}: compressed is of no known kind", try_="run edgeflow build again")
     return CompressedOutputs(
         tuple(array for array in outputs if array is not None),
         tuple(strict(Exactness, item, str(beside), DataError) for item in built),
+        ties,
     )
 
 

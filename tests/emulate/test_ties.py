@@ -21,8 +21,10 @@ def test_a_mask_names_what_lies_within_a_unit_of_half_a_step() -> None:
     graph = Graph(mark=True)
     x = Value("x", "float32", values.shape)
     arm.quantise(graph, x)
-    assert graph.ties is not None
-    session = ort.InferenceSession(graph.build([x], graph.ties).SerializeToString(), providers=["CPUExecutionProvider"])
+    assert graph.watched is not None
+    session = ort.InferenceSession(
+        graph.build([x], graph.watched).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
     (mask,) = session.run(None, {"x": values})
     assert mask.tolist() == [True, True, False, True, False, False, False, False]
 

@@ -23,7 +23,7 @@ from tests.conftest import ROOT
 from tests.graph.mutate import fuzz, seeds_in
 
 pytestmark = pytest.mark.build
-SECONDS = int(os.environ.get("EDGEFLOW_FUZZ_SECONDS", "20"))
+SECONDS = int(os.environ.get("EDGEFLOW_FUZZ_SECONDS", "5"))
 Change = Callable[[Any], None]
 
 
@@ -217,6 +217,10 @@ def twice(program: Any) -> None:
     program.blocks[0].vars.add().CopyFrom(program.blocks[0].vars[0])
 
 
+def two_of(program: Any) -> None:
+    find(program, "fetch").inputs[0].arguments.append("x")
+
+
 def block_zero(program: Any) -> None:
     attr = programs.attribute(find(program, "conditional_block"), "sub_block")
     assert attr is not None
@@ -237,6 +241,7 @@ DAMAGED: dict[str, tuple[str, Change, str]] = {
     "an op without its result": ("conv", without("outputs", "conv2d", "Output"), "conv2d.*no output"),
     "a variable nobody declared": ("conv", undeclared, "relu6.*'nothing'"),
     "an op before what it reads": ("conv", moved_last, "no weight, input or earlier op"),
+    "an output of two tensors": ("conv", two_of, "fetch has 2 tensors"),
     "a variable declared twice": ("conv", twice, "twice"),
     "dims beyond everything": ("conv", dims_of("x", [1 << 62, 1 << 62]), "nothing can hold"),
     "a weight of open dims": ("conv", dims_of("weight", [-1, 3]), "known ones"),

@@ -14,7 +14,7 @@ from edgeflow import nb
 from edgeflow.core.errors import NbError
 from tests.conftest import ROOT
 
-SECONDS = int(os.environ.get("EDGEFLOW_FUZZ_SECONDS", "15"))
+SECONDS = int(os.environ.get("EDGEFLOW_FUZZ_SECONDS", "5"))
 
 
 def test_seeds_are_files_or_refused() -> None:

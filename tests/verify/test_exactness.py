@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from edgeflow import nb
-from edgeflow.core.errors import EdgeflowError
+from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.samples import Array
 from edgeflow.emulate import Emulator
+from edgeflow.emulate.decisions import own_values, sites
 from edgeflow.nb.faults import faults
 from edgeflow.project.reference import Reference
+from edgeflow.verify.decided import Ties, as_arrays, decided_outputs, from_arrays
 from edgeflow.verify.exactness import exactness, inexact
 from edgeflow.verify.execute import outputs_of
 from tests.conftest import GOLDEN
@@ -72,3 +76,39 @@ def test_every_fault_of_the_self_test_that_changes_an_output_is_seen() -> None:
         assert bool(said) == differs, (fault.kind, fault.size, fault.where)
         seen += differs
     assert seen > 15
+
+
+def test_with_ties_as_they_fell_a_deep_net_is_exact_and_a_slight_fault_is_none() -> None:
+    """The program is played by the file itself with its ties rounded up, of which the input has one."""
+    model = nb.read(GOLDEN / "net_mobilenet_v2__int8_ptq_hist" / "model.nb")
+    feed = {"x": np.random.default_rng(2).normal(size=(1, 3, 32, 32)).astype(np.float32)}
+    given = Reference(feed, (np.zeros(1),), None)
+    places = {site.place for site in sites(model)}
+    with Emulator(model, rounding=1, threads=1) as program, Emulator(model, threads=1) as plain:
+        (wanted,), (got,) = program.infer(feed).values(), plain.infer(feed).values()
+        steps = {item.index: item.array for item in program.dump(feed) if item.index in places}
+    own = own_values(model, feed, steps, threads=1)
+    assert set(own) == set(steps) == places
+    rows = [[0, k, i, own[k].flat[i], a.flat[i]] for k, a in steps.items() for i in np.flatnonzero(own[k] != a)]
+    known = Ties(np.asarray(rows, np.int32), {place: array.shape for place, array in own.items()}, 1, 1)
+    floats = wanted + np.float32(0.3 * wanted.std())
+    assert len(rows) == 1 and np.abs(got - wanted).max() > 1e-3 * np.abs(wanted).max()
+    (decided,) = decided_outputs(model, given, known)
+    assert inexact([exactness(floats, wanted, got, "int8", decided)]) == []
+
+    layer = next(op for op in model.blocks[0].operations if op.type == "conv2d" and op.numbers("Filter0_scale"))
+    scales = layer.attributes["Filter0_scale"]
+    slight = (scales.value[0] * 1.02, *scales.value[1:])  # of one channel of one layer
+    damaged = replace(layer, attributes={**layer.attributes, "Filter0_scale": replace(scales, value=slight)})
+    block = model.blocks[0]
+    ops = tuple(damaged if op is layer else op for op in block.operations)
+    faulty = replace(model, blocks=(replace(block, operations=ops), *model.blocks[1:]))
+    with Emulator(faulty, threads=1) as runner:
+        (got,) = runner.infer(feed).values()
+    (decided,) = decided_outputs(faulty, given, known)
+    assert inexact([exactness(floats, wanted, got, "int8")]) == [], "without the ties it passes for them"
+    assert "every rounding tie" in inexact([exactness(floats, wanted, got, "int8", decided)])[0]
+    assert from_arrays(as_arrays(known), "here") is not None
+    for key, value in (("ties/rows", known.rows + np.int32(1 << 30)), ("ties/runs", np.asarray([9999, 1], np.int32))):
+        with pytest.raises(DataError, match="no known kind"):
+            from_arrays({**as_arrays(known), key: value}, "here")
