@@ -190,4 +190,4 @@ def test_terminal_says_where_drift_comes_from() -> None:
         '  try: keep_float = ["conv2d_3.w_0"] under [compress]',
     ):
         assert part in said, part
-    assert said.count("\nop ") == 5
+    assert said.partition("differs on the device")[0].count("\nop ") == 5
