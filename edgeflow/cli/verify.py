@@ -24,6 +24,9 @@ def file_option(name: str, what: str) -> Callable[[Callable[..., Any]], Callable
     )
 
 
+LOOKING = ("paddle", "edgeflow.verify.layers_and_hops")
+
+
 @click.command("verify")
 @model_argument()
 @click.option(
@@ -100,11 +103,13 @@ def command(
     """
     from concurrent.futures import ThreadPoolExecutor
     from dataclasses import replace
+    from tempfile import TemporaryDirectory
 
     from edgeflow.cli.progress import working
     from edgeflow.core.errors import EdgeflowError
     from edgeflow.core.settings import DriftLimits
     from edgeflow.deploy.runners import Where
+    from edgeflow.flow.workers import Workers
     from edgeflow.verify.stage import Against, verify_file
 
     limits = DriftLimits(max_abs_max=max_abs, cosine_min=cosine_min, sqnr_db_min=sqnr_min, metric_drop_max=drop)
@@ -115,7 +120,11 @@ def command(
 
     def one(place: str) -> Record | EdgeflowError:
         try:
-            return verify_file(model, against, Where(place, runtime, limit_s, say=say), layers=layers)[1]
+            where = Where(place, runtime, limit_s, say=say)
+            if not layers:
+                return verify_file(model, against, where)[1]
+            with TemporaryDirectory(prefix="edgeflow-") as folder, Workers(1, LOOKING, inside=Path(folder)) as workers:
+                return verify_file(model, against, where, layers=workers.run)[1]
         except EdgeflowError as err:
             return err
 

@@ -142,6 +142,8 @@ def sweep(folder: Path, name: str = "") -> None:
                 if free:
                     _remove(half)
                     gate.unlink(missing_ok=True)
+        if mine:
+            (folder / SWEEPING).unlink(missing_ok=True)  # filelock takes no lock on a file that is gone
 
 
 def is_in_use(folder: Path) -> bool:

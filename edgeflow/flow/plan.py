@@ -26,6 +26,7 @@ from edgeflow.graph.edit import Editor
 from edgeflow.graph.fixed_shapes import fix_shapes, validate_inputs
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.legality import examine
+from edgeflow.graph.lod import refuse_lod
 from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.partition import Predicted
 from edgeflow.graph.quantised import is_fake, layers
@@ -134,6 +135,7 @@ def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
         given = read_paddle_files(recipe.folder, settings.program, settings.params)
         validate_inputs(given.program, settings.inputs, str(recipe.folder / settings.program))
         program, weights = given.program, given.weights
+        refuse_lod(program, str(settings.program))
     else:
         from edgeflow.paddle import session as paddle
         from edgeflow.project.functions import files_read, in_folder, load_function

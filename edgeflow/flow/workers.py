@@ -23,6 +23,7 @@ from edgeflow.core.artifact import Artifact
 from edgeflow.core.children import die_with, started
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.fence import write_only_in
+from edgeflow.core.need import need
 from edgeflow.files.atomic import storage
 
 T = TypeVar("T")
@@ -40,10 +41,8 @@ class Workers:
     def __init__(self, count: int, modules: tuple[str, ...], *, inside: Path | None = None) -> None:
         # loky rather than multiprocessing: it needs no `if __name__ == "__main__"` in the caller's script,
         # and tells when a worker dies.
-        from loky import ProcessPoolExecutor
-
         self._temporary = Path(tempfile.gettempdir()) / f"edgeflow-{secrets.token_hex(8)}"
-        self._pool = ProcessPoolExecutor(
+        self._pool = need("loky", "build").ProcessPoolExecutor(
             max_workers=count,
             timeout=60,
             initializer=_prepare,

@@ -25,6 +25,7 @@ from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.fixed_shapes import fix_shapes, validate_inputs
 from edgeflow.graph.legalise import legalise
+from edgeflow.graph.lod import refuse_lod
 from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.graph.trained_weights import validate_weights
 from edgeflow.ingest.data import Samples, load_samples
@@ -63,6 +64,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     # Before the data, which may take long; and outside of what is traced, for these files are our own.
     program = programs.load(prefix.with_suffix(".pdmodel"))
     weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
+    refuse_lod(program, settings.program or settings.factory or "the model")
     validate_weights(program, weights, settings.program or settings.factory or "the model")
     with in_folder(source.folder), files_read(source.folder) as of_data:
         evaluated, calibrated, trained = _data(source.folder, settings)

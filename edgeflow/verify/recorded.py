@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,11 @@ def with_recorded(record: Record, model: Path, table: Mapping[str, Any]) -> Reco
     return replace(record, **{key: getattr(built, key) for key in LOOKS})
 
 
-def look_again(record: Record, model: Path) -> Record:
+def look_again(record: Record, model: Path, worker: Callable[..., Any]) -> Record:
     """Measure every op anew, with the programs that the build's cache still holds.
+
+    Args:
+        worker: runs a function where Paddle is loaded and nothing can be written.
 
     Raises:
         DataError: they are gone.
@@ -64,7 +67,7 @@ def look_again(record: Record, model: Path) -> Record:
             try_="edgeflow build, which looks at them",
         )
     npu = recorded_arithmetic(load_manifest(model.parent / MANIFEST))
-    looked, _ = traced(compressed, model.parent / REFERENCE, model, npu, record.reference_device or "CPU")
+    looked, _ = worker(traced, compressed, model.parent / REFERENCE, model, npu, record.reference_device or "CPU")
     return replace(record, layers=looked.layers, ranked=looked.ranked, first_drift=looked.first_drift)
 
 

@@ -93,11 +93,13 @@ class Against:
     lifted: tuple[str, ...] = ()
 
 
+Worker = Callable[..., Any]
+
 BESIDE = Against()
 
 
 def judge_and_report(
-    made: StageResults, folder: Path, labels: bytes | None = None, worker: Callable[..., Any] | None = None
+    made: StageResults, folder: Path, labels: bytes | None = None, worker: Worker | None = None
 ) -> Artifact:
     """Stage 4 within a build: verify, then write manifest.json, contract.json and what it names, report.json and
     report.html.
@@ -271,14 +273,15 @@ def _with_file(
 
 
 def verify_file(
-    model: Path, against: Against = BESIDE, where: Where = HERE, *, layers: bool = False
+    model: Path, against: Against = BESIDE, where: Where = HERE, *, layers: Worker | None = None
 ) -> tuple[Verdict, Record]:
     """Verify a .nb from files alone: the manifest and reference beside it, or a reference given.
 
     Args:
         layers: look at every op again: on a device or in Paddle Lite's own runtime at what each op gives there, beside
             the emulator; in the emulator at what it adds to the drift, which needs PaddlePaddle and the build's cache.
-            The build's own look is shown otherwise, where the manifest vouches for it.
+            It runs a function where Paddle is loaded and nothing can be written: the programs of the cache may be
+            anybody's. The build's own look is shown otherwise, where the manifest vouches for it.
 
     Returns:
         The verdict, and the record that report.json holds; both say the same.
@@ -319,10 +322,13 @@ def verify_file(
         record, examined, profile_named(record.target or ""), loaded, verdict, _names_beside(model, table)
     )
     record = replace(record, device=device, library_notes=notes, residency=residency)
-    record = look_again(record, model) if layers and where.on == EMULATOR else with_recorded(record, model, table)
+    if layers is not None and where.on == EMULATOR:
+        record = look_again(record, model, layers)
+    else:
+        record = with_recorded(record, model, table)
     if runs_programs(where.on):
         record = with_device(record, model, basis, verdict)
-    if layers and where.on != EMULATOR:
+    if layers is not None and where.on != EMULATOR:
         record = replace(record, device_look=watch(model, loaded, replace(where, trust=against.trust), basis.npu))
     return verdict, record
 

@@ -25,7 +25,7 @@ HIDDEN = ("fcntl", "resource", "pwd", "termios", "grp")
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.name != atomic.SWEEPING)
+    return sorted(path.name for path in folder.iterdir())
 
 
 def child(code: str, *words: object) -> subprocess.Popen[str]:

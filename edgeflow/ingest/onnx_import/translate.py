@@ -18,6 +18,13 @@ from edgeflow.ingest.onnx_import.step import Step, Untranslatable, Unwritten, Wr
 
 PADDLE_VERSION = 2006002
 NAMED = 12
+NO_LOOP = ", a loop: opt and Paddle Lite's ARM library have while, edgeflow neither translates nor emulates it"
+WHY = {
+    "If": ", a branch: opt converts Paddle's conditional_block, and Paddle Lite crashes when it runs that",
+    "Loop": NO_LOOP,
+    "Scan": NO_LOOP,
+}
+"""What is missing where, of control flow. Source: graph/legality.py REFUSED, targets/coverage.json."""
 
 
 def translate(source: Path, prefix: Path) -> tuple[Path, ...]:
@@ -66,7 +73,9 @@ def _all_known(known: Known, where: str) -> None:
         if node.op_type not in TABLE or node.domain not in ("", "ai.onnx")
     )
     if missing:
-        raise as_model_error(where, [f"{name} ({count} times)" for name, count in sorted(missing.items())])
+        raise as_model_error(
+            where, [f"{name} ({count} times{WHY.get(name, '')})" for name, count in sorted(missing.items())]
+        )
 
 
 def _program(known: Known, inputs: list[Any], outputs: list[Any], where: str) -> tuple[Any, dict[str, Any]]:

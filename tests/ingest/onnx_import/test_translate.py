@@ -229,3 +229,18 @@ def test_places_of_an_open_grid_fold_when_the_recipe_fixes_it(tmp_path: Path) ->
     with Session() as session:
         found = session.run(program, weights, feed, [name])[name]
     assert np.abs(found - theirs(path, feed)[0]).max() < 1e-6
+
+
+def test_control_flow_is_refused_with_what_is_missing_where(tmp_path: Path) -> None:
+    from edgeflow.ingest.onnx_import.translate import read_onnx
+
+    branches = [
+        helper.make_graph([node(op, "x", "two", out)], out, [], [value(out, 2)])
+        for op, out in (("Mul", "a"), ("Add", "b"))
+    ]
+    chosen = helper.make_node("If", ["c"], ["y"], then_branch=branches[0], else_branch=branches[1])
+    nodes = [node("ReduceMax", "x", "s", keepdims=0), node("Greater", "s", "zero", "c"), chosen]
+    given = {"two": np.float32([2]), "zero": np.float32(0)}
+    path = saved(tmp_path / "m.onnx", nodes, [value("x", 2)], [value("y", 2)], **given)
+    with pytest.raises(ModelError, match=r"If \(1 times, a branch: .*Paddle Lite crashes when it runs"):
+        read_onnx(path)
