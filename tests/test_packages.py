@@ -32,7 +32,10 @@ def script(name: str) -> ModuleType:
 def brought() -> set[str]:
     """Every package that scripts/setup installs, edgeflow apart."""
     extras = PROJECT["optional-dependencies"]
-    asked = [*PROJECT["dependencies"], *(line for extra in ("build-lean", "metrics", "dev") for line in extras[extra])]
+    asked = [
+        *PROJECT["dependencies"],
+        *(line for extra in ("build-lean", "metrics", "docs", "dev") for line in extras[extra]),
+    ]
     return {*script("licences").closure(asked, set()), "paddleslim"}
 
 

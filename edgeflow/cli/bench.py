@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.options import ModelFile, model_argument
 from edgeflow.cli.printing import say, show, show_json
 from edgeflow.cli.runner_options import where_options
@@ -94,22 +95,23 @@ def latency(report: Timings) -> list[str]:
         for row in report.sweep
     ]
     lines = [
-        *table(("threads", "runs", "load ms", "first ms", "min ms", "p50 ms", "p90 ms"), rows).split("\n"),
-        f"on {report.runner}",
+        *table(
+            (tr("threads"), tr("runs"), tr("load ms"), tr("first ms"), tr("min ms"), "p50 ms", "p90 ms"), rows
+        ).split("\n"),
+        tr("on {runner}").format(runner=told(report.runner)),
     ]
     if turns := report.comparison:
         found = turns.found
         lines.append(
-            f"{turns.against} against {report.model}: {number(turns.other.p50_ms)} ms / "
-            f"{number(turns.control.p50_ms)} ms = {found.ratio:.4f} "
-            f"[{found.low:.4f}, {found.high:.4f}] at {100 * found.confidence:g} %"
+            f"{tr('{one} against {other}').format(one=turns.against, other=report.model)}: "
+            f"{number(turns.other.p50_ms)} ms / {number(turns.control.p50_ms)} ms = {found.ratio:.4f} "
+            f"[{found.low:.4f}, {found.high:.4f}], {100 * found.confidence:g} %"
         )
-        lines += [f"not steady: {reason}" for reason in found.refused]
+        lines += [f"{tr('not steady')}: {told(reason)}" for reason in found.refused]
         if found.refused:
-            lines.append(
-                "try: more --repeats, --cool-down-ms, or a fixed clock (governor performance) and a cooler device"
-            )
-        lines.append(found.conclusion)
+            more = tr("more --repeats, --cool-down-ms, or a fixed clock (governor performance) and a cooler device")
+            lines.append(f"{tr('try')}: {more}")
+        lines.append(told(found.conclusion))
     if report.residency is not None:
         lines.append(residency(report.residency))
-    return [*lines, *report.notes]
+    return [*lines, *map(told, report.notes)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import say, show, show_json
 from edgeflow.cli.runner_options import trust_option
@@ -44,16 +45,15 @@ def command(build: Path, to: str, runtime: Path | None, trust: bool, as_json: bo
     if as_json:
         show_json(deployed.as_table())
         return
-    show(
-        f"{deployed.name}: {deployed.files} files, {deployed.bytes} bytes, "
-        f"{'at' if deployed.changed else 'already at'} "
-        f"{deployed.place}"
-    )
+    at = tr("{name}: {files} files, {bytes} bytes, at {place}")
+    if not deployed.changed:
+        at = tr("{name}: {files} files, {bytes} bytes, already at {place}")
+    show(at.format(name=deployed.name, files=deployed.files, bytes=deployed.bytes, place=deployed.place))
     if deployed.kept:
-        show(f"kept there, as edgeflow did not write it: {', '.join(deployed.kept)}")
+        show(f"{tr('kept there, as edgeflow did not write it')}: {', '.join(deployed.kept)}")
     if deployed.absent:
-        show(f"not in the bundle, so the device must have: {', '.join(deployed.absent)}")
+        show(f"{tr('not in the bundle, so the device must have')}: {', '.join(deployed.absent)}")
     if deployed.without:
-        show(f"without programs: {deployed.without}")
+        show(f"{tr('without programs')}: {told(deployed.without)}")
     else:
-        show(f"check it with: {deployed.check}")
+        show(f"{tr('check it with')}: {deployed.check}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import show, show_json
 from edgeflow.cli.tables import number, size, table
@@ -41,17 +42,17 @@ def command(before: Path, after: Path, as_json: bool) -> None:
 def lines(found: Difference) -> list[str]:
     """The difference for a person, line by line; one line when there is none."""
     if found.same:
-        return ["the same"]
-    out = [*found.header, *found.interface]
-    for title, items in (("removed", found.removed), ("added", found.added)):
+        return [tr("the same")]
+    out = [told(text) for text in (*found.header, *found.interface)]
+    for title, items in ((tr("removed"), found.removed), (tr("added"), found.added)):
         if items:
             out.append(f"{title} ({len(items)}): {', '.join(items)}")
     for change in found.changed:
         names = change.before if change.before == change.after else f"{change.before} -> {change.after}"
-        out.append(f"{names}: {'; '.join(change.changes)}")
+        out.append(f"{names}: {'; '.join(map(told, change.changes))}")
     if found.weights:
-        rows = [(w.name, w.change, number(w.sqnr_db)) for w in found.weights]
-        out += table(("weight", "change", "SQNR dB"), rows).split("\n")
+        rows = [(w.name, told(w.change), number(w.sqnr_db)) for w in found.weights]
+        out += table((tr("weight"), tr("change"), "SQNR dB"), rows).split("\n")
     if found.bytes_before != found.bytes_after:
-        out.append(f"parameters: {size(found.bytes_before)} -> {size(found.bytes_after)}")
+        out.append(f"{tr('parameters')}: {size(found.bytes_before)} -> {size(found.bytes_after)}")
     return out

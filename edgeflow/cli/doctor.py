@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.printing import here, show, show_json
 
 
@@ -32,10 +33,10 @@ def command(folder: Path, everything: bool, as_json: bool) -> None:
         stages = (*found.stages, "fence")
         for item in checks:
             if item.check in stages or item.severity != "ok" or everything:
-                word = "" if item.severity == "ok" else f"{item.severity}: "
+                word = "" if item.severity == "ok" else f"{told(item.severity)}: "
                 show(
-                    f"{item.check:<18} {word}{item.what}",
-                    *([f"  fix: {here(item.fix)}"] if item.fix else []),
+                    f"{item.check:<18} {word}{told(item.what)}",
+                    *([f"  {tr('fix')}: {here(item.fix)}"] if item.fix else []),
                 )
     if any(item.severity == "error" for item in checks):
         raise SystemExit(1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import show, show_json
 from edgeflow.cli.tables import size, table
@@ -63,54 +64,80 @@ def program_lines(found: ProgramInspection) -> list[str]:
     dtypes = ", ".join(f"{n} {d}" for d, n in found.parameter_dtypes.items())
     return [
         f"{found.file}: {found.kind}",
-        f"inputs: {'; '.join(map(str, found.inputs))}",
-        f"outputs: {', '.join(found.outputs)}",
-        f"ops: {found.ops}",
-        f"parameters: {found.parameters} tensors, {size(found.parameter_bytes)} ({dtypes})",
-        f"MACs: {found.macs:,} for {sizes}" if found.macs is not None else f"MACs: unknown, {found.shapes_unknown}",
+        f"{tr('inputs')}: {'; '.join(map(str, found.inputs))}",
+        f"{tr('outputs')}: {', '.join(found.outputs)}",
+        f"{tr('ops')}: {found.ops}",
+        _parameters(found.parameters, found.parameter_bytes, dtypes),
+        tr("MACs: {macs} for {sizes}").format(macs=f"{found.macs:,}", sizes=sizes)
+        if found.macs is not None
+        else f"MACs: {_unknown(found.shapes_unknown)}",
         "",
-        *table(("op", "count"), [(kind, str(n)) for kind, n in found.op_types.items()]).split("\n"),
+        *table((tr("op"), tr("count")), [(kind, str(n)) for kind, n in found.op_types.items()]).split("\n"),
     ]
+
+
+def _parameters(count: int, held_bytes: int, dtypes: str) -> str:
+    said = tr("parameters: {n} tensors, {size} ({dtypes})")
+    return said.format(n=count, size=size(held_bytes), dtypes=dtypes)
+
+
+def _unknown(why: str | None) -> str:
+    return tr("unknown, {why}").format(why=why)
 
 
 def lines(found: Inspection) -> list[str]:
     """The inspection for a person, line by line."""
     s = found.summary
     out = [
-        f"{found.path}: {size(found.file_bytes)}, meta version {s.meta_version}, opt {s.opt_version}, {s.precision}",
-        f"inputs: {'; '.join(f'{t.name} {t.dtype}{list(t.shape or ())}' for t in s.inputs)}",
-        f"outputs: {', '.join(s.outputs)}",
-        f"ops: {s.ops} ({', '.join(f'{n} on {t}' for t, n in s.targets.items())})",
-        f"parameters: {s.parameters} tensors, {size(s.parameter_bytes)} "
-        f"({', '.join(f'{n} {d}' for d, n in s.parameter_dtypes.items())})",
-        f"activations: {size(s.activation_bytes)} in storage slots"
+        tr("{path}: {size}, meta version {meta}, opt {opt}, {precision}").format(
+            path=found.path, size=size(found.file_bytes), meta=s.meta_version, opt=s.opt_version, precision=s.precision
+        ),
+        f"{tr('inputs')}: {'; '.join(f'{t.name} {t.dtype}{list(t.shape or ())}' for t in s.inputs)}",
+        f"{tr('outputs')}: {', '.join(s.outputs)}",
+        f"{tr('ops')}: {s.ops} ({', '.join(tr('{n} on {place}').format(n=n, place=t) for t, n in s.targets.items())})",
+        _parameters(s.parameters, s.parameter_bytes, ", ".join(f"{n} {d}" for d, n in s.parameter_dtypes.items())),
+        tr("activations: {size} in storage slots").format(size=size(s.activation_bytes))
         if s.activation_bytes is not None
-        else f"activations: unknown, {found.shapes_unknown}",
-        f"MACs: {s.macs:,}" if s.macs is not None else f"MACs: unknown, {found.shapes_unknown}",
+        else f"{tr('activations')}: {_unknown(found.shapes_unknown)}",
+        f"MACs: {s.macs:,}" if s.macs is not None else f"MACs: {_unknown(found.shapes_unknown)}",
     ]
     if (p := s.partition) is not None:
-        macs = "" if p.npu_macs is None else f" ({p.npu_macs:,} and {p.cpu_macs:,} MACs)"
-        out.append(
-            f"partition as written by opt: {p.subgraphs} subgraphs with {p.npu_ops} ops for the NPU, "
-            f"{p.cpu_ops} on the CPU{macs}, {p.crossings} tensors handed across"
+        macs = "" if p.npu_macs is None else f" ({p.npu_macs:,} / {p.cpu_macs:,} MACs)"
+        said = tr(
+            "partition as written by opt: {subgraphs} subgraphs with {npu} ops for the NPU, {cpu} on the CPU{macs}, "
+            "{crossings} tensors handed across"
         )
-        out += [f"  on the CPU: op {b.index} ({b.op_type}): {b.why}" for b in p.breakers]
+        out.append(said.format(subgraphs=p.subgraphs, npu=p.npu_ops, cpu=p.cpu_ops, macs=macs, crossings=p.crossings))
+        out += [f"  {tr('on the CPU')}: op {b.index} ({b.op_type}): {told(b.why)}" for b in p.breakers]
     if (q := s.quantisation) is not None:
         if q.weight_only_bits:
-            out.append(f"quantisation: weights only, int{q.weight_only_bits}; computed in float32")
+            only = tr("quantisation: weights only, int{bits}; computed in float32")
+            out.append(only.format(bits=q.weight_only_bits))
+        elif q.scale_min is None:
+            out.append(tr("quantisation: {n} int8 ops").format(n=q.int8_ops))
         else:
+            said = tr(
+                "quantisation: {n} int8 ops ({int8} give int8, {fp32} float32), {floats} conv or fc in float, {calibs} "
+                "conversions, weights per channel in {channel} and per layer in {layer}, input scales {low} .. {high}"
+            )
             out.append(
-                f"quantisation: {q.int8_ops} int8 ops ({q.int8_out} give int8, {q.fp32_out} float32), "
-                f"{q.float_multiplying_ops} conv or fc in float, {q.calibs} conversions, weights per channel in "
-                f"{q.per_channel} and per layer in {q.per_layer}, input scales {q.scale_min:.3g} .. {q.scale_max:.3g}"
-                if q.scale_min is not None
-                else f"quantisation: {q.int8_ops} int8 ops"
+                said.format(
+                    n=q.int8_ops,
+                    int8=q.int8_out,
+                    fp32=q.fp32_out,
+                    floats=q.float_multiplying_ops,
+                    calibs=q.calibs,
+                    channel=q.per_channel,
+                    layer=q.per_layer,
+                    low=f"{q.scale_min:.3g}",
+                    high=f"{q.scale_max:.3g}",
+                )
             )
     out.append("")
-    out += table(("op", "count"), [(kind, str(n)) for kind, n in s.op_types.items()]).split("\n")
+    out += table((tr("op"), tr("count")), [(kind, str(n)) for kind, n in s.op_types.items()]).split("\n")
     out.append("")
     if not found.findings:
-        out.append("findings: none" + ("" if found.target else " (rules for a device need --target)"))
+        out.append(tr("findings: none") if found.target else tr("findings: none (rules for a device need --target)"))
     for f in found.findings:
-        out += [f"{f.code} {f.severity}: {f.op}: {f.why}", f"  fix: {f.fix}"]
+        out += [f"{f.code} {told(f.severity)}: {f.op}: {told(f.why)}", f"  {tr('fix')}: {told(f.fix)}"]
     return out

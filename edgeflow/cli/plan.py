@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from edgeflow.cli.language import tr
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.options import recipe_argument, targets_option
 from edgeflow.cli.printing import show, show_json
 
@@ -67,10 +67,10 @@ def _lines(plan: Any) -> list[str]:
         left = Counter(kind for kind, _ in split.on_cpu).most_common(SHOWN)
         if left:
             out.append(f"  {tr('on the CPU')}: " + ", ".join(f"{n} {kind}" for kind, n in left))
-    out += [f"  {tr('output')} {k}: {kind.kind}, {kind.why}" for k, kind in enumerate(plan.outputs)]
+    out += [f"  {tr('output')} {k}: {told(kind.kind)}, {told(kind.why)}" for k, kind in enumerate(plan.outputs)]
     grades = {"error": tr("error"), "warning": tr("warning"), "note": tr("note")}
     for finding in plan.findings:
         grade = grades.get(finding.severity, finding.severity)
-        out += [f"  {finding.code} {grade}: {finding.op}: {finding.why}", f"    {tr('fix')}: {finding.fix}"]
+        out += [f"  {finding.code} {grade}: {finding.op}: {told(finding.why)}", f"    {tr('fix')}: {told(finding.fix)}"]
     out.append(f"  {tr('can be built') if plan.buildable else tr('cannot be built')}")
     return out

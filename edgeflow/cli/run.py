@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgeflow.cli.language import tr
 from edgeflow.cli.options import ModelFile
 from edgeflow.cli.printing import say, show, show_json, show_page
 from edgeflow.cli.runner_options import where_options
@@ -110,7 +111,7 @@ def _run(model: Path, pictures: list[Path], options: Mapping[str, Any]) -> None:
         from edgeflow.deploy.drawing import draw
 
         draw(options["draw"], pixels, answer)
-        show(f"drawn: {options['draw']}", err=True)
+        show(f"{tr('drawn')}: {options['draw']}", err=True)
     if rows:
         _show(rows, as_json=options["as_json"])
     elif options["as_json"]:
@@ -162,7 +163,7 @@ def _show(rows: list[tuple[Path, Answer]], *, as_json: bool) -> None:
     else:
         from edgeflow.cli.tables import table
 
-        show_page(table(("picture", "answer"), [(str(path), _short(answer)) for path, answer in rows]))
+        show_page(table((tr("picture"), tr("answer")), [(str(path), _short(answer)) for path, answer in rows]))
 
 
 def _short(answer: Answer) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from unicodedata import combining, east_asian_width
 
-from edgeflow.cli.language import tr
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.printing import visible
 from edgeflow.report.values import SENTENCE_LENGTH_MAX, finite, plain, real
 
@@ -63,7 +63,7 @@ def number(value: object, digits: int = 4) -> str:
 
 
 def _text(value: object) -> str:
-    return plain(value, SENTENCE_LENGTH_MAX)
+    return plain(told("" if value is None else str(value)), SENTENCE_LENGTH_MAX)
 
 
 def verdict(record: Record) -> str:
@@ -76,7 +76,7 @@ def verdict(record: Record) -> str:
             [
                 (
                     plain(o.name),
-                    plain(o.kind) or "-",
+                    _text(o.kind) or "-",
                     number(o.max_abs),
                     number(o.mean_abs),
                     number(o.cosine, 7),
@@ -95,7 +95,7 @@ def verdict(record: Record) -> str:
     lines += [_waterfall(record), _layers(record), _first_drift(record), _self_test(record)]
     source = plain(record.reference_device) or tr("the file given")
     sides = tr("{samples}; reference: {reference}; candidate: {candidate}")
-    lines.append(sides.format(samples=_samples(record), reference=source, candidate=plain(record.runner)))
+    lines.append(sides.format(samples=_samples(record), reference=source, candidate=_text(record.runner)))
     if record.residency is not None:
         lines.append(residency(record.residency))
     lines += [_text(record.device_ties)] if record.device_ties else []
@@ -118,7 +118,7 @@ def _samples(record: Record) -> str:
 def _agreed(output: Output) -> str:
     """The figure of the output's kind, with what it is."""
     limit, value = output.agreement
-    return "-" if limit is None else f"{number(value)} {limit.what}"
+    return "-" if limit is None else f"{number(value)} {told(limit.what)}"
 
 
 def _detail(output: Output) -> list[str]:
@@ -168,10 +168,10 @@ def _waterfall(record: Record) -> str:
         if hop.available:
             share = finite(hop.share)
             shown = "-" if share is None else f"{share * 100:.3g} %"
-            rows.append((plain(hop.hop), number(hop.sqnr_db), number(hop.metric_loss, 3), shown))
+            rows.append((_text(hop.hop), number(hop.sqnr_db), number(hop.metric_loss, 3), shown))
         else:
-            why = plain(hop.why_missing) or tr("no reason given")
-            missing.append(f"{plain(hop.hop)}: {tr('missing, {why}').format(why=why)}")
+            why = _text(hop.why_missing) or tr("no reason given")
+            missing.append(f"{_text(hop.hop)}: {tr('missing, {why}').format(why=why)}")
     return "\n".join(
         [*([table((tr("hop"), "SQNR dB", tr("metric loss"), tr("share")), rows)] if rows else []), *missing]
     )
@@ -184,7 +184,7 @@ def _layers(record: Record) -> str:
             f"op {layer.op} {plain(layer.name, 60)}",
             number(layer.entire.sqnr_db if layer.entire else None),
             number(layer.single.sqnr_db if layer.single else None),
-            plain(layer.reason) or "-",
+            _text(layer.reason) or "-",
         )
         for layer in record.worst_layers(LAYERS_SHOWN)
     ]
@@ -207,7 +207,7 @@ def _first_drift(record: Record) -> str:
     found = record.first_drift
     if found is None:
         return ""
-    why = ": ".join(text for text in (plain(found.reason), _text(found.why)) if text)
+    why = ": ".join(text for text in (_text(found.reason), _text(found.why)) if text)
     said = tr("drift starts at op {op}").format(op=f"{found.op} {plain(found.name)}") + f"{', ' if why else ''}{why}"
     return said + (f"\n  {tr('try')}: {_text(found.fix)}" if found.fix else "")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -85,3 +86,33 @@ def test_plan_in_chinese_and_its_json_in_english() -> None:
     assert "P206 error: program:" in told["en", ""].stdout and told["en", ""].stdout.endswith("  cannot be built\n")
     assert told["zh_CN", "--json"].stdout == told["en", "--json"].stdout
     assert not json.loads(told["en", "--json"].stdout)[0]["buildable"]
+
+
+def in_both(*arguments: str) -> tuple[str, str]:
+    """What a command prints in Chinese and in English."""
+    from edgeflow.cli.main import edgeflow
+
+    said = []
+    for language in ("zh_CN", "en"):
+        done = CliRunner().invoke(edgeflow, list(arguments), env={"LANGUAGE": language, "LC_ALL": "zh_CN.UTF-8"})
+        assert done.exit_code in (0, 3), done.output
+        said.append(done.stdout)
+    return said[0], said[1]
+
+
+def test_other_commands_in_chinese_and_their_json_in_english() -> None:
+    golden = ROOT / "tests" / "golden"
+    one, other = (str(golden / name / "model.nb") for name in ("zoo_matmul__1d1d", "zoo_elementwise_int__mod_int32"))
+    for arguments, chinese, english in (
+        (("inspect", one), "输入: ", "inputs: "),
+        (("diff", one, other), "移除 (", "removed ("),
+        (("diff", one, one), "相同", "the same"),
+        (("doctor", str(ROOT / "tests" / "cli")), "可以运行", "can run"),
+        (("bench", one, "--repeats", "1", "--warm-up", "0"), "线程  次数", "threads  runs"),
+    ):
+        ours, theirs = in_both(*arguments)
+        assert chinese in ours and english in theirs, arguments
+        assert not re.search("[\u4e00-\u9fff]", theirs)
+        assert len(ours.splitlines()) == len(theirs.splitlines())
+    ours, theirs = in_both("inspect", one, "--json")
+    assert ours == theirs

@@ -13,6 +13,7 @@ import pytest
 import edgeflow
 from edgeflow.deploy.stage import deploy_to
 from tests.conftest import ROOT
+from tests.docs.tutorial import follow
 from tests.projects import edit
 
 pytestmark = [pytest.mark.build, pytest.mark.machine]
@@ -45,3 +46,6 @@ def test_the_detector_is_trained_built_and_bundled(tmp_path: Path) -> None:
     contract = json.loads((bundle / "contract.json").read_text())
     assert contract["task"] == "detect" and contract["inputs"][0]["preprocess"]["resize"] == "letterbox"
     assert (bundle / "labels.txt").read_text().split() == ["disc", "square", "triangle", "cross"]
+    follow(
+        "detect", project, without=["python"], accepted=(0, 3, 4)
+    )  # hardly trained, so what the verdict is does not matter
