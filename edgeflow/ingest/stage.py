@@ -74,9 +74,9 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     programs.forget_callstacks(program)
     programs.save(program, prefix.with_suffix(".pdmodel"))
     pixels = {f"{name} of {picture.sample}": picture.pixels for name, picture in evaluated.pictures.items()}
-    names = {NAMES: packed_names(evaluated.names)} if evaluated.names else {}
+    files = {NAMES: packed_names(evaluated.names)} if evaluated.names else {}
     parts = {"evaluation": evaluation, "calibration": calibration, "training": training}
-    given = {**parts, "pictures": pixels, "names": names}
+    given = {**parts, "pictures": pixels, "names": files}
     results = {
         "results_sha256": _results(prefix, given),
         "read": sorted(trace.read | of_data.read | declared),
@@ -108,7 +108,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     arrays.update({f"output/{k}": array for k, array in enumerate(outputs)})
     if LABEL in evaluation:
         arrays[LABEL] = evaluation[LABEL]
-    arrays.update(names)
+    arrays.update(files)
     save_npz(tools.folder / "reference.npz", arrays)
     if calibration is not None:
         save_npz(tools.folder / "calibration.npz", {k: v for k, v in calibration.items() if k != LABEL})

@@ -154,5 +154,9 @@ def test_average_precision_reads_boxes_as_the_recipe_says_they_lie() -> None:
     worse = rows.copy()
     worse[:20, 3] += 30
     found = judge(given, Ran((worse, counts), ("a", "b"), "test"), settings)
-    assert found.metric_reference == 1 and found.metric_candidate is not None and found.metric_candidate < 0.7
+    assert (
+        found.metric_reference == pytest.approx(1)
+        and found.metric_candidate is not None
+        and found.metric_candidate < 0.7
+    )
     assert [row.name for row in found.classes] == ["1"] and found.verdict == "FAIL"
