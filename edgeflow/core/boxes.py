@@ -103,6 +103,36 @@ def canonical(outputs: Sequence[Array], kinds: Sequence[OutputKind], samples: in
     return [rows.astype(np.float64), np.bincount(found.picture, minlength=samples)]
 
 
+def chosen(
+    outputs: Sequence[Array], kinds: Sequence[OutputKind], samples: int, which: Array
+) -> tuple[Array, ...] | None:
+    """The outputs for some samples alone; rows of boxes, and what belongs to them, go with their counts. None where
+    samples cannot be told apart.
+
+    Args:
+        which: numbers of samples, in order.
+    """
+    rows: dict[int, Array] = {}
+    for k, kind in enumerate(kinds[: len(outputs)]):
+        if kind.kind != "boxes" or kind.counts is None or outputs[k].ndim != 2:
+            continue
+        counts = outputs[kind.counts].reshape(-1)
+        if not _may_count(counts, samples):
+            return None
+        taken = np.isin(np.repeat(np.arange(samples), counts.astype(np.int64)), which)
+        real = outputs[k][:, 0] >= 0 if int(counts.sum()) != len(outputs[k]) else np.ones(len(outputs[k]), bool)
+        if int(counts.sum()) != int(real.sum()):
+            return None
+        at = np.flatnonzero(real)[taken]
+        rows[k] = outputs[k][at]
+        for j, other in enumerate(kinds[: len(outputs)]):
+            if other.belongs_to == k and j != kind.counts and len(outputs[j]) == len(outputs[k]):
+                rows[j] = outputs[j][at]
+    if any(array.ndim == 0 or len(array) != samples for k, array in enumerate(outputs) if k not in rows):
+        return None
+    return tuple(rows[k] if k in rows else array[which] for k, array in enumerate(outputs))
+
+
 def _may_count(counts: Array, samples: int) -> bool:
     if len(counts) != samples:
         return False

@@ -53,9 +53,10 @@ def labelled_boxes(name: str, labels: Array) -> Boxes:
             f"metric {name}: labels have shape {list(labels.shape)}, and should have [pictures, boxes, 5]: "
             "class, x1, y1, x2, y2"
         )
-    picture, place = np.nonzero(labels[..., 0] >= 0)
+    picture, place = np.nonzero(~(labels[..., 0] < 0))  # NaN is no "none"
     rows = labels[picture, place].astype(np.float64)
     wrong = (rows[:, 0] != np.floor(rows[:, 0])) | (rows[:, 3] < rows[:, 1]) | (rows[:, 4] < rows[:, 2])
+    wrong |= ~np.isfinite(rows).all(1)
     if wrong.any():
         first = int(wrong.argmax())
         raise DataError(

@@ -284,6 +284,7 @@ class InjectedFault:
     metric_drop: float | None = None
     beyond_budget: bool | None = None
     noticed: bool | None = None
+    verdict: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,6 +198,9 @@ def test_boxes_come_with_their_counts_in_any_place() -> None:
     assert mean_average_precision([lost], labels) == 0, "a score of NaN is no box"
     lost[..., 1:] = np.inf
     assert mean_average_precision([lost], labels) == 0
+    for odd in ([np.inf, 0, 0, 9, 9], [0, np.nan, 0, 9, 9], [np.nan, 0, 0, 9, 9]):
+        with pytest.raises(DataError, match="should be class"):
+            mean_average_precision([outputs], np.asarray([[odd]] * 7))
     with pytest.raises(DataError, match="corners, not width"):
         mean_average_precision([outputs], np.asarray([[[0, 30, 30, 10, 10]]] * 7))
 
