@@ -160,15 +160,15 @@ def network(kind: str, which: str) -> Any:
         last = nn.Linear(seen.shape[-1], wanted.shape[1])
         last.weight.set_value(weights)
     last.bias.set_value(bias)
-    answer = _answer(kind)
 
     class Net(nn.Layer):
         def __init__(self) -> None:
             super().__init__()
             self.features, self.last = features, last
+            self.answer = ANSWERS.get(kind, _plain)
 
         def forward(self, x: Any) -> Any:
-            return answer(self.last(self.features(x)))
+            return self.answer(self.last(self.features(x)))
 
     return Net()
 
@@ -194,30 +194,67 @@ def _features(kind: str, which: str) -> list[Any]:
     return [conv(1, 16, 5, 2, 2), act(), nn.MaxPool2D(2), nn.Flatten()]
 
 
-def _answer(kind: str) -> Callable[[Any], Any]:
-    """From the last layer's result to the output."""
+def _scores(y: Any) -> Any:
+    from paddle.nn import functional
+
+    return functional.softmax(4 * y, -1)
+
+
+def _ids(y: Any) -> Any:
+    import paddle
+
+    return paddle.argmax(y, 1)
+
+
+def _embedding(y: Any) -> Any:
+    from paddle.nn import functional
+
+    return functional.normalize(y, axis=1)
+
+
+def _landmarks(y: Any) -> Any:
+    return y.reshape([-1, 4, 2])
+
+
+def _map(y: Any) -> Any:
+    from paddle.nn import functional
+
+    return functional.sigmoid(y)
+
+
+def _ctc(y: Any) -> Any:
+    from paddle.nn import functional
+
+    return functional.softmax(6 * y.squeeze(2).transpose([0, 2, 1]), -1)
+
+
+def _boxes(y: Any) -> Any:
     import paddle
     from paddle.nn import functional
 
-    def boxes(y: Any) -> Any:
-        at = (np.arange(GRID) + 0.5) * STRIDE
-        rows, columns = np.meshgrid(at, at, indexing="ij")
-        points = paddle.to_tensor(np.stack([columns.ravel(), rows.ravel()], 1).astype(np.float32))
-        cells = y.flatten(2)
-        sides = cells[:, 2:].transpose([0, 2, 1])
-        corners = paddle.concat([points - 8 * sides[:, :, :2], points + 8 * sides[:, :, 2:]], -1)
-        return suppressed(corners, functional.sigmoid(8 * cells[:, :2] - 2.4))
+    at = (np.arange(GRID) + 0.5) * STRIDE
+    rows, columns = np.meshgrid(at, at, indexing="ij")
+    points = paddle.to_tensor(np.stack([columns.ravel(), rows.ravel()], 1).astype(np.float32))
+    cells = y.flatten(2)
+    sides = cells[:, 2:].transpose([0, 2, 1])
+    corners = paddle.concat([points - 8 * sides[:, :, :2], points + 8 * sides[:, :, 2:]], -1)
+    return suppressed(corners, functional.sigmoid(8 * cells[:, :2] - 2.4))
 
-    answers: dict[str, Callable[[Any], Any]] = {
-        "scores": lambda y: functional.softmax(4 * y, -1),
-        "ids": lambda y: paddle.argmax(y, 1),
-        "embedding": lambda y: functional.normalize(y, axis=1),
-        "landmarks": lambda y: y.reshape([-1, 4, 2]),
-        "map": functional.sigmoid,
-        "ctc": lambda y: functional.softmax(6 * y.squeeze(2).transpose([0, 2, 1]), -1),
-        "boxes": boxes,
-    }
-    return answers.get(kind, lambda y: y)
+
+def _plain(y: Any) -> Any:
+    return y
+
+
+ANSWERS: dict[str, Callable[[Any], Any]] = {
+    "scores": _scores,
+    "ids": _ids,
+    "embedding": _embedding,
+    "landmarks": _landmarks,
+    "map": _map,
+    "ctc": _ctc,
+    "boxes": _boxes,
+}
+"""From the last layer's result to the output. Functions of the module: a static program sees no closures."""
 
 
 def _targets(kind: str, seen: np.ndarray, label: np.ndarray) -> Drawn:
