@@ -114,10 +114,10 @@ def judged_in(model: Path) -> float:
     from edgeflow.verify.execute import run_with
     from edgeflow.verify.judge import judge
     from edgeflow.verify.output_kinds import kinds_of
-    from edgeflow.verify.stage import prepared
+    from edgeflow.verify.stage import BESIDE, prepared
     from edgeflow.verify.worst_inputs import worst
 
-    basis = prepared(model)
+    basis = prepared(model, BESIDE)
     given = basis.reference
     with Emulator(model, npu=basis.npu) as runner:
         ran = run_with(runner, given)
