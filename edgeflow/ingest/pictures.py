@@ -294,7 +294,7 @@ def class_folders(folders: Sequence[Path], where: str) -> list[tuple[int, Path]]
     Raises:
         DataError: two folders are the same number (1 and 01), or numbers stand beside names, so that no order is sure.
     """
-    numbers = {path: int(path.name) for path in folders if path.name.isascii() and path.name.isdecimal()}
+    numbers = {path: int(path.name) for path in folders if path.name.isdecimal()}
     if numbers and len(numbers) < len(folders):
         odd = next(path.name for path in folders if path not in numbers)
         number = next(iter(numbers)).name
@@ -316,7 +316,7 @@ def class_folders(folders: Sequence[Path], where: str) -> list[tuple[int, Path]]
 def natural(name: str) -> list[tuple[int, int, str]]:
     """A key that sorts the numbers in names as numbers: class2 before class10."""
     return [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]{1,18})", name) if part
+        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d{1,18})", name) if part
     ] + [(2, 0, name)]
 
 
