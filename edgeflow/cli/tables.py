@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgeflow.report.record import Record
     from edgeflow.report.record_parts import DeviceLook, Output, ResidencyFinding
 
+INPUTS_SHOWN = 3
 LAYERS_SHOWN = 5
 
 
@@ -92,7 +93,7 @@ def verdict(record: Record) -> str:
         lines.append(f"{plain(record.metric)}: {moved}")
     if record.decision is not None:
         lines.append(_text(record.decision.sentence))
-    lines += [_waterfall(record), _layers(record), _first_drift(record), _self_test(record)]
+    lines += [_waterfall(record), _layers(record), _worst_inputs(record), _first_drift(record), _self_test(record)]
     source = plain(record.reference_device) or tr("the file given")
     sides = tr("{samples}; reference: {reference}; candidate: {candidate}")
     lines.append(sides.format(samples=_samples(record), reference=source, candidate=_text(record.runner)))
@@ -201,6 +202,16 @@ def _device_look(found: DeviceLook) -> str:
     shown = [table((tr("differs on the device"), tr("own error"), tr("entire")), rows)] if rows else []
     lost = [f"{tr('not watched')}: {_text(text)}" for text in found.not_watched]
     return "\n".join([*shown, _text(found.sentence), *lost])
+
+
+def _worst_inputs(record: Record) -> str:
+    """The inputs that lose most, by the names of their files; none where nothing differs."""
+    rows = [
+        (plain(item.name, 60), plain(item.reference, 60), plain(item.candidate, 60), number(item.error, 3))
+        for item in record.worst[:INPUTS_SHOWN]
+        if item.error
+    ]
+    return table((tr("worst inputs"), tr("reference"), tr("candidate"), tr("error")), rows) if rows else ""
 
 
 def _first_drift(record: Record) -> str:

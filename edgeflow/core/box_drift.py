@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from edgeflow.core import average_precision as ap
 from edgeflow.core.agreement import Agreement
-from edgeflow.core.output_kind import BOX_COLUMNS, OutputKind
+from edgeflow.core.boxes import read_boxes
+from edgeflow.core.output_kind import OutputKind
 
 Array = npt.NDArray[Any]
 
@@ -59,42 +60,13 @@ class Boxes:
 
 
 def split_boxes(outputs: Sequence[Array], index: int, kind: OutputKind, samples: int) -> list[Boxes] | None:
-    """The boxes of each sample: [N, D, C], or [M, C] with the counts in another output; None where neither fits.
-
-    A class below 0 and a score that is not a number are no box.
-    """
-    array = outputs[index]
-    columns = kind.columns or BOX_COLUMNS
-    if array.ndim < 2 or array.shape[-1] != len(columns):
+    """The boxes of each sample; None where core.boxes.read_boxes cannot tell them apart."""
+    found = read_boxes(outputs, index, kind, samples)
+    if found is None:
         return None
-    if array.ndim == 3 and len(array) == samples:
-        parts = list(array)
-    elif array.ndim == 2 and samples == 1:
-        parts = [array]
-    elif array.ndim == 2 and kind.counts is not None and kind.counts < len(outputs):
-        counts = outputs[kind.counts].reshape(-1)
-        if "class" in columns and counts.sum() != len(array):
-            # Paddle gives a row of class -1 for a run that finds nothing, and counts no box for it.
-            array = array[array[:, columns.index("class")] >= 0]
-        if len(counts) != samples or counts.dtype.kind not in "iu" or (counts < 0).any() or counts.sum() != len(array):
-            return None
-        parts = np.split(array, np.cumsum(counts.astype(np.int64))[:-1])
-    else:
-        return None
-    return [_read(part.astype(np.float64), columns) for part in parts]
-
-
-def _read(rows: Array, columns: tuple[str, ...]) -> Boxes:
-    place = {name: k for k, name in enumerate(columns) if name}
-    scores = rows[:, place["score"]] if "score" in place else np.ones(len(rows))
-    classes = rows[:, place["class"]] if "class" in place else np.zeros(len(rows))
-    if "w" in place:
-        centre, size = rows[:, [place["x"], place["y"]]], rows[:, [place["w"], place["h"]]]
-        corners = np.concatenate([centre - size / 2, centre + size / 2], 1)
-    else:
-        corners = rows[:, [place[name] for name in ("x1", "y1", "x2", "y2")]]
-    real = np.isfinite(rows).all(1) & (classes >= 0)
-    return Boxes(np.round(classes[real]).astype(np.int64), scores[real], corners[real])
+    ends = np.cumsum(np.bincount(found.picture, minlength=samples))[:-1]
+    parts = (np.split(array, ends) for array in (found.kind, found.score, found.corners))
+    return [Boxes(*part) for part in zip(*parts, strict=True)]
 
 
 def match(wanted: Boxes, got: Boxes) -> Array:

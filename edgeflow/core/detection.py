@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from edgeflow.core.average_precision import RULES, Boxes, average_precision
+from edgeflow.core.boxes import box_output, read_boxes
 from edgeflow.core.errors import DataError
 from edgeflow.core.metric import Array, Prepared, Weighed
 from edgeflow.core.metric_names import Asked
@@ -52,9 +53,10 @@ def labelled_boxes(name: str, labels: Array) -> Boxes:
             f"metric {name}: labels have shape {list(labels.shape)}, and should have [pictures, boxes, 5]: "
             "class, x1, y1, x2, y2"
         )
-    picture, place = np.nonzero(labels[..., 0] >= 0)
+    picture, place = np.nonzero(~(labels[..., 0] < 0))  # NaN is no "none"
     rows = labels[picture, place].astype(np.float64)
     wrong = (rows[:, 0] != np.floor(rows[:, 0])) | (rows[:, 3] < rows[:, 1]) | (rows[:, 4] < rows[:, 2])
+    wrong |= ~np.isfinite(rows).all(1)
     if wrong.any():
         first = int(wrong.argmax())
         raise DataError(
@@ -67,61 +69,37 @@ def labelled_boxes(name: str, labels: Array) -> Boxes:
 
 
 def boxes_of(outputs: Sequence[Array], pictures: int, name: str = "map") -> Boxes:
-    """A detector's outputs as boxes of class, score, x1, y1, x2, y2; class -1, or a score of NaN, is no box.
+    """A detector's outputs as boxes; class -1, or a score that is no number, is no box.
 
     Args:
-        outputs: float[N, D, 6] of each picture; or float[M, 6] of all together with, in whatever place, int[N] or
-            int[N, 1] how many each picture has (PaddleDetection's multiclass_nms3 gives boxes, indices, counts).
+        outputs: float[N, D, 6] of each picture, of class, score, x1, y1, x2, y2; or float[M, 6] of all together with,
+            in whatever place, int[N] or int[N, 1] how many each picture has (PaddleDetection's multiclass_nms3 gives
+            boxes, indices, counts). Other layouts come here as `core.boxes.canonical` makes them.
 
     Raises:
         DataError: another form, or counts that do not sum up to the boxes.
     """
-    boxes = next((array for array in outputs if array.ndim in (2, 3) and array.shape[-1] == COLUMNS), None)
-    if boxes is None or (boxes.ndim == 3 and len(boxes) != pictures):
+    known = box_output(outputs, pictures)
+    if known is None:
         raise DataError(
             f"metric {name}: the outputs have the shapes {', '.join(str(list(a.shape)) for a in outputs)}, and one "
             f"should be boxes [{pictures}, boxes, 6] of class, score, x1, y1, x2, y2, or [boxes, 6] with the number "
-            "of each picture's boxes as another output"
+            "of each picture's boxes as another output",
+            try_='[outputs.N] kind = "boxes" with columns and counts, where they lie otherwise',
         )
-    if boxes.ndim == 3:
-        picture = np.repeat(np.arange(pictures), boxes.shape[1])
-        rows = boxes.reshape(-1, COLUMNS)
-    else:
-        picture = np.repeat(np.arange(pictures), _counts(name, boxes, outputs, pictures))
-        rows = boxes[: len(picture)]
-    # A class that is NaN or infinite is none either, and int() of it is anything.
-    there = (rows[:, 0] >= 0) & np.isfinite(rows[:, 0]) & ~np.isnan(rows[:, 1])
-    rows = rows[there].astype(np.float64)
-    kind = np.clip(rows[:, 0], 0, 1 << 31).astype(np.int64)
-    return Boxes(picture[there], kind, rows[:, 2:], rows[:, 1], np.zeros(len(rows), bool))
-
-
-def _counts(name: str, boxes: Array, outputs: Sequence[Array], pictures: int) -> Array:
-    """How many boxes each picture has, from the output that says so."""
-    many = len(boxes)
-    if not (boxes[:, 0] >= 0).any():  # Paddle gives one row of -1 where there is no box at all
-        return np.zeros(pictures, np.int64)
-    said = [
-        array.reshape(-1).astype(np.int64)
-        for array in sorted(outputs, key=lambda array: array.ndim, reverse=True)
-        if array is not boxes and array.size == pictures and array.ndim in (1, 2) and _whole(array)
-    ]
-    fitting = [array for array in said if int(array.sum()) == many]
-    if fitting:
-        return fitting[-1]  # counts have one axis, indices of boxes two
-    sums = " or ".join(str(int(array.sum())) for array in said)
-    raise DataError(
-        f"metric {name}: {many} boxes {list(boxes.shape)} of {pictures} pictures, "
-        + (f"and the counts sum up to {sums}" if said else "and no output says how many each picture has"),
-        try_="the number of boxes of each picture as an output, as multiclass_nms3 gives it",
-    )
-
-
-def _whole(array: Array) -> bool:
-    """Whether these may be counts."""
-    if array.dtype.kind == "f":
-        return bool(np.isfinite(array).all() and (array == np.floor(array)).all() and (array >= 0).all())
-    return array.dtype.kind in "iu" and bool((array >= 0).all())
+    index, kind = known
+    rows = outputs[index]
+    if rows.ndim == 2 and kind.counts is None and not (rows[:, 0] >= 0).any():
+        outputs, index = [np.zeros((pictures, 0, COLUMNS))], 0  # no box at all, and so nothing to count
+    found = read_boxes(outputs, index, kind, pictures)
+    if found is None:
+        sums = " or ".join(str(int(a.sum())) for k, a in enumerate(outputs) if k != index and a.size == pictures)
+        raise DataError(
+            f"metric {name}: {len(rows)} boxes {list(rows.shape)} of {pictures} pictures, "
+            + (f"and the counts sum up to {sums}" if sums else "and no output says how many each picture has"),
+            try_="the number of boxes of each picture as an output, as multiclass_nms3 gives it",
+        )
+    return found
 
 
 def _lacks(name: str, labels: Array) -> str:

@@ -60,7 +60,8 @@ class IngestSettings:
 
     `preprocess` by input name: how raw pictures among the data become inputs. `exif`: whether files are turned as they
     say. `skip_bad`: pictures that cannot be read are left out. `dictionary`: letters of a text recogniser, for lists
-    with texts; `blank_last`: of its classes.
+    with texts; `blank_last`: of its classes. `annotations` of the evaluation's pictures, with `names` of classes;
+    `shares`: the model's boxes count in shares of its input.
     """
 
     factory: str | None
@@ -76,6 +77,9 @@ class IngestSettings:
     skip_bad: bool = False
     dictionary: tuple[str, ...] = ()
     blank_last: bool = False
+    annotations: str | None = None
+    names: tuple[str, ...] = ()
+    shares: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def drawn(pixels: Array, answer: Answer) -> Array:
             "drawing needs Pillow, which is not installed", try_="pip install 'edgeflow[build]'"
         ) from err
     if answer.mask is not None:
-        pixels = _laid_over(pixels, answer.mask)
+        pixels = laid_over(pixels, answer.mask)
     image = Image.fromarray(np.ascontiguousarray(pixels))
     pen: Any = ImageDraw.Draw(image)
     width = max(1, round(min(image.size) / 150))
@@ -60,7 +60,7 @@ def _write(pen: Any, at: tuple[float, float], text: str, colour: tuple[int, int,
     pen.text(at, text, fill=(255, 255, 255))
 
 
-def _laid_over(pixels: Array, mask: Array) -> Array:
+def laid_over(pixels: Array, mask: Array) -> Array:
     """Each class but 0 in its colour, as large as the picture."""
     height, width = pixels.shape[:2]
     rows, columns = np.arange(height) * mask.shape[0] // height, np.arange(width) * mask.shape[1] // width

@@ -20,6 +20,7 @@ from edgeflow.core.targets import Target, names
 from edgeflow.graph.edit import Editor, output
 from edgeflow.graph.placement import validate_line
 from edgeflow.graph.program import fetches, variable
+from edgeflow.ingest.pictures import way_of
 from edgeflow.ingest.sources import Looked, Wanted, look
 from edgeflow.nb.lint import Finding
 from edgeflow.project.functions import validate_function
@@ -95,7 +96,7 @@ def of_recipe(recipe: Recipe, targets: Sequence[Target], *, look_s: float = LOOK
         if source is None:
             continue
         settings = recipe.ingest_settings()
-        wanted = Wanted(recipe.folder, settings.inputs, settings.preprocess, recipe.data.skip_bad, until)
+        wanted = Wanted(recipe.folder, settings.inputs, settings.preprocess, way_of(settings), until)
         found = look(source, wanted, kind)
         errors += [("P701", f"[data] {kind}", err) for err in found.errors]
         notes += _of_pictures(recipe, kind, found)

@@ -40,7 +40,7 @@ def _data(settings: IngestSettings) -> list[str]:
 
 
 def _named(settings: IngestSettings, folder: Path) -> list[Path]:
-    named = [folder / source for source in _data(settings)]
+    named = [folder / source for source in (*_data(settings), *filter(None, [settings.annotations]))]
     if settings.program is not None:
         program = folder / settings.program
         named += [program, folder / settings.params if settings.params else program.with_suffix(".pdiparams")]

@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 
 from edgeflow.core.errors import DataError, EdgeflowError, last_line
+from edgeflow.core.placement import placed
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.samples import LABEL, Array
 from edgeflow.core.settings import is_synthetic
 from edgeflow.core.tensors import TensorSpec, validate_array, validate_names
 from edgeflow.files.arrays import load_npy, load_npz
-from edgeflow.ingest.lists import classes_or_texts, is_list, read_list
-from edgeflow.ingest.pictures import AS_STORED, Made, Picture, Way, are_pictures, folder_of_pictures, make_inputs
+from edgeflow.ingest.lists import is_list
+from edgeflow.ingest.marks import Units, labels_of
+from edgeflow.ingest.picture_files import PictureFiles, file_names, picture_files, picture_input
+from edgeflow.ingest.pictures import AS_STORED, Made, Picture, Way, are_pictures, make_inputs
 from edgeflow.ingest.synthetic import synthetic
 from edgeflow.project.functions import load_function
 from edgeflow.project.user_errors import user_lines
@@ -29,13 +32,15 @@ class Samples:
     """Arrays by input name, [samples, ...], and `label` where there is one; of each input made of pictures, a raw
     one.
 
-    `bad` says which pictures were left out and why, `rotated` counts those that EXIF says to turn.
+    `bad` says which pictures were left out and why, `rotated` counts those that EXIF says to turn. `names`: the file of
+    each sample, where samples are picture files.
     """
 
     arrays: Mapping[str, Array]
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     bad: tuple[str, ...] = ()
     rotated: int = 0
+    names: tuple[str, ...] = ()
 
 
 def load_samples(
@@ -88,6 +93,8 @@ class _Part:
 
     def samples(self, given: Any) -> Samples:
         """What a function or a file gave: all at once, or in batches or single samples, from whatever gives them."""
+        if isinstance(given, PictureFiles):
+            return self._of_files(given)
         given = to_numpy(given)
         parts = _parts(given, self._is_batch)
         return self.named(given) if parts is None else self.gathered(parts)
@@ -97,13 +104,32 @@ class _Part:
         by_name = part if isinstance(part, Mapping) else self._by_place(part, or_single)
         arrays: dict[str, Array] = {}
         done: dict[str, Made] = {}
+        files: list[str] = []
         for name, value in self._batched(by_name, or_single).items():
             steps = self.preprocess.get(str(name))
             if steps is not None and are_pictures(value):
                 done[str(name)] = make_inputs(value, steps, self.folder, f"{self.where}: {name!r}", self.way)
+                files = files or file_names(value)
             else:
                 arrays[str(name)] = self._array(name, value)
-        return _with_pictures(arrays, done)
+        return _with_pictures(arrays, done, files)
+
+    def _of_files(self, given: PictureFiles) -> Samples:
+        """Inputs made of picture files, labels of what lies in them, and the scale for models that are told it."""
+        name = picture_input(self.inputs, self.preprocess, self.where)
+        steps = self.preprocess[name]
+        made = make_inputs(given.files, steps, self.folder, f"{self.where}: {name!r}", self.way)
+        arrays = {name: made.inputs, **_told(self.inputs, steps, made)}
+        if given.annotated is not None:
+            told = any(spec.name == "scale_factor" for spec in self.inputs)
+            units: Units = "picture" if told else "shares" if self.way.shares else "input"
+            seen = tuple(zip(made.kept, made.sides, strict=True))
+            arrays[LABEL] = labels_of(given.annotated, seen, steps, units, self.where)
+        elif given.classes is not None:
+            arrays[LABEL] = given.classes[list(made.kept)]
+        shown = {} if made.picture is None else {name: made.picture}
+        names = file_names(given.files)
+        return Samples(arrays, shown, made.bad, made.rotated, tuple(names[k] for k in made.kept))
 
     def _is_batch(self, value: Any) -> bool:
         """An array with as many dimensions as the only input has."""
@@ -173,10 +199,12 @@ class _Part:
             raise DataError(f"{self.where}: batches should all hold {', '.join(sorted(names[0]))}")
         joined = {name: np.concatenate([part.arrays[name] for part in found]) for name in found[0].arrays}
         bad = tuple(text for part in found for text in part.bad)
-        return Samples(joined, found[0].pictures, bad, sum(part.rotated for part in found))
+        files = tuple(name for part in found for name in part.names)
+        files = files if all(part.names for part in found) else ()
+        return Samples(joined, found[0].pictures, bad, sum(part.rotated for part in found), files)
 
 
-def _with_pictures(arrays: Mapping[str, Array], done: Mapping[str, Made]) -> Samples:
+def _with_pictures(arrays: Mapping[str, Array], done: Mapping[str, Made], files: Sequence[str]) -> Samples:
     """Samples of which every picture could be read: labels and other inputs of the others go with them."""
     if not done:
         return Samples(arrays)
@@ -194,7 +222,23 @@ def _with_pictures(arrays: Mapping[str, Array], done: Mapping[str, Made]) -> Sam
         chosen[name] = made.inputs if whole else made.inputs[[n for n, k in enumerate(made.kept) if k in kept]]
     shown = {name: made.picture for name, made in done.items() if made.picture is not None}
     bad = tuple(dict.fromkeys(text for made in done.values() for text in made.bad))
-    return Samples(chosen, shown, bad, sum(made.rotated for made in done.values()))
+    names = tuple(name for k, name in enumerate(files) if k in kept)
+    return Samples(chosen, shown, bad, sum(made.rotated for made in done.values()), names)
+
+
+def _told(inputs: Sequence[TensorSpec], steps: Preprocess, made: Made) -> dict[str, Array]:
+    """What PaddleDetection's models take beside the picture: the size of the input and the scale it came by.
+
+    Source: PaddleDetection 2.7, deploy/python/preprocess.py, Resize: both have rows first.
+    """
+    found: dict[str, Array] = {}
+    places = [placed(steps, *sides) for sides in made.sides]
+    for spec in inputs:
+        if spec.name == "scale_factor":
+            found[spec.name] = np.array([place.ratio for place in places], np.float32)
+        elif spec.name == "im_shape":
+            found[spec.name] = np.array([place.size for place in places], np.float32)
+    return found
 
 
 RAW_ROOM = 0.25
@@ -280,11 +324,11 @@ def _load(source: str, part: _Part) -> Any:
             ) from err
     if path.is_dir():
         arrays = {file.stem: load_npy(file, str(file)) for file in sorted(path.glob("*.npy"))}
-        return arrays or _pictures(path, part)
+        if not arrays or part.way.annotations is not None:
+            return picture_files(path, part.way, part.folder, where)
+        return arrays
     if is_list(path):
-        files, labels = read_list(path, where)
-        numbers = classes_or_texts(labels, part.way.dictionary, where, blank_last=part.way.blank_last)
-        return _as_data(files, numbers, part)
+        return picture_files(path, part.way, part.folder, where)
     if path.suffix == ".npz":
         return load_npz(path)
     if path.suffix == ".npy":
@@ -294,17 +338,3 @@ def _load(source: str, part: _Part) -> Any:
         try_="name a callable as file.py:function, an .npz, a .txt that lists pictures, or a folder of .npy files or "
         "pictures",
     )
-
-
-def _pictures(path: Path, part: _Part) -> dict[str, Any]:
-    files, classes = folder_of_pictures(path, part.where)
-    return _as_data(files, classes, part)
-
-
-def _as_data(files: Sequence[Path], classes: Array | None, part: _Part) -> dict[str, Any]:
-    if len(part.inputs) != 1 or part.inputs[0].name not in part.preprocess:
-        raise DataError(
-            f"{part.where}: is pictures, and should feed one input with pre-processing in the recipe",
-            try_=f"[inputs.{part.inputs[0].name}.preprocess] with resize, size, scale, mean and std",
-        )
-    return {part.inputs[0].name: [file.resolve() for file in files], **({} if classes is None else {LABEL: classes})}

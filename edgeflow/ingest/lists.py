@@ -24,8 +24,11 @@ def is_list(path: Path) -> bool:
     return path.suffix == ".txt" and path.is_file()
 
 
-def read_list(path: Path, where: str) -> tuple[list[Path], list[str]]:
+def read_list(path: Path, where: str, *, alone: bool = False) -> tuple[list[Path], list[str]]:
     """The pictures of a list, whose paths start at its own folder, and what stands after each.
+
+    Args:
+        alone: a line is a picture and nothing else.
 
     Raises:
         DataError: no UTF-8, too large, a line without a label, or a picture that is not there; all of these are named.
@@ -44,8 +47,8 @@ def read_list(path: Path, where: str) -> tuple[list[Path], list[str]]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        name, tab, label = line.partition("\t")
-        if not tab:
+        name, tab, label = (line.strip(), "", "-") if alone else line.partition("\t")
+        if not tab and not alone:
             name, _, label = line.strip().rpartition(" ")
         file = path.parent / name.strip()
         if not name or not label:

@@ -19,6 +19,7 @@ import numpy as np
 from edgeflow.core.errors import BackendMissing, DataError, EdgeflowError
 from edgeflow.core.preprocess import PIXELS_MAX, SIDE_MAX, Preprocess
 from edgeflow.core.samples import Array
+from edgeflow.core.settings import IngestSettings
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 """What the device programs read."""
@@ -47,23 +48,41 @@ class Way:
     """What is done about pictures that lie (`upright` turns them as EXIF says), and about those that cannot be read.
 
     `dictionary`: the letters of a text recogniser, for lists whose labels are texts; `blank_last`: of its classes.
+    `annotations`: where those of the pictures lie, relative to the recipe's folder; `names`: of their classes;
+    `shares`: the model's boxes count in shares of its input.
     """
 
     upright: bool = False
     skip_bad: bool = False
     dictionary: tuple[str, ...] = ()
     blank_last: bool = False
+    annotations: str | None = None
+    names: tuple[str, ...] = ()
+    shares: bool = False
 
 
 AS_STORED = Way()
+
+
+def way_of(settings: IngestSettings) -> Way:
+    """What a recipe says of its pictures."""
+    return Way(
+        settings.exif == "apply",
+        settings.skip_bad,
+        settings.dictionary,
+        settings.blank_last,
+        settings.annotations,
+        settings.names,
+        settings.shares,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
     """Inputs made of pictures, float32[samples, ...], and the smallest of the first few pictures.
 
-    `kept`: numbers of the pictures that could be read; `bad` says of the others why not; `rotated` counts those that
-    EXIF says to turn.
+    `kept`: numbers of the pictures that could be read, `sides` height and width of each; `bad` says of the others why
+    not; `rotated` counts those that EXIF says to turn.
     """
 
     inputs: Array
@@ -71,6 +90,7 @@ class Made:
     kept: tuple[int, ...]
     bad: tuple[str, ...] = ()
     rotated: int = 0
+    sides: tuple[tuple[int, int], ...] = ()
 
 
 def load_picture(path: Path, *, upright: bool = False) -> Array:
@@ -213,6 +233,7 @@ def make_inputs(
     inputs: Array | None = None
     smallest: Picture | None = None
     kept: list[int] = []
+    sides: list[tuple[int, int]] = []
     bad: list[DataError] = []
     rotated = 0
     for k, item in enumerate(pictures):
@@ -238,10 +259,11 @@ def make_inputs(
         if len(kept) < SMALLEST_OF and (smallest is None or pixels.size < smallest.pixels.size):
             smallest = Picture(len(kept), pixels)
         kept.append(k)
+        sides.append((pixels.shape[0], pixels.shape[1]))
     if bad and not (way.skip_bad and kept):
         raise unreadable(where, [err.what for err in bad], len(pictures))
     assert inputs is not None
-    return Made(inputs[: len(kept)], smallest, tuple(kept), tuple(err.what for err in bad), rotated)
+    return Made(inputs[: len(kept)], smallest, tuple(kept), tuple(err.what for err in bad), rotated, tuple(sides))
 
 
 def _pixels(item: Any, folder: Path, way: Way) -> tuple[Array, bool]:
@@ -272,7 +294,7 @@ def class_folders(folders: Sequence[Path], where: str) -> list[tuple[int, Path]]
     Raises:
         DataError: two folders are the same number (1 and 01), or numbers stand beside names, so that no order is sure.
     """
-    numbers = {path: int(path.name) for path in folders if path.name.isascii() and path.name.isdecimal()}
+    numbers = {path: int(path.name) for path in folders if path.name.isdecimal()}
     if numbers and len(numbers) < len(folders):
         odd = next(path.name for path in folders if path not in numbers)
         number = next(iter(numbers)).name
@@ -294,7 +316,7 @@ def class_folders(folders: Sequence[Path], where: str) -> list[tuple[int, Path]]
 def natural(name: str) -> list[tuple[int, int, str]]:
     """A key that sorts the numbers in names as numbers: class2 before class10."""
     return [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"([0-9]{1,18})", name) if part
+        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d{1,18})", name) if part
     ] + [(2, 0, name)]
 
 

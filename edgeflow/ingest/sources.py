@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgeflow.core.errors import DataError, EdgeflowError
@@ -14,8 +14,9 @@ from edgeflow.core.samples import LABEL
 from edgeflow.core.settings import is_synthetic
 from edgeflow.core.tensors import TensorSpec, validate_names
 from edgeflow.files.arrays import npy_head, npz_heads
-from edgeflow.ingest.lists import is_list, read_list
-from edgeflow.ingest.pictures import UPRIGHT, Glance, folder_of_pictures, glance, unreadable
+from edgeflow.ingest.lists import is_list
+from edgeflow.ingest.picture_files import picture_files, picture_input
+from edgeflow.ingest.pictures import UPRIGHT, Glance, Way, glance, unreadable
 from edgeflow.project.functions import validate_function
 
 Heads = Mapping[str, tuple[tuple[int, ...], str]]
@@ -44,7 +45,7 @@ class Wanted:
     folder: Path
     inputs: tuple[TensorSpec, ...]
     preprocess: Mapping[str, Preprocess]
-    skip_bad: bool
+    way: Way
     until: float
 
 
@@ -63,12 +64,10 @@ def look(source: str, wanted: Wanted, kind: str) -> Looked:
         if ".py:" in source:
             validate_function(source, wanted.folder)
             return Looked()
-        if path.is_dir() and not any(path.glob("*.npy")):
-            files, classes = folder_of_pictures(path, where)
-            names = () if classes is None else tuple(dict.fromkeys(file.parent.name for file in files))
-            return _pictures(files, names, wanted, where)
-        if is_list(path):
-            return _pictures(read_list(path, where)[0], (), wanted, where)
+        way = replace(wanted.way, annotations=wanted.way.annotations if kind == "evaluation" else None)
+        if is_list(path) or (path.is_dir() and (way.annotations is not None or not any(path.glob("*.npy")))):
+            found = picture_files(path, way, wanted.folder, where)
+            return _pictures(found.files, found.folders, wanted, where)
         if path.is_dir():
             heads: Heads = {file.stem: npy_head(file) for file in sorted(path.glob("*.npy"))}
         elif path.suffix == ".npz" and path.is_file():
@@ -108,14 +107,10 @@ def _misfits(heads: Heads, wanted: Wanted, where: str) -> Iterator[DataError]:
 
 
 def _pictures(files: Sequence[Path], names: tuple[str, ...], wanted: Wanted, where: str) -> Looked:
-    if len(wanted.inputs) != 1 or wanted.inputs[0].name not in wanted.preprocess:
-        raise DataError(
-            f"{where}: is pictures, and should feed one input with pre-processing in the recipe",
-            try_=f"[inputs.{wanted.inputs[0].name}.preprocess] with resize, size, scale, mean and std",
-        )
+    picture_input(wanted.inputs, wanted.preprocess, where)
     found = list(_glances(files, wanted.until))
     bad = [f"{file}: {item.problem}" for file, item in zip(files, found, strict=False) if item.problem]
-    errors = () if not bad or wanted.skip_bad else (unreadable(where, bad, len(files)),)
+    errors = () if not bad or wanted.way.skip_bad else (unreadable(where, bad, len(files)),)
     rotated = sum(item.orientation != UPRIGHT for item in found)
     return Looked(errors, len(files), len(found), rotated, len(bad), names)
 

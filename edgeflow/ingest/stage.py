@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,11 @@ from edgeflow.graph.trained_weights import validate_weights
 from edgeflow.ingest.data import Samples, load_samples
 from edgeflow.ingest.onnx_import import is_onnx
 from edgeflow.ingest.paddle_files import read_paddle_files
-from edgeflow.ingest.pictures import Way
+from edgeflow.ingest.pictures import way_of
 from edgeflow.paddle import session as paddle_backend
 from edgeflow.paddle.shapes import inferred_dims
 from edgeflow.project.functions import files_read, in_folder, load_function
+from edgeflow.project.reference import NAMES, packed_names
 from edgeflow.project.user_errors import user_lines
 
 BATCH = 256
@@ -75,7 +76,9 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     programs.forget_callstacks(program)
     programs.save(program, prefix.with_suffix(".pdmodel"))
     pixels = {f"{name} of {picture.sample}": picture.pixels for name, picture in evaluated.pictures.items()}
-    given = {"evaluation": evaluation, "calibration": calibration, "training": training, "pictures": pixels}
+    files = {NAMES: packed_names(evaluated.names)} if evaluated.names else {}
+    parts = {"evaluation": evaluation, "calibration": calibration, "training": training}
+    given = {**parts, "pictures": pixels, "names": files}
     results = {
         "results_sha256": _results(prefix, given),
         "read": sorted(trace.read | of_data.read | declared),
@@ -107,6 +110,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     arrays.update({f"output/{k}": array for k, array in enumerate(outputs)})
     if LABEL in evaluation:
         arrays[LABEL] = evaluation[LABEL]
+    arrays.update(files)
     save_npz(tools.folder / "reference.npz", arrays)
     if calibration is not None:
         save_npz(tools.folder / "calibration.npz", {k: v for k, v in calibration.items() if k != LABEL})
@@ -141,7 +145,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
 
 def _data(folder: Path, settings: IngestSettings) -> tuple[Samples, Samples | None, Samples | None]:
     """What the recipe names for evaluation, calibration and training; all that is wrong with them comes at once."""
-    way = Way(settings.exif == "apply", settings.skip_bad, settings.dictionary, settings.blank_last)
+    way = way_of(settings)
     found: list[Samples | None] = []
     errors: list[EdgeflowError] = []
     for what, kind in (
@@ -150,7 +154,8 @@ def _data(folder: Path, settings: IngestSettings) -> tuple[Samples, Samples | No
         (settings.training, "training"),
     ):
         try:
-            given = settings.inputs, kind, settings.preprocess, way
+            own = way if kind == "evaluation" else replace(way, annotations=None)
+            given = settings.inputs, kind, settings.preprocess, own
             found.append(None if what is None else load_samples(what, folder, *given))
         except EdgeflowError as err:
             errors.append(err)

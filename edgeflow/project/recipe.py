@@ -18,6 +18,7 @@ from edgeflow.core.settings import (
     DriftLimits,
     IngestSettings,
     VerifySettings,
+    is_synthetic,
 )
 from edgeflow.core.strict import Overrides, strict
 from edgeflow.core.targets import Target, read_toml
@@ -84,7 +85,7 @@ class OutputTable:
 @dataclass(frozen=True, slots=True)
 class DataTable:
     """[data]: each a callable `file.py:function`, an .npz, a folder of .npy or of pictures, or a .txt that
-    lists pictures.
+    lists pictures. `annotations` of the evaluation's pictures: a COCO .json, or a folder with a file for each.
 
     `exif`: what the training's loader did with a photograph's orientation: `apply` as cv2 does, `ignore` as PIL does.
     `skip_bad`: pictures that cannot be read are left out, and counted.
@@ -93,6 +94,7 @@ class DataTable:
     evaluation: str
     calibration: str | None = None
     training: str | None = None
+    annotations: str | None = None
     exif: Literal["ignore", "apply"] = "ignore"
     skip_bad: bool = False
 
@@ -155,7 +157,20 @@ class Recipe:
             self.data.exif,
             self.data.skip_bad,
             *self._letters(),
+            self.data.annotations,
+            self._names(),
+            any(table.kind == "boxes" and table.normalised for table in self.outputs.values()),
         )
+
+    def _names(self) -> tuple[str, ...]:
+        """Names of classes, by which annotations are numbered; none where they cannot be read, as of a dictionary."""
+        if self.data.annotations is None and not self.data.evaluation.endswith(".txt"):
+            return ()
+        try:
+            raw = read_labels(self)
+        except RecipeError:
+            raw = None
+        return () if raw is None else tuple(lines_of(raw))
 
     def _letters(self) -> tuple[tuple[str, ...], bool]:
         """The dictionary of a text recogniser, where a list of pictures may hold texts, and whether its blank is last.
@@ -307,6 +322,14 @@ def _validate(recipe: Recipe, path: Path) -> None:
             try_='factory = "model.py:build", or program = "model.pdmodel"',
         )
     _validate_inputs(recipe, path)
+    source = recipe.data.evaluation
+    if recipe.data.annotations is not None and (
+        is_synthetic(source) or ".py:" in source or source.endswith((".npz", ".npy"))
+    ):
+        raise RecipeError(
+            f"{path} [data]: annotations belong to picture files, and evaluation is {source!r}",
+            try_="evaluation = the folder of the pictures, or leave annotations out",
+        )
     if model.task is not None and not any(spec.preprocess for spec in recipe.inputs.values()):
         raise RecipeError(
             f"{path} [model]: task is {model.task!r}, whose program takes a picture, and no input is made of one",
@@ -383,6 +406,7 @@ def _validate_paths(recipe: Recipe, path: Path) -> None:
         ("[data] evaluation", data.evaluation),
         ("[data] calibration", data.calibration),
         ("[data] training", data.training),
+        ("[data] annotations", data.annotations),
         ("[metric] name", recipe.metric.name if recipe.metric else None),
     ):
         if value is None:

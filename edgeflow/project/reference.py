@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +13,18 @@ from edgeflow.core.errors import DataError
 from edgeflow.core.samples import LABEL, Array
 from edgeflow.files.arrays import load_npz
 
+NAMES = "names"
+NAMES_MAX_BYTES = 1 << 26
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Inputs, the reference's outputs by position, and labels where there are any."""
+    """Inputs, the reference's outputs by position, and labels where there are any; `names`: files of the samples."""
 
     inputs: Mapping[str, Array]
     outputs: tuple[Array, ...]
     labels: Array | None
+    names: tuple[str, ...] = ()
 
     @property
     def samples(self) -> int:
@@ -57,4 +62,21 @@ def load_reference(path: Path) -> Reference:
             sample = int(np.argwhere(wrong)[0][0]) if array.ndim else 0
             what = "NaN" if name.startswith("output/") else "NaN or infinity"
             raise DataError(f"{path}: {name} holds {what} in sample {sample}, with which nothing can be compared")
-    return Reference(inputs, found, arrays.get(LABEL))
+    return Reference(inputs, found, arrays.get(LABEL), _names(arrays.get(NAMES), lengths.pop()))
+
+
+def packed_names(names: Sequence[str]) -> Array:
+    """Names of the samples' files as an array of numbers, which is all that a reference holds."""
+    return np.frombuffer(json.dumps(list(names), ensure_ascii=False).encode("utf-8", "replace"), np.uint8)
+
+
+def _names(packed: Array | None, count: int) -> tuple[str, ...]:
+    """The names, one a sample; none of what is damaged, since nothing rests on them."""
+    if packed is None or packed.dtype != np.uint8 or packed.nbytes > NAMES_MAX_BYTES:
+        return ()
+    try:
+        found = json.loads(packed.tobytes())
+    except (ValueError, RecursionError):
+        return ()
+    fits = isinstance(found, list) and len(found) == count and all(isinstance(name, str) for name in found)
+    return tuple(found) if fits else ()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from edgeflow.report import page_values as view
 from edgeflow.report.bilingual import Both, joined, t, told
+from edgeflow.report.boxed import boxed
 from edgeflow.report.network_view import network_view
 from edgeflow.report.record import Record, Word
 from edgeflow.report.values import count, figure, percent, plain, sentence, signed
@@ -53,6 +54,7 @@ def page(record: Record) -> str:
             groups=groups[: view.GROUPS_MAX],
             more_groups=max(len(groups) - view.GROUPS_MAX, 0),
             split=view.split(record),
+            boxed=boxed,
         )
     )
 

@@ -31,6 +31,7 @@ def markdown(record: Record) -> str:
     more = (
         ("Drift, hop by hop", _waterfall(record)),
         ("Worst layers", _layers(record)),
+        ("Worst inputs", _worst(record)),
         ("Findings", _findings(record)),
         ("Not checked", _listed(text(unseen) for unseen in record.not_checked)),
     )
@@ -126,6 +127,23 @@ def _layers(record: Record) -> str:
                 text(layer.reason) or "–",
             )
             for layer in record.worst_layers(SHOWN)
+        ],
+    )
+
+
+def _worst(record: Record) -> str:
+    """The samples on which both differ most, by the names of their files."""
+    return table(
+        ("input", "reference", "candidate", "label", "error"),
+        [
+            (
+                name(item.name),
+                text(item.reference or "–"),
+                text(item.candidate or "–"),
+                text("–" if item.label is None else item.label),
+                figure(item.error, 3),
+            )
+            for item in record.worst
         ],
     )
 

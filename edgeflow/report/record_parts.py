@@ -229,8 +229,24 @@ class Partition:
 
 
 @dataclass(frozen=True, slots=True)
+class DrawnBox:
+    """A box to be drawn on a sample's picture; corners as shares of it."""
+
+    side: Literal["reference", "candidate"]
+    label: str | None = None
+    score: float | None = None
+    x1: float = 0.0
+    y1: float = 0.0
+    x2: float = 0.0
+    y2: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class WorstInput:
-    """One of the samples on which the two differ most, with a small picture where the input is one."""
+    """One of the samples on which the two differ most, with a small picture where the input is one.
+
+    `file`: the picture's file. `boxes`: what both find in it.
+    """
 
     sample: int | None = None
     error: float | None = None
@@ -238,6 +254,13 @@ class WorstInput:
     reference: str | None = None
     candidate: str | None = None
     picture: str | None = field(default=None, metadata={**PICTURE, "length_max": 2_000_000})
+    file: str | None = None
+    boxes: tuple[DrawnBox, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The file's name, or the sample's number where it has none."""
+        return self.file or ("sample –" if self.sample is None else f"sample {self.sample}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +284,7 @@ class InjectedFault:
     metric_drop: float | None = None
     beyond_budget: bool | None = None
     noticed: bool | None = None
+    verdict: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

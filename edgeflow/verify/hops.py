@@ -19,7 +19,7 @@ from edgeflow.emulate.examined import Examined
 from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import Hop
 from edgeflow.verify.output_kinds import kinds_of
-from edgeflow.verify.scores import score
+from edgeflow.verify.scores import as_boxes, score
 
 SAMPLES = 512
 """Samples that the hops are compared on: Paddle has to compute them again."""
@@ -72,7 +72,7 @@ def waterfall(
             except EdgeflowError as err:
                 rows.append(replace(row, available=False, why_missing=err.what))
                 continue
-            after, lost = _metric(before, step, reference, settings.metric, folder)
+            after, lost = _metric(before, step, reference, replace(settings, outputs=kinds), folder)
             row = replace(
                 row,
                 sqnr_db=lowest(item.sqnr_db for item in drifts),
@@ -124,13 +124,15 @@ def _hop(before: str, step: Step) -> Hop:
 
 
 def _metric(
-    before: Step, step: Step, reference: Reference, metric: str | None, folder: Path | None
+    before: Step, step: Step, reference: Reference, settings: VerifySettings, folder: Path | None
 ) -> tuple[float | None, float | None]:
-    """The metric after a hop, and what the hop cost."""
+    """The metric after a hop, and what the hop cost; the settings have the kinds that the outputs were taken for."""
+    metric = settings.metric
     if metric is None or reference.labels is None or before.outputs is None or step.outputs is None:
         return None, None
     moved = Reference(reference.inputs, before.outputs, reference.labels)
-    found, _ = score(metric, moved, list(step.outputs), folder, None)
+    moved, outputs = as_boxes(metric, moved, step.outputs, settings.outputs)
+    found, _ = score(metric, moved, outputs, folder, None)
     return (None, None) if found is None else (found.candidate, loss(metric, found.reference, found.candidate))
 
 

@@ -38,6 +38,7 @@ from edgeflow.verify.scores import (
     SAFETY,
     Scores,
     amplified,
+    as_boxes,
     class_figures,
     decided_by_rounding,
     score,
@@ -171,7 +172,9 @@ def judge(
     if compressed is not None:
         exact = _exactness(reference, compressed, ran, kinds)
         found += inexact(exact, compressed.built)
-    scores, more = _scored(settings, reference, outputs, far, folder)
+    read, answers = as_boxes(settings.metric or "", reference, outputs, kinds)
+    far = [as_boxes(settings.metric or "", reference, arrays, kinds)[1] for arrays in far]
+    scores, more = _scored(settings, read, answers, far, folder)
     notes += more
     decision = None if scores is None else scores.decision
     if scores is not None:
@@ -199,7 +202,7 @@ def judge(
         outputs,
         tuple(dict.fromkeys(undecided)),
         exact,
-        () if scores is None else class_figures(settings.metric, reference, outputs),
+        () if scores is None else class_figures(settings.metric, read, answers),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from edgeflow.core.boxes import fitting_counts
 from edgeflow.core.drift import are_probabilities
 from edgeflow.core.labels import class_axis
 from edgeflow.core.metric_names import asked, kind_of
@@ -63,8 +64,7 @@ def _of_metric(reference: Reference, metric: str | None) -> OutputKind | None:
     if kind is None:
         return None
     if kind == "boxes":
-        counts = _counts(reference.outputs, reference.samples)
-        return OutputKind("boxes", why, columns=BOX_COLUMNS, counts=counts) if first.shape[-1] == 6 else None
+        return _boxes(reference, why)
     if kind == "ctc":
         blank = given.options.get("blank", "0")
         return OutputKind("ctc", why, axis=-1, blank=-1 if blank == "last" else int(blank))
@@ -80,17 +80,13 @@ def _of_metric(reference: Reference, metric: str | None) -> OutputKind | None:
     return None if axis is None or first.shape[axis] == 1 else OutputKind(kind, why, axis=axis)
 
 
-def _counts(outputs: Sequence[Array], samples: int) -> int | None:
-    """The output that says how many rows of the first belong to each sample."""
-    first = outputs[0]
-    if first.ndim != 2:
+def _boxes(reference: Reference, why: str) -> OutputKind | None:
+    """The first output as boxes, where it is as wide as they are."""
+    first = reference.outputs[0]
+    if first.shape[-1] != len(BOX_COLUMNS):
         return None
-    fits = [
-        k
-        for k, array in enumerate(outputs)
-        if k and array.dtype.kind in "iu" and array.size == samples and array.sum() == len(first)
-    ]
-    return fits[-1] if fits else None
+    counts = fitting_counts(reference.outputs, 0, reference.samples) if first.ndim == 2 else None
+    return OutputKind("boxes", why, columns=BOX_COLUMNS, counts=counts)
 
 
 def _of_values(array: Array) -> OutputKind:

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from edgeflow.core.boxes import canonical
 from edgeflow.core.chance import doubts, doubts_of_function
 from edgeflow.core.drift import distance
 from edgeflow.core.errors import DataError, EdgeflowError, last_line
 from edgeflow.core.metric import Metric, Weighed
+from edgeflow.core.metric_names import kind_of
 from edgeflow.core.metrics import class_scores, left_out, loss, metric_named, weighed_named
+from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import VerifySettings
 from edgeflow.core.statistics import Decision, decide_bootstrap, decide_paired
@@ -103,6 +106,19 @@ def score(
     return None, f"metric {name}: left out: its Python files are not a build's made here; edgeflow build, or --trust"
 
 
+def as_boxes(
+    name: str, reference: Reference, outputs: Sequence[Array], kinds: Sequence[OutputKind]
+) -> tuple[Reference, list[Array]]:
+    """Reference and outputs as the metric `map` reads them, where the recipe or the program says how boxes lie in
+    them; of every other metric as they are.
+    """
+    if kind_of(name) == "map":
+        sides = [canonical(side, kinds, reference.samples) for side in (reference.outputs, outputs)]
+        if sides[0] is not None and sides[1] is not None:
+            return replace(reference, outputs=tuple(sides[0])), sides[1]
+    return reference, list(outputs)
+
+
 def _of_function(
     function: Callable[..., float],
     reference: Reference,
@@ -156,7 +172,8 @@ def held_to_expectation(settings: VerifySettings, reference: Reference, folder: 
     known = None if name is None else metric_named(name) or weighed_named(name)
     if name is None or reference.labels is None or (settings.expected is None and known is None):
         return
-    found, _ = score(name, reference, reference.outputs, folder, None)
+    reference, outputs = as_boxes(name, reference, reference.outputs, settings.outputs)
+    found, _ = score(name, reference, outputs, folder, None)
     if found is None or settings.expected is None:
         return
     metric = metric_named(name)

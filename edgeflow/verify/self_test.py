@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeflow import nb
+from edgeflow.core.boxes import chosen
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.metrics import loss
 from edgeflow.core.samples import Array
@@ -22,6 +23,7 @@ from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import InjectedFault, SelfTest
 from edgeflow.verify.execute import run_with
 from edgeflow.verify.judge import Verdict, judge, with_ties
+from edgeflow.verify.output_kinds import kinds_of
 from edgeflow.verify.stage import BESIDE, Against, prepared
 
 COPIES = 100
@@ -96,7 +98,7 @@ def _inputs(array: Array) -> Iterator[tuple[str, str, Array]]:
 
 def _row(kind: str, where: str, size: str, found: Verdict | str, base: Verdict | str, budget: float) -> InjectedFault:
     if isinstance(found, str):  # it does not even run: nobody misses that
-        return InjectedFault(kind, where, size, None, beyond_budget=True, noticed=True)
+        return InjectedFault(kind, where, size, None, beyond_budget=True, noticed=True, verdict="FAIL")
     drop = None
     if found.decision is not None:
         drop = found.decision.drop
@@ -104,7 +106,8 @@ def _row(kind: str, where: str, size: str, found: Verdict | str, base: Verdict |
         before = base.metric_candidate
         drop = None if before is None else loss(found.metric, before, found.metric_candidate)
     beyond = drop is not None and not drop <= budget
-    return InjectedFault(kind, where, size, drop, beyond_budget=beyond, noticed=found.verdict != "PASS")
+    noticed = found.verdict != "PASS"
+    return InjectedFault(kind, where, size, drop, beyond_budget=beyond, noticed=noticed, verdict=found.verdict)
 
 
 def _false_alarms(
@@ -116,17 +119,17 @@ def _false_alarms(
         nb.write(model, path)
         with Emulator(path, npu=npu) as runner:
             ran = run_with(runner, reference)
-    count = reference.samples
-    if any(array.ndim == 0 or len(array) != count for array in (*reference.outputs, *ran.outputs)):
-        return int(bool(judge(reference, ran, settings, folder).broken))
+    count, kinds = reference.samples, kinds_of(reference, settings)
     alarms = 0
     for k in range(copies):
-        chosen = np.random.default_rng(k).choice(count, max(count // 2, 1), replace=False)
+        which = np.sort(np.random.default_rng(k).choice(count, max(count // 2, 1), replace=False))
+        sides = [chosen(side, kinds, count, which) for side in (reference.outputs, ran.outputs)]
+        if sides[0] is None or sides[1] is None:
+            return int(bool(judge(reference, ran, settings, folder).broken))
         part = Reference(
-            {name: array[chosen] for name, array in reference.inputs.items()},
-            tuple(array[chosen] for array in reference.outputs),
-            None if reference.labels is None else reference.labels[chosen],
+            {name: array[which] for name, array in reference.inputs.items()},
+            sides[0],
+            None if reference.labels is None else reference.labels[which],
         )
-        some = replace(ran, outputs=tuple(array[chosen] for array in ran.outputs))
-        alarms += bool(judge(part, some, settings, folder).broken)
+        alarms += bool(judge(part, replace(ran, outputs=sides[1]), settings, folder).broken)
     return alarms

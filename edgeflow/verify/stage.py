@@ -268,7 +268,7 @@ def _with_file(
         predicted_latency_ms=known.predicted,
         partition=partition(file, "float32" if target is None else target.npu_arithmetic),
         findings=findings(file.model, target),
-        worst=worst(loaded, verdict.arrays, names),
+        worst=worst(loaded, verdict.arrays, [item.kind for item in verdict.outputs], names),
     )
 
 

@@ -1,85 +1,119 @@
-"""The samples that a candidate gets most wrong, with small pictures where inputs are pictures."""
+"""The samples that a candidate gets most wrong, by what its output is: answers in words, small pictures with them."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from edgeflow.core.agreement import agreement
+from edgeflow.core.box_drift import TRUTH_SCORE_MIN, Boxes, compare_boxes, split_boxes
+from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.samples import Array
-from edgeflow.files.png import pack_png
 from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import WorstInput
+from edgeflow.verify.answers_in_words import boxes_in_words, in_words, label_in_words
+from edgeflow.verify.sample_pictures import as_uri, drawn_boxes, extent_of, picture_of, with_answers
 
 SHOWN = 8
-SIDE_MAX = 128
 ALIKE_SHOWN = 3
 
 
-def worst(reference: Reference, outputs: Sequence[Array], names: Sequence[str] = ()) -> tuple[WorstInput, ...]:
+def worst(
+    reference: Reference, outputs: Sequence[Array], kinds: Sequence[OutputKind], names: Sequence[str] = ()
+) -> tuple[WorstInput, ...]:
     """The samples farthest from the reference, answers that changed first; see docs/report.md.
 
     Where none differs, the first few, so that a page shows what the model says.
 
     Args:
-        names: of the classes, where there are as many as scores; of a text recogniser the letters after the blank.
+        names: of the classes; of a text recogniser the letters, without the blank.
     """
-    if not outputs:
+    index = next((k for k, kind in enumerate(kinds[: len(outputs)]) if kind.belongs_to is None), None)
+    if index is None:
         return ()
-    wanted, got = reference.outputs[0], outputs[0]
-    if wanted.ndim == 0 or len(wanted) != reference.samples or got.shape != wanted.shape:
+    kind, count = kinds[index], reference.samples
+    if kind.kind == "boxes":
+        sides = [split_boxes(side, index, kind, count) for side in (reference.outputs, outputs)]
+        return () if sides[0] is None or sides[1] is None else _of_boxes(reference, (sides[0], sides[1]), kind, names)
+    wanted, got = reference.outputs[index], outputs[index]
+    if wanted.ndim and got.size == wanted.size and len(wanted) == count:
+        got = got.reshape(wanted.shape)
+    elif kind.kind == "ctc" and wanted.ndim == 3 and wanted.shape == got.shape and wanted.shape[1] == count:
+        wanted, got = np.swapaxes(wanted, 0, 1), np.swapaxes(got, 0, 1)  # time first
+    else:
         return ()
-    count = len(wanted)
     a, b = wanted.reshape(count, -1).astype(np.float64), got.reshape(count, -1).astype(np.float64)
-    error = np.abs(a - b).max(1)
-    scores = wanted.ndim == 2 and wanted.shape[1] > 1
-    changed = a.argmax(1) != b.argmax(1) if scores else np.zeros(count, bool)
-    order = np.lexsort((-np.nan_to_num(error, nan=np.inf), ~changed))[:SHOWN]
-    return tuple(
-        WorstInput(
-            int(k),
-            float(error[k]),
-            _label(reference, int(k)),
-            _answer(wanted[k], names, scores=scores),
-            _answer(got[k], names, scores=scores),
-            _picture(reference.inputs, int(k)),
-        )
-        for place, k in enumerate(order)
-        if error[k] > 0 or np.isnan(error[k]) or (place < ALIKE_SHOWN and not error[order[0]] > 0)
-    )
-
-
-def _label(reference: Reference, index: int) -> int | None:
-    labels = reference.labels
-    return int(labels[index]) if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iu" else None
-
-
-def _answer(row: Array, names: Sequence[str], *, scores: bool) -> str:
-    """Of one sample: the best class by its name, the text that is read, or the range of values."""
-    if not np.isfinite(row).all():
-        return "NaN"
-    if scores:
-        best = int(row.argmax())
-        return f"{names[best] if len(names) == row.size else best} ({row.max():.3g})"
-    if row.ndim == 2 and len(names) == row.shape[1] - 1:  # steps of CTC; the blank is class 0
-        best_of = row.argmax(1)
-        kept = (best_of != 0) & (best_of != np.concatenate(([0], best_of[:-1])))
-        return repr("".join(names[k - 1] for k in best_of[kept]))
-    return f"{row.min():.3g} .. {row.max():.3g}"
-
-
-def _picture(inputs: Mapping[str, Array], index: int) -> str | None:
-    """The first input that looks like a picture, stretched to its own range, as a data URI."""
-    for array in inputs.values():
-        if array.ndim == 4 and array.shape[1] in (1, 3) and array.dtype.kind == "f":
-            picture = array[index].transpose(1, 2, 0)
-            step = max(1, -(-max(picture.shape[:2]) // SIDE_MAX))
-            picture = picture[::step, ::step]
-            low, high = float(picture.min()), float(picture.max())
-            pixels = np.round((picture - low) / (high - low or 1.0) * 255).astype(np.uint8)
-            return (
-                "data:image/png;base64,"
-                + base64.b64encode(pack_png(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))).decode()
+    with np.errstate(invalid="ignore"):
+        error = np.where(a == b, 0.0, np.abs(a - b)).max(1, initial=0.0)
+    agreed = agreement(wanted, got, kind)
+    kept = np.ones(count) if agreed is None or len(agreed.kept) != count else agreed.kept
+    found = []
+    for k in _order(1 - kept, error):
+        pixels = picture_of(reference.inputs, k)
+        if pixels is not None:
+            pixels = with_answers(pixels, wanted[k], got[k], kind, extent_of(reference.inputs, k, kind))
+        found.append(
+            WorstInput(
+                k,
+                float(error[k]),
+                _label(reference, k, kind, names),
+                in_words(wanted[k], kind, names),
+                in_words(got[k], kind, names),
+                None if pixels is None else as_uri(pixels),
+                _file(reference, k),
             )
-    return None
+        )
+    return tuple(found)
+
+
+def _of_boxes(
+    reference: Reference, sides: tuple[list[Boxes], list[Boxes]], kind: OutputKind, names: Sequence[str]
+) -> tuple[WorstInput, ...]:
+    """Detections: the error is the share of boxes, over all thresholds, that are not found again or too many."""
+    _, agreed = compare_boxes(*sides)
+    moved = np.array([_moved(*pair) for pair in zip(*sides, strict=True)])
+    found = []
+    for k in _order(1 - agreed.kept, moved):
+        pair, pixels = (sides[0][k], sides[1][k]), picture_of(reference.inputs, k)
+        extent = extent_of(reference.inputs, k, kind)
+        found.append(
+            WorstInput(
+                k,
+                float(1 - agreed.kept[k]),
+                _label(reference, k, kind, names),
+                boxes_in_words(pair[0], names, TRUTH_SCORE_MIN),
+                boxes_in_words(pair[1], names, TRUTH_SCORE_MIN),
+                None if pixels is None else as_uri(pixels),
+                _file(reference, k),
+                tuple(drawn_boxes(pair, names, extent, TRUTH_SCORE_MIN)),
+            )
+        )
+    return tuple(found)
+
+
+def _moved(wanted: Boxes, got: Boxes) -> float:
+    """Whether anything differs at all: the largest difference of the surest boxes, infinite where one has more."""
+    if len(wanted.scores) != len(got.scores):
+        return float(np.inf)
+    a, b = (np.concatenate([x.corners, x.scores[:, None]], 1)[np.argsort(-x.scores)] for x in (wanted, got))
+    return float(np.nan_to_num(np.abs(a - b), nan=np.inf).max(initial=0.0))
+
+
+def _order(lost: Array, error: Array) -> list[int]:
+    """Samples with the most lost first, then those with the largest error; of none that differ, a few."""
+    error = np.nan_to_num(error, nan=np.inf)
+    order = np.lexsort((-error, -lost))[:SHOWN]
+    differs = (error > 0) | (lost > 0)
+    return [int(k) for k in order if differs[k]] or [int(k) for k in order[:ALIKE_SHOWN]]
+
+
+def _label(reference: Reference, index: int, kind: OutputKind, names: Sequence[str]) -> int | str | None:
+    labels = reference.labels
+    if labels is None or labels.ndim == 0 or len(labels) != reference.samples:
+        return None
+    return label_in_words(np.asarray(labels[index]), kind, names)
+
+
+def _file(reference: Reference, index: int) -> str | None:
+    return reference.names[index] if reference.names else None

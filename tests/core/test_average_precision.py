@@ -183,6 +183,11 @@ def test_boxes_come_with_their_counts_in_any_place() -> None:
         [counts, listed],
     ):
         assert mean_average_precision(form, labels) == wanted
+    one = np.full((1, 6), -1.0)  # of a run that finds nothing, which counts no box
+    split = int(counts[:3].sum())
+    assert (
+        mean_average_precision([np.concatenate([one, listed[:split], one, listed[split:]]), counts], labels) == wanted
+    )
     for wrong in ([listed, counts + 1], [listed, index], [listed], [outputs[:3]], [outputs[..., :5]]):
         with pytest.raises(DataError, match="boxes"):
             mean_average_precision(wrong, labels)
@@ -193,6 +198,9 @@ def test_boxes_come_with_their_counts_in_any_place() -> None:
     assert mean_average_precision([lost], labels) == 0, "a score of NaN is no box"
     lost[..., 1:] = np.inf
     assert mean_average_precision([lost], labels) == 0
+    for odd in ([np.inf, 0, 0, 9, 9], [0, np.nan, 0, 9, 9], [np.nan, 0, 0, 9, 9]):
+        with pytest.raises(DataError, match="should be class"):
+            mean_average_precision([outputs], np.asarray([[odd]] * 7))
     with pytest.raises(DataError, match="corners, not width"):
         mean_average_precision([outputs], np.asarray([[[0, 30, 30, 10, 10]]] * 7))
 

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 ALLOWED = frozenset(
     [
         "html",
+        "image",
         "head",
         "meta",
         "link",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
+import numpy as np
 import pytest
 
+from edgeflow.files.png import pack_png
 from edgeflow.report.exchange import read_record
 from edgeflow.report.html import page
 from edgeflow.report.record import VERDICTS
 from edgeflow.report.values import figure, percent, plain, real, signed
 from tests.report.markup import ALLOWED, parsed
 from tests.report.reports import ALL, FULL, HOSTILE, RECORDS, first_format, record
+
+SIDES = ("reference", "candidate")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -22,7 +27,7 @@ def test_every_report_becomes_a_safe_page(name: str) -> None:
     assert sum(tag == "script" for tag, _ in found.tags) == 1
     for tag, attributes in found.tags:
         assert not any(key.startswith("on") or key == "style" for key in attributes), (tag, attributes)
-        assert (attributes.get("href") or "#").startswith(("#", "data:,"))
+        assert (attributes.get("href") or "#").startswith("data:image/" if tag == "image" else ("#", "data:,"))
         assert (attributes.get("src") or "data:image/").startswith("data:image/")
     assert "://" not in text
     assert "&lt;svg" not in text and "&lt;span" not in text and "&lt;code" not in text, "markup shown as text"
@@ -49,9 +54,25 @@ def test_pictures_are_pictures() -> None:
         "https:" + "//example.com/x.png",
         3,
     ]
-    text = page(record(worst=[{"sample": i, "picture": picture} for i, picture in enumerate(bad)]))
-    assert "<img" not in text
+    box = {"side": "reference", "label": "</svg><script>", "x1": "inf", "y1": -4, "x2": 1e99, "y2": 0.5}
+    text = page(record(worst=[{"sample": i, "picture": picture, "boxes": [box]} for i, picture in enumerate(bad)]))
+    assert "<img" not in text and "<image" not in text
     assert text.count("no picture") == len(bad)
+
+
+def test_boxes_are_drawn_with_their_classes_and_stay_in_the_picture() -> None:
+    picture = "data:image/png;base64," + base64.b64encode(pack_png(np.zeros((40, 80, 3), np.uint8))).decode()
+    boxes = [
+        {"side": "reference", "label": "a <b> cat", "score": 0.9, "x1": 0.25, "y1": 0.5, "x2": 0.75, "y2": 1.0},
+        {"side": "candidate", "label": "dog", "score": "nan", "x1": -9, "y1": 0.5, "x2": 99, "y2": "inf"},
+    ]
+    text = page(record(worst=[{"sample": 3, "picture": picture, "boxes": boxes, "file": "street/1.png"}]))
+    assert "<h3>street/1.png</h3>" in text and "a &lt;b&gt; cat 0.9" in text
+    drawn = [found for tag, found in parsed(text).tags if tag == "rect" and found.get("class") in SIDES]
+    assert [tuple(float(box[key]) for key in ("x", "y", "width", "height")) for box in drawn] == [
+        (20, 20, 40, 20),
+        (0, 20, 80, 0),
+    ]
 
 
 def test_the_full_page_holds_every_part() -> None:

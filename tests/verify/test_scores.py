@@ -138,3 +138,25 @@ def test_infinity_is_a_verdict() -> None:
     assert found.verdict == "FAIL" and any("infinities" in text and "sample 7" in text for text in found.broken)
     masked = Reference(given.inputs, (odd,), given.labels)
     assert verdict(masked, odd, VerifySettings(None, LIMITS)).verdict == "PASS"
+
+
+def test_average_precision_reads_boxes_as_the_recipe_says_they_lie() -> None:
+    """Score first, centre and size, a column of no interest, and the rows of runs that find nothing among the others."""
+    labels = np.full((40, 1, 5), -1.0)
+    labels[::2, 0] = [1, 10, 20, 30, 60]
+    rows = np.tile(np.array([[0.9, 1, 7, 20, 40, 20, 40], [-1, -1, -1, -1, -1, -1, -1]]), (20, 1)).astype(np.float32)
+    counts = np.tile([1, 0], 20).astype(np.int32)
+    columns = ("score", "class", "", "x", "y", "w", "h")
+    kinds = (OutputKind("boxes", columns=columns, counts=1), OutputKind("ids", belongs_to=0))
+    given = Reference({"x": np.zeros((40, 1))}, (rows, counts), labels)
+    settings = VerifySettings("map", DriftLimits(metric_drop_max=0.1), expected=1.0, outputs=kinds)
+    held_to_expectation(settings, given, None)
+    worse = rows.copy()
+    worse[:20, 3] += 30
+    found = judge(given, Ran((worse, counts), ("a", "b"), "test"), settings)
+    assert (
+        found.metric_reference == pytest.approx(1)
+        and found.metric_candidate is not None
+        and found.metric_candidate < 0.7
+    )
+    assert [row.name for row in found.classes] == ["1"] and found.verdict == "FAIL"

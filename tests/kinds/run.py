@@ -1,0 +1,180 @@
+"""Builds the networks of nets.py and measures the verdict on each: true file, faults, unchanged copies, time."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tests.kinds.nets import KINDS, METRICS, shape_of
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "verify.md"
+BEGIN, END = "<!-- scripts/kinds -->", "<!-- end of scripts/kinds -->"
+TARGETS = {"a": "arm64-int8", "b": "kirin"}
+TIMED = 1000
+RECIPE = """name = "{kind}-{which}"
+
+[model]
+factory = "model.py:build"
+
+[inputs.x]
+shape = [-1, {shape}]
+
+[data]
+calibration = "model.py:calibration"
+evaluation = "model.py:evaluation"
+
+[metric]
+name = "{metric}"
+"""
+MODEL = """import nets
+
+
+def build():
+    return nets.network("{kind}", "{which}")
+
+
+def calibration():
+    return nets.calibration("{kind}")
+
+
+def evaluation():
+    return nets.evaluation("{kind}")
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network: the verdict on its true file, faults put into it, and what they were judged."""
+
+    kind: str
+    which: str
+    target: str
+    verdict: str
+    reference: float
+    candidate: float
+    injected: int
+    beyond: int
+    failed: int
+    noticed: int
+    alarms: int
+    copies: int
+    seconds: float
+
+
+def project(folder: Path, kind: str, which: str) -> Path:
+    """A recipe with its Python files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = ", ".join(map(str, shape_of(kind)))
+    (folder / "edgeflow.toml").write_text(RECIPE.format(kind=kind, which=which, shape=shape, metric=METRICS[kind]))
+    (folder / "model.py").write_text(MODEL.format(kind=kind, which=which))
+    (folder / "nets.py").write_text(Path(__file__).with_name("nets.py").read_text())
+    return folder
+
+
+def measured(folder: Path, kind: str, which: str) -> Row:
+    """Build one network, inject faults, and time the judging of 1000 samples."""
+    import edgeflow
+    from edgeflow.verify.self_test import self_test
+
+    target = TARGETS[which]
+    (built,) = edgeflow.build(project(folder / f"{kind}_{which}", kind, which), targets=[target])
+    model = built.folder / "model.nb"
+    report = json.loads((built.folder / "report.json").read_text())
+    found = self_test(model)
+    beyond = [row for row in found.faults if row.beyond_budget]
+    return Row(
+        kind,
+        which,
+        target,
+        report["verdict"],
+        report["metric_reference"],
+        report["metric_candidate"],
+        len(found.faults),
+        len(beyond),
+        sum(row.verdict == "FAIL" for row in beyond),
+        sum(bool(row.noticed) for row in beyond),
+        int(found.false_alarms or 0),
+        int(found.unchanged_copies or 0),
+        judged_in(model),
+    )
+
+
+def judged_in(model: Path) -> float:
+    """CPU seconds of all that a verification does with 1000 samples beside inference: judging, metric, worst inputs."""
+    from edgeflow.core.boxes import chosen
+    from edgeflow.emulate import Emulator
+    from edgeflow.project.reference import Reference
+    from edgeflow.verify.execute import run_with
+    from edgeflow.verify.judge import judge
+    from edgeflow.verify.output_kinds import kinds_of
+    from edgeflow.verify.stage import BESIDE, prepared
+    from edgeflow.verify.worst_inputs import worst
+
+    basis = prepared(model, BESIDE)
+    given = basis.reference
+    with Emulator(model, npu=basis.npu) as runner:
+        ran = run_with(runner, given)
+    kinds = kinds_of(given, basis.settings)
+    which = np.arange(TIMED) % given.samples
+    sides = [_repeated(side, kinds, given.samples, chosen) for side in (given.outputs, ran.outputs)]
+    many = Reference(
+        {name: array[which] for name, array in given.inputs.items()},
+        sides[0],
+        None if given.labels is None else given.labels[which],
+    )
+    ran = type(ran)(sides[1], ran.names, ran.runner)
+    started = time.process_time()
+    judge(many, ran, basis.settings, basis.folder)
+    worst(many, ran.outputs, kinds)
+    return time.process_time() - started
+
+
+def _repeated(side, kinds, samples: int, chosen) -> tuple[np.ndarray, ...]:  # type: ignore[no-untyped-def]
+    """Outputs of 1000 samples: those that there are, and then the first of them again."""
+    first = chosen(side, kinds, samples, np.arange(TIMED - samples)) if samples < TIMED else None
+    if first is None:
+        return tuple(array[:TIMED] for array in side)
+    return tuple(np.concatenate(pair) for pair in zip(side, first, strict=True))
+
+
+HEAD = (
+    "| kind | network | target | true file | metric | faults | beyond the budget | FAIL | noticed | false alarms | 1,000 samples |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+)
+
+
+def line(row: Row) -> str:
+    moved = f"{row.reference:.4g} → {row.candidate:.4g}"
+    return (
+        f"| {row.kind} | {row.which} | {row.target} | {row.verdict} | {moved} | {row.injected} | {row.beyond} | "
+        f"{row.failed} | {row.noticed} | {row.alarms} of {row.copies} | {row.seconds:.1f} s |"
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure all kinds and write the table, or some and print theirs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="*", choices=[[], *KINDS], default=[])
+    parser.add_argument("--work", type=Path, help="where the networks are built; kept, so that a second run is short")
+    chosen = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = chosen.work or Path(temporary)
+        rows = []
+        for kind in chosen.kinds or KINDS:
+            for which in "ab":
+                rows.append(measured(folder, kind, which))
+                print(line(rows[-1]), flush=True)
+    if not chosen.kinds:
+        text = PAGE.read_text(encoding="utf-8")
+        before, rest = text.split(BEGIN)
+        table = "\n".join([*HEAD, *map(line, rows)])
+        PAGE.write_text(f"{before}{BEGIN}\n{table}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    bad = [row for row in rows if row.verdict != "PASS" or row.noticed < row.beyond or row.alarms or row.seconds > 20]
+    return 1 if bad else 0
