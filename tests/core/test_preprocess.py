@@ -103,7 +103,7 @@ def test_sides_are_multiples_as_of_a_text_detector(
     new: tuple[int, int],
 ) -> None:
     rules = Preprocess(resize=resize, size=limit)
-    rules.check("x")
+    rules.validate("x")
     assert rules.new_size(*size) == new and rules.shape == (3, -1, -1)
 
 
@@ -149,7 +149,7 @@ def test_colours_and_layouts() -> None:
 )
 def test_rules_that_exclude_each_other(rules: dict[str, Any], text: str) -> None:
     with pytest.raises(RecipeError) as caught:
-        Preprocess(**rules).check("edgeflow.toml [preprocess]")
+        Preprocess(**rules).validate("edgeflow.toml [preprocess]")
     assert caught.value.what.startswith("edgeflow.toml [preprocess]: ")
     assert text in caught.value.what
 

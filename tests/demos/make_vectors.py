@@ -69,7 +69,7 @@ def vectors() -> dict[str, bytes]:
     """Files by name; the pixels come from a fixed seed."""
     random, files = np.random.default_rng(8), {}
     for k, (height, width, rules) in enumerate(CASES):
-        rules.check(f"case {k}")
+        rules.validate(f"case {k}")
         picture = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
         # As a build writes it: a contract that needs no later key is one that older programs read.
         steps = {key: value for key, value in asdict(rules).items() if LATER.get(key, ...) != value}
