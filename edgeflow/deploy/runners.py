@@ -47,7 +47,8 @@ class Where:
     folder of programs for a device or qemu; None looks for build/device/<target>. `trust`: take programs that nobody
     built here too, from a folder beside the file, and for qemu from a given one. `batch`: samples a run on a device or
     under qemu, where the file leaves it open; None runs what is fed at once. `say` is told of progress. `ideal`: the
-    emulator computes what ops mean, not what kernels do.
+    emulator computes what ops mean, not what kernels do. `settings`: what NNAdapter is told; None takes what the
+    contract beside the file says, else its target's profile.
     """
 
     on: str = "emulator"
@@ -58,6 +59,7 @@ class Where:
     batch: int | None = None
     say: Callable[[str], None] | None = None
     ideal: bool = False
+    settings: RuntimeContract | None = None
 
 
 HERE = Where()
@@ -87,7 +89,8 @@ def open_runner(model: Path, where: Where = HERE, npu: str = "float32") -> Abstr
             f"{folder.folder}: its programs were not made here, and would run as you on this machine",
             try_=f"--trust, where you know who made them; or edgeflow cross-compile {folder.target} --paddle-lite DIR",
         )
-    options = RunOptions(1, where.power_mode, npu_settings(model, folder.target), where.limit_s, where.batch)
+    settings = where.settings or npu_settings(model, folder.target)
+    options = RunOptions(1, where.power_mode, settings, where.limit_s, where.batch)
     return Remote(where.on, model, folder, options, say=where.say)
 
 

@@ -48,11 +48,11 @@ def with_recorded(record: Record, model: Path, table: Mapping[str, Any]) -> Reco
     return replace(record, **{key: getattr(built, key) for key in LOOKS})
 
 
-def look_again(record: Record, model: Path) -> Record:
-    """Measure every op anew, with the programs that the build's cache still holds.
+def programs_of(model: Path) -> Path:
+    """The compress stage's result that a .nb was converted from, in the cache of its build.
 
     Raises:
-        DataError: they are gone.
+        DataError: it is gone.
     """
     cache = model.resolve().parent.parent / ".cache" / "compress"
     compressed = next(
@@ -60,9 +60,19 @@ def look_again(record: Record, model: Path) -> Record:
     )
     if compressed is None:
         raise DataError(
-            f"{model}: the programs it was made of are not in build/.cache, so its layers cannot be looked at again",
-            try_="edgeflow build, which looks at them",
+            f"{model}: the programs it was made of are not in build/.cache, so its ops cannot be looked at one by one",
+            try_="edgeflow build, which makes them",
         )
+    return compressed
+
+
+def look_again(record: Record, model: Path) -> Record:
+    """Measure every op anew, with the programs that the build's cache still holds.
+
+    Raises:
+        DataError: they are gone.
+    """
+    compressed = programs_of(model)
     npu = recorded_arithmetic(load_manifest(model.parent / MANIFEST))
     looked, _ = traced(compressed, model.parent / REFERENCE, model, npu, record.reference_device or "CPU")
     return replace(record, layers=looked.layers, ranked=looked.ranked, first_drift=looked.first_drift)
