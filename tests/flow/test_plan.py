@@ -112,9 +112,9 @@ def test_ops_of_an_int8_model_are_kept_in_float(project: Path) -> None:
 
     recipe = project / "edgeflow.toml"
     text = recipe.read_text()
-    recipe.write_text(text + '\n[targets.mediatek.convert]\nkeep_float = ["mul"]\nkeep_on_cpu = ["pool2d"]\n')
     one = "conv2d::conv2d_2.tmp_0"  # opt knows the result of a quantised op by another name
-    (built,) = edgeflow.build(project, targets=["mediatek"], keep_on_cpu=[one])
+    recipe.write_text(f'{text}\n[targets.mediatek.convert]\nkeep_float = ["mul"]\nkeep_on_cpu = ["pool2d", "{one}"]\n')
+    (built,) = edgeflow.build(project, targets=["mediatek"])
     model = nb.read(built.folder / "model.nb")
     ops = [op for block in model.blocks for op in block.operations]
     assert built.record.verdict != "FAIL" and [op.attr("enable_int8", False) for op in ops if op.type == "mul"] == [
