@@ -66,7 +66,7 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
     )
     opt.convert(work / "model", work / "raw.nb", way, log)
     model = nb.trimmed(nb.canonical(spread_scales(nb.read(work / "raw.nb"))))
-    _check_kept(model, kept, in_opt)
+    _validate_kept(model, kept, in_opt)
     wrong = [finding for finding in lint(model, target) if finding.code in WRONG]
     if wrong:
         raise OptFailed(
@@ -92,7 +92,7 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
     )
 
 
-def _check_kept(model: nb.Model, kept: Sequence[str], in_opt: Mapping[str, str]) -> None:
+def _validate_kept(model: nb.Model, kept: Sequence[str], in_opt: Mapping[str, str]) -> None:
     """Hold opt to the lines that name an op by its result: it passes over a line that matches nothing.
 
     Raises:

@@ -108,7 +108,7 @@ def bisect(trials: Trials) -> Bisection:
     """
     variants = trials.variants
     movable = variants.movable
-    variants.check()
+    variants.validate()
     state = trials.run((), fresh=True)
     if state.kind == "right":
         return _result(trials, "nothing wrong", "the file runs right on the device: there is nothing to find")

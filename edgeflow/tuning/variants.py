@@ -84,7 +84,7 @@ class Variants:
             )
         return tuple(found.values())
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """Hold the cache to the file: with nothing moved it has to come out byte for byte.
 
         Raises:
