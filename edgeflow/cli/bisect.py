@@ -46,6 +46,7 @@ def command(
     on: str,
     runtime: Path | None,
     limit_s: float,
+    context: tuple[str, ...],
     trust: bool,
     expect: Any,
     target: str | None,
@@ -78,7 +79,7 @@ def command(
     from edgeflow.verify.stage import Against
 
     limits = DriftLimits(cosine_min=cosine_min, sqnr_db_min=sqnr_min, max_abs_max=max_abs)
-    where = Where(on, runtime, limit_s, trust, say=say)
+    where = Where(on, runtime, limit_s, trust, say=say, context=context)
     with working("bisect"):
         variants = Variants(model, target, warn=say)
         open_one, words = opener(model, where)

@@ -71,6 +71,7 @@ def command(
     on: tuple[str, ...],
     runtime: Path | None,
     limit_s: float,
+    context: tuple[str, ...],
     control: Path | None,
     metric: str | None,
     drop: float | None,
@@ -115,7 +116,9 @@ def command(
 
     def one(place: str) -> Record | EdgeflowError:
         try:
-            return verify_file(model, against, Where(place, runtime, limit_s, say=say), layers=layers)[1]
+            return verify_file(model, against, Where(place, runtime, limit_s, say=say, context=context), layers=layers)[
+                1
+            ]
         except EdgeflowError as err:
             return err
 

@@ -91,7 +91,7 @@ def opener(model: Path, where: Where) -> tuple[Open, str]:
     if not runs_programs(where.on):
         return lambda file: open_runner(file, where, npu), f"{where.on} {npu}"
     folder = find_runtime(model, where.runtime, trust=where.trust)
-    settings = where.settings or npu_settings(model, folder.target)
+    settings = where.settings or npu_settings(model, folder.target, where.context)
     own = Where(
         where.on, folder.folder, where.limit_s, where.trust, where.power_mode, where.batch, where.say, False, settings
     )
