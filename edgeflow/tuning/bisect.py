@@ -12,7 +12,7 @@ from edgeflow.core.errors import EdgeflowError
 from edgeflow.deploy.runners import Where, find_runtime, npu_settings, open_runner, runs_programs
 from edgeflow.emulate.examined import Examined
 from edgeflow.files.atomic import sha256
-from edgeflow.nb.partition import placement
+from edgeflow.nb.partition import crossings, placement
 from edgeflow.project.manifest import npu_arithmetic
 from edgeflow.project.reference import Reference
 from edgeflow.tuning.delta import smallest_failing, trials_bound
@@ -189,13 +189,7 @@ def cost_of(variants: Variants, moved: Sequence[Movable], inputs: Reference | No
     file = Examined(variants.of(moved))
     placed = placement(file.model, file.graph)
     known = figures(file, variants.target, {} if inputs is None else inputs.inputs).latency
-    sides = [
-        op.attr(name, ())
-        for op in file.model.blocks[0].operations
-        if op.type == "subgraph"
-        for name in ("input_data_names", "output_data_names")
-    ]
-    return Cost(None if known is None else known.ms, sum(map(len, sides)), placed.subgraphs, len(placed.npu))
+    return Cost(None if known is None else known.ms, crossings(file.model), placed.subgraphs, len(placed.npu))
 
 
 def _result(
