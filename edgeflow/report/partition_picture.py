@@ -16,7 +16,7 @@ STYLE = (
     ".cpu rect{fill:#ffd9b3;stroke:#c25e00}path,line,polyline{fill:none;stroke:#999}text{fill:#111}</style>"
 )
 TAG, BARE = re.compile(r"<[a-z][^>]*>"), re.compile(r" ([a-z-]+)=([^\s\"'>]+)")
-"""A page needs no quotes around attributes, a file of its own does; texts are escaped, so that none looks like a tag."""
+"""A page needs no quotes around attributes, a file of its own does. Texts are escaped: none looks like a tag."""
 
 LINES_MAX = 80
 KINDS_MAX = 4
