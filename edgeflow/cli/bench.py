@@ -50,6 +50,7 @@ def command(
     on: str,
     runtime: Path | None,
     limit_s: float,
+    context: tuple[str, ...],
     trust: bool,
     threads: str,
     warm_up: int,
@@ -75,7 +76,7 @@ def command(
 
     sizes = {name: numbers(size, f"--shape {name}") for name, _, size in (shape.rpartition("=") for shape in shapes)}
     timed = Timed(numbers(threads, "--threads"), warm_up, repeats, cool_down_ms, rounds)
-    where = Where(on, runtime, limit_s, trust, power_mode or "", say=say)
+    where = Where(on, runtime, limit_s, trust, power_mode or "", say=say, context=context)
     with working("bench"):
         report = bench(model, against, where, timed, sizes)
     if as_json:

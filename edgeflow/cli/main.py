@@ -35,6 +35,7 @@ COMMANDS = {
     "match": "match",
     "export": "export",
     "bench": "bench",
+    "bisect": "bisect",
     "deploy": "deploy",
     "cross-compile": "cross_compile",
     "completion": "completion",

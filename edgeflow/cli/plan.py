@@ -19,9 +19,28 @@ from edgeflow.cli.printing import show, show_json
 @targets_option
 @click.option("--keep-on-cpu", multiple=True, metavar="OP[:IN[:OUT]]", help="Keep ops off the NPU; repeatable.")
 @click.option("--data", type=click.Path(exists=True, path_type=Path), help="What a MODEL without recipe is fed.")
+@click.option(
+    "--explain", is_flag=True, help="Say why the NPU's part ends where it does, and what would join the most."
+)
+@click.option(
+    "--svg",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw the network with the NPU's part; of several targets each into FILE with its name.",
+)
+@click.option(
+    "--require-npu", metavar="SHARE", help="Refuse less of the multiply-accumulates on the NPU: 95%, or ops:95%."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON (schema: docs/plan.md).")
 def command(
-    recipe: Path, targets: tuple[str, ...], keep_on_cpu: tuple[str, ...], data: Path | None, as_json: bool
+    recipe: Path,
+    targets: tuple[str, ...],
+    keep_on_cpu: tuple[str, ...],
+    data: Path | None,
+    explain: bool,
+    svg: Path | None,
+    require_npu: str | None,
+    as_json: bool,
 ) -> None:
     """Say what a build of RECIPE will meet, before any work: coverage, precision, shapes, the NPU's share, tools.
 
@@ -31,15 +50,34 @@ def command(
 
     Example: edgeflow plan --target kirin
     """
-    from edgeflow.flow.plan import plan
+    from edgeflow.flow.plan import NpuQuestions, plan
+    from edgeflow.verify.npu_share import parse_required
 
-    found = plan(recipe, targets, keep_on_cpu=keep_on_cpu, data=data)
+    required = None if require_npu is None else parse_required(require_npu)
+    asked = NpuQuestions(explain=explain or svg is not None, require=required)
+    found = plan(recipe, targets, keep_on_cpu=keep_on_cpu, data=data, npu=asked)
+    if svg is not None:
+        _draw(svg, found)
     if as_json:
         show_json([item.as_table() for item in found])
     else:
         show(*plans(found))
     if not all(item.buildable for item in found):
         raise SystemExit(1)
+
+
+def _draw(file: Path, found: Sequence[Any]) -> None:
+    """A picture a target that has an NPU."""
+    from edgeflow.files.atomic import write_atomic
+    from edgeflow.report.partition_picture import svg
+
+    drawn = [item for item in found if item.borders is not None]
+    for item in drawn:
+        place = file if len(found) == 1 else file.with_name(f"{file.stem}-{item.target}{file.suffix}")
+        write_atomic(place, svg(item.borders, f"predicted partition for {item.target}").encode())
+        show(f"drawn: {place}", err=True)
+    if not drawn:
+        show("nothing drawn: no target has an NPU", err=True)
 
 
 SHOWN = 6
@@ -67,6 +105,10 @@ def _lines(plan: Any) -> list[str]:
         left = Counter(kind for kind, _ in split.on_cpu).most_common(SHOWN)
         if left:
             out.append(f"  {tr('on the CPU')}: " + ", ".join(f"{n} {kind}" for kind, n in left))
+    if plan.borders is not None:
+        from edgeflow.report.partition_picture import lines
+
+        out += [f"  {line}" for line in lines(plan.borders)]
     out += [f"  {tr('output')} {k}: {told(kind.kind)}, {told(kind.why)}" for k, kind in enumerate(plan.outputs)]
     grades = {"error": tr("error"), "warning": tr("warning"), "note": tr("note")}
     for finding in plan.findings:

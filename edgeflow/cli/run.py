@@ -89,7 +89,13 @@ def _run(model: Path, pictures: list[Path], options: Mapping[str, Any]) -> None:
     from edgeflow.project.manifest import npu_arithmetic
 
     where = Where(
-        options["on"], options["runtime"], options["limit_s"], options["trust"], say=say, ideal=options["ideal"]
+        options["on"],
+        options["runtime"],
+        options["limit_s"],
+        options["trust"],
+        say=say,
+        ideal=options["ideal"],
+        context=options["context"],
     )
     rows: list[tuple[Path, Answer]] = []
     written: list[Written] = []

@@ -25,7 +25,7 @@ def where(value: str) -> str:
 
 
 def where_options(*, many: bool) -> Callable[[F], F]:
-    """--on, --runtime, --limit-s and --trust; `many` lets --on be given for several devices."""
+    """--on, --runtime, --limit-s, --context and --trust; `many` lets --on be given for several devices."""
 
     def decorate(command: F) -> F:
         runtime = click.option(
@@ -54,7 +54,14 @@ def where_options(*, many: bool) -> Callable[[F], F]:
             metavar="SECONDS",
             help="How long one program may run on a device or under qemu.",
         )
-        return on(runtime(limit(trust_option(command))))
+        context = click.option(
+            "--context",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="What NNAdapter is told on the device beside what the build says; edgeflow targets NAME lists the "
+            "keys. Repeatable.",
+        )
+        return on(runtime(limit(context(trust_option(command)))))
 
     return decorate
 

@@ -90,8 +90,11 @@ def profile_page(target: Target) -> list[str]:
         out += _block("libraries", ", ".join(target.runtime.libraries))
     if target.runtime.devices:
         out += _block("NNAdapter", f"device names {', '.join(target.runtime.devices)}")
-    for key, meaning in target.runtime.context.items():
-        out += _block("", f"{key}: {meaning}")
+    for key, known in target.runtime.context.items():
+        words = [", ".join(known.values) or {"word": "", "path": "a path"}.get(known.kind, known.kind)]
+        words += [f"default {known.default}"] if known.default else []
+        words += [f"told {target.runtime.told[key]}"] if key in target.runtime.told else []
+        out += _block("", f"{key}: {'; '.join(filter(None, (known.meaning, *words)))}")
     if target.toolchain is not None:
         chain = target.toolchain
         out += ["", "building for it"]

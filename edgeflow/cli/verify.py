@@ -53,6 +53,18 @@ LOOKING = ("paddle", "edgeflow.verify.layers_and_hops")
     metavar="KEY=VALUE",
     help="Set any limit by its key in [drift], such as map_iou_min=0.9, or lift it: sqnr_db_min=none. Repeatable.",
 )
+@click.option(
+    "--require-npu",
+    metavar="SHARE",
+    help="FAIL where less of the multiply-accumulates is on the NPU, such as 95%, or ops:95% of the ops: by the file, "
+    "and on a device by what it showed.",
+)
+@click.option(
+    "--npu-log",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The log of a run elsewhere (GLOG_v=5), which shows where the ops ran.",
+)
 @click.option("--no-limits", is_flag=True, help="Measure and judge nothing: not even the build's own limits hold.")
 @click.option(
     "--layers",
@@ -74,6 +86,7 @@ def command(
     on: tuple[str, ...],
     runtime: Path | None,
     limit_s: float,
+    context: tuple[str, ...],
     control: Path | None,
     metric: str | None,
     drop: float | None,
@@ -82,6 +95,8 @@ def command(
     max_abs: float | None,
     more_limits: tuple[str, ...],
     trust: bool,
+    require_npu: str | None,
+    npu_log: Path | None,
     no_limits: bool,
     layers: bool,
     self_test: bool,
@@ -117,10 +132,15 @@ def command(
     limits = limits.overridden(also)
     _validate(metric, control, on, given=limits != DriftLimits() and no_limits)
     against = Against(reference, limits, metric, own_limits=not no_limits, trust=trust, control=control, lifted=lifted)
+    if require_npu is not None or npu_log is not None:
+        from edgeflow.verify.npu_share import parse_required
+
+        required = None if require_npu is None else parse_required(require_npu)
+        against = replace(against, require_npu=required, npu_log=npu_log)
 
     def one(place: str) -> Record | EdgeflowError:
         try:
-            where = Where(place, runtime, limit_s, say=say)
+            where = Where(place, runtime, limit_s, say=say, context=context)
             if not layers:
                 return verify_file(model, against, where)[1]
             with TemporaryDirectory(prefix="edgeflow-") as folder, Workers(1, LOOKING, inside=Path(folder)) as workers:

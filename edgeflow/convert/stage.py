@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from edgeflow import nb
@@ -17,8 +18,10 @@ from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.joined_outputs import apart
 from edgeflow.graph.legalise import legalise
-from edgeflow.graph.placement import off_npu, validate_line
+from edgeflow.graph.placement import off_npu, renamed, validate_line
+from edgeflow.graph.quantised import names_in_opt
 from edgeflow.nb.lint import lint
+from edgeflow.nb.partition import placement
 from edgeflow.project.places import MODEL
 
 WRONG = ("NB106", "NB113", "NB114", "NB115")
@@ -36,6 +39,7 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
         NbError: opt wrote something that is no .nb.
     """
     kept: tuple[str, ...] = ()
+    in_opt: dict[str, str] = {}
     if target.uses_npu:
         editor = Editor(programs.load(source.folder / "source.pdmodel"))
         kept = off_npu(editor, target, settings.keep_on_cpu)
@@ -44,6 +48,7 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
     program = programs.load(source.folder / "model.pdmodel")
     if target.uses_npu and source.facts["precision"] == "int8":
         kept = tuple(dict.fromkeys((*kept, *apart(program))))
+        in_opt = names_in_opt(Editor(program))
     repairs = legalise(program)  # PaddleSlim drops attributes again that ingest added
     work = tools.folder / "opt"
     work.mkdir()
@@ -54,13 +59,14 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
     way = opt.Conversion(
         target.lite.valid_targets,
         target.lite.fp16,
-        kept,
-        settings.keep_float,
+        tuple(renamed(line, in_opt) for line in kept),
+        tuple(renamed(line, in_opt) for line in settings.keep_float),
         source.facts.get("weight_only"),
         0.9 * float(source.facts.get("sparsity", 0.0)),
     )
     opt.convert(work / "model", work / "raw.nb", way, log)
     model = nb.trimmed(nb.canonical(spread_scales(nb.read(work / "raw.nb"))))
+    _validate_kept(model, kept, in_opt)
     wrong = [finding for finding in lint(model, target) if finding.code in WRONG]
     if wrong:
         raise OptFailed(
@@ -84,3 +90,19 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
             "opt_version": opt_version,
         },
     )
+
+
+def _validate_kept(model: nb.Model, kept: Sequence[str], in_opt: Mapping[str, str]) -> None:
+    """Hold opt to the lines that name an op by its result: it passes over a line that matches nothing.
+
+    Raises:
+        OptFailed: it left such an op on the NPU.
+    """
+    there = {(op.node.op.type, name) for op in placement(model).npu for name in op.node.writes}
+    for line in kept:
+        kind, _, results = renamed(line, in_opt).partition("::")
+        if results and (kind, results) in there:
+            raise OptFailed(
+                f"opt: left {line} on the NPU, which should stay on the CPU",
+                try_=f"--keep-on-cpu {kind}, which keeps all of that type off the NPU",
+            )

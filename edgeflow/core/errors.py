@@ -16,7 +16,8 @@
     ├── ToolchainFailed   CMake or a C++ compiler gave up
     ├── StorageError      disk full, folder not writable
     └── TransportError    a device over ssh or adb
-        └── Dropped       the connection broke, so that another try makes sense
+        ├── Dropped       the connection broke, so that another try makes sense
+        └── ProgramDied   the connection held, and the program there crashed or did not end
 
 Limits that are broken are a result, not a fault: exit code 3, no error.
 Anything else that escapes is our bug and keeps its traceback.
@@ -147,6 +148,10 @@ class TransportError(EdgeflowError):
 
 class Dropped(TransportError):
     """The connection to a device broke; what arrived is kept, and another try makes sense."""
+
+
+class ProgramDied(TransportError):
+    """A program on a device crashed, aborted or did not end in time: the file or the runtime is at fault, no link."""
 
 
 def near(word: str, known: Iterable[str], kind: str = "known") -> str:

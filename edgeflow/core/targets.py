@@ -55,11 +55,28 @@ class PrecisionRules:
 
 
 @dataclass(frozen=True, slots=True)
+class ContextProperty:
+    """One thing that NNAdapter can be told. `values` are all that it may be; where there are none, `kind` says what it
+    may look like: lists have commas between. `default` is what the driver takes where nothing is said.
+    """
+
+    meaning: str
+    values: tuple[str, ...] = ()
+    kind: Literal["word", "words", "number", "numbers", "path"] = "word"
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
-    """What the program on the device says to NNAdapter, and the libraries that must lie beside it."""
+    """What the program on the device says to NNAdapter, and the libraries that must lie beside it.
+
+    `context`: what the driver can be told. `told`: what of it every build for the target says, unless its recipe says
+    otherwise.
+    """
 
     devices: tuple[str, ...] = ()
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, ContextProperty] = field(default_factory=dict)
+    told: Mapping[str, str] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
     source: str = ""
 

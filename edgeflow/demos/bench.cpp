@@ -54,7 +54,7 @@ double quantile(const std::vector<double>& sorted, double share) {
 }
 
 int bench(const Arguments& arguments) {
-  if (arguments.has("--check")) return run_check(arguments);
+  if (const auto done = run_alone(arguments)) return *done;
   if (!arguments.words().empty())
     throw UsageError("'" + arguments.words().front() + "' stands alone, and inputs should follow --in or --shape");
   if (arguments.has("--in") == arguments.has("--shape")) throw UsageError("either --in or --shape should be given");

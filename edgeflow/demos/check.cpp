@@ -1,5 +1,6 @@
 // --check: the golden tensors of a contract, replayed on this device.
 #include <cmath>
+#include <filesystem>
 #include <iostream>
 #include <sstream>
 #include <stdexcept>
@@ -85,6 +86,33 @@ int run_check(const Arguments& arguments) {
       return fail("output " + std::to_string(i) + " '" + got[i].name + "' " + *found);
   std::cout << "PASS: " << got.size() << " outputs within " << contract.golden->max_abs << '\n';
   return 0;
+}
+
+int run_prepare(const Arguments& arguments) {
+  if (!arguments.has("--cache-dir"))
+    throw UsageError("--prepare keeps what it compiles, and --cache-dir should be given");
+  Session session(arguments, arguments.text("--prepare", ""));
+  const Contract& contract = session.contract();
+  if (!contract.golden)
+    throw std::runtime_error(contract.path + ": has no golden tensors, and should have some to be run on");
+  const std::vector<Tensor> inputs = read_all(contract.golden->inputs);
+  std::vector<double> first_ms, next_ms;
+  infer_batches(session, inputs, batch_of(contract, inputs), &first_ms);
+  infer_batches(session, inputs, batch_of(contract, inputs), &next_ms);
+  std::size_t kept = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(session.options().cache_dir))
+    kept += entry.path().extension() == ".nnc" ? 1 : 0;
+  std::cout << "prepared: loaded in " << session.load_ms() << " ms, first run " << first_ms.front() << " ms, the next "
+            << next_ms.back() << " ms; " << kept << " compiled programs in " << session.options().cache_dir << '\n';
+  for (const std::string& folder : session.stale_caches())
+    std::cout << "stale: " << folder << " is of another model, and may be removed\n";
+  return 0;
+}
+
+std::optional<int> run_alone(const Arguments& arguments) {
+  if (arguments.has("--check")) return run_check(arguments);
+  if (arguments.has("--prepare")) return run_prepare(arguments);
+  return std::nullopt;
 }
 
 }  // namespace edgeflow

@@ -57,7 +57,7 @@ std::vector<Guess> classify_picture(Session& session, const Picture& picture, st
 }
 
 int classify(const Arguments& arguments) {
-  if (arguments.has("--check")) return run_check(arguments);
+  if (const auto done = run_alone(arguments)) return *done;
   const Picture picture = load_picture(arguments.word("PICTURE"));
   const auto top = static_cast<std::size_t>(arguments.whole("--top", 5, 1, 100000));
   Session session(arguments);

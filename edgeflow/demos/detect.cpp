@@ -74,7 +74,7 @@ void print(const std::vector<Box>& boxes, const std::vector<std::string>& labels
 }
 
 int detect(const Arguments& arguments) {
-  if (arguments.has("--check")) return run_check(arguments);
+  if (const auto done = run_alone(arguments)) return *done;
   Picture picture = load_picture(arguments.word("PICTURE"));
   DetectionRules rules;
   rules.threshold = static_cast<float>(arguments.number("--threshold", 0.5, 0, 1));

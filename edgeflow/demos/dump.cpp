@@ -11,7 +11,7 @@ namespace {
 using namespace edgeflow;
 
 int dump(const Arguments& arguments) {
-  if (arguments.has("--check")) return run_check(arguments);
+  if (const auto done = run_alone(arguments)) return *done;
   if (!arguments.words().empty())
     throw UsageError("'" + arguments.words().front() + "' stands alone, and inputs should follow --in");
   if (!arguments.has("--in") || !arguments.has("--out")) throw UsageError("--in and --out should both be given");

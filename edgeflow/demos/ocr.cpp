@@ -67,7 +67,7 @@ std::vector<Line> read_picture(Session& detector, Session& recogniser, const std
 }
 
 int ocr(const Arguments& arguments) {
-  if (arguments.has("--check")) return run_check(arguments);
+  if (const auto done = run_alone(arguments)) return *done;
   if (arguments.has("--model") || arguments.has("--contract"))
     throw UsageError("--model and --contract name one model, and --detector and --recogniser should name two");
   if (!arguments.has("--detector") || !arguments.has("--recogniser"))

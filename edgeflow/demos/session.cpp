@@ -91,6 +91,8 @@ std::vector<Option> with_common(std::vector<Option> own) {
        "FILE.json  the contract of a build; names the model, its devices and how a picture becomes its input"},
       {"--check", Takes::one,
        "FILE.json  replay the golden tensors of a contract, print PASS or the first difference, and end"},
+      {"--prepare", Takes::one,
+       "FILE.json  compile for the NPU now: run the golden tensors of a contract twice, print the times, and end"},
       {"--threads", Takes::one, "N  threads of the CPU (1)"},
       {"--power-mode", Takes::one, "MODE  high, low, full, no_bind, rand_high or rand_low (no_bind)"},
       {"--devices", Takes::one, "A,B  NNAdapter devices (the contract's)"},
@@ -111,6 +113,17 @@ Session::Session(const Arguments& arguments, const std::string& contract) {
   devices_.emplace_back(any_batch, std::make_unique<Device>(options_));
   device_per_batch_ = !contract_ || contract_->predictor_per_batch;
   load_ms_ = clock_ms() - begin;
+}
+
+std::vector<std::string> Session::stale_caches() const {
+  std::vector<std::string> found;
+  if (options_.cache_dir.empty()) return found;
+  const fs::path own = options_.cache_dir;
+  std::error_code code;
+  for (const auto& entry : fs::directory_iterator(own.parent_path(), code))
+    if (entry.is_directory(code) && entry.path() != own) found.push_back(entry.path().string());
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 // An int8 fc packs its weights for the batch of its first run, in place, and computes others wrongly.

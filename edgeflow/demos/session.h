@@ -25,6 +25,8 @@ class Session {
   const Contract& contract() const;  // throws when only --model was given
   const Options& options() const { return options_; }
   double load_ms() const { return load_ms_; }
+  // The folders of other models among compiled NPU programs: of models that were here before.
+  std::vector<std::string> stale_caches() const;
   std::size_t devices() const { return devices_.size(); }
   std::string version() const { return device().version(); }
 
@@ -55,6 +57,13 @@ std::vector<Tensor> infer_batches(Session& session, const std::vector<Tensor>& i
 
 // Replays the golden tensors of --check CONTRACT.json; prints PASS (0) or the first difference (3).
 int run_check(const Arguments& arguments);
+
+// --prepare CONTRACT.json: runs the model twice on its golden tensors, so that what compiles for an NPU is done and kept
+// before the first user waits for it; prints both times, what was kept, and what is kept of other models.
+int run_prepare(const Arguments& arguments);
+
+// --check or --prepare, which every program has: the exit code, or nothing where neither is asked for.
+std::optional<int> run_alone(const Arguments& arguments);
 
 // The first element that differs by more than the limit, as a sentence; nothing when all are near. NaN is near nothing.
 std::optional<std::string> difference(const Tensor& got, const Tensor& wanted, double limit, bool relative = false);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgeflow.core.errors import TransportError
+from edgeflow.core.errors import ProgramDied, TransportError
 from edgeflow.deploy.device import printable
 from edgeflow.deploy.runtime import how_to_make
 from edgeflow.deploy.transport import Transport
@@ -57,9 +57,9 @@ def died(program: str, status: int, log: str, transport: Transport, target: str)
         what = "crashed with signal 4, at an instruction that its CPU does not have"
         return TransportError(f"{where}: {what} ({words})", try_="a build without fp16 for this device; edgeflow match")
     if status == ABORTED:
-        return TransportError(f"{where}: aborted, with signal 6 ({words})", try_=CRASHED)
+        return ProgramDied(f"{where}: aborted, with signal 6 ({words})", try_=CRASHED)
     what = f"crashed with signal {status - 128}" if 128 < status < 160 else f"ended with status {status}"
-    return TransportError(f"{where}: {what} ({words})", try_=CRASHED)
+    return ProgramDied(f"{where}: {what} ({words})", try_=CRASHED)
 
 
 def _emulated(status: int, log: str, where: str, transport: Transport) -> TransportError | None:

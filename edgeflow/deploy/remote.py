@@ -18,7 +18,7 @@ import numpy as np
 
 from edgeflow import nb
 from edgeflow.core.elf_machines import machine_name
-from edgeflow.core.errors import DataError, EdgeflowError, NbError, TransportError
+from edgeflow.core.errors import DataError, EdgeflowError, NbError, ProgramDied, TransportError
 from edgeflow.core.latency import State, Timing
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import DTYPES, validate_feed
@@ -253,7 +253,7 @@ class Remote:
         )
         if reply.status:
             if reply.status == LATE:
-                raise TransportError(
+                raise ProgramDied(
                     f"{device.name}: {program}: was still running after {options.limit_s:g} s, and was ended",
                     try_="--limit-s with more seconds, or a smaller model",
                 )

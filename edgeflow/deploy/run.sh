@@ -1,5 +1,6 @@
 #!/bin/sh
-# Runs the demo of this bundle on this device: run.sh --check replays the golden tensors, run.sh ARGS runs it with ARGS.
+# Runs the demo of this bundle on this device: run.sh --check replays the golden tensors, run.sh --prepare compiles for
+# the NPU before the first user has to wait for that, run.sh ARGS runs it with ARGS.
 # Links are followed by hand, one after the other: busybox and old systems have no readlink -f.
 self=$0 links=0
 while [ -L "$self" ]; do
@@ -14,9 +15,9 @@ LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export LD_LIBRARY_PATH
 # Compiled NPU programs are kept here; the programs make a folder for each model in it.
 cache="$here/cache"
-if [ "$1" = --check ]; then
-    [ $# -eq 1 ] || { echo "run.sh: --check takes nothing else, and got $# arguments" >&2; exit 2; }
-    cd "$here" && exec "$here/bin/@PROGRAM@" --check contract.json --cache-dir "$cache"
+if [ "$1" = --check ] || [ "$1" = --prepare ]; then
+    [ $# -eq 1 ] || { echo "run.sh: $1 takes nothing else, and got $# arguments" >&2; exit 2; }
+    cd "$here" && exec "$here/bin/@PROGRAM@" "$1" contract.json --cache-dir "$cache"
 fi
-[ $# -gt 0 ] || { echo "usage: run.sh --check | @USAGE@" >&2; exit 2; }
+[ $# -gt 0 ] || { echo "usage: run.sh --check | --prepare | @USAGE@" >&2; exit 2; }
 exec "$here/bin/@PROGRAM@" @CONTRACT@ "$here/contract.json" --cache-dir "$cache" "$@"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edgeflow.core.context import pairs, parsed, spelled, told, validate_context
 from edgeflow.core.errors import DataError, EdgeflowError, NotTrusted, TargetError
 from edgeflow.core.latency import summary
 from edgeflow.core.samples import Array
@@ -47,7 +49,8 @@ class Where:
     folder of programs for a device or qemu; None looks for build/device/<target>. `trust`: take programs that nobody
     built here too, from a folder beside the file, and for qemu from a given one. `batch`: samples a run on a device or
     under qemu, where the file leaves it open; None runs what is fed at once. `say` is told of progress. `ideal`: the
-    emulator computes what ops mean, not what kernels do.
+    emulator computes what ops mean, not what kernels do. `settings`: what NNAdapter is told; None takes what the
+    contract beside the file says, else its target's profile. `context`: KEY=VALUE that it is told besides.
     """
 
     on: str = "emulator"
@@ -58,6 +61,8 @@ class Where:
     batch: int | None = None
     say: Callable[[str], None] | None = None
     ideal: bool = False
+    settings: RuntimeContract | None = None
+    context: tuple[str, ...] = ()
 
 
 HERE = Where()
@@ -87,7 +92,8 @@ def open_runner(model: Path, where: Where = HERE, npu: str = "float32") -> Abstr
             f"{folder.folder}: its programs were not made here, and would run as you on this machine",
             try_=f"--trust, where you know who made them; or edgeflow cross-compile {folder.target} --paddle-lite DIR",
         )
-    options = RunOptions(1, where.power_mode, npu_settings(model, folder.target), where.limit_s, where.batch)
+    settings = where.settings or npu_settings(model, folder.target, where.context)
+    options = RunOptions(1, where.power_mode, settings, where.limit_s, where.batch)
     return Remote(where.on, model, folder, options, say=where.say)
 
 
@@ -140,8 +146,25 @@ def target_of(model: Path) -> str | None:
     )
 
 
-def npu_settings(model: Path, runtime_target: str) -> RuntimeContract:
-    """What NNAdapter is told: the contract's words where it is this model's, else the target profile's devices."""
+def npu_settings(model: Path, runtime_target: str, context: Sequence[str] = ()) -> RuntimeContract:
+    """What NNAdapter is told: the contract's words where it is this model's, else the target profile's.
+
+    Args:
+        context: KEY=VALUE, which count more.
+
+    Raises:
+        DataError: they are no properties that the target's driver knows.
+    """
+    found = _own_settings(model, runtime_target)
+    if not context:
+        return found
+    given = pairs(context, DataError)
+    with contextlib.suppress(TargetError):  # a profile of the user's own may not be at hand
+        validate_context(load_target(target_of(model) or runtime_target), given, "--context", DataError)
+    return replace(found, context=spelled(dict(sorted({**parsed(found.context), **given}.items()))))
+
+
+def _own_settings(model: Path, runtime_target: str) -> RuntimeContract:
     beside = model.parent / CONTRACT
     if beside.is_file():
         contract = load_contract(beside)
@@ -151,7 +174,7 @@ def npu_settings(model: Path, runtime_target: str) -> RuntimeContract:
         profile = load_target(target_of(model) or runtime_target)
     except TargetError:
         return RuntimeContract()
-    return RuntimeContract(profile.runtime.devices, "", profile.runtime.libraries)
+    return RuntimeContract(profile.runtime.devices, spelled(told(profile, {})), profile.runtime.libraries)
 
 
 @dataclass(frozen=True, slots=True)

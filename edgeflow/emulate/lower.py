@@ -11,13 +11,14 @@ from typing import Any
 import onnx
 
 from edgeflow.core.errors import NbError, UnsupportedOps
-from edgeflow.emulate.arm import round16
+from edgeflow.emulate.arm import quantise, round16
 from edgeflow.emulate.bounds import ELEMENTS_MAX
 from edgeflow.emulate.families import HOST_OPS, LOWERINGS, lowering
 from edgeflow.emulate.families.defective import LOWERED as DEFECTIVE
 from edgeflow.emulate.families.quantised import fake_quantise
 from edgeflow.emulate.graph import Graph, Sites, Value
 from edgeflow.emulate.step import NeedValue, Step, Weights
+from edgeflow.emulate.whole_numbers import read_as_int8, scale_of_output
 from edgeflow.nb import Model, Op
 from edgeflow.nb.dataflow import consumers, nodes
 from edgeflow.nb.defects import defects_of
@@ -150,6 +151,7 @@ class Lowerer:
         readers = consumers(graph)
         self._nodes = [node for node in graph if node.op.type not in ("feed", "fetch")]
         self._read = [results_read(node, readers) for node in self._nodes]
+        self._whole = read_as_int8(model)
         self._shapes: dict[tuple[int, int], dict[str, tuple[tuple[int, ...], ...]]] = {}
         self._inlined: set[int] = set()
 
@@ -287,6 +289,10 @@ class Lowerer:
                     if name in step.written and step.written[name].dtype == "float32":
                         outer.env[name] = self._as_npu(step, step.written[name], f"{parameter}{i}_scale")
             outer.written.update({name: outer.env[name] for name in step.written})
+        for name in outer.op.attr("output_data_names", ()):
+            value, scale = outer.env.get(name), scale_of_output(outer.op, name)
+            if name in self._whole and value is not None and value.dtype == "float32" and scale:
+                outer.env[name] = outer.written[name] = quantise(outer.g, outer.g.mul(value, 1.0 / scale))
 
     def _as_npu(self, step: Step, value: Value, scale: str) -> Value:
         if value.const is not None:

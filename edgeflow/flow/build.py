@@ -297,6 +297,7 @@ class Flow:
             self.recipe.model.task,
             None if labels is None else labels.decode(),
             [(name, asdict(table)) for name, table in self.recipe.inputs.items()],
+            self.recipe.runtime_context(target),
         )
         key = _key(
             "verify",

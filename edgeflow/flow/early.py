@@ -113,6 +113,10 @@ def of_target(recipe: Recipe, target: Target) -> Early:
         validate_settings(settings, target, target.choose(settings.precision))
     except EdgeflowError as err:
         errors.append(("P710", "[compress]", err))
+    try:
+        recipe.runtime_context(target)
+    except EdgeflowError as err:
+        errors.append(("P710", "[targets]", err))
     return Early(tuple(errors), ())
 
 

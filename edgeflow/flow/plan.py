@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from edgeflow.flow.foreign import ForeignPaddle
 from edgeflow.flow.from_model import needs_recipe, write_recipe
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
+from edgeflow.graph.borders import Borders, borders
 from edgeflow.graph.canonicalise import canonicalise
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.fixed_shapes import fix_shapes, validate_inputs
@@ -34,6 +35,7 @@ from edgeflow.graph.specialise import specialise
 from edgeflow.graph.trained_weights import validate_weights
 from edgeflow.nb.lint import Finding
 from edgeflow.project.recipe import Recipe, asked_targets, load_recipe
+from edgeflow.verify.npu_share import Required
 from edgeflow.verify.output_kinds import foreseen_kinds
 
 FORMAT = 1
@@ -50,8 +52,27 @@ COMPILERS = {
 
 
 @dataclass(frozen=True, slots=True)
+class NpuQuestions:
+    """What a plan is asked of an NPU: to keep ops off it, to explain its part, and to hold it to a share."""
+
+    keep_on_cpu: tuple[str, ...] = ()
+    explain: bool = False
+    require: Required | None = None
+
+    @property
+    def asks(self) -> bool:
+        """The borders have to be known."""
+        return self.explain or self.require is not None
+
+
+NOTHING = NpuQuestions()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What one target would make of the model. `buildable` is false where a finding is an error."""
+    """What one target would make of the model. `buildable` is false where a finding is an error. `borders`: why the
+    NPU's part ends where it does, where that was asked.
+    """
 
     target: str
     precision: str
@@ -61,6 +82,7 @@ class Plan:
     split: Predicted | None
     findings: tuple[Finding, ...]
     outputs: tuple[OutputKind, ...] = ()
+    borders: Borders | None = None
 
     @property
     def buildable(self) -> bool:
@@ -77,12 +99,14 @@ def plan(
     *,
     keep_on_cpu: Sequence[str] = (),
     data: Path | str | None = None,
+    npu: NpuQuestions = NOTHING,
 ) -> list[Plan]:
     """Examine a recipe's model for each target. Nothing is built, and nothing in the recipe's folder is written.
 
     Args:
         recipe: as for a build; also a model without one.
         data: what a model without recipe would be fed.
+        npu: what is asked of targets with an NPU.
 
     Raises:
         RecipeError, TargetError: the recipe or a profile cannot be read.
@@ -107,7 +131,8 @@ def plan(
         canonicalise(made, weights, fenced.evaluate if foreign else _evaluate)
         legalise(made)
         held = dict(weights), stored
-        return [_plan(loaded, profile, made, held, keep_on_cpu, found.findings) for profile in profiles]
+        keep = replace(npu, keep_on_cpu=tuple(keep_on_cpu))
+        return [_plan(loaded, profile, made, held, keep, found.findings) for profile in profiles]
 
 
 def _evaluate(*given: Any) -> Any:
@@ -161,7 +186,7 @@ def _plan(
     target: Target,
     program: Any,
     held: tuple[dict[str, Any], int],
-    keep: Sequence[str],
+    npu: NpuQuestions,
     known: Sequence[Finding],
 ) -> Plan:
     """`held`: the weights and their bytes on disk; `known`: what holds for every target."""
@@ -176,15 +201,18 @@ def _plan(
     else:
         found += early.of_target(recipe, target).findings
     editor = Editor(_copy(program), dict(weights))
-    found += early.of_program(recipe, target, editor, keep).findings
+    found += early.of_program(recipe, target, editor, npu.keep_on_cpu).findings
     quantised = bool(layers(editor))
     respelled = {} if quantised else specialise(editor, target)
     editor.commit()
     legalise(editor.program)
     editor = Editor(editor.program, editor.parameters)
-    more, split = examine(editor, target, precision, (*recipe.convert_settings(target).keep_on_cpu, *keep))
+    asked = (*recipe.convert_settings(target).keep_on_cpu, *npu.keep_on_cpu)
+    more, split = examine(editor, target, precision, asked)
+    told = borders(editor, target, split, asked) if split is not None and npu.asks else None
     found += [
         *more,
+        *_share(npu, told, target),
         *emulation(editor, target),
         *([] if quantised else _data(recipe, settings, precision)),
         *_environment(recipe, target, stored),
@@ -200,7 +228,23 @@ def _plan(
         split,
         tuple(sorted(found, key=lambda f: (order[f.severity], f.code))),
         foreseen_kinds(recipe.output_kinds(output_kinds(program)), recipe.metric),
+        told if npu.explain else None,
     )
+
+
+def _share(npu: NpuQuestions, told: Borders | None, target: Target) -> list[Finding]:
+    """What --require-npu asks for and the predicted split does not give."""
+    if npu.require is None or (told is None and not target.uses_npu):
+        return []
+    share = None if told is None else told.ops_share if npu.require.of == "ops" else told.macs_share
+    if share is None:
+        why = f"the share of {npu.require} is not known: dims are open"
+        return [Finding("P404", "warning", "program", why, "fix the shape under [inputs], or --require-npu ops:SHARE")]
+    if share >= npu.require.share:
+        return []
+    best = told.joins[0] if told is not None and told.joins else None
+    fix = "--explain says why" if best is None else f"{best.op_type}: {best.how}; --explain says more"
+    return [Finding("P404", "error", "program", f"{100 * share:.4g} % of {npu.require}", fix)]
 
 
 def _data(recipe: Recipe, settings: CompressSettings, precision: str) -> list[Finding]:

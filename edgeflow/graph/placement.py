@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgeflow.core.coverage import npu_ops
@@ -123,6 +123,11 @@ def off_npu(editor: Editor, target: Target, asked: Sequence[str]) -> tuple[str, 
         ):
             found.append(f"{op.type}::{output(op)}")
     return tuple(dict.fromkeys(found))
+
+
+def renamed(line: str, names: Mapping[str, str]) -> str:
+    """A line with other names for variables: those that opt knows them by."""
+    return ":".join(",".join(names.get(name, name) for name in part.split(",")) for part in line.split(":"))
 
 
 def matching(editor: Editor, line: str) -> list[Any]:

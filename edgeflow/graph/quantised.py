@@ -204,6 +204,15 @@ def canonical_names(editor: Editor) -> int:
     return len(names)
 
 
+def names_in_opt(editor: Editor) -> dict[str, str]:
+    """What opt calls the results of quantised layers, by their own names: each takes that of the op behind it.
+
+    Source: observed on paddlelite 2.13rc0; its partition and mixed-precision settings are read after that.
+    """
+    found = {output(op): _dequantizer(editor, op) for op in editor.ops}
+    return {name: output(after) for name, after in found.items() if after is not None}
+
+
 def activation_scales(editor: Editor) -> dict[str, str]:
     """The parameter that holds the range of each layer's input, by the layer's name."""
     return {name: input_of(before, "InScale") for name, before in _quantizers(editor)}

@@ -104,3 +104,14 @@ def taken_from(placed: Placement) -> list[tuple[int, ...]]:
         found.append(tuple(sorted({written[value] for value in op.node.reads if value in written})))
         written.update(dict.fromkeys(op.node.writes, op.number))
     return found
+
+
+def crossings(model: Model) -> int:
+    """Tensors that change sides between CPU and NPU: what the subgraphs of a file take and give."""
+    return sum(
+        len(names)
+        for op in model.blocks[0].operations
+        if op.type == "subgraph"
+        for key in ("input_data_names", "output_data_names")
+        if isinstance(names := op.attr(key), tuple)
+    )

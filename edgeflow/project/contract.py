@@ -240,7 +240,7 @@ def _validate_runtime(runtime: RuntimeContract, where: str) -> None:
             )
     for pair in runtime.context.split(";") if runtime.context else ():
         key, found, value = pair.partition("=")
-        if not (found and inside(key) and WORD.match(value.replace(",", "").replace(":", "") or "-")):
+        if not (found and inside(key) and WORD.match(re.sub(r"[,:+@/]", "", value) or "-")):
             raise DataError(f"{where}: runtime.context holds {pair[:80]!r}, and should be KEY=VALUE;KEY=VALUE")
 
 

@@ -163,6 +163,7 @@ def foreseen(recipe: Recipe, target: Target) -> dict[str, Any]:
             "expected": settings.expected,
             "limits": asdict(settings.limits),
             "inputs": {name: asdict(table) for name, table in recipe.inputs.items()},
+            **({"context": context} if (context := recipe.runtime_context(target)) else {}),
             "sources_hash": key_of(sources, recipe.data),
         },
         "tools": tool_versions(),

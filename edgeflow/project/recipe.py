@@ -9,6 +9,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Literal
 
+from edgeflow.core import context
 from edgeflow.core.errors import RecipeError, near
 from edgeflow.core.output_kind import COLUMN_NAMES, UNKNOWN, Kind, OutputKind, of_task
 from edgeflow.core.preprocess import Preprocess
@@ -101,11 +102,12 @@ class DataTable:
 
 @dataclass(frozen=True, slots=True)
 class TargetTable:
-    """[targets.NAME]: what differs for one target."""
+    """[targets.NAME]: what differs for one target. `context`: what NNAdapter is told there, KEY = "VALUE"."""
 
     compress: Overrides[CompressSettings] = Overrides()
     convert: ConvertSettings = ConvertSettings()
     drift: DriftLimits = DriftLimits()
+    context: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,10 @@ class Recipe:
         return ConvertSettings(
             (*self.convert.keep_on_cpu, *own.keep_on_cpu), (*self.convert.keep_float, *own.keep_float)
         )
+
+    def runtime_context(self, target: Target) -> str:
+        """What NNAdapter is told on the target's device, in its own form; a RecipeError where its driver cannot be."""
+        return context.spelled(context.told(target, self.targets.get(target.name, TargetTable()).context))
 
     def output_kinds(self, seen: Sequence[OutputKind] = ()) -> tuple[OutputKind, ...]:
         """The kinds of the outputs: [outputs.N], else what [model] task says of the first, else what was seen.

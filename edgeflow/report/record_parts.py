@@ -220,11 +220,15 @@ class PlacedOp:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """How the file divides its ops between NPU and CPU."""
+    """How the file divides its ops between NPU and CPU. `npu_macs_share`: of the multiply-accumulates, from 0 to 1,
+    where shapes are known; `crossings`: tensors that change sides.
+    """
 
     npu_ops: int | None = None
     cpu_ops: int | None = None
     subgraphs: int | None = None
+    npu_macs_share: float | None = None
+    crossings: int | None = None
     ops: tuple[PlacedOp, ...] = ()
 
 

@@ -82,7 +82,9 @@ def write_contract(
             outputs,
             golden,
             None if labels is None else LABELS,
-            RuntimeContract(target.runtime.devices, "", target.runtime.libraries, tied_to_batch(model)),
+            RuntimeContract(
+                target.runtime.devices, recipe.runtime_context(target), target.runtime.libraries, tied_to_batch(model)
+            ),
         )
         raw = dump_contract(contract)
         (folder / CONTRACT).write_bytes(raw)

@@ -12,9 +12,9 @@ from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.targets import Target, load_target
 from edgeflow.emulate.examined import Examined
 from edgeflow.nb.lint import lint
-from edgeflow.nb.partition import precision_of, taken_from, weight_name
+from edgeflow.nb.partition import crossings, precision_of, taken_from, weight_name
 from edgeflow.nb.predict import Latency, predict
-from edgeflow.nb.summary import summarise
+from edgeflow.nb.summary import macs, summarise
 from edgeflow.report.record_parts import LintFinding, Partition, PlacedOp, PredictedLatency
 
 
@@ -59,8 +59,12 @@ def profile_named(name: str) -> Target | None:
         return None
 
 
-def partition(file: Examined, npu_arithmetic: str) -> Partition:
-    """Where each op runs, as the file says, in which precision, and what it takes from which."""
+def partition(file: Examined, npu_arithmetic: str, inputs: Mapping[str, Any] | None = None) -> Partition:
+    """Where each op runs, as the file says, in which precision, and what it takes from which.
+
+    Args:
+        inputs: arrays of samples by input name, whose shapes close open dimensions; None leaves the work out.
+    """
     placed = file.placement
     ops = tuple(
         PlacedOp(
@@ -74,7 +78,22 @@ def partition(file: Examined, npu_arithmetic: str) -> Partition:
         )
         for op, after in zip(placed.ops, taken_from(placed), strict=True)
     )
-    return Partition(len(placed.npu), len(placed.cpu), placed.subgraphs, ops)
+    share = None if inputs is None or not placed.subgraphs else _npu_macs_share(file, inputs)
+    sides = crossings(file.model) if placed.subgraphs else None
+    return Partition(len(placed.npu), len(placed.cpu), placed.subgraphs, share, sides, ops)
+
+
+def _npu_macs_share(file: Examined, inputs: Mapping[str, Any]) -> float | None:
+    """The NPU's part of the multiply-accumulates; None where shapes are not known, or nothing multiplies."""
+    shapes = file.shapes_for(inputs)
+    if shapes is None:
+        return None
+    done = {"npu": 0, "cpu": 0}
+    for op in file.placement.ops:
+        at = shapes.get((op.node.block, op.node.index), {})
+        done["npu" if op.on_npu else "cpu"] += macs(file.model, op.node.op, at)
+    total = sum(done.values())
+    return done["npu"] / total if total else None
 
 
 def findings(model: nb.Model, target: Target | None) -> tuple[LintFinding, ...]:

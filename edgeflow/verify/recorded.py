@@ -48,6 +48,24 @@ def with_recorded(record: Record, model: Path, table: Mapping[str, Any]) -> Reco
     return replace(record, **{key: getattr(built, key) for key in LOOKS})
 
 
+def programs_of(model: Path) -> Path:
+    """The compress stage's result that a .nb was converted from, in the cache of its build.
+
+    Raises:
+        DataError: it is gone.
+    """
+    cache = model.resolve().parent.parent / ".cache" / "compress"
+    compressed = next(
+        (path.parent for path in sorted(cache.glob("*/model.pdmodel")) if _made(path.parent, model)), None
+    )
+    if compressed is None:
+        raise DataError(
+            f"{model}: the programs it was made of are not in build/.cache, so its ops cannot be looked at one by one",
+            try_="edgeflow build, which makes them",
+        )
+    return compressed
+
+
 def look_again(record: Record, model: Path, worker: Callable[..., Any]) -> Record:
     """Measure every op anew, with the programs that the build's cache still holds.
 
@@ -57,15 +75,7 @@ def look_again(record: Record, model: Path, worker: Callable[..., Any]) -> Recor
     Raises:
         DataError: they are gone.
     """
-    cache = model.resolve().parent.parent / ".cache" / "compress"
-    compressed = next(
-        (path.parent for path in sorted(cache.glob("*/model.pdmodel")) if _made(path.parent, model)), None
-    )
-    if compressed is None:
-        raise DataError(
-            f"{model}: the programs it was made of are not in build/.cache, so its layers cannot be looked at again",
-            try_="edgeflow build, which looks at them",
-        )
+    compressed = programs_of(model)
     npu = recorded_arithmetic(load_manifest(model.parent / MANIFEST))
     looked, _ = worker(traced, compressed, model.parent / REFERENCE, model, npu, record.reference_device or "CPU")
     return replace(record, layers=looked.layers, ranked=looked.ranked, first_drift=looked.first_drift)

@@ -15,7 +15,7 @@ from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target
 from edgeflow.deploy.qemu import QEMU
-from edgeflow.deploy.runners import HERE, Where, control_run, device_report, open_runner, runs_programs
+from edgeflow.deploy.runners import HERE, Where, control_run, device_report, npu_settings, open_runner, runs_programs
 from edgeflow.emulate import Emulator
 from edgeflow.emulate.examined import Examined
 from edgeflow.files.arrays import load_npz, save_npz
@@ -59,6 +59,7 @@ from edgeflow.verify.hops import Step
 from edgeflow.verify.judge import Basis, CompressedOutputs, OutputDrift, Verdict, judge, with_ties
 from edgeflow.verify.layers import LayerDrift
 from edgeflow.verify.layers_and_hops import hops, traced
+from edgeflow.verify.npu_share import Required, fall_back, from_log, held_to
 from edgeflow.verify.recorded import HASH, REPORT, look_again, with_device, with_recorded
 from edgeflow.verify.worst_inputs import worst
 
@@ -81,7 +82,8 @@ class Against:
     `limits` override single limits of the build's own, and `lifted` names those of them that do not hold; without
     `own_limits` nothing of the build's own holds. `trust`: run the
     metric's Python file and the device's programs, though the folder was not built here. `control`: a CPU-only file of
-    the same model, timed beside an NPU file on the device.
+    the same model, timed beside an NPU file on the device. `require_npu`: the least share on the NPU; `npu_log`: a log
+    of a run elsewhere, in place of a device's own.
     """
 
     reference: Path | None = None
@@ -91,6 +93,8 @@ class Against:
     trust: bool = False
     control: Path | None = None
     lifted: tuple[str, ...] = ()
+    require_npu: Required | None = None
+    npu_log: Path | None = None
 
 
 Worker = Callable[..., Any]
@@ -266,7 +270,7 @@ def _with_file(
         record,
         nb=facts,
         predicted_latency_ms=known.predicted,
-        partition=partition(file, "float32" if target is None else target.npu_arithmetic),
+        partition=partition(file, "float32" if target is None else target.npu_arithmetic, loaded.inputs),
         findings=findings(file.model, target),
         worst=worst(loaded, verdict.arrays, [item.kind for item in verdict.outputs], names),
     )
@@ -317,11 +321,14 @@ def verify_file(
     contract = contract_entry(model, loaded.inputs, table)
     if contract.broken is not None:
         verdict = replace(verdict, broken=(*verdict.broken, contract.broken))
+    if against.npu_log is not None:
+        shown = from_log(model, against.npu_log, npu_settings(model, "").devices)
+        residency = exchange.read(ResidencyFinding, shown.as_table())
+    target = profile_named(str(table.get("target", "")))
+    verdict, more = _held_to_npu(examined, target, verdict, against, residency, loaded)
     record = _record(verdict, table, settings.limits, contract)
-    record = _with_file(
-        record, examined, profile_named(record.target or ""), loaded, verdict, _names_beside(model, table)
-    )
-    record = replace(record, device=device, library_notes=notes, residency=residency)
+    record = _with_file(record, examined, target, loaded, verdict, _names_beside(model, table))
+    record = replace(record, device=device, library_notes=(*notes, *more), residency=residency)
     if layers is not None and where.on == EMULATOR:
         record = look_again(record, model, layers)
     else:
@@ -331,6 +338,29 @@ def verify_file(
     if layers is not None and where.on != EMULATOR:
         record = replace(record, device_look=watch(model, loaded, replace(where, trust=against.trust), basis.npu))
     return verdict, record
+
+
+def _held_to_npu(
+    file: Examined,
+    target: Target | None,
+    verdict: Verdict,
+    against: Against,
+    residency: ResidencyFinding | None,
+    loaded: Reference,
+) -> tuple[Verdict, tuple[str, ...]]:
+    """The verdict with what was asked of the NPU's share, and a note where ops fell back to the CPU without a word."""
+    if against.require_npu is None and residency is None:
+        return verdict, ()
+    found = partition(file, "float32" if target is None else target.npu_arithmetic, loaded.inputs)
+    fallen = fall_back(found, residency)
+    if against.require_npu is None:
+        return verdict, () if fallen is None else (fallen,)
+    wrong, unknown = held_to(against.require_npu, found, residency, on_device=residency is not None)
+    return replace(
+        verdict,
+        broken=(*verdict.broken, *([wrong] if wrong else [])),
+        undecided=(*verdict.undecided, *([unknown] if unknown else [])),
+    ), ()
 
 
 def _names_beside(model: Path, table: Mapping[str, Any]) -> list[str]:

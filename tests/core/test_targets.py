@@ -12,6 +12,7 @@ import pytest
 from edgeflow.core.coverage import covered, npu_ops, places
 from edgeflow.core.errors import RecipeError, TargetError
 from edgeflow.core.targets import (
+    ContextProperty,
     Driver,
     Lite,
     PrecisionRules,
@@ -104,10 +105,10 @@ def test_coverage_is_what_the_installed_opt_says() -> None:
 
 FIELDS = [
     (kind, field.name)
-    for kind in (Target, Lite, PrecisionRules, Runtime, Driver, Restriction, Toolchain)
+    for kind in (Target, Lite, PrecisionRules, Runtime, ContextProperty, Driver, Restriction, Toolchain)
     for field in dataclasses.fields(kind)
 ]
-ONLY_PRINTED = {"summary", "source", "notes", "rule", "requires", "context"}
+ONLY_PRINTED = {"summary", "source", "notes", "rule", "requires", "meaning"}
 """Texts for people, which `edgeflow targets` and the pages show."""
 
 

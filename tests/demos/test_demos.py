@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
 import subprocess
@@ -280,6 +281,18 @@ def test_classify_reads_a_picture_as_the_contract_says(build: Build, tmp_path: P
     done = build.run("recorded_classify", "--check", contract)
     assert done.returncode == 3
     assert done.stdout.startswith("FAIL: picture at [0, 0, 0, ")
+
+
+def test_prepare_names_what_other_models_left(build: Build, tmp_path: Path) -> None:
+    contract = make_case(tmp_path, [np.ones((1, 4), np.float32)], [np.ones((1, 2), np.float32)])
+    (tmp_path / "cache" / "0123").mkdir(parents=True)
+    done = build.run("recorded_dump", "--prepare", contract, "--cache-dir", tmp_path / "cache")
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    own = tmp_path / "cache" / hashlib.sha256((tmp_path / "model.nb").read_bytes()).hexdigest()
+    assert first.startswith("prepared: loaded in ") and first.endswith(f"; 0 compiled programs in {own}")
+    assert second == f"stale: {tmp_path}/cache/0123 is of another model, and may be removed"
+    assert build.run("recorded_dump", "--prepare", contract).returncode == 2
 
 
 def test_detect_gives_boxes_in_pixels_of_the_picture(tmp_path: Path) -> None:

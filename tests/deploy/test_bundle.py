@@ -201,7 +201,8 @@ def test_run_sh(build: Path, programs: RuntimeFolder, tmp_path: Path, shell: str
     assert lines[2] == str(tmp_path), "pictures are named from where the user stands"
     assert run("--check").stdout.splitlines()[0] == f"classify --check contract.json --cache-dir {cache}"
     assert run().returncode == 2
-    assert "usage: run.sh --check | PICTURE" in run().stderr
+    assert "usage: run.sh --check | --prepare | PICTURE" in run().stderr
+    assert run("--prepare").stdout.splitlines()[0] == f"classify --prepare contract.json --cache-dir {cache}"
     assert run("--check", "x").returncode == 2
     # Through links: to it, to a link to it, relative ones, from $PATH, and with names that ls -l could be misread by.
     (tmp_path / "bin -> x").mkdir()

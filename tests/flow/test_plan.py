@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ import pytest
 from edgeflow import nb
 from edgeflow.core.errors import ModelError, RecipeError, TargetError
 from edgeflow.core.targets import folder, load_target, names
-from edgeflow.flow.plan import plan
+from edgeflow.flow.plan import NpuQuestions, plan
+from edgeflow.report.partition_picture import lines, svg
+from edgeflow.verify.npu_share import Required
 from tests.projects import run
 
 pytestmark = pytest.mark.build
@@ -102,6 +105,19 @@ def test_restrictions_of_a_driver(tmp_path: Path) -> None:
     assert found.respelled == {"hard_sigmoid -> scale+relu6": 1}
     assert [f.code for f in found.findings if f.severity != "note"] == ["P401"]
     assert found.split is not None and [kind for kind, _ in found.split.on_cpu] == ["softplus"]
+    asked = NpuQuestions(explain=True, require=Required("ops", 0.9))
+    (told,) = plan(tmp_path, ["kirin"], keep_on_cpu=["relu6"], npu=asked)
+    assert told.borders is not None and told.split is not None and len(told.split.pieces) == 2
+    assert [(j.op_type, j.pieces) for j in told.borders.joins] == [("relu6", 1)]
+    assert [(o.op_type, o.reason) for o in told.borders.ops if o.piece is None] == [
+        ("relu6", "keep_on_cpu asks for it: relu6"),
+        ("softplus", "the NPU takes it only so: beta must be 1 and threshold 20"),
+    ]
+    assert not told.buildable and "P404" in [f.code for f in told.findings if "required >= 90 %" in f.why]
+    assert "joins the most: 1 relu6 on the NPU would leave 1 piece" in lines(told.borders)[-1]
+    root = ElementTree.fromstring(svg(told.borders, "x"))
+    classes = [one.get("class", "") for one in root.iter() if one.get("class")]
+    assert sum("cpu" in c.split() for c in classes) == 2 and root.tag.endswith("svg")
     (other,) = plan(tmp_path, ["kirin"], keep_on_cpu=["conv2d"])
     assert other.split is not None and len(other.split.on_cpu) == 3
 
@@ -112,7 +128,8 @@ def test_ops_of_an_int8_model_are_kept_in_float(project: Path) -> None:
 
     recipe = project / "edgeflow.toml"
     text = recipe.read_text()
-    recipe.write_text(text + '\n[targets.mediatek.convert]\nkeep_float = ["mul"]\nkeep_on_cpu = ["pool2d"]\n')
+    one = "conv2d::conv2d_2.tmp_0"  # opt knows the result of a quantised op by another name
+    recipe.write_text(f'{text}\n[targets.mediatek.convert]\nkeep_float = ["mul"]\nkeep_on_cpu = ["pool2d", "{one}"]\n')
     (built,) = edgeflow.build(project, targets=["mediatek"])
     model = nb.read(built.folder / "model.nb")
     ops = [op for block in model.blocks for op in block.operations]
@@ -120,7 +137,10 @@ def test_ops_of_an_int8_model_are_kept_in_float(project: Path) -> None:
         False,
         False,
     ]
-    assert [op.type for op in model.blocks[0].operations].count("subgraph") == 2
+    assert [op.type for op in model.blocks[0].operations].count("subgraph") == 3
+    assert [op.output("Output") for op in model.blocks[0].operations if op.type == "conv2d"] == [
+        "conv2d_2.tmp_0.dequantized"
+    ]
     recipe.write_text(text + '\n[convert]\nkeep_float = ["mull"]\n')
     with pytest.raises(Wrong, match=r"keep_float: 'mull'.*did you mean 'mul'"):
         edgeflow.build(project, targets=["mediatek"])
