@@ -238,7 +238,7 @@ def test_export_is_valid_onnx_and_gives_the_same(tmp_path: Path) -> None:
     path = GOLDEN / "net_lenet__int8_ptq_hist" / "model.nb"
     found = Emulator(path)
     exported = found.export({})
-    onnx.checker.validate_model(exported, full_check=True)
+    onnx.checker.check_model(exported, full_check=True)
     scales = json.loads(next(p.value for p in exported.metadata_props if p.key == "edgeflow.scales"))
     assert len(scales) >= 7  # four int8 layers, three conversions
     assert scales["2 conv2d"]["Input0_scale"] == pytest.approx([scales["1 calib"]["scale"][0]])

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgeflow.core.errors import DataError
-from edgeflow.flow.provenance import FOLLOWS, TITLES, check, differences, grouped, part, unrecorded
+from edgeflow.flow.provenance import FOLLOWS, TITLES, differences, grouped, part, unrecorded, validate
 
 MANIFEST: dict[str, Any] = {
     "format": 1,
@@ -158,9 +158,9 @@ def test_only_what_is_known_so_far() -> None:
 )
 def test_a_record_of_too_little(path: tuple[str, ...], to: Any, message: str) -> None:
     with pytest.raises(DataError) as caught:
-        check(changed(*path, to=to), "m.json")
+        validate(changed(*path, to=to), "m.json")
     assert message in caught.value.what and caught.value.what.startswith("m.json: ")
-    check(MANIFEST, "m.json")
+    validate(MANIFEST, "m.json")
 
 
 def test_hostile_values_stay_short_and_printable() -> None:
@@ -170,7 +170,7 @@ def test_hostile_values_stay_short_and_printable() -> None:
     for _ in range(900):
         deep = [deep]
     with pytest.raises(DataError, match="nested more than"):
-        check(changed("settings", "metric", to=deep), "m.json")
+        validate(changed("settings", "metric", to=deep), "m.json")
 
 
 values = st.recursive(

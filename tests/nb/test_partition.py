@@ -39,7 +39,7 @@ def test_one_answer_for_an_npu_file(path: Path) -> None:
     assert summary.partition is not None
     assert (summary.partition.subgraphs, summary.partition.npu_ops, summary.partition.cpu_ops) == wanted
     assert summary.ops == wanted[1] + wanted[2] == sum(summary.targets.values())
-    report = reported(Examined(path))
+    report = reported(Examined(path), "float32")
     assert (report.subgraphs, report.npu_ops, report.cpu_ops) == wanted
     assert sum(row.place == "npu" for row in report.ops) == wanted[1]
     assert {row.subgraph for row in report.ops if row.place == "npu"} == set(range(wanted[0]))
@@ -66,6 +66,7 @@ def test_plan_counts_alike() -> None:
         respelled={},
         split=split,
         findings=(),
+        borders=None,
         buildable=1,
     )
     assert any("3 ops for the NPU in 2 subgraphs, 1 on the CPU" in line for line in plans([plan]))
