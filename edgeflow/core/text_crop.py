@@ -94,16 +94,16 @@ def _weights() -> Array:
 def _table() -> Array:
     """Weights int64[32, 32, 16] of the sixteen pixels around a place (y, x); each sixteen sum up to ONE.
 
-    What rounding leaves goes to the greatest or the least of the middle four.
+    What rounding leaves goes to the greatest or the least of four of them. Source: OpenCV 4.11, initInterTab2D.
     """
     line = _weights()
     table = np.rint((line[:, None, :, None] * line[None, :, None, :]) * np.float32(ONE)).astype(np.int64)
     table = table.reshape(PLACES, PLACES, 16)
-    middle = np.asarray([5, 6, 9, 10])
+    four = np.asarray([10, 11, 14, 15])
     for weights in table.reshape(-1, 16):
         left = int(weights.sum()) - ONE
         if left:
-            at = middle[int(weights[middle].argmin() if left < 0 else weights[middle].argmax())]
+            at = four[int(weights[four].argmin() if left < 0 else weights[four].argmax())]
             weights[at] -= left
     return np.asarray(table)
 
