@@ -13,7 +13,7 @@ namespace {
 using namespace json;
 namespace fs = std::filesystem;
 
-constexpr std::size_t pipeline_max_bytes = std::size_t{1} << 22;
+constexpr std::size_t pipeline_max_bytes = std::size_t{1} << 24;
 constexpr double side_max = 16384;
 constexpr std::size_t lines_max = 10000;
 

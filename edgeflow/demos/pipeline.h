@@ -41,7 +41,7 @@ struct Pipeline {
   double different_max = 0.0;  // share of golden lines that may be read otherwise
 };
 
-// Throws std::runtime_error when the file is missing, larger than 4 MiB, no JSON, of another format, or names a path
+// Throws std::runtime_error when the file is missing, larger than 16 MiB, no JSON, of another format, or names a path
 // that leaves its folder.
 Pipeline read_pipeline(const std::string& path);
 
