@@ -172,6 +172,17 @@ def test_golden_pages_are_replayed(tmp_path: Path) -> None:
     assert host.run("recorded_ocr", "--check", tmp_path / "detector" / "contract.json").stdout.startswith("PASS: 1 out")
 
 
+def test_classify_pads_a_line_at_the_right(tmp_path: Path) -> None:
+    """As a classifier of directions was trained; the recorded model knows no other input."""
+    line = np.random.default_rng(6).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    x = LINE.apply(line)[None]
+    assert not x[..., 24:].any() and x[..., :24].any(), "24 wide at 16 high, then the border"
+    contract = make_case(tmp_path, [x], [np.float32([[0.05, 0.95]])], rules=LINE, labels=["0", "180"])
+    save_png(tmp_path / "line.png", line)
+    done = built("host").run("recorded_classify", "--contract", contract, tmp_path / "line.png", "--top", 1)
+    assert (done.returncode, done.stdout) == (0, "  0.9500  180\n"), done.stderr
+
+
 @pytest.mark.parametrize(("width", "resize"), [(-1, "stretch"), (24, "stretch"), (-1, "text_line")])
 def test_models_that_no_pipeline_connects(tmp_path: Path, width: int, resize: Literal["stretch", "text_line"]) -> None:
     picture = np.zeros((40, 64, 3), np.uint8)
