@@ -25,11 +25,12 @@ FLOORS = (
     ("ingest", "compress", "convert", "deploy", "report"),
     "verify",
     "flow",
+    "pipelines",
     "tuning",
     "cli",
 )
 """Rooms from the ground up. `verify` stands above `deploy`, though it comes earlier in the flow: it runs files on
-devices.
+devices. `pipelines` stands above `flow`, which builds each of their models.
 """
 
 MODULES = sorted((ROOT / "edgeflow").rglob("*.py"))

@@ -48,8 +48,9 @@ def command(
 ) -> None:
     """Build RECIPE for each target: ingest, compress, convert, verify.
 
-    RECIPE is an edgeflow.toml or a folder that holds one, or a model without one: a .pdmodel, an inference.json of
-    Paddle 3, an .onnx, or a folder that holds one of them and what describes it. Results go into build/TARGET/; what an
+    RECIPE is an edgeflow.toml or a folder that holds one, also of a pipeline of several models; or a model without one:
+    a .pdmodel, an inference.json of Paddle 3, an .onnx, or a folder that holds one of them and what describes it.
+    Results go into build/TARGET/; what an
     earlier build finished is kept. Exit code 3: a verdict is FAIL, or --locked found drift, size, ops or predicted
     latency worse than edgeflow.lock, beside RECIPE, accepts.
 
@@ -59,8 +60,23 @@ def command(
     from edgeflow.flow.build import build
     from edgeflow.flow.from_model import recipe_or_model
     from edgeflow.flow.locked import held, validate_lock
+    from edgeflow.pipelines.recipe import is_pipeline
     from edgeflow.project.recipe import load_recipe
 
+    if is_pipeline(recipe):
+        from edgeflow.cli.pipelines import build_pipeline, refuse
+
+        refuse(
+            (
+                ("--keep-on-cpu", keep_on_cpu),
+                ("--skip-bad", skip_bad),
+                ("--data", data),
+                ("--unverified", unverified),
+                ("--locked", locked),
+            )
+        )
+        build_pipeline(recipe, targets, build_dir, no_cache=no_cache, as_json=as_json)
+        return
     asked = recipe
     recipe, build_dir = recipe_or_model(recipe, targets, data, build_dir)
     if recipe is not asked:

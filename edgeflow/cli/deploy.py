@@ -13,7 +13,7 @@ from edgeflow.cli.runner_options import trust_option
 
 
 @click.command("deploy")
-@model_argument("build")
+@model_argument("build", pipelines=True)
 @click.option(
     "--to",
     required=True,
@@ -32,8 +32,8 @@ def command(build: Path, to: str, runtime: Path | None, trust: bool, as_json: bo
     """Bundle BUILD, a folder of edgeflow build, with its programs, and bring it to a device.
 
     The bundle holds the .nb, its contract, golden tensors, labels, programs and libraries; `run.sh --check` in it
-    replays the golden tensors on the device. The same build gives the same bytes; on a device, the new bundle takes the
-    old one's place.
+    replays the golden tensors on the device, or the golden pages of a pipeline. The same build gives the same bytes; on
+    a device, the new bundle takes the old one's place.
 
     \b
     Example: edgeflow deploy build/arm64-int8 --to ssh://pi@raspberrypi.local
@@ -41,7 +41,12 @@ def command(build: Path, to: str, runtime: Path | None, trust: bool, as_json: bo
     """
     from edgeflow.deploy.stage import deploy_to
 
-    deployed = deploy_to(build.parent, to, runtime=runtime, trust=trust, say=say)
+    if build.is_dir():
+        from edgeflow.pipelines.deploy import deploy_pipeline
+
+        deployed = deploy_pipeline(build, to, runtime=runtime, trust=trust, say=say)
+    else:
+        deployed = deploy_to(build.parent, to, runtime=runtime, trust=trust, say=say)
     if as_json:
         show_json(deployed.as_table())
         return

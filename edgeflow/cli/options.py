@@ -50,9 +50,9 @@ class ModelFile(click.ParamType):  # type: ignore[type-arg]
 
     name = "path"
 
-    def __init__(self, programs: bool = False) -> None:
-        """`programs`: a program, or its folder, stands for itself."""
-        self.programs = programs
+    def __init__(self, programs: bool = False, pipelines: bool = False) -> None:
+        """`programs`: a program, or its folder, stands for itself; `pipelines`: so does a built pipeline's folder."""
+        self.programs, self.pipelines = programs, pipelines
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         """Files, as the shell knows them."""
@@ -65,6 +65,8 @@ class ModelFile(click.ParamType):  # type: ignore[type-arg]
         path = Path(value)
         if self.programs and path.exists() and _is_program(path):
             return path
+        if self.pipelines and (folder := pipeline_of(path)) is not None:
+            return folder
         if path.is_file() and path.suffix not in (".json", ".toml"):
             return path
         try:
@@ -75,6 +77,14 @@ class ModelFile(click.ParamType):  # type: ignore[type-arg]
             self.fail(_why_none(value, found), param, ctx)
         show(f"{value}: {found[0]}", err=True)
         return found[0]
+
+
+def pipeline_of(path: Path) -> Path | None:
+    """The folder of a built pipeline that a path means: itself, its pipeline.json or report; None where it is none."""
+    from edgeflow.project.places import PAGE, PIPELINE, REPORT
+
+    folder = path.parent if path.name in (PIPELINE, REPORT, PAGE) else path
+    return folder if (folder / PIPELINE).is_file() else None
 
 
 def _is_program(path: Path) -> bool:
@@ -120,9 +130,11 @@ def models_of(path: Path) -> list[Path]:
     return [model for model in wanted if model.is_file()] or sorted(root.glob(f"*/{MODEL}"))
 
 
-def model_argument(name: str = "model", *, programs: bool = False, **more: Any) -> Callable[[F], F]:
-    """An argument that is a .nb by any of its names, or a program where those are taken."""
-    return click.argument(name, type=ModelFile(programs), **more)
+def model_argument(
+    name: str = "model", *, programs: bool = False, pipelines: bool = False, **more: Any
+) -> Callable[[F], F]:
+    """An argument that is a .nb by any of its names, or a program or a built pipeline where those are taken."""
+    return click.argument(name, type=ModelFile(programs, pipelines), **more)
 
 
 def chosen_targets(recipe: Path, given: tuple[str, ...]) -> tuple[str, ...]:

@@ -51,13 +51,35 @@ def command(
     Example: edgeflow plan --target kirin
     """
     from edgeflow.flow.plan import NpuQuestions, plan
+    from edgeflow.pipelines.recipe import is_pipeline
     from edgeflow.verify.npu_share import parse_required
 
+    if is_pipeline(recipe):
+        from edgeflow.cli.pipelines import refuse
+
+        given = {"--explain": explain, "--svg": svg, "--require-npu": require_npu}
+        refuse([("--keep-on-cpu", keep_on_cpu), ("--data", data), *given.items()])
+        _plan_pipeline(recipe, targets, as_json=as_json)
+        return
     required = None if require_npu is None else parse_required(require_npu)
     asked = NpuQuestions(explain=explain or svg is not None, require=required)
     found = plan(recipe, targets, keep_on_cpu=keep_on_cpu, data=data, npu=asked)
     if svg is not None:
         _draw(svg, found)
+    if as_json:
+        show_json([item.as_table() for item in found])
+    else:
+        show(*plans(found))
+    if not all(item.buildable for item in found):
+        raise SystemExit(1)
+
+
+def _plan_pipeline(recipe: Path, targets: tuple[str, ...], *, as_json: bool) -> None:
+    """Print the plan of every model for every target; exit code 1 where one cannot be built."""
+    from edgeflow.pipelines.build import opened, plan_parts
+
+    pipeline, profiles, _ = opened(recipe, targets)
+    found = plan_parts(pipeline, profiles)
     if as_json:
         show_json([item.as_table() for item in found])
     else:

@@ -28,7 +28,7 @@ LOOKING = ("paddle", "edgeflow.verify.layers_and_hops")
 
 
 @click.command("verify")
-@model_argument()
+@model_argument(pipelines=True)
 @click.option(
     "--reference",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -108,6 +108,8 @@ def command(
 ) -> None:
     """Execute MODEL.nb, on this machine or on devices, and compare it with its reference.
 
+    MODEL may be the folder of a built pipeline: then pages go through all its models, and the text is judged.
+
     Exit codes: 0 PASS; 3 FAIL, something does not hold; 4 INCONCLUSIVE, too few samples to tell (the report says how
     many more would do), or NOT JUDGED, there is no limit (0 with --no-limits). NaN always fails. The limits are the
     build's own, overridden by the options here.
@@ -120,6 +122,9 @@ def command(
     from dataclasses import replace
     from tempfile import TemporaryDirectory
 
+    if model.is_dir():
+        _pipeline(model, html, as_json=as_json, judging=not no_limits)
+        return
     from edgeflow.cli.progress import working
     from edgeflow.core.errors import EdgeflowError
     from edgeflow.core.settings import DriftLimits
@@ -173,6 +178,22 @@ def command(
         raise errors[0]
     if code := exit_code(records, judging=not no_limits):
         raise SystemExit(code)
+
+
+TAKEN = {"model", "html", "as_json", "no_limits"}
+"""Options that say something of a pipeline too."""
+
+
+def _pipeline(folder: Path, html: Path | None, *, as_json: bool, judging: bool) -> None:
+    """Judge a built pipeline; options for one model are refused."""
+    from edgeflow.cli.pipelines import refuse, verify_pipeline
+
+    context = click.get_current_context()
+    for option in context.command.params:
+        name = str(option.name)
+        source = context.get_parameter_source(name)
+        refuse([(option.opts[0], name not in TAKEN and source is click.core.ParameterSource.COMMANDLINE)])
+    verify_pipeline(folder, html=html, as_json=as_json, judging=judging)
 
 
 def _validate(metric: str | None, control: Path | None, on: tuple[str, ...], *, given: bool) -> None:

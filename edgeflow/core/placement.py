@@ -1,4 +1,7 @@
-"""Where a picture lies in the input that pre-processing makes of it, for what is drawn on it: boxes, corners, masks."""
+"""Where a picture lies in the input that pre-processing makes of it, for what is drawn on it: boxes, corners, masks.
+
+The twin of placement() in demos/preprocess.cpp.
+"""
 
 from __future__ import annotations
 

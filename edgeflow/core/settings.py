@@ -61,7 +61,8 @@ class IngestSettings:
     `preprocess` by input name: how raw pictures among the data become inputs. `exif`: whether files are turned as they
     say. `skip_bad`: pictures that cannot be read are left out. `dictionary`: letters of a text recogniser, for lists
     with texts; `blank_last`: of its classes. `annotations` of the evaluation's pictures, with `names` of classes;
-    `shares`: the model's boxes count in shares of its input.
+    `shares`: the model's boxes count in shares of its input. `pages_for`: the task of the
+    model, where label files of pages feed it with what that task needs.
     """
 
     factory: str | None
@@ -80,6 +81,7 @@ class IngestSettings:
     annotations: str | None = None
     names: tuple[str, ...] = ()
     shares: bool = False
+    pages_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

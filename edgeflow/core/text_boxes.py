@@ -64,18 +64,30 @@ def hmean(name: str) -> Metric:
     return Metric(answers, compare, total, needs=NEEDS, lacks=lacks, note=note, rows=rows)
 
 
-def matched(found: Sequence[Array], truth: Sequence[tuple[Array, Array]]) -> Array:
-    """Right boxes, labels that count and answers that count of each picture, int64[pictures, 3].
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Which answers are which labels: `label` and `answer` are places in the lists of a picture, `picture` its number.
 
-    Labels and answers pair up in their order, the first that overlap enough.
+    `aside`: bool of each answer of all pictures, one after the other: it lies in a label that is set aside.
+    """
+
+    picture: Array
+    label: Array
+    answer: Array
+    aside: Array
+
+
+def paired(found: Sequence[Array], truth: Sequence[tuple[Array, Array]]) -> Pairs:
+    """Pair labels and answers in their order, the first that overlap enough.
+
+    Args:
+        found: quadrilaterals of each picture.
+        truth: quadrilaterals of each picture, and which are set aside.
     """
     sides = [list(found), [quads for quads, _ in truth]]
     owner = [np.repeat(np.arange(len(side)), [len(quads) for quads in side]) for side in sides]
     flat = [np.concatenate([*side, np.empty((0, 4, 2))]) for side in sides]
     aside = np.concatenate([*(marks for _, marks in truth), np.empty(0, bool)])
-    counts = [
-        np.bincount(of[kept], minlength=len(found)) for of, kept in zip(owner, (slice(None), ~aside), strict=True)
-    ]
     begins = np.searchsorted(owner[0], owner[1])  # of each label, its picture's answers
     many = np.searchsorted(owner[0], owner[1], side="right") - begins
     label = np.repeat(np.arange(len(flat[1])), many)
@@ -89,13 +101,25 @@ def matched(found: Sequence[Array], truth: Sequence[tuple[Array, Array]]) -> Arr
     out = np.zeros(len(flat[0]), bool)
     out[answer[over & aside[label] & (shared > ASIDE * other)]] = True
     hits = over & ~aside[label] & (shared > IOU * (own + other - shared)) & ~out[answer]
-    counted = counts[0] - np.bincount(owner[0][out], minlength=len(found))
-    right, taken, last = np.zeros(len(found), np.int64), out.copy(), -1
+    kept, taken, last = [], out.copy(), -1
     for one, two in zip(label[hits].tolist(), answer[hits].tolist(), strict=True):
         if one != last and not taken[two]:
             taken[two], last = True, one
-            right[owner[1][one]] += 1
-    return np.stack([right, counts[1], counted], 1)
+            kept.append((one, two))
+    ones, twos = np.asarray(kept, np.int64).reshape(-1, 2).T
+    first = [np.searchsorted(each, np.arange(len(found))) for each in owner]
+    of = owner[1][ones]
+    return Pairs(of, ones - first[1][of], twos - first[0][of], out)
+
+
+def matched(found: Sequence[Array], truth: Sequence[tuple[Array, Array]]) -> Array:
+    """Right boxes, labels that count and answers that count of each picture, int64[pictures, 3]."""
+    pairs, many = paired(found, truth), len(found)
+    owner = np.repeat(np.arange(many), [len(quads) for quads in found])
+    right = np.bincount(pairs.picture, minlength=many)
+    wanted = np.asarray([int((~aside).sum()) for _, aside in truth], np.int64)
+    counted = np.bincount(owner[~pairs.aside], minlength=many)
+    return np.stack([right, wanted, counted], 1)
 
 
 def found_quads(name: str, outputs: Sequence[Array], labels: Array) -> list[Array]:

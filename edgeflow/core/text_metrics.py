@@ -57,7 +57,7 @@ def text_metric(name: str, asked: Asked) -> Metric:
         return _ctc(name, blank, first, lambda a, b: [float(a == b)], total=share, counts_samples=True)
 
     def errors(a: Sequence[Any], b: Sequence[Any]) -> list[float]:
-        return [_edits(a, b), len(b)]
+        return [edits(a, b), len(b)]
 
     def of_words(a: Text, b: Text) -> list[float]:
         return errors(_words(a, space), _words(b, space))
@@ -109,7 +109,12 @@ def _ctc(name: str, blank: int, first: bool, compare: Callable[[Text, Text], lis
     return Metric(answers, parts, needs="classes [N, L] of the characters, padded with -1", lacks=lacks, **rest)
 
 
-def _edits(a: Sequence[Any], b: Sequence[Any]) -> int:
+def edits(a: Sequence[Any], b: Sequence[Any]) -> int:
+    """How many letters have to be changed, put in or left out.
+
+    Raises:
+        BackendMissing: rapidfuzz is not installed.
+    """
     try:
         from rapidfuzz.distance import Levenshtein
     except ImportError as err:

@@ -1,13 +1,13 @@
-// A picture in, the text on it out: one model finds lines of text, another reads them.
-#include <cmath>
+// Pictures in, the text on them out: one model finds lines of text, one says which stand on their head, one reads them.
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 
 #include "files.h"
 #include "json_text.h"
+#include "page.h"
+#include "page_check.h"
 #include "picture.h"
-#include "session.h"
-#include "text.h"
 
 namespace {
 
@@ -15,98 +15,162 @@ using namespace edgeflow;
 
 constexpr std::int64_t aspect_max = 64;  // a line of text that is longer than 64 times its height is read squeezed
 
-struct Line {
-  TextBox box;
-  Reading reading;
-};
-
-const Preprocess& picture_rules(const Contract& contract) {
-  if (contract.inputs.size() != 1)
-    throw std::runtime_error(contract.path + ": has " + std::to_string(contract.inputs.size()) +
-                             " inputs, and a text model should have one");
-  return *contract.inputs[contract.picture_input()].preprocess;
-}
-
-const Tensor& only(const std::vector<Tensor>& outputs, const Contract& contract) {
-  if (outputs.empty()) throw std::runtime_error(contract.model + ": gave no output, and should give one");
-  return outputs[0];
-}
-
-// A recogniser whose width is free reads each line in its own proportions, a text_line in at least the width of the
-// contract, as PP-OCR's are; otherwise the contract alone decides.
-Preprocess line_rules(const Contract& contract, const Picture& line) {
-  Preprocess rules = picture_rules(contract);
-  const Shape& shape = contract.inputs[0].shape;
-  if (shape.size() != 4 || shape[rules.layout == "NCHW" ? 3 : 2] > 0 || rules.size.empty()) return rules;
-  const std::int64_t widest = rules.size[0] * aspect_max;
-  if (rules.resize == "text_line") {
-    const double ratio = static_cast<double>(line.width) / static_cast<double>(line.height);
-    const auto own = static_cast<std::int64_t>(static_cast<double>(rules.size[0]) * ratio);
-    rules.size[1] = std::max(rules.size[1], std::min(own, widest));
-    return rules;
+// Models that no pipeline connects: PaddleOCR's rules, and what the recogniser's own contract says of its input.
+Pipeline alone(const Arguments& arguments) {
+  if (!arguments.has("--detector") || !arguments.has("--recogniser"))
+    throw UsageError("--pipeline, or --detector and --recogniser should be given");
+  Pipeline found;
+  found.detector = arguments.text("--detector", ""), found.classifier = arguments.text("--classifier", "");
+  found.recognisers = {arguments.text("--recogniser", "")};
+  const Contract contract = read_contract(found.recognisers[0]);
+  if (contract.labels.empty())
+    throw std::runtime_error(contract.path + ": names no labels, and should name the dictionary of the recogniser");
+  found.dictionary = contract.labels;
+  const Input& input = contract.inputs[contract.picture_input()];
+  const Preprocess& rules = *input.preprocess;
+  const Shape& shape = input.shape;
+  const bool fixed = shape.size() != 4 || shape[rules.layout == "NCHW" ? 3 : 2] > 0 || rules.size.empty();
+  found.lines.batch = 1;
+  if (fixed) {
+    found.lines.buckets = {rules.size.empty() ? 1 : rules.size[1]};
+    return found;
   }
-  const double width = std::ceil(static_cast<double>(rules.size[0]) * static_cast<double>(line.width) /
-                                 static_cast<double>(line.height));
-  rules.resize = "stretch";
-  rules.size[1] = std::min(static_cast<std::int64_t>(width), widest);
-  return rules;
+  // A line keeps its proportions; a text_line is at least as wide as the contract says, as PP-OCR's are.
+  found.lines.height = rules.size[0];
+  found.lines.width = rules.resize == "stretch" ? 1 : rules.size[1];
+  found.lines.width_max = std::max(found.lines.width, rules.size[0] * aspect_max);
+  return found;
 }
 
-std::vector<Line> read_picture(Session& detector, Session& recogniser, const std::vector<std::string>& dictionary,
-                               const Picture& picture, const DbRules& rules) {
-  const Preprocess& whole = picture_rules(detector.contract());
-  const std::vector<Tensor> outputs = detector.infer({preprocess(picture, whole)});
-  const Tensor& map = only(outputs, detector.contract());
-  std::vector<Line> lines;
-  for (const TextBox& box : to_picture(text_boxes(map, rules), map, placement(picture, whole))) {
-    const Picture line = cut_out(picture, box);
-    const std::vector<Tensor> scores = recogniser.infer({preprocess(line, line_rules(recogniser.contract(), line))});
-    lines.push_back({box, read_text(only(scores, recogniser.contract()), dictionary)});
+Pipeline pipeline_of(const Arguments& arguments) {
+  for (const char* one : {"--model", "--contract"})
+    if (arguments.has(one))
+      throw UsageError(std::string(one) +
+                       " names one model, and --pipeline, or --detector and --recogniser should "
+                       "name all");
+  if (arguments.has("--pipeline")) {
+    for (const char* part : {"--detector", "--classifier", "--recogniser"})
+      if (arguments.has(part)) throw UsageError(std::string(part) + " is given, and the pipeline names it already");
   }
-  return lines;
+  Pipeline found = arguments.has("--pipeline") ? read_pipeline(arguments.text("--pipeline", "")) : alone(arguments);
+  found.boxes.thresh = arguments.number("--threshold", found.boxes.thresh, 0, 1);
+  found.boxes.box_thresh = arguments.number("--box-threshold", found.boxes.box_thresh, 0, 1);
+  found.boxes.unclip_ratio = arguments.number("--unclip", found.boxes.unclip_ratio, 0, 10);
+  return found;
+}
+
+Json json_of(const std::vector<Line>& lines) {
+  Json list = Json::array();
+  for (const Line& line : lines) {
+    Json corners = Json::array();
+    for (const Point& corner : line.box.corners) corners.emplace_back(std::vector<double>{corner.x, corner.y});
+    list.push_back(Json::object({{"text", line.reading.text},
+                                 {"score", line.reading.score},
+                                 {"box_score", line.box.score},
+                                 {"box", corners},
+                                 {"turned", line.turned}}));
+  }
+  return list;
+}
+
+Json json_of(const PageTimes& times) {
+  const double total = times.detect + times.boxes + times.crop + times.classify + times.recognise;
+  return Json::object({{"detect", times.detect},
+                       {"boxes", times.boxes},
+                       {"crop", times.crop},
+                       {"classify", times.classify},
+                       {"recognise", times.recognise},
+                       {"total", total}});
+}
+
+void draw(const std::string& path, Picture picture, const std::vector<Line>& lines) {
+  for (const Line& line : lines) draw_quad(picture, line.box.corners);
+  save_picture(path, picture);
+}
+
+// Where the picture with its boxes goes: the file itself, or of several, a file of the same name in a folder.
+std::string drawn_name(const std::string& given, const std::string& picture, bool several) {
+  if (!several) return given;
+  std::filesystem::create_directories(given);
+  return (std::filesystem::path(given) / std::filesystem::path(picture).stem()).string() + ".png";
+}
+
+void print(const std::vector<Line>& lines) {
+  for (const Line& line : lines) std::printf("%8.4f  %s\n", line.reading.score, line.reading.text.c_str());
+  std::fflush(stdout);
+}
+
+// One picture read, printed or added to the list.
+void read_one(PageReader& reader, const Arguments& arguments, const std::string& path, bool several, Json& list) {
+  const Picture picture = load_picture(path, reader.pipeline().rotate_exif);
+  PageTimes times;
+  const std::vector<Line> lines = reader.read(picture, times);
+  const std::string name = std::filesystem::path(path).filename().string();
+  if (arguments.has("--draw")) draw(drawn_name(arguments.text("--draw", ""), path, several), picture, lines);
+  if (arguments.has("--times")) std::cerr << name << ": " << written(json_of(times)) << " ms\n";
+  if (!arguments.has("--json")) {
+    if (several) std::printf("%s\n", name.c_str());
+    print(lines);
+    return;
+  }
+  list.push_back(Json::object({{"picture", name}, {"lines", json_of(lines)}, {"times_ms", json_of(times)}}));
 }
 
 int ocr(const Arguments& arguments) {
-  if (const auto done = run_alone(arguments)) return *done;
-  if (arguments.has("--model") || arguments.has("--contract"))
-    throw UsageError("--model and --contract name one model, and --detector and --recogniser should name two");
-  if (!arguments.has("--detector") || !arguments.has("--recogniser"))
-    throw UsageError("--detector and --recogniser should both be given");
-  const Picture picture = load_picture(arguments.word("PICTURE"));
-  DbRules rules;
-  rules.threshold = static_cast<float>(arguments.number("--threshold", 0.3, 0, 1));
-  rules.box_threshold = static_cast<float>(arguments.number("--box-threshold", 0.6, 0, 1));
-  rules.unclip_ratio = arguments.number("--unclip", 1.6, 0, 10);
-  Session detector(arguments, arguments.text("--detector", "")),
-      recogniser(arguments, arguments.text("--recogniser", ""));
-  const std::string& labels = recogniser.contract().labels;
-  if (labels.empty())
-    throw std::runtime_error(recogniser.contract().path +
-                             ": names no labels, and should name the dictionary of the recogniser");
-  Json list = Json::array();
-  for (const Line& line : read_picture(detector, recogniser, read_lines(labels), picture, rules)) {
-    Json corners = Json::array();
-    for (const Point& corner : line.box.corners) corners.emplace_back(std::vector<double>{corner.x, corner.y});
-    list.push_back(Json::object(
-        {{"text", line.reading.text}, {"score", line.reading.score}, {"box_score", line.box.score}, {"box", corners}}));
-    if (!arguments.has("--json"))
-      std::printf("%8.4f  %s\n", static_cast<double>(line.reading.score), line.reading.text.c_str());
+  for (const char* alone : {"--check", "--prepare"}) {
+    if (!arguments.has(alone)) continue;
+    const std::string path = arguments.text(alone, "");
+    if (!is_pipeline(path)) return *run_alone(arguments);
+    const bool check = arguments.has("--check");
+    if (!check && !arguments.has("--cache-dir"))
+      throw UsageError("--prepare keeps what it compiles, and --cache-dir should be given");
+    PageReader reader(arguments, read_pipeline(path));
+    return check ? check_pages(reader) : prepare_pages(reader);
   }
-  if (arguments.has("--json")) std::cout << written(list) << '\n';
-  return 0;
+  const std::string& given = arguments.word("PICTURE or FOLDER");
+  const std::vector<std::string> paths = pictures_of(given);
+  const bool several = std::filesystem::is_directory(given);
+  PageReader reader(arguments, pipeline_of(arguments));
+  Json list = Json::array();
+  bool whole = true;
+  for (const std::string& path : paths) {
+    try {
+      read_one(reader, arguments, path, several, list);
+    } catch (const std::exception& error) {
+      if (!several) throw;
+      whole = false;  // one picture that cannot be read does not cost the others
+      std::cerr << "ocr: " << error.what() << '\n';
+      list.push_back(Json::object(
+          {{"picture", std::filesystem::path(path).filename().string()}, {"error", std::string(error.what())}}));
+    }
+  }
+  if (arguments.has("--json")) {
+    if (arguments.has("--pipeline") || several)
+      std::cout << written(Json::object({{"pictures", list}, {"load_ms", reader.load_ms()}})) << '\n';
+    else
+      std::cout << written(list[0]["lines"]) << '\n';
+  }
+  return whole ? 0 : 1;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_program({"ocr", "--detector FILE.json --recogniser FILE.json PICTURE [--json]",
-                      "Read the text on a picture, line by line; the recogniser's labels are its dictionary.",
-                      with_common({{"--detector", Takes::one, "FILE.json  contract of the model that finds text"},
-                                   {"--recogniser", Takes::one, "FILE.json  contract of the model that reads a line"},
-                                   {"--threshold", Takes::one, "P  least probability of a pixel of text (0.3)"},
-                                   {"--box-threshold", Takes::one, "P  least mean probability in a box (0.6)"},
-                                   {"--unclip", Takes::one, "R  how far a box grows (1.6)"},
-                                   {"--json", Takes::nothing, " print as JSON"}}),
-                      ocr},
-                     argc, argv);
+  return run_program(
+      {"ocr", "--pipeline FILE.json PICTURE|FOLDER [--json] [--draw OUT]",
+       "Read the text on a picture, or on those of a folder, line by line.",
+       with_common(
+           {{"--pipeline", Takes::one, "FILE.json  the models of a bundle, and what connects them"},
+            {"--detector", Takes::one, "FILE.json  without a pipeline: contract of the model that finds text"},
+            {"--classifier", Takes::one, "FILE.json  contract of the model that says which lines stand on their head"},
+            {"--recogniser", Takes::one,
+             "FILE.json  contract of the model that reads a line; its labels are its dictionary"},
+            {"--threshold", Takes::one, "P  least probability of a pixel of text (the pipeline's, or 0.3)"},
+            {"--box-threshold", Takes::one, "P  least mean probability in a box (the pipeline's, or 0.6)"},
+            {"--unclip", Takes::one, "R  how far a box grows (the pipeline's, or 1.5)"},
+            {"--draw", Takes::one, "OUT  write the picture with its boxes as PNG; of a folder, into this folder"},
+            {"--times", Takes::nothing, " what each stage took, in milliseconds, on standard error"},
+            {"--json", Takes::nothing, " print as JSON"}}),
+       ocr},
+      argc, argv);
 }

@@ -1,7 +1,9 @@
 #include "picture.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <stdexcept>
 
@@ -22,6 +24,7 @@
 #include <stb_image_write.h>
 #pragma GCC diagnostic pop
 
+#include "exif.h"
 #include "files.h"
 
 namespace edgeflow {
@@ -33,7 +36,7 @@ constexpr std::int64_t thickness = 2;
 
 }  // namespace
 
-Picture load_picture(const std::string& path) {
+Picture load_picture(const std::string& path, bool rotate) {
   const std::string bytes = read_file(path, picture_max_bytes);
   const auto* raw = reinterpret_cast<const stbi_uc*>(bytes.data());
   const int size = static_cast<int>(bytes.size());
@@ -48,9 +51,11 @@ Picture load_picture(const std::string& path) {
       stbi_load_from_memory(raw, size, &width, &height, &channels, 3), stbi_image_free);
   if (!pixels)
     throw std::runtime_error(path + ": is damaged (" + stbi_failure_reason() + "), and should be a whole picture");
-  return {height, width,
-          std::vector<std::uint8_t>(pixels.get(), pixels.get() + std::size_t{3} * static_cast<std::size_t>(width) *
-                                                                     static_cast<std::size_t>(height))};
+  Picture found{
+      height, width,
+      std::vector<std::uint8_t>(pixels.get(), pixels.get() + std::size_t{3} * static_cast<std::size_t>(width) *
+                                                                 static_cast<std::size_t>(height))};
+  return rotate ? upright(found, orientation_of(bytes)) : found;
 }
 
 void save_picture(const std::string& path, const Picture& picture) {
@@ -77,6 +82,36 @@ void draw_box(Picture& picture, double x1, double y1, double x2, double y2) {
       std::uint8_t* rgb = picture.rgb.data() + 3 * (y * picture.width + x);
       rgb[0] = 255, rgb[1] = 64, rgb[2] = 0;
     }
+}
+
+void draw_quad(Picture& picture, const Quad& corners) {
+  const auto most = static_cast<double>(picture.height + picture.width);
+  for (std::size_t k = 0; k < 4; ++k) {
+    const Point from = corners[k], to = corners[(k + 1) % 4];
+    const double steps = std::min(std::ceil(distance(from, to)), 2 * most);
+    for (double i = 0; i <= steps; ++i) {
+      const double part = steps > 0 ? i / steps : 0;
+      const double x = from.x + (to.x - from.x) * part, y = from.y + (to.y - from.y) * part;
+      draw_box(picture, x, y, x + 1, y + 1);
+    }
+  }
+}
+
+std::vector<std::string> pictures_of(const std::string& path) {
+  namespace fs = std::filesystem;
+  std::error_code code;
+  if (!fs::is_directory(path, code)) return {path};
+  std::vector<std::string> found;
+  for (const fs::directory_entry& entry : fs::directory_iterator(path)) {
+    std::string ending = entry.path().extension().string();
+    std::transform(ending.begin(), ending.end(), ending.begin(),
+                   [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+    if (ending == ".png" || ending == ".jpg" || ending == ".jpeg" || ending == ".bmp")
+      found.push_back(entry.path().string());
+  }
+  if (found.empty()) throw std::runtime_error(path + ": holds no picture, and should hold .png, .jpg or .bmp files");
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 }  // namespace edgeflow

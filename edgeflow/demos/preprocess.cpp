@@ -76,6 +76,7 @@ std::vector<Plane> planes_of(const Picture& picture, const std::string& colour) 
 Placement placement(const Picture& picture, const Preprocess& contract) {
   const std::int64_t h = picture.height, w = picture.width;
   Placement at;
+  at.picture_height = h, at.picture_width = w;
   at.height = h, at.width = w;
   if (contract.resize == "stretch") {
     at.height = contract.size[0], at.width = contract.size[1];

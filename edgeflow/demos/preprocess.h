@@ -17,6 +17,7 @@ struct Picture {
 
 // Where a picture lies in the input: input = picture * ratio + offset, for y and x. Boxes come back through it.
 struct Placement {
+  std::int64_t picture_height = 0, picture_width = 0;
   std::int64_t height = 0, width = 0;  // of the picture after resizing
   double ratio_y = 1.0, ratio_x = 1.0;
   double offset_y = 0.0, offset_x = 0.0;

@@ -58,8 +58,8 @@ std::vector<Tensor> infer_batches(Session& session, const std::vector<Tensor>& i
 // Replays the golden tensors of --check CONTRACT.json; prints PASS (0) or the first difference (3).
 int run_check(const Arguments& arguments);
 
-// --prepare CONTRACT.json: runs the model twice on its golden tensors, so that what compiles for an NPU is done and kept
-// before the first user waits for it; prints both times, what was kept, and what is kept of other models.
+// --prepare CONTRACT.json: runs the model twice on its golden tensors, so that what compiles for an NPU is done and
+// kept before the first user waits for it; prints both times, what was kept, and what is kept of other models.
 int run_prepare(const Arguments& arguments);
 
 // --check or --prepare, which every program has: the exit code, or nothing where neither is asked for.

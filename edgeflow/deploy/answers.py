@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from edgeflow.core.errors import DataError
+from edgeflow.core.placement import placed
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.samples import Array
+from edgeflow.core.text_reading import read_text
 from edgeflow.project.contract import Contract, load_contract, read_named
 from edgeflow.project.label_file import lines_of
 from edgeflow.project.places import BuildFolder
@@ -67,9 +69,8 @@ class Reader:
             if spec.preprocess is not None:
                 found[spec.name] = spec.preprocess.apply(pixels)[None]
             elif spec.name in ("scale_factor", "im_shape"):
-                (_, ratio_y), (_, ratio_x) = placement(steps, pixels)
                 sides = next(iter(found.values())).shape[2:] if found else steps.shape[1:]
-                pair = (ratio_y, ratio_x) if spec.name == "scale_factor" else sides
+                pair = placed(steps, *pixels.shape[:2]).ratio if spec.name == "scale_factor" else sides
                 found[spec.name] = np.array([pair], np.float32)
             else:
                 raise DataError(
@@ -122,19 +123,17 @@ class Reader:
 
     def _text(self, scores: Array) -> Answer:
         steps = scores.reshape(-1, scores.shape[-1])
-        best = steps.argmax(1)
-        kept = (best != 0) & (best != np.concatenate(([0], best[:-1])))
-        text = "".join(self.names[k - 1] if k - 1 < len(self.names) else " " for k in best[kept])
-        sure = float(steps.max(1)[kept].mean()) if kept.any() else 0.0
-        return Answer((f"{sure:8.4f}  {text}",), {"text": text, "score": sure})
+        letters = self.names or tuple(f"[{k}]" for k in range(1, steps.shape[1]))
+        found = read_text(steps, letters)
+        return Answer((f"{found.score:8.4f}  {found.text}",), {"text": found.text, "score": found.score})
 
     def _boxes(self, outputs: Sequence[Array], pixels: Array) -> Answer:
         rows = decode(outputs, self.threshold)
         told = any(spec.name == "scale_factor" for spec in self.contract.inputs)
-        placed = to_picture(rows, self.steps, pixels, told=told)
+        corners = to_picture(rows, self.steps, pixels, told=told)
         boxes = tuple(
             Box(self._name(int(row[0])), float(row[1]), (float(at[0]), float(at[1]), float(at[2]), float(at[3])))
-            for row, at in zip(rows, placed, strict=True)
+            for row, at in zip(rows, corners, strict=True)
         )
         lines = [f"{b.score:8.4f}  {' '.join(f'{x:7.1f}' for x in b.corners)}  {b.label}" for b in boxes]
         table = [{"label": b.label, "score": b.score, "box": list(b.corners)} for b in boxes]
@@ -150,19 +149,6 @@ def reader_of(model: Path, top: int = 5, threshold: float = 0.5) -> Reader:
     contract = load_contract(BuildFolder.of(model).contract)
     names = () if contract.labels is None else lines_of(read_named(model.parent, contract.labels))
     return Reader(contract, tuple(names), top, threshold)
-
-
-def placement(steps: Preprocess, pixels: Array) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Offset and ratio by which a picture's rows, and its columns, came into the input."""
-    found = []
-    new = steps.new_size(*pixels.shape[:2])
-    whole, corner = steps.canvas(*new)
-    for axis in (0, 1):
-        offset = corner[axis]
-        if steps.crop:
-            offset -= (whole[axis] - steps.crop[axis]) // 2
-        found.append((float(offset), new[axis] / pixels.shape[axis]))
-    return found[0], found[1]
 
 
 def decode(outputs: Sequence[Array], threshold: float) -> Array:
@@ -218,7 +204,7 @@ def to_picture(rows: Array, steps: Preprocess, pixels: Array, *, told: bool) -> 
         told: the model was told the scale, and has divided by it.
     """
     corners = rows[:, 2:].astype(np.float64)
-    at = placement(steps, pixels)
+    at = placed(steps, *pixels.shape[:2])
     sides = steps.shape[1:] if steps.layout == "NCHW" else steps.shape[:2]
     input_sides = [
         side if side > 0 else new for side, new in zip(sides, steps.new_size(*pixels.shape[:2]), strict=True)
@@ -226,7 +212,7 @@ def to_picture(rows: Array, steps: Preprocess, pixels: Array, *, told: bool) -> 
     if not told and not (corners > NORMALISED_MAX).any():
         corners *= [input_sides[1], input_sides[0]] * 2
     for first, axis in ((0, 1), (1, 0)):
-        offset, ratio = at[axis]
+        offset, ratio = at.offset[axis], at.ratio[axis]
         for column in (first, first + 2):
             moved = corners[:, column] - offset / ratio if told else (corners[:, column] - offset) / ratio
             corners[:, column] = np.clip(np.nan_to_num(moved), 0, pixels.shape[axis])

@@ -16,7 +16,7 @@ from pathlib import Path
 from edgeflow.core.errors import DataError
 from edgeflow.deploy.runtime import RuntimeFolder
 from edgeflow.files.atomic import write_atomic
-from edgeflow.project.contract import Contract, dump_contract, load_contract, read_named
+from edgeflow.project.contract import dump_contract, load_contract, read_named
 from edgeflow.project.places import CONTRACT, MANIFEST
 
 BUNDLE = "bundle.json"
@@ -67,40 +67,72 @@ def deploy(build: Path, runtime: RuntimeFolder | None) -> Bundle:
     if (build / MANIFEST).is_file():
         files[MANIFEST] = read_named(build, MANIFEST)
     program = PROGRAMS[contract.task]
-    executable: set[str] = set()
+    option = {"ocr_detect": "--detector", "ocr_recognise": "--recogniser"}.get(contract.task or "", "--contract")
+    entry = Entry(program, option, CONTRACT, USAGE[program])
+    return bundled((contract.name, contract.target), files, runtime, entry, contract.runtime.libraries)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What run.sh runs: a program of bin/, and the option that names the file which says what there is."""
+
+    program: str
+    option: str
+    file: str
+    usage: str
+
+
+def bundled(
+    named: tuple[str, str],
+    content: Mapping[str, bytes],
+    runtime: RuntimeFolder | None,
+    entry: Entry,
+    libraries: Collection[str],
+) -> Bundle:
+    """Files with programs, run.sh and bundle.json.
+
+    Args:
+        named: the name and the target.
+        libraries: what the models need beside the programs.
+
+    Raises:
+        DataError: the runtime folder lacks the program.
+    """
+    files, executable = dict(content), set[str]()
     laid: Collection[str] = ()
     if runtime is not None:
-        runtime.program(program)
+        runtime.program(entry.program)
         laid = runtime.files
         for name in laid:
             files[name] = read_named(runtime.folder, name)
             executable |= {name} if name.startswith("bin/") else set()
-        files["run.sh"] = _script(contract, program)
+        files["run.sh"] = _script(entry)
         executable.add("run.sh")
-    name = f"{contract.name}-{contract.target}"
     table = {
         "format": FORMAT,
-        "name": contract.name,
-        "target": contract.target,
+        "name": named[0],
+        "target": named[1],
         "abi": None if runtime is None else runtime.abi,
-        "program": None if runtime is None else program,
+        "program": None if runtime is None else entry.program,
         "files": {path: _hash(data) for path, data in sorted(files.items())},
     }
     files[BUNDLE] = (json.dumps(table, indent=1, sort_keys=True) + "\n").encode()
-    absent = tuple(
-        name for name in contract.runtime.libraries if not any(f"{file}/".startswith(f"lib/{name}/") for file in laid)
-    )
-    return Bundle(name, files, frozenset(executable), absent)
+    absent = tuple(name for name in libraries if not any(f"{file}/".startswith(f"lib/{name}/") for file in laid))
+    return Bundle("-".join(named), files, frozenset(executable), absent)
 
 
 def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _script(contract: Contract, program: str) -> bytes:
+def _script(entry: Entry) -> bytes:
     text = Path(__file__).with_name("run.sh").read_text(encoding="utf-8")
-    option = {"ocr_detect": "--detector", "ocr_recognise": "--recogniser"}.get(contract.task or "", "--contract")
-    for word, value in (("@PROGRAM@", program), ("@USAGE@", USAGE[program]), ("@CONTRACT@", option)):
+    for word, value in (
+        ("@PROGRAM@", entry.program),
+        ("@USAGE@", entry.usage),
+        ("@CONTRACT@", entry.option),
+        (CONTRACT, entry.file),
+    ):
         text = text.replace(word, value)
     return text.encode()
 

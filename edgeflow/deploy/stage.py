@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.core.errors import DataError, NotTrusted, TransportError
-from edgeflow.deploy.bundle import deploy, to_archive
+from edgeflow.deploy.bundle import Bundle, deploy, to_archive
 from edgeflow.deploy.device import Device, connect
 from edgeflow.deploy.device_facts import probe, what_fits, why_not
 from edgeflow.deploy.folder import to_folder
 from edgeflow.deploy.push import push
 from edgeflow.deploy.runners import find_runtime, is_device
+from edgeflow.deploy.runtime import RuntimeFolder
 from edgeflow.project.contract import load_contract
 from edgeflow.project.places import CONTRACT
 
@@ -54,18 +55,37 @@ def deploy_to(
         DataError: see deploy.bundle; TransportError: the device.
     """
     contract = load_contract(build / CONTRACT)
+    programs, without = programs_for(build / contract.model.file, to, runtime, trust=trust)
+    return place_bundle(deploy(build, programs), programs, without, to, say)
+
+
+def programs_for(
+    model: Path, to: str, runtime: Path | None = None, *, trust: bool = False
+) -> tuple[RuntimeFolder | None, str]:
+    """The programs for a model's device, and, where a bundle has to do without them, why.
+
+    Raises:
+        DataError: there are none, and a device cannot do without; NotTrusted: somebody else made them.
+    """
     try:
-        programs = find_runtime(build / contract.model.file, runtime, trust=trust)
+        return find_runtime(model, runtime, trust=trust), ""
     except NotTrusted:
         raise
     except DataError as err:
         if is_device(to) or runtime is not None:
             raise
-        programs = None  # a folder or an archive can do without: whoever unpacks it may have programs of their own
-        without = f"bin/, lib/ and run.sh are missing: {err.what}; {err.try_}"
-    else:
-        without = ""
-    bundle = deploy(build, programs)
+        # A folder or an archive can do without: whoever unpacks it may have programs of their own.
+        return None, f"bin/, lib/ and run.sh are missing: {err.what}; {err.try_}"
+
+
+def place_bundle(
+    bundle: Bundle, programs: RuntimeFolder | None, without: str, to: str, say: Callable[[str], None] | None = None
+) -> Deployed:
+    """Bring a bundle to `to`.
+
+    Raises:
+        TransportError: the device.
+    """
     placed = partial(
         Deployed,
         name=bundle.name,

@@ -24,6 +24,7 @@ from edgeflow.files.atomic import folder_atomic, folder_half_made, lock, sha256,
 from edgeflow.flow.cache import SEEN, Cache, Known
 from edgeflow.flow.early import look_before, validate_reference
 from edgeflow.flow.input_files import holds, look, runs_code
+from edgeflow.flow.others import keep_others, same_content
 from edgeflow.project.contract import named_files
 from edgeflow.project.manifest import StageResults, picture_notes, pictures_table
 from edgeflow.project.places import COMPRESSED, REFERENCE, build_root
@@ -100,16 +101,32 @@ def build(
         )
     for note in look_before(loaded, profiles):
         (say or (lambda *_: None))("", "labels", f"note: {note}")
+    flow = _flow(loaded, profiles, build_root(loaded.path, build_dir), say, no_cache=no_cache)
+    flow.keep_on_cpu = tuple(keep_on_cpu)
+    return _run(flow, profiles)
+
+
+def build_part(
+    recipe: Recipe, profiles: Sequence[Target], root: Path, part: str, say: Say, *, no_cache: bool = False
+) -> list[Built]:
+    """Build one model of a pipeline, which was looked at before, into `root/<target>/<part>/`; else as build does."""
+    flow = _flow(recipe, profiles, root, say, no_cache=no_cache)
+    flow.part = part
+    return _run(flow, profiles)
+
+
+def _flow(loaded: Recipe, profiles: Sequence[Target], root: Path, say: Say | None, *, no_cache: bool) -> Flow:
     trust(loaded.folder)
-    root = build_root(loaded.path, build_dir)
     settings = [
         (loaded.compress_settings(p), p.precision.weights)
         for p in profiles
         if p.choose(loaded.compress_settings(p).precision) == "int8"
     ]
     quantisers = len({repr(item) for item in settings})
-    flow = Flow(loaded, root, say or (lambda *_: None), quantisers, fresh=no_cache)
-    flow.keep_on_cpu = tuple(keep_on_cpu)
+    return Flow(loaded, root, say or (lambda *_: None), quantisers, fresh=no_cache)
+
+
+def _run(flow: Flow, profiles: Sequence[Target]) -> list[Built]:
     with flow:
         if len(profiles) == 1:
             return [flow.run(profiles[0])]
@@ -134,6 +151,7 @@ class Flow:
         self.recipe, self.root, self.say, self.quantisers = recipe, root, say, quantisers
         self.cache = Cache(root / CACHE, fresh=fresh, warn=lambda text: say("", "cache", f"note: {text}"))
         self.keep_on_cpu: tuple[str, ...] = ()
+        self.part = ""
         self._stack, self._guard = ExitStack(), threading.Lock()
         self._workers: dict[str, Workers] = {}
         self._ingesting = threading.Lock()
@@ -142,7 +160,8 @@ class Flow:
 
     def __enter__(self) -> Flow:
         cache = self.cache.root
-        for folder in (self.root, cache, *cache.glob("*/"), *cache.glob(f"ingest/{SEEN}/*/")):
+        parts = self.root.glob("*/") if self.part else ()
+        for folder in (self.root, cache, *parts, *cache.glob("*/"), *cache.glob(f"ingest/{SEEN}/*/")):
             sweep(folder)
         return self
 
@@ -422,46 +441,28 @@ class Flow:
         self.say(target.name, stage, what)
 
     def _publish(self, target: Target, ingested: Artifact, converted: Artifact, report: Artifact) -> Path:
-        """Put the results at build/<target>/, whole, unless they lie there already."""
-        place = self.root / target.name
+        """Put the results at build/<target>/, or a part's in a folder there, whole, unless they lie there already."""
+        place = self.root / target.name / self.part
         sources = {"model.nb": converted.folder, "reference.npz": ingested.folder}
         sources |= dict.fromkeys((*REPORT, *named_files(report.folder)), report.folder)
         if (report.folder / COMPRESSED).is_file():
             sources[COMPRESSED] = report.folder
 
         def published() -> bool:
-            return all(_same(place / name, folder / name) for name, folder in sources.items())
+            return all(same_content(place / name, folder / name) for name, folder in sources.items())
 
         if published():
             return place
-        with lock(self.root / f".{target.name}.lock"):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with lock(place.parent / f".{place.name}.lock"):
             if published():
                 return place
             with folder_atomic(place) as folder:
                 for name, source in sources.items():
                     (folder / name).parent.mkdir(exist_ok=True)
                     shutil.copyfile(source / name, folder / name)
-                _keep_others(place, folder, {*sources, *named_files(place), COMPRESSED})
+                keep_others(place, folder, {*sources, *named_files(place), COMPRESSED})
         return place
-
-
-def _keep_others(place: Path, folder: Path, ours: set[str]) -> None:
-    """Copy what is not ours, golden/ included: whoever put it here keeps it."""
-    for path in sorted(place.rglob("*")):
-        name = path.relative_to(place).as_posix()
-        if path.is_dir() and not path.is_symlink():
-            if not any(other.startswith(f"{name}/") for other in ours):
-                (folder / name).mkdir()
-        elif name not in ours:
-            (folder / name).parent.mkdir(exist_ok=True)
-            shutil.copy2(path, folder / name, follow_symlinks=False)
-
-
-def _same(a: Path, b: Path) -> bool:
-    try:
-        return a.stat().st_size == b.stat().st_size and sha256(a) == sha256(b)
-    except OSError:
-        return False
 
 
 def _key(stage: str, *parts: Any) -> str:

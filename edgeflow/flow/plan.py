@@ -119,9 +119,19 @@ def plan(
             raise RecipeError(f"{recipe}: has a recipe, which names its own data", try_="[data] evaluation, in it")
         loaded = load_recipe(Path(recipe))
         profiles = [load_target(name) for name in asked_targets(loaded, targets)]
-        found = early.of_recipe(loaded, profiles)
+        return plan_recipe(loaded, profiles, replace(npu, keep_on_cpu=tuple(keep_on_cpu)))
+
+
+def plan_recipe(loaded: Recipe, profiles: Sequence[Target], npu: NpuQuestions = NOTHING) -> list[Plan]:
+    """Examine the model of a recipe that was read already.
+
+    Raises:
+        ModelError: the model cannot be read or exported.
+    """
+    found = early.of_recipe(loaded, profiles)
+    with tempfile.TemporaryDirectory(prefix="edgeflow-plan-") as folder, ForeignPaddle(Path(folder)) as fenced:
         try:
-            program, weights, stored = _program(loaded, Path(folder))
+            program, weights, stored = read_program(loaded, Path(folder))
         except EdgeflowError as err:
             raise together([err, *(other for _, _, other in found.errors)]) from err
         made = _copy(program)
@@ -131,8 +141,7 @@ def plan(
         canonicalise(made, weights, fenced.evaluate if foreign else _evaluate)
         legalise(made)
         held = dict(weights), stored
-        keep = replace(npu, keep_on_cpu=tuple(keep_on_cpu))
-        return [_plan(loaded, profile, made, held, keep, found.findings) for profile in profiles]
+        return [_plan(loaded, profile, made, held, npu, found.findings) for profile in profiles]
 
 
 def _evaluate(*given: Any) -> Any:
@@ -152,7 +161,15 @@ def _copy(program: Any) -> Any:
     return type(program).FromString(program.SerializeToString())
 
 
-def _program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
+def read_program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
+    """The program of a recipe, its weights, and their bytes on disk.
+
+    Args:
+        folder: for what a factory exports.
+
+    Raises:
+        ModelError: it cannot be read or exported.
+    """
     settings = recipe.ingest_settings()
     if settings.program is not None:
         from edgeflow.ingest.paddle_files import read_paddle_files

@@ -20,6 +20,8 @@ from edgeflow.core.tensors import TensorSpec, validate_array, validate_names
 from edgeflow.files.arrays import load_npy, load_npz
 from edgeflow.ingest.lists import is_list
 from edgeflow.ingest.marks import Units, labels_of
+from edgeflow.ingest.page_lists import is_page_list, read_pages
+from edgeflow.ingest.page_samples import JUDGED, LEARNT, of_pages
 from edgeflow.ingest.picture_files import PictureFiles, file_names, picture_files, picture_input
 from edgeflow.ingest.pictures import AS_STORED, Made, Picture, Way, are_pictures, make_inputs
 from edgeflow.ingest.synthetic import synthetic
@@ -64,7 +66,7 @@ def load_samples(
             sample.
     """
     where = f"{what} data ({source})"
-    part = _Part(folder, tuple(inputs), preprocess or {}, where, way)
+    part = _Part(folder, tuple(inputs), preprocess or {}, where, way, what == "evaluation")
     samples = part.samples(_load(source, part))
     validate_names([name for name in samples.arrays if name != LABEL], [spec.name for spec in inputs], where, [LABEL])
     counts = {name: (len(array) if array.ndim else 0) for name, array in samples.arrays.items()}
@@ -83,13 +85,14 @@ def load_samples(
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What a part of the data is held to, the whole of it being one part."""
+    """What a part of the data is held to, the whole of it being one part; `judged`: it is evaluation data."""
 
     folder: Path
     inputs: tuple[TensorSpec, ...]
     preprocess: Mapping[str, Preprocess]
     where: str
     way: Way = AS_STORED
+    judged: bool = False
 
     def samples(self, given: Any) -> Samples:
         """What a function or a file gave: all at once, or in batches or single samples, from whatever gives them."""
@@ -327,6 +330,8 @@ def _load(source: str, part: _Part) -> Any:
         if not arrays or part.way.annotations is not None:
             return picture_files(path, part.way, part.folder, where)
         return arrays
+    if part.way.pages_for is not None and is_page_list(path):
+        return _of_pages(path, part)
     if is_list(path):
         return picture_files(path, part.way, part.folder, where)
     if path.suffix == ".npz":
@@ -338,3 +343,11 @@ def _load(source: str, part: _Part) -> Any:
         try_="name a callable as file.py:function, an .npz, a .txt that lists pictures, or a folder of .npy files or "
         "pictures",
     )
+
+
+def _of_pages(path: Path, part: _Part) -> dict[str, Any]:
+    pages = read_pages(path, part.where)
+    name = picture_input(part.inputs, part.preprocess, part.where)
+    most = JUDGED if part.judged else LEARNT
+    taken = of_pages(pages, part.preprocess[name], part.way, most, part.where)
+    return {name: taken.pictures, LABEL: taken.labels}

@@ -204,7 +204,9 @@ def _resize(args: Args, where: str, found: Described) -> None:
 
 
 def _recognise(args: Args, where: str, found: Described) -> None:
-    """PaddleOCR: the height given, the ratio kept, 0 at the right; (pixel / 255 - 0.5) / 0.5 comes with it."""
+    """PaddleOCR, lines and their direction: the height given, the ratio kept, 0 at the right; (pixel / 255 - 0.5) / 0.5
+    comes with it.
+    """
     _, height, width = (_side(v) for v in _list(args["image_shape"]))
     found.steps["resize"] = Fact("text_line", where)
     found.steps["size"] = Fact([height, width], f"{where}.image_shape")
@@ -278,6 +280,7 @@ STEPS: dict[str, Callable[[Args, str, Described], None]] = {
     "Resize": _resize,
     "LetterBoxResize": _around,
     "RecResizeImg": _recognise,
+    "ClsResizeImg": _recognise,
     "DetResizeForTest": _detect,
     "PadStride": _left_out,
 }

@@ -86,6 +86,15 @@ def classes_or_texts(labels: Sequence[str], dictionary: Sequence[str], where: st
                 f"{where}: its labels are texts such as {labels[0][:40]!r}, and the recipe has no dictionary",
                 try_='labels = "dict.txt" and task = "ocr_recognise" under [model]',
             ) from err
+    return texts(labels, dictionary, where, blank_last=blank_last)
+
+
+def texts(labels: Sequence[str], dictionary: Sequence[str], where: str, *, blank_last: bool) -> Array:
+    """Texts as the classes of their letters, int64[N, longest], padded with -1.
+
+    Raises:
+        DataError: a letter is not in the dictionary.
+    """
     number = {letter: k + (0 if blank_last else 1) for k, letter in enumerate(dictionary)}
     missing = sorted({letter for label in labels for letter in label if letter not in number})
     if missing:

@@ -50,6 +50,7 @@ class Way:
     `dictionary`: the letters of a text recogniser, for lists whose labels are texts; `blank_last`: of its classes.
     `annotations`: where those of the pictures lie, relative to the recipe's folder; `names`: of their classes;
     `shares`: the model's boxes count in shares of its input.
+    `pages_for`: the task of the model, where label files of pages feed it (ingest/page_samples.py).
     """
 
     upright: bool = False
@@ -59,6 +60,7 @@ class Way:
     annotations: str | None = None
     names: tuple[str, ...] = ()
     shares: bool = False
+    pages_for: str | None = None
 
 
 AS_STORED = Way()
@@ -74,6 +76,7 @@ def way_of(settings: IngestSettings) -> Way:
         settings.annotations,
         settings.names,
         settings.shares,
+        settings.pages_for,
     )
 
 

@@ -15,6 +15,7 @@ from edgeflow.core.settings import is_synthetic
 from edgeflow.core.tensors import TensorSpec, validate_names
 from edgeflow.files.arrays import npy_head, npz_heads
 from edgeflow.ingest.lists import is_list
+from edgeflow.ingest.page_lists import is_page_list, read_pages
 from edgeflow.ingest.picture_files import picture_files, picture_input
 from edgeflow.ingest.pictures import UPRIGHT, Glance, Way, glance, unreadable
 from edgeflow.project.functions import validate_function
@@ -64,6 +65,8 @@ def look(source: str, wanted: Wanted, kind: str) -> Looked:
         if ".py:" in source:
             validate_function(source, wanted.folder)
             return Looked()
+        if wanted.way.pages_for is not None and is_page_list(path):
+            return _pictures([page.file for page in read_pages(path, where)], (), wanted, where)
         way = replace(wanted.way, annotations=wanted.way.annotations if kind == "evaluation" else None)
         if is_list(path) or (path.is_dir() and (way.annotations is not None or not any(path.glob("*.npy")))):
             found = picture_files(path, way, wanted.folder, where)

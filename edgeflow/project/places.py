@@ -23,6 +23,24 @@ COMPRESSED = "compressed.npz"
 REPORT = "report.json"
 PAGE = "report.html"
 CONTRACT = "contract.json"
+PIPELINE = "pipeline.json"
+"""In the folder of several models that make one answer: what connects them."""
+
+NO_RECIPES = {
+    **dict.fromkeys((".pdmodel", ".onnx", ".json", "__model__"), "a program or what came with one"),
+    **dict.fromkeys((".pdiparams", ".pdparams", ".pdopt", "__params__"), "a file of weights"),
+    ".nb": "a finished .nb",
+    ".npz": "a file of arrays",
+}
+"""Files that are given where a recipe belongs, by suffix or name."""
+
+REMEDIES = {
+    "a program or what came with one": "edgeflow init --from FILE PROJECT, then the same command with PROJECT",
+    "a file of weights": "the program beside it: .pdmodel, inference.json or .onnx; a .pdparams needs its Layer too, "
+    'in a recipe: [model] factory = "model.py:build"',
+    "a finished .nb": "edgeflow verify, inspect or run FILE.nb",
+    "a file of arrays": 'name it in a recipe: [data] evaluation = "FILE.npz"',
+}
 
 
 def build_root(recipe: Path, given: Path | str | None = None) -> Path:
@@ -85,7 +103,8 @@ class BuildFolder:
     @property
     def cache(self) -> Path:
         """The cache of the build that this folder would be a result of."""
-        return self.path.resolve().parent / CACHE
+        top = self.path.resolve().parent
+        return (top.parent if (top / PIPELINE).is_file() else top) / CACHE
 
     @property
     def recipe_folder(self) -> Path:

@@ -27,7 +27,7 @@ from edgeflow.core.tensors import DTYPES, TensorSpec
 from edgeflow.files.inside import plain_name, read_inside
 from edgeflow.project.label_file import lines_of, reads_text, validate_lines
 from edgeflow.project.metric_table import MetricTable, validate_metric
-from edgeflow.project.places import RECIPE, recipe_file
+from edgeflow.project.places import NO_RECIPES, RECIPE, REMEDIES, recipe_file
 
 LABELS_MAX_BYTES = 1 << 20
 OUTPUTS_MAX = 1000
@@ -89,7 +89,8 @@ class DataTable:
     lists pictures. `annotations` of the evaluation's pictures: a COCO .json, or a folder with a file for each.
 
     `exif`: what the training's loader did with a photograph's orientation: `apply` as cv2 does, `ignore` as PIL does.
-    `skip_bad`: pictures that cannot be read are left out, and counted.
+    `skip_bad`: pictures that cannot be read are left out, and counted. `pages`: a list of text boxes is one of pages,
+    of which a text model takes what its task needs: whole pages, lines cut out, or lines both ways up.
     """
 
     evaluation: str
@@ -98,6 +99,7 @@ class DataTable:
     annotations: str | None = None
     exif: Literal["ignore", "apply"] = "ignore"
     skip_bad: bool = False
+    pages: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,7 @@ class Recipe:
             self.data.annotations,
             self._names(),
             any(table.kind == "boxes" and table.normalised for table in self.outputs.values()),
+            self.model.task if self.data.pages else None,
         )
 
     def _names(self) -> tuple[str, ...]:
@@ -235,23 +238,6 @@ class Recipe:
         return VerifySettings(self.metric.spelled, limits, *self.metric.asked_of_reference, precision, kinds)
 
 
-NO_RECIPES = {
-    **dict.fromkeys((".pdmodel", ".onnx", ".json", "__model__"), "a program or what came with one"),
-    **dict.fromkeys((".pdiparams", ".pdparams", ".pdopt", "__params__"), "a file of weights"),
-    ".nb": "a finished .nb",
-    ".npz": "a file of arrays",
-}
-"""Files that are given where a recipe belongs, by suffix or name."""
-
-REMEDIES = {
-    "a program or what came with one": "edgeflow init --from FILE PROJECT, then the same command with PROJECT",
-    "a file of weights": "the program beside it: .pdmodel, inference.json or .onnx; a .pdparams needs its Layer too, "
-    'in a recipe: [model] factory = "model.py:build"',
-    "a finished .nb": "edgeflow verify, inspect or run FILE.nb",
-    "a file of arrays": 'name it in a recipe: [data] evaluation = "FILE.npz"',
-}
-
-
 def load_recipe(path: Path) -> Recipe:
     """Read a recipe, or the edgeflow.toml of a folder.
 
@@ -267,9 +253,28 @@ def load_recipe(path: Path) -> Recipe:
             f"{path}: there is no recipe here", try_="edgeflow init, or give the path of an edgeflow.toml"
         )
     table = read_toml(path, RecipeError)
+    if "pipeline" in table:
+        raise RecipeError(
+            f"{path}: is a pipeline of several models, and one model is wanted here",
+            try_="edgeflow plan, build and verify take pipelines; of one of its models give the folder, such as "
+            "build/arm64/recogniser",
+        )
+    return recipe_of(table, path, str(path))
+
+
+def recipe_of(table: Mapping[str, object], path: Path, where: str) -> Recipe:
+    """A recipe from its tables.
+
+    Args:
+        path: the file that they stand in, whose folder its paths start at.
+        where: names the tables in messages.
+
+    Raises:
+        RecipeError: an unknown key, or a value it cannot have.
+    """
     if own := {"folder", "file"} & set(table):
-        raise RecipeError(f"{path}: unknown key {own.pop()!r}; paths start at the recipe's own folder")
-    recipe = strict(Recipe, {**table, "inputs": table.get("inputs", {})}, str(path), RecipeError)
+        raise RecipeError(f"{where}: unknown key {own.pop()!r}; paths start at the recipe's own folder")
+    recipe = strict(Recipe, {**table, "inputs": table.get("inputs", {})}, where, RecipeError)
     _validate(recipe, path)
     return replace(recipe, folder=path.resolve().parent, file=path.name)
 

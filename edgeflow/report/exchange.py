@@ -34,7 +34,7 @@ LOOKS = ("layers", "ranked", "first_drift", "waterfall")
 
 def table(record: Record) -> dict[str, Any]:
     """What report.json holds: JSON values, infinities and NaN as strings."""
-    found: dict[str, Any] = _plain(record)
+    found: dict[str, Any] = plain_values(record)
     return {"format": FORMAT, **found, "passed": record.passed}
 
 
@@ -74,7 +74,7 @@ def load_record(path: Path) -> Record:
 
 def looks_sha256(record: Record) -> str:
     """Hash of what only a build sees, by which a manifest vouches for it; the same before and after report.json."""
-    again = _plain(read_record(table(record)))
+    again = plain_values(read_record(table(record)))
     text = json.dumps({key: again[key] for key in LOOKS}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -91,14 +91,14 @@ def _claimed(found: Mapping[Any, Any]) -> str:
     return "FAIL" if passed is not True else "PASS" if limited else "NOT JUDGED"
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
     """JSON values at any depth."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {_key(field): _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {_key(field): plain_values(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain_values(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain_values(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -70,6 +70,11 @@ def frame() -> dict[str, object]:
     return {"style": safe(style), "script": safe(script), "policy": _policy(style, script)}
 
 
+def rendered(template: str, colour: str, **values: object) -> str:
+    """Another template of this folder in the same frame."""
+    return environment().get_template(template).render(kind=colour, **frame(), **values)
+
+
 def safe(markup: str) -> Markup:
     """The one place that lets markup through: charts escape every text in them (report/charts.py)."""
     from markupsafe import Markup

@@ -12,7 +12,7 @@ from edgeflow.emulate import Emulator
 from edgeflow.files.atomic import sha256
 from edgeflow.files.sealed import held_facts
 from edgeflow.project.manifest import load_manifest, recorded_arithmetic
-from edgeflow.project.places import MANIFEST, REFERENCE
+from edgeflow.project.places import MANIFEST, REFERENCE, BuildFolder
 from edgeflow.report.exchange import LOOKS, load_record, looks_sha256
 from edgeflow.report.record import Record
 from edgeflow.verify.device_ties import ties_sentence
@@ -54,7 +54,7 @@ def programs_of(model: Path) -> Path:
     Raises:
         DataError: it is gone.
     """
-    cache = model.resolve().parent.parent / ".cache" / "compress"
+    cache = BuildFolder.of(model).cache / "compress"
     compressed = next(
         (path.parent for path in sorted(cache.glob("*/model.pdmodel")) if _made(path.parent, model)), None
     )

@@ -11,7 +11,6 @@ from edgeflow.core.chance import doubts
 from edgeflow.core.errors import DataError
 from edgeflow.core.metrics import class_scores, left_out, metric_named
 from edgeflow.core.quads import areas, crosses_itself, intersections
-from edgeflow.core.text_map import map_boxes
 
 cv2 = pytest.importorskip("cv2")
 HMEAN = metric_named("hmean")
@@ -90,41 +89,3 @@ def test_hmean() -> None:
         HMEAN([outputs], crossed)
     with pytest.raises(DataError, match="probability map"):
         HMEAN([outputs[..., :7]], labels)
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_boxes_of_a_map_are_opencvs(seed: int) -> None:
-    """Components, smallest rectangle, mean and growth, where lines lie apart."""
-    random = np.random.default_rng(seed)
-    map_ = random.uniform(0, 0.29, (160, 200)).astype(np.float32)
-    for line in range(3):
-        quad = rectangle(
-            random.uniform(70, 130),
-            30 + 50 * line,
-            random.uniform(30, 100),
-            random.uniform(6, 14),
-            random.uniform(-0.2, 0.2),
-        )
-        cv2.fillConvexPoly(map_, np.round(quad).astype(np.int32), float(random.uniform(0.85, 1)))
-    cv2.fillConvexPoly(map_, np.round(rectangle(190, 10, 8, 8)).astype(np.int32), 0.4)  # too faint a mean
-    map_[150, 5] = 1  # too small
-    found = map_boxes(map_)
-    contours, _ = cv2.findContours((map_ > 0.3).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    wanted = []
-    for contour in contours:
-        (x, y), (width, height), angle = cv2.minAreaRect(contour.astype(np.float32))
-        if min(width, height) + 1 < 3 or map_[contour[:, 0, 1], contour[:, 0, 0]].max() < 0.6:
-            continue
-        width, height = width + 1, height + 1
-        grow = width * height * 1.6 / (width + height)
-        wanted.append(rectangle(x + 0.5, y + 0.5, width + grow, height + grow, np.deg2rad(angle)))
-    assert len(found) == len(wanted) == 3
-    for quad in found:
-        shared = intersections(np.repeat(quad[None], 3, 0), np.stack(wanted))
-        best = int(shared.argmax())
-        assert shared[best] / (areas(quad[None])[0] + areas(np.stack(wanted))[best] - shared[best]) > 0.97
-    labels = np.full((1, 3, 9), 0.0)
-    labels[0, :, 1:] = np.stack(wanted).reshape(3, 8)
-    assert HMEAN([map_[None, None]], labels) == 1
-    assert len(map_boxes(np.zeros((4, 4), np.float32))) == 0 == len(map_boxes(np.full((4, 4), np.nan, np.float32)))

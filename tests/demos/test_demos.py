@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
 import subprocess
-import zlib
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import pytest
 
 from edgeflow.core.preprocess import Preprocess
-from edgeflow.files.atomic import sha256
 from tests.conftest import GOLDEN, ROOT
 from tests.demos.builds import COMPILERS, Build, built, cmake, skip_without
 from tests.demos.make_vectors import FOLDER, vectors
+from tests.demos.recordings import make_case, save_png
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ARCHIVES = {
@@ -32,79 +29,6 @@ PROGRAMS = ("classify", "detect", "ocr", "dump", "bench")
 @pytest.fixture(params=COMPILERS)
 def build(request: pytest.FixtureRequest) -> Build:
     return built(request.param)
-
-
-def save_png(path: Path, picture: np.ndarray) -> None:
-    """Write uint8[H, W, 3] as the plainest of PNGs."""
-    height, width, _ = picture.shape
-    rows = b"".join(b"\0" + row.tobytes() for row in picture)
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows)),
-        (b"IEND", b""),
-    )
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + b"".join(
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-            for kind, data in chunks
-        )
-    )
-
-
-def make_case(
-    folder: Path,
-    inputs: list[np.ndarray],
-    outputs: list[np.ndarray],
-    *,
-    rules: Preprocess | None = None,
-    shape: list[int] | None = None,
-    labels: list[str] | None = None,
-    picture: np.ndarray | None = None,
-) -> Path:
-    """A contract with golden tensors, and the same tensors recorded beside the model."""
-    model = folder / "model.nb"
-    recorded = folder / "model.nb.recorded"
-    for place in (folder / "golden", recorded):
-        place.mkdir(parents=True, exist_ok=True)
-        for stem, arrays in (("in", inputs), ("out", outputs)):
-            for k, array in enumerate(arrays):
-                np.save(place / f"{stem}_{k}.npy", array)
-    model.write_bytes(bytes([2, 0]) + b"recorded outputs, no model at all")
-    if labels:
-        (folder / "labels.txt").write_text("\n".join(labels) + "\n")
-    if picture is not None and rules is not None:
-        save_png(folder / "golden" / "picture.png", picture)
-        np.save(folder / "golden" / "picture_in.npy", rules.apply(picture)[None])
-    specs: list[dict[str, Any]] = [
-        {"name": f"x{k}", "dtype": str(a.dtype), "shape": [-1, *a.shape[1:]], "preprocess": None}
-        for k, a in enumerate(inputs)
-    ]
-    if rules is not None:
-        specs[0] |= {"preprocess": asdict(rules)}
-    if shape is not None:
-        specs[0]["shape"] = shape
-    golden = {
-        "inputs": [f"golden/in_{k}.npy" for k in range(len(inputs))],
-        "outputs": [f"golden/out_{k}.npy" for k in range(len(outputs))],
-        "max_abs": 1e-3,
-        "picture": "golden/picture.png" if picture is not None else None,
-        "picture_input": "golden/picture_in.npy" if picture is not None else None,
-    }
-    contract = {
-        "format": 1,
-        "name": folder.name,
-        "target": "arm64",
-        "task": None,
-        "model": {"file": "model.nb", "sha256": sha256(model)},
-        "inputs": specs,
-        "outputs": [f"y{k}" for k in range(len(outputs))],
-        "golden": golden,
-        "labels": "labels.txt" if labels else None,
-        "runtime": {"devices": [], "context": "", "libraries": []},
-    }
-    (folder / "contract.json").write_text(json.dumps(contract))
-    return folder / "contract.json"
 
 
 def golden(name: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -126,7 +50,7 @@ def test_unit_tests(build: Build) -> None:
         ["ctest", "--test-dir", str(build.folder), "--output-on-failure", "-j2"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout[-4000:]
-    assert "100% tests passed, 0 tests failed out of 9" in done.stdout
+    assert "100% tests passed, 0 tests failed out of 10" in done.stdout
 
 
 def test_without_the_library_the_archive_is_named(build: Build) -> None:
@@ -312,65 +236,6 @@ def test_detect_gives_boxes_in_pixels_of_the_picture(tmp_path: Path) -> None:
     assert len(json.loads(built("host").run(*words, "--json", "--threshold", "0.2").stdout)) == 2
     done = built("host").run(*words, "--boxes", "picture")
     assert done.stdout.split() == ["0.9000", "8.0", "0.0", "24.0", "0.0", "dog"]
-
-
-@pytest.mark.parametrize(("width", "resize"), [(-1, "stretch"), (24, "stretch"), (-1, "text_line")])
-def test_ocr_finds_and_reads_lines(tmp_path: Path, width: int, resize: Literal["stretch", "text_line"]) -> None:
-    whole = Preprocess(resize="none", scale=1 / 255)
-    picture = np.random.default_rng(3).integers(0, 256, (40, 64, 3), dtype=np.uint8)
-    probability = np.zeros((1, 1, 40, 64), np.float32)
-    lines = ((4, 10, 12, 42), (24, 8, 32, 56))
-    for top, left, bottom, right in lines:
-        probability[0, 0, top:bottom, left:right] = 0.9
-    detector = make_case(
-        tmp_path / "detector", [whole.apply(picture)[None]], [probability], rules=whole, picture=picture
-    )
-    # Where the width is free, each line keeps its proportions: 16 high makes 64 and 96 wide. One recording holds one
-    # width. Lines of text that are shorter than the contract's 80 are padded to it.
-    line_rules = [
-        Preprocess(resize="stretch", size=(16, 2 * (right - left) if width < 0 else width))
-        if resize == "stretch"
-        else Preprocess(resize="text_line", size=(16, max(80, 2 * (right - left))), pad_in="input")
-        for _, left, _, right in lines
-    ]
-    inputs = [
-        rules.apply(picture[top:bottom, left:right])[None]
-        for rules, (top, left, bottom, right) in zip(line_rules, lines, strict=True)
-    ]
-    scores = np.zeros((2, 5, 4), np.float32)
-    for k, text in enumerate(((1, 1, 0, 2, 0), (3, 0, 3, 2, 2))):
-        scores[k, range(5), text] = 0.8
-    if width < 0:
-        inputs, scores, lines = inputs[:1], scores[:1], lines[:1]
-        probability[0, 0, 20:] = 0
-        detector = make_case(
-            tmp_path / "detector", [whole.apply(picture)[None]], [probability], rules=whole, picture=picture
-        )
-    rules = Preprocess(resize="stretch", size=(16, 24)) if resize == "stretch" else line_rules[0]
-    recogniser = make_case(
-        tmp_path / "recogniser",
-        [np.concatenate(inputs)],
-        [scores],
-        rules=rules,
-        labels=["a", "b", "é"],
-        shape=[-1, 3, 16, width],
-    )
-    done = built("host").run(
-        "recorded_ocr",
-        "--detector",
-        detector,
-        "--recogniser",
-        recogniser,
-        "--unclip",
-        "0",
-        "--json",
-        tmp_path / "detector" / "golden" / "picture.png",
-    )
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert [line["text"] for line in found] == ["ab", "ééb"][: len(lines)]
-    np.testing.assert_allclose(found[0]["box"], [[10, 4], [42, 4], [42, 12], [10, 12]], atol=1e-9)
-    assert found[0]["score"] == pytest.approx(0.8)
 
 
 def test_android_names_the_ndk(tmp_path: Path) -> None:

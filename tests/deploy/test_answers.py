@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from edgeflow.core.errors import DataError
+from edgeflow.core.placement import placed
 from edgeflow.core.preprocess import Preprocess
-from edgeflow.deploy.answers import Answer, Box, Reader, decode, placement
+from edgeflow.deploy.answers import Answer, Box, Reader, decode
 from edgeflow.deploy.drawing import COLOURS, drawn
 from edgeflow.project.contract import Contract, InputContract, ModelFile
 
@@ -27,7 +28,8 @@ LETTERBOX = Preprocess(resize="letterbox", size=(32, 32))  # 40 x 80 becomes 16 
 
 def test_boxes_come_back_to_the_picture() -> None:
     of = reader("detect", LETTERBOX, ("cat", "dog"))
-    assert placement(LETTERBOX, PIXELS) == ((8.0, 0.4), (0.0, 0.4))
+    at = placed(LETTERBOX, 40, 80)
+    assert (at.offset, at.ratio, at.size) == ((8, 0), (0.4, 0.4), (32, 32))
     rows = np.array(
         [[0, 0.6, 4, 10, 12, 18], [1, 0.9, 0, 8, 32, 24], [1, 0.2, 0, 0, 1, 1], [-1, 0, 0, 0, 0, 0]], np.float32
     )
@@ -58,6 +60,9 @@ def test_texts_classes_and_maps() -> None:
     plain = Preprocess(resize="stretch", size=(4, 4))
     steps = np.eye(4, dtype=np.float32)[[0, 1, 1, 0, 1, 3, 2]][None]
     assert reader("ocr_recognise", plain, ("a", "b", " ")).answer([steps], PIXELS).table["text"] == "aa b"
+    assert reader("ocr_recognise", plain).answer([steps], PIXELS).table["text"] == "[1][1][3][2]"
+    with pytest.raises(DataError, match="has 1 lines, and should have 3"):
+        reader("ocr_recognise", plain, ("a",)).answer([steps], PIXELS)
     found = reader("classify", plain, ("cat", "猫")).answer([np.array([[0.0, np.log(3)]])], PIXELS)
     assert found.lines[0] == "  0.7500  猫"
     classes = np.zeros((1, 3, 4, 4), np.float32)
