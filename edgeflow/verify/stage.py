@@ -50,7 +50,7 @@ from edgeflow.report.record_parts import (
     ResidencyFinding,
 )
 from edgeflow.verify.contract import LABELS, contract_entry, write_contract
-from edgeflow.verify.decided import as_arrays, from_arrays, ties_of
+from edgeflow.verify.decided import as_arrays, from_arrays, missing_outputs, ties_of
 from edgeflow.verify.device_layers import watch
 from edgeflow.verify.exactness import Exactness
 from edgeflow.verify.execute import EMULATED_ONLY, HOST_ONLY, run_here, run_with
@@ -68,7 +68,6 @@ DEVICE_BATCH = 8
 
 CANDIDATE = "candidate.npz"
 EMULATOR = "emulator"
-UNHELD = f"the quantised program's own outputs, which an int8 file has to give: {COMPRESSED} is missing"
 MADE_UP = "real inputs: none were given, so that drift was measured on synthetic ones, made from a fixed seed"
 SAME_DATA = {
     "calibration_sha256": "unseen data: the evaluation data are the calibration data, which the scales were fitted to",
@@ -318,8 +317,8 @@ def verify_file(
     else:
         own = basis.compressed if where.on == EMULATOR else None
         ran = with_ties(run_here(examined, loaded, basis.npu, where.on), examined.model, loaded, own)
-        if where.on == EMULATOR and against.reference is None and _is_bare(model, table):
-            ran = replace(ran, not_checked=(*ran.not_checked, UNHELD))
+        if where.on == EMULATOR and against.reference is None:
+            ran = replace(ran, not_checked=(*ran.not_checked, *missing_outputs(model, table)))
         verdict = judge(loaded, ran, settings, folder, own)
     contract = contract_entry(model, loaded.inputs, table)
     if contract.broken is not None:
@@ -364,11 +363,6 @@ def _held_to_npu(
         broken=(*verdict.broken, *([wrong] if wrong else [])),
         undecided=(*verdict.undecided, *([unknown] if unknown else [])),
     ), ()
-
-
-def _is_bare(model: Path, table: Mapping[str, Any]) -> bool:
-    """The manifest names outputs of the quantised program, and they are gone."""
-    return isinstance(table.get("compressed"), Mapping) and not (model.parent / COMPRESSED).is_file()
 
 
 def _names_beside(model: Path, table: Mapping[str, Any]) -> list[str]:
