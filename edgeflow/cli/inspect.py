@@ -40,14 +40,13 @@ def command(model: Path, target: str | None, shapes: tuple[str, ...], as_json: b
     from edgeflow.verify.inspect import inspect
 
     if is_model(model):
-        from tempfile import TemporaryDirectory
-
+        from edgeflow.files.temporary import scratch
         from edgeflow.flow.foreign import ForeignPaddle
         from edgeflow.verify.inspect_program import inspect_program
 
         if target is not None:
             raise click.UsageError("--target judges a .nb; edgeflow plan says what a target makes of a program")
-        with TemporaryDirectory(prefix="edgeflow-inspect-") as folder, ForeignPaddle(Path(folder)) as fenced:
+        with scratch() as folder, ForeignPaddle(folder) as fenced:
             program = inspect_program(model, fenced.infer, parse_shapes(shapes))
         show_json(program.as_table()) if as_json else show(*program_lines(program))
         return

@@ -120,7 +120,6 @@ def command(
     """
     from concurrent.futures import ThreadPoolExecutor
     from dataclasses import replace
-    from tempfile import TemporaryDirectory
 
     if model.is_dir():
         _pipeline(model, html, as_json=as_json, judging=not no_limits)
@@ -129,6 +128,7 @@ def command(
     from edgeflow.core.errors import EdgeflowError
     from edgeflow.core.settings import DriftLimits
     from edgeflow.deploy.runners import Where
+    from edgeflow.files.temporary import scratch
     from edgeflow.flow.workers import Workers
     from edgeflow.verify.stage import Against, verify_file
 
@@ -148,7 +148,7 @@ def command(
             where = Where(place, runtime, limit_s, say=say, context=context)
             if not layers:
                 return verify_file(model, against, where)[1]
-            with TemporaryDirectory(prefix="edgeflow-") as folder, Workers(1, LOOKING, inside=Path(folder)) as workers:
+            with scratch() as folder, Workers(1, LOOKING, inside=folder) as workers:
                 return verify_file(model, against, where, layers=workers.run)[1]
         except EdgeflowError as err:
             return err

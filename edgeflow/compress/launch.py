@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -21,6 +20,7 @@ from edgeflow.compress.train import Alone, Job, Say, Tuned, train
 from edgeflow.core.children import command
 from edgeflow.core.errors import CompressFailed
 from edgeflow.core.settings import FineTuneSettings
+from edgeflow.files.temporary import scratch
 from edgeflow.paddle import session as paddle_backend
 
 POLL_S = 0.2
@@ -33,8 +33,7 @@ def launch(job: Job, say: Say) -> Tuned:
     Raises:
         CompressFailed: one of them failed; its last words.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with scratch() as folder:
         order = {
             **asdict(replace(job, settings=replace(job.settings, processes=1))),
             "port": _free_port(),

@@ -70,7 +70,8 @@ def best_classes_agree(wanted: Array, got: Array, axis: int) -> Agreement | None
     known = wanted[np.isfinite(wanted)]
     margin = NEAR_TIE * float(known.max() - known.min()) if known.size else 0.0
     chosen = np.expand_dims(got.argmax(axis), axis)
-    lost = wanted.max(axis, keepdims=True).astype(np.float64) - np.take_along_axis(wanted, chosen, axis)
+    with np.errstate(invalid="ignore"):  # infinity less infinity is no near tie
+        lost = wanted.max(axis, keepdims=True).astype(np.float64) - np.take_along_axis(wanted, chosen, axis)
     same = (chosen == np.expand_dims(wanted.argmax(axis), axis)) | (lost <= margin)
     same &= ~np.isnan(got).any(axis, keepdims=True)
     flat = same.reshape(len(same), -1)

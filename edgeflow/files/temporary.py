@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
 import shutil
 import signal
 import stat
@@ -17,7 +18,7 @@ from types import FrameType
 
 NAME = re.compile(r"(edgeflow|ef)\.[a-z0-9_]{8}\Z")
 YOUNG_S = 60.0
-"""A folder this young may be about to be locked by whoever made it."""
+"""A folder this young, without a lock, may be about to get one: older versions made folders first."""
 ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 LOCK = ".lock"
 """Beside each folder, held by its maker for as long as it lives."""
@@ -37,10 +38,16 @@ def scratch(prefix: str = "edgeflow.") -> Iterator[Path]:
     _sweep(Path(tempfile.gettempdir()))
     from filelock import FileLock
 
-    name = tempfile.mkdtemp(prefix=prefix)
-    gate = FileLock(name + LOCK, thread_local=False)
-    try:
+    while True:  # the lock first: a folder whose lock is free is a dead process's
+        name = str(Path(tempfile.gettempdir()) / f"{prefix}{secrets.token_hex(4)}")
+        gate = FileLock(name + LOCK, thread_local=False)
         gate.acquire()
+        try:
+            Path(name).mkdir(0o700)
+            break
+        except FileExistsError:
+            gate.release()
+    try:
         _living.add(name)
         _listen()
         yield Path(name)
@@ -76,12 +83,15 @@ def _sweep(root: Path) -> None:
 
     own = os.geteuid() if hasattr(os, "geteuid") else None
     for path in root.iterdir():
-        if not NAME.match(path.name):
+        alone = path.name.endswith(LOCK)
+        folder = path.with_name(path.name.removesuffix(LOCK))
+        if not NAME.match(folder.name):
             continue
         with contextlib.suppress(OSError, Timeout):
             facts = path.lstat()
-            if not stat.S_ISDIR(facts.st_mode) or own not in (None, facts.st_uid):
-                continue  # a link, or somebody else's
-            if time.time() - facts.st_mtime > YOUNG_S:
-                with FileLock(f"{path}{LOCK}", timeout=0):
-                    _remove(str(path))
+            is_own = own in (None, facts.st_uid) and (stat.S_ISREG if alone else stat.S_ISDIR)(facts.st_mode)
+            if not is_own or (alone and folder.exists()):
+                continue  # a link, or somebody else's; or the folder's turn comes
+            if alone or Path(f"{path}{LOCK}").exists() or time.time() - facts.st_mtime > YOUNG_S:
+                with FileLock(f"{folder}{LOCK}", timeout=0):
+                    _remove(str(folder))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from edgeflow.core.settings import CompressSettings, ConvertSettings
 from edgeflow.core.targets import Target, load_target
 from edgeflow.core.versions import code_version, is_installed, key_of, tool_versions
 from edgeflow.files.atomic import folder_atomic, folder_half_made, lock, sha256, sweep
+from edgeflow.files.temporary import scratch
 from edgeflow.flow.cache import SEEN, Cache, Known
 from edgeflow.flow.early import look_before, validate_reference
 from edgeflow.flow.input_files import holds, look, runs_code
@@ -270,7 +270,7 @@ class Flow:
         except StorageError as err:
             if not known:
                 raise
-            half = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeflow-"))) / key
+            half = stack.enter_context(scratch()) / key
             half.mkdir()
             return half, err
 

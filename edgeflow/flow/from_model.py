@@ -10,7 +10,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from edgeflow.core.errors import ModelError, RecipeError, StorageError
@@ -19,6 +18,7 @@ from edgeflow.core.strict import strict
 from edgeflow.core.targets import load_target
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.files.atomic import write_atomic
+from edgeflow.files.temporary import scratch
 from edgeflow.flow.foreign import ForeignPaddle
 from edgeflow.graph import program as programs
 from edgeflow.graph.fixed_shapes import Infer, fix_shapes
@@ -127,7 +127,7 @@ def _looked_at(path: Path, infer: Infer | None) -> GivenModel:
         return given
     if infer is not None:
         return _usual(given, unsaid[0], infer)
-    with TemporaryDirectory(prefix="edgeflow-") as folder, ForeignPaddle(Path(folder)) as fenced:
+    with scratch() as folder, ForeignPaddle(folder) as fenced:
         return _usual(given, unsaid[0], fenced.infer)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +14,7 @@ from edgeflow.core.errors import EdgeflowError, RecipeError, together
 from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.settings import CompressSettings, is_synthetic
 from edgeflow.core.targets import Target, load_target
+from edgeflow.files.temporary import scratch
 from edgeflow.flow import early
 from edgeflow.flow.doctor import diagnose
 from edgeflow.flow.foreign import ForeignPaddle
@@ -112,9 +112,9 @@ def plan(
         RecipeError, TargetError: the recipe or a profile cannot be read.
         ModelError: the model cannot be read or exported.
     """
-    with tempfile.TemporaryDirectory(prefix="edgeflow-plan-") as folder, ForeignPaddle(Path(folder)) as fenced:
+    with scratch() as folder, ForeignPaddle(folder) as fenced:
         if needs_recipe(Path(recipe)):
-            recipe = write_recipe(Path(recipe), Path(folder), None if data is None else Path(data), fenced.infer)
+            recipe = write_recipe(Path(recipe), folder, None if data is None else Path(data), fenced.infer)
         elif data is not None:
             raise RecipeError(f"{recipe}: has a recipe, which names its own data", try_="[data] evaluation, in it")
         loaded = load_recipe(Path(recipe))
@@ -129,9 +129,9 @@ def plan_recipe(loaded: Recipe, profiles: Sequence[Target], npu: NpuQuestions = 
         ModelError: the model cannot be read or exported.
     """
     found = early.of_recipe(loaded, profiles)
-    with tempfile.TemporaryDirectory(prefix="edgeflow-plan-") as folder, ForeignPaddle(Path(folder)) as fenced:
+    with scratch() as folder, ForeignPaddle(folder) as fenced:
         try:
-            program, weights, stored = read_program(loaded, Path(folder))
+            program, weights, stored = read_program(loaded, folder)
         except EdgeflowError as err:
             raise together([err, *(other for _, _, other in found.errors)]) from err
         made = _copy(program)

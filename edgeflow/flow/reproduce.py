@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ from typing import Any
 from edgeflow.core.errors import DataError, RecipeError, TargetError
 from edgeflow.core.targets import Target, load_target
 from edgeflow.files.atomic import sha256
+from edgeflow.files.temporary import scratch
 from edgeflow.flow.build import Say, build
 from edgeflow.flow.provenance import Difference, differences, part, unrecorded, validate
 from edgeflow.project.manifest import foreseen, load_manifest
@@ -77,7 +77,7 @@ def reproduce(
     with ExitStack() as stack:
         place = build_dir
         if place is None:
-            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeflow-reproduce-")))
+            place = stack.enter_context(scratch())
         elif place.exists() and (not place.is_dir() or any(place.iterdir())):
             raise DataError(
                 f"{place}: is not empty, and a rebuild should start from nothing", try_="--build-dir NEW_FOLDER"

@@ -7,8 +7,6 @@ import contextlib
 import importlib
 import multiprocessing
 import os
-import secrets
-import shutil
 import signal
 import sys
 import tempfile
@@ -25,6 +23,7 @@ from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.fence import write_only_in
 from edgeflow.core.need import need
 from edgeflow.files.atomic import storage
+from edgeflow.files.temporary import scratch
 
 T = TypeVar("T")
 WATCH_S = 0.5
@@ -41,7 +40,8 @@ class Workers:
     def __init__(self, count: int, modules: tuple[str, ...], *, inside: Path | None = None) -> None:
         # loky rather than multiprocessing: it needs no `if __name__ == "__main__"` in the caller's script,
         # and tells when a worker dies.
-        self._temporary = Path(tempfile.gettempdir()) / f"edgeflow-{secrets.token_hex(8)}"
+        self._held = contextlib.ExitStack()
+        self._temporary = self._held.enter_context(scratch())
         self._pool = need("loky", "build").ProcessPoolExecutor(
             max_workers=count,
             timeout=60,
@@ -97,7 +97,7 @@ class Workers:
     def kill(self) -> None:
         """Stop every process, at once; whoever waits for one gets an error."""
         self._pool.shutdown(wait=False, kill_workers=True)
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._held.close()
 
     def __enter__(self) -> Workers:
         return self
@@ -107,7 +107,7 @@ class Workers:
     ) -> None:
         # Idle workers leave by themselves; after an error one may still be busy, and is stopped.
         self._pool.shutdown(wait=True, kill_workers=kind is not None)
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._held.close()
 
 
 def stage_in_worker(stage: str, source: Artifact, target: Any, settings: Any, folder: Path, log: Path) -> Artifact:
@@ -141,7 +141,6 @@ def fenced(folder: Path, function: Callable[..., T], *arguments: Any) -> T:
 @cache
 def _fence(folder: Path) -> None:
     """Once a worker: it writes below a folder and in temporary files of its pool, which the parent removes."""
-    _temporary[0].mkdir(mode=0o700, exist_ok=True)
     os.environ["TMPDIR"] = tempfile.tempdir = str(_temporary[0])
     write_only_in([folder, _temporary[0]])
 

@@ -21,6 +21,7 @@ from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target, load_target
 from edgeflow.core.tensors import declared_batch
 from edgeflow.files.arrays import load_npz, save_npz
+from edgeflow.files.temporary import scratch
 from edgeflow.flow.build import Flow
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
@@ -195,7 +196,6 @@ def calibrated_sqnr(
     folder: Path, samples: Mapping[str, Array], reference: Path, target: Target, settings: CompressSettings
 ) -> float:
     """SQNR of the outputs of the float program quantised on some samples as a build does it, inside a worker."""
-    import tempfile
 
     from edgeflow.compress.quantise import calibrated
     from edgeflow.core.drift import lowest, measure
@@ -203,8 +203,8 @@ def calibrated_sqnr(
     from edgeflow.project.reference import load_reference
     from edgeflow.verify.execute import outputs_of
 
-    with tempfile.TemporaryDirectory() as name:
-        out = Path(name) / "model"
+    with scratch() as place:
+        out = place / "model"
         calibrated(folder / "source", out, target, settings, samples)
         loaded = load_reference(reference)
         with Program(out, gpu=False) as runner:

@@ -100,4 +100,4 @@ def _tokens(row: Array, kind: OutputKind, names: Sequence[str]) -> str:
         return f"{row.min():.3g} .. {row.max():.3g}"
     blank = classes - 1 if kind.blank < 0 else kind.blank
     text = ctc_texts(row[None], blank)[0]
-    return repr("".join(names[k - (k > blank)] for k in text))
+    return repr("".join(named(names, k - (k > blank)) for k in text))

@@ -161,6 +161,8 @@ def _compared(
     folder: Path, contract: Contract, golden: Golden, inputs: Mapping[str, Array], table: Mapping[str, Any]
 ) -> Finding:
     recorded = table.get("inputs", ())
+    if not isinstance(recorded, (list, tuple)) or not all(isinstance(entry, Mapping) for entry in recorded):
+        raise DataError("manifest.json: inputs is of no known kind", try_="run edgeflow build again")
     findings = []
     if golden.picture is not None and golden.picture_input is not None:
         steps = next((spec.preprocess for spec in contract.inputs if spec.preprocess is not None), None)

@@ -21,6 +21,7 @@ from edgeflow.graph.program import input_of, inputs_of, output_of, outputs_of
 from edgeflow.graph.quantised import QUANTIZE
 from edgeflow.nb import Model
 from edgeflow.nb.dataflow import nodes
+from edgeflow.project.places import COMPRESSED
 from edgeflow.project.reference import Reference, load_reference
 from edgeflow.verify.layers import held_sources
 
@@ -209,3 +210,10 @@ def ties_of(compressed: Path, model: Path, reference: Path) -> Ties | None:
         return find_ties(compressed, nb.read(model), load_reference(reference).inputs)
     except EdgeflowError:
         return None
+
+
+def missing_outputs(model: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a report says where a manifest names outputs of the quantised program that are gone."""
+    if not isinstance(table.get("compressed"), Mapping) or (model.parent / COMPRESSED).is_file():
+        return ()
+    return (f"the quantised program's own outputs, which an int8 file has to give: {COMPRESSED} is missing",)

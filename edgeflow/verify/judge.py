@@ -29,6 +29,7 @@ from edgeflow.core.statistics import (
 from edgeflow.nb import Model
 from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import ClassFigure
+from edgeflow.verify.copies import first_of_each, only, within
 from edgeflow.verify.decided import Ties, decided_outputs
 from edgeflow.verify.exactness import Exactness, exactness, inexact
 from edgeflow.verify.execute import Ran
@@ -148,6 +149,26 @@ def judge(
         folder: where a metric named `file.py:function` is looked for.
         compressed: of an int8 file for ARM, what its program gives: the file has to give the same, but for ties.
     """
+    kept = first_of_each(reference)
+    some = None if kept is None else only(kept, reference, ran)
+    if kept is None or some is None:
+        return _judged(reference, ran, settings, folder, compressed)
+    if compressed is not None:
+        compressed = replace(compressed, outputs=tuple(within(kept, array) for array in compressed.outputs))
+    found = _judged(*some, settings, folder, compressed)
+    copies = (
+        f"{reference.samples - len(kept)} of {reference.samples} samples: they are copies of others, which count once"
+    )
+    return replace(found, arrays=ran.outputs, not_checked=(*found.not_checked, copies))
+
+
+def _judged(
+    reference: Reference,
+    ran: Ran,
+    settings: VerifySettings,
+    folder: Path | None,
+    compressed: CompressedOutputs | None,
+) -> Verdict:
     outputs, kinds = ran.outputs, kinds_of(reference, settings)
     seen = [compare(reference.outputs, outputs, kinds, k, reference.samples) for k in range(len(outputs))]
     drifts = tuple(

@@ -94,9 +94,8 @@ def layer_drift(
     count = min(samples, len(next(iter(inputs.values()))))
     batch = fixed = max(1, declared_batch(model.input_specs))
     count -= count % fixed
-    with Emulator(
-        model, npu=npu, threads=1
-    ) as whole:  # the same sums in the same order, whatever else the machine does
+    # One thread: the same sums in the same order, whatever else the machine does.
+    with Emulator(model, npu=npu, threads=1, arena=False) as whole:
         at = 0
         while at < count:
             feed = {name: array[at : at + batch] for name, array in inputs.items()}

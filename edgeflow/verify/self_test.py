@@ -4,7 +4,6 @@ inputs.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from edgeflow.core.metrics import loss
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import VerifySettings
 from edgeflow.emulate import Emulator
+from edgeflow.files.temporary import scratch
 from edgeflow.nb.faults import faults
 from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import InjectedFault, SelfTest
@@ -114,8 +114,8 @@ def _false_alarms(
     model: nb.Model, reference: Reference, settings: VerifySettings, npu: str, folder: Path | None, copies: int
 ) -> int:
     """Copies written anew; the judgement is given other samples each time, as another test set would."""
-    with tempfile.TemporaryDirectory() as name:
-        path = Path(name) / "copy.nb"
+    with scratch() as place:
+        path = place / "copy.nb"
         nb.write(model, path)
         with Emulator(path, npu=npu) as runner:
             ran = run_with(runner, reference)

@@ -42,6 +42,18 @@ def maker() -> subprocess.Popen[bytes]:
     return process
 
 
+def test_what_a_killed_one_left_goes_at_once(temporary: Path) -> None:
+    process = maker()
+    left = folders(temporary)
+    with scratch():
+        assert set(left) <= set(folders(temporary)), "its maker lives"
+    process.kill()
+    process.wait()
+    (temporary / "edgeflow.01234567.lock").touch()  # of a maker that was killed before it had a folder
+    with scratch() as path:
+        assert {one.name for one in temporary.iterdir()} == {path.name, f"{path.name}.lock"}
+
+
 def test_gone_at_the_end(temporary: Path) -> None:
     with scratch() as path:
         assert path.parent == temporary

@@ -70,6 +70,18 @@ def test_int8_is_small_and_wholly_quantised(built: Path) -> None:
     assert all(op.attr("enable_int8") for op in multiplying)
 
 
+def test_an_int8_build_keeps_how_ties_fell(built: Path, tmp_path: Path) -> None:
+    """Its file is exact with them; a folder without them says that less was looked at."""
+    copy = tmp_path / "build" / "arm64-int8"
+    shutil.copytree(built / "build" / "arm64-int8", copy)
+    (exact,) = json.loads((copy / "manifest.json").read_text())["compressed"]["exactness"]
+    assert (exact["decided"], exact["astray"]) == (16, 0) and exact["apart"] < 1e-6
+    assert edgeflow.verify(copy / "model.nb").exact[0].decided == 16
+    (copy / "compressed.npz").unlink()
+    found = edgeflow.verify(copy / "model.nb")
+    assert not found.exact and any("compressed.npz is missing" in text for text in found.not_checked)
+
+
 def test_advice_on_layers_was_measured(built: Path) -> None:
     report = json.loads((built / "build" / "arm64-int8" / "report.json").read_text())
     advised = [row for row in report["layers"] if (row["fix"] or "").startswith("keep_float")]

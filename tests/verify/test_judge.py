@@ -13,7 +13,7 @@ from edgeflow.emulate import Emulator
 from edgeflow.emulate.examined import Examined
 from edgeflow.nb import write
 from edgeflow.project.reference import Reference, load_reference
-from edgeflow.verify.execute import outputs_of, run_here, takes_batches
+from edgeflow.verify.execute import Ran, outputs_of, run_here, takes_batches
 from edgeflow.verify.judge import judge
 from tests.conftest import GOLDEN
 from tests.nb.make import model, op
@@ -91,3 +91,16 @@ def test_metric_without_labels_is_said() -> None:
     found = judge(reference(4), ran, VerifySettings("top1", DriftLimits(metric_drop_max=0.1)))
     assert found.verdict == "NOT JUDGED", "the one limit there is could be held against nothing"
     assert "metric top1: the reference has no labels" in found.not_checked
+
+
+def test_copies_of_a_sample_count_once() -> None:
+    random = np.random.default_rng(0)
+    x, y = random.random((10, 4), np.float32), random.normal(size=(10, 5)).astype(np.float32)
+    given = Reference({"x": np.tile(x, (45, 1))}, (np.tile(y, (45, 1)),), np.tile(y.argmax(1), 45))
+    settings = VerifySettings("top1", DriftLimits(top1_agreement_min=0.97, metric_drop_max=0.02))
+    ran = Ran((given.outputs[0] * np.float32(1.0001),), ("out",), "test")
+    found = judge(given, ran, settings)
+    assert found.verdict == "INCONCLUSIVE" and found.samples == 10 and len(found.arrays[0]) == 450
+    assert any("440 of 450 samples: they are copies" in text for text in found.not_checked)
+    moved = Reference({"x": given.inputs["x"] + np.arange(450, dtype=np.float32)[:, None]}, given.outputs, given.labels)
+    assert judge(moved, ran, settings).samples == 450, "other inputs with the same answer are no copies"

@@ -103,7 +103,7 @@ def _infer(known: Known, model: Any, where: str) -> None:
     read = {name for node in known.nodes for name in node.input} | {value.name for value in model.graph.output}
     for name in sorted(read & set(constants)):
         array = constants[name]
-        if array.size <= SMALL:
+        if array.size <= SMALL and array.dtype.names is None:  # onnx cannot write an odd number of its int4
             small.append(onnx.numpy_helper.from_array(array, name))
         else:
             kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
