@@ -38,6 +38,6 @@ def test_outputs_are_those_of_the_device(case: Path) -> None:
     model = nb.read(case / "model.nb")
     (step,) = [op.numbers("Out0_scale")[0] for op in model.blocks[-1].operations if op.type == "softmax"]
     # Sums whose order differs fall on either side of a step now and then, and later ops carry that on.
-    assert (gap > 1e-5).mean() < 0.05 and gap.max() < 4.1 * step
+    assert (gap > 1e-5).mean() < 0.1 and gap.max() < 4.1 * step
     rounded, _ = run(case, "uint8")
     assert np.abs(rounded - wanted).max() > 10 * step, "rounding in place of cutting off is told apart"
