@@ -30,5 +30,11 @@ def covered(target: Target) -> frozenset[str]:
 
 def npu_ops(target: Target) -> frozenset[str] | None:
     """Op types that the target's NPU takes; None where it has no NPU."""
+    found = opt_ops(target)
+    return found & set(target.lite.npu_ops) if found is not None and target.lite.npu_ops else found
+
+
+def opt_ops(target: Target) -> frozenset[str] | None:
+    """Op types that opt would give the target's NPU unless it is told otherwise; None where it has no NPU."""
     names = [place for place in target.lite.valid_targets.split(",") if place not in HOST_PLACES]
     return places().get(names[0]) if names else None

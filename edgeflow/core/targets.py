@@ -20,7 +20,7 @@ else:
     import tomli as tomllib
 
 Precision = Literal["float32", "float16", "int8"]
-NPU_ARITHMETICS = ("float32", "float16", "uint8")
+NPU_ARITHMETICS = ("float32", "float16", "uint8", "int8")
 """How the emulator can compute what an NPU takes over."""
 
 TOML_MAX_BYTES = 1 << 20
@@ -31,10 +31,14 @@ ANY_NPU = "android_nnapi"
 
 @dataclass(frozen=True, slots=True)
 class Lite:
-    """What opt is told. `valid_targets` is Paddle's own word."""
+    """What opt is told. `valid_targets` is Paddle's own word.
+
+    `npu_ops`: those op types of the NPU's place that the device computes, where it is not all that opt would give it.
+    """
 
     valid_targets: str
     fp16: bool = False
+    npu_ops: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ class PrecisionRules:
     weights: Literal["per_channel", "per_layer"] = "per_channel"
     scales: Literal["any", "power_of_two"] = "any"
     full_integer: bool = False
-    npu_arithmetic: Literal["float32", "float16", "uint8"] = "float32"
+    npu_arithmetic: Literal["float32", "float16", "uint8", "int8"] = "float32"
     refused: Mapping[str, str] = field(default_factory=dict)
     alternative: str = ""
 

@@ -15,7 +15,8 @@ from edgeflow.emulate.arm import quantise, round16
 from edgeflow.emulate.bounds import ELEMENTS_MAX
 from edgeflow.emulate.families import HOST_OPS, LOWERINGS, lowering
 from edgeflow.emulate.families.defective import LOWERED as DEFECTIVE
-from edgeflow.emulate.families.quantised import fake_quantise
+from edgeflow.emulate.families.quantised import cut_off, fake_quantise
+from edgeflow.emulate.fused import swallowed
 from edgeflow.emulate.graph import Graph, Sites, Value
 from edgeflow.emulate.step import NeedValue, Step, Weights
 from edgeflow.emulate.whole_numbers import read_as_int8, scale_of_output
@@ -25,7 +26,8 @@ from edgeflow.nb.defects import defects_of
 from edgeflow.nb.marked import ON_CPU, instance, results_read
 
 """How ops in NNAdapter subgraphs are computed. float32: as written, inputs of int8 ops rounded to their scale;
-float16: every result rounded to float16 (Kirin); uint8: every tensor with a scale rounded to it (Verisilicon)."""
+float16: every result rounded to float16 (Kirin); uint8: every tensor with a scale rounded to it (Verisilicon); int8:
+ops that NNAdapter's builtin_device joins computed in one, every other result with a scale cut off to it."""
 
 
 @dataclass(frozen=True)
@@ -274,6 +276,7 @@ class Lowerer:
         if index in self._inlined:
             raise NbError(f"subgraph: block {index} is named by two ops, and should be by one")
         self._inlined.add(index)
+        inside = self._swallowed(outer.op, index)
         for position, op in enumerate(self.model.blocks[index].operations):
             if op.type == "subgraph":
                 raise NbError(f"block {index} holds a subgraph, and should hold plain ops")
@@ -286,7 +289,7 @@ class Lowerer:
             self._shapes[index, position] = {**given, **self._shapes_of(step, op.outputs)}
             for parameter, names in op.outputs.items():
                 for i, name in enumerate(names):
-                    if name in step.written and step.written[name].dtype == "float32":
+                    if name in step.written and step.written[name].dtype == "float32" and name not in inside:
                         outer.env[name] = self._as_npu(step, step.written[name], f"{parameter}{i}_scale")
             outer.written.update({name: outer.env[name] for name in step.written})
         for name in outer.op.attr("output_data_names", ()):
@@ -301,7 +304,16 @@ class Lowerer:
             return round16(step.g, value)
         if self.npu == "uint8" and step.op.attr(scale):
             return fake_quantise(step.g, value, float(step.scale(scale)[0]))
+        if self.npu == "int8" and step.op.attr(scale):
+            return cut_off(step.g, value, float(step.scale(scale)[0]))
         return value
+
+    def _swallowed(self, outer: Op, index: int) -> frozenset[str]:
+        """Results inside a block that are never rounded, where the device's own joining of ops is known."""
+        if self.npu != "int8":
+            return frozenset()
+        given = outer.attr("output_data_names", ())
+        return swallowed(self.model.blocks[index], given if isinstance(given, tuple) else (), self.model.parameters)
 
 
 HALF_MAX = 65504.0
@@ -335,7 +347,7 @@ class NestedStep(Step):
         if value.const is not None and self.npu == "float16" and value.dtype == "float32":
             return self.g.constant(value.const.astype("float16").astype("float32"), hint=name)
         quantised = self.op.attr("enable_int8", False) and self.op.attr(scale_name) and value.const is None
-        if quantised and value.dtype == "float32":
+        if quantised and value.dtype == "float32" and self.npu != "int8":
             return fake_quantise(self.g, value, float(self.scale(scale_name)[0]))
         return value
 

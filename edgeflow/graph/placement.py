@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from edgeflow.core.coverage import npu_ops
+from edgeflow.core.coverage import npu_ops, opt_ops
 from edgeflow.core.errors import RecipeError, near
 from edgeflow.core.targets import Restriction, Target
 from edgeflow.graph.decoding import decoding
@@ -117,10 +117,10 @@ def off_npu(editor: Editor, target: Target, asked: Sequence[str]) -> tuple[str, 
     found = list(asked)
     taken = npu_ops(target) or frozenset()
     boxes = decodes(editor, target)
+    given = opt_ops(target) or frozenset()
     for op in editor.ops:
-        if op.type in taken and (
-            id(op) in boxes or broken_restriction(editor, op, target) is not None or stays_on_cpu(editor, op, target)
-        ):
+        broken = broken_restriction(editor, op, target) is not None or stays_on_cpu(editor, op, target)
+        if op.type in given and (op.type not in taken or id(op) in boxes or broken):
             found.append(f"{op.type}::{output(op)}")
     return tuple(dict.fromkeys(found))
 

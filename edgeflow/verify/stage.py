@@ -15,6 +15,7 @@ from edgeflow.core.settings import DriftLimits, VerifySettings
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target
 from edgeflow.deploy.qemu import QEMU
+from edgeflow.deploy.residency import HOST_DEVICES
 from edgeflow.deploy.runners import HERE, Where, control_run, device_report, npu_settings, open_runner, runs_programs
 from edgeflow.emulate import Emulator
 from edgeflow.emulate.examined import Examined
@@ -355,8 +356,9 @@ def _held_to_npu(
         return verdict, ()
     found = partition(file, "float32" if target is None else target.npu_arithmetic, loaded.inputs)
     fallen = fall_back(found, residency)
+    meant = target is not None and set(target.runtime.devices) <= HOST_DEVICES
     if against.require_npu is None:
-        return verdict, () if fallen is None else (fallen,)
+        return verdict, () if fallen is None or meant else (fallen,)
     wrong, unknown = held_to(against.require_npu, found, residency, on_device=residency is not None)
     return replace(
         verdict,

@@ -50,4 +50,13 @@ def fake_quantise(g: Graph, x: Value, scale: float) -> Value:
     return dequantise(g, quantise(g, g.mul(x, 1.0 / scale)), scale)
 
 
+def cut_off(g: Graph, x: Value, scale: float) -> Value:
+    """What NNAdapter's builtin_device keeps of x in int8: the steps are cut off towards zero, not rounded.
+
+    Source: Paddle-Lite v2.13-rc nnadapter/include/nnadapter/operation/math/quantize.h.
+    """
+    whole = g.cast(g.clip(g.add("Div", x, g.scalar(scale)), -127.0, 127.0), "int32")
+    return g.mul(g.cast(whole, "float32"), scale)
+
+
 TABLE: dict[str, Lowering] = {"calib": calib, "calib_once": calib, "subgraph": subgraph}
