@@ -59,7 +59,6 @@ def command(
     from edgeflow.cli.progress import Progress
     from edgeflow.flow.build import build
     from edgeflow.flow.from_model import recipe_or_model
-    from edgeflow.flow.locked import held, validate_lock
     from edgeflow.pipelines.recipe import is_pipeline
     from edgeflow.project.recipe import load_recipe
 
@@ -90,7 +89,11 @@ def command(
         loaded = replace(loaded, data=replace(loaded.data, skip_bad=True))
     if unverified:
         loaded = replace(loaded, compress=replace(loaded.compress, unverified=True))
-    accepted = validate_lock(recipe, targets) if locked else None
+    accepted = None
+    if locked:  # imported here alone: it brings the emulator, which a build that keeps everything does without
+        from edgeflow.flow.locked import validate_lock, held
+
+        accepted = validate_lock(recipe, targets)
     with Progress() as progress:
         results = build(
             loaded,

@@ -283,12 +283,14 @@ class Flow:
         relevant: Any = ("float", settings.weight_only) if plain else (asdict(settings), target.precision)
         spelling = (target.npu_place, target.restrictions, target.lite.fp16)
         key = _key("compress", _content(ingested), precision, relevant, spelling)
-        if plain:
-            from edgeflow.compress.stage import compress
 
-            return self._stage(
-                target, "compress", key, lambda folder: compress(ingested, target, settings, Tools(folder))
-            )
+        def here(folder: Path) -> Artifact:
+            from edgeflow.compress.stage import compress  # brings the emulator, which what is kept does without
+
+            return compress(ingested, target, settings, Tools(folder))
+
+        if plain:
+            return self._stage(target, "compress", key, here)
         return self._stage(
             target,
             "compress",
@@ -300,14 +302,18 @@ class Flow:
 
     def convert(self, target: Target, compressed: Artifact) -> Artifact:
         """Stage 3."""
-        from edgeflow.convert.stage import convert
-
         own = self.recipe.convert_settings(target)
         settings = ConvertSettings()
         if target.uses_npu:
             settings = ConvertSettings((*own.keep_on_cpu, *self.keep_on_cpu), own.keep_float)
         key = _key("convert", _content(compressed), target.lite, settings, target.restrictions)
-        return self._stage(target, "convert", key, lambda folder: convert(compressed, target, settings, Tools(folder)))
+
+        def work(folder: Path) -> Artifact:
+            from edgeflow.convert.stage import convert
+
+            return convert(compressed, target, settings, Tools(folder))
+
+        return self._stage(target, "convert", key, work)
 
     def _verify(self, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact) -> Artifact:
         settings = self.recipe.verify_settings(target)
