@@ -44,7 +44,7 @@ def traced(compressed: Path, reference: Path, model: Path, npu: str, device: str
                 nb.read(model),
                 source,
                 loaded.inputs,
-                lambda feed, names: session.run(source, weights, feed, names),
+                lambda part, feed, names: session.run(part, weights, feed, names),
                 npu=npu,
             )
         except EdgeflowError:  # the verdict says why the file cannot run here

@@ -100,7 +100,7 @@ def look(built: Path, change: object) -> LayerDrift:
             change(model),
             source,
             {"image": arrays["input/image"]},  # type: ignore[operator]
-            lambda feed, names: session.run(source, weights, feed, names),
+            lambda part, feed, names: session.run(part, weights, feed, names),
             samples=16,
         )
 
