@@ -19,12 +19,12 @@ from edgeflow.core.progress import listening
 from edgeflow.core.settings import CompressSettings, ConvertSettings
 from edgeflow.core.targets import Target, load_target
 from edgeflow.core.versions import code_version, is_installed, key_of, tool_versions
-from edgeflow.files.atomic import folder_half_made, sha256, sweep
+from edgeflow.files.atomic import folder_half_made, sweep
 from edgeflow.flow.cache import SEEN, Cache, Known
-from edgeflow.flow.costs import Cost, Costs, Turns, is_small
-from edgeflow.flow.early import look_before, validate_reference
+from edgeflow.flow.costs import STOPPED, Cost, Costs, Turns, is_small
+from edgeflow.flow.early import look_before, validate_names, validate_reference
 from edgeflow.flow.how import How
-from edgeflow.flow.input_files import holds, look, runs_code
+from edgeflow.flow.input_files import holds, look, metric_code, runs_code
 from edgeflow.flow.published import publish_results
 from edgeflow.project.contract import named_files
 from edgeflow.project.manifest import StageResults, picture_notes, pictures_table
@@ -97,7 +97,7 @@ def build(
     """
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
     profiles = [load_target(name) for name in asked_targets(loaded, targets)]
-    _validate_names(loaded, [profile.name for profile in profiles])
+    validate_names([profile.name for profile in profiles])
     for profile in profiles:
         profile.choose(loaded.compress_settings(profile).precision)  # refuse before any work
     if keep_on_cpu and not any(profile.uses_npu for profile in profiles):
@@ -138,16 +138,13 @@ def _run(flow: Flow, profiles: Sequence[Target]) -> list[Built]:
             return [flow.run(profiles[0])]
         with ThreadPoolExecutor(max_workers=min(len(profiles), flow.how.jobs or len(profiles))) as pool:
             futures = [pool.submit(flow.run, profile) for profile in profiles]
-            return [future.result() for future in futures]
-
-
-def _validate_names(recipe: Recipe, asked: Sequence[str]) -> None:
-    if not asked:
-        raise RecipeError("no target is given", try_='edgeflow build --target arm64-int8, or targets=["arm64-int8"]')
-    if twice := sorted({name for name in asked if asked.count(name) > 1}):
-        raise RecipeError(
-            f"two targets are called {twice[0]!r}, and would write into one folder", try_="rename your own profile"
-        )
+            try:
+                return [future.result() for future in futures]
+            except KeyboardInterrupt:
+                for future in futures:
+                    future.cancel()
+                flow.stop()
+                raise
 
 
 class Flow:
@@ -162,6 +159,7 @@ class Flow:
         self.part = ""
         jobs = self.how.jobs or os.cpu_count() or 1
         self.quantisers, self._turns = min(quantisers, jobs), Turns(jobs)
+        self._is_stopped = False
         self._stack, self._guard = ExitStack(), threading.Lock()
         self._workers: dict[str, Workers] = {}
         self._ingesting = threading.Lock()
@@ -180,6 +178,12 @@ class Flow:
     ) -> None:
         self.costs.save()
         self._stack.__exit__(kind, err, trace)  # after an error, workers that are still busy are stopped
+
+    def stop(self) -> None:
+        """Stop what workers are at, and begin nothing more: who needs a worker or a turn gets an error."""
+        self._is_stopped = True
+        self._turns.close()
+        self.abandon()
 
     def abandon(self) -> None:
         """Stop what workers are at; the next one that is needed starts anew."""
@@ -216,6 +220,8 @@ class Flow:
         from edgeflow.flow.workers import Workers
 
         with self._guard:
+            if self._is_stopped:
+                raise EdgeflowError(STOPPED)
             if kind not in self._workers:
                 modules: tuple[str, ...] = ("paddle", "edgeflow.ingest.stage")
                 if kind == "compress":
@@ -342,7 +348,7 @@ class Flow:
             _content(ingested),
             target,
             settings,
-            self._metric_hash(),
+            metric_code(self.recipe.folder, "" if self.recipe.metric is None else self.recipe.metric.name),
             self.recipe.name,
             self.recipe.compress_settings(target),
             self.recipe.model.seed,
@@ -398,12 +404,6 @@ class Flow:
         from edgeflow.flow.workers import fenced
 
         return self._any_worker(fenced, self.cache.root, function, *arguments)
-
-    def _metric_hash(self) -> dict[str, str]:
-        """Content of the file a user's metric lies in, and of every Python file beside it that it may import."""
-        name = "" if self.recipe.metric is None else self.recipe.metric.name
-        folder = (self.recipe.folder / name.partition(":")[0]).parent
-        return {path.name: sha256(path) for path in sorted(folder.glob("*.py"))} if ".py:" in name else {}
 
     def _stage(self, target: Target, stage: str, key: str, work: Callable[[Path], Artifact]) -> Artifact:
         found = self.cache.find(stage, key)

@@ -19,6 +19,7 @@ COSTS_MAX_BYTES = 1 << 20
 SHARE = 0.8
 """Of the memory that is free, what targets that go at once may take together."""
 
+STOPPED = "the build was stopped"
 SMALL_BYTES = 4 << 20
 """A model with fewer bytes of weights and samples than this does not wait for a measurement."""
 
@@ -104,6 +105,13 @@ class Turns:
         self._running: list[int] = []
         self._free: int | None = None
         self._measured: int | None = None
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
 
     @contextmanager
     def turn(self, known: int | None, *, small: bool) -> Iterator[None]:
@@ -112,10 +120,14 @@ class Turns:
         Args:
             known: what this one took in an earlier build, in bytes.
             small: it needs no measurement.
+
+        Raises:
+            EdgeflowError: it was closed.
         """
         with self._changed:
-            while not self._fits(known, small=small):
-                self._changed.wait()
+            self._changed.wait_for(lambda: self._is_closed or self._fits(known, small=small))
+            if self._is_closed:
+                raise EdgeflowError(STOPPED)
             alone = not self._running
             if alone:
                 self._free = available()

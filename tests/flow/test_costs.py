@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from edgeflow.core import memory
+from edgeflow.core.errors import EdgeflowError
 from edgeflow.flow import costs
 from edgeflow.flow.costs import Cost, Costs, Turns
+from edgeflow.flow.how import How
 from tests.projects import run
 
 
@@ -88,6 +90,46 @@ def test_the_first_is_measured_before_others_begin(monkeypatch: pytest.MonkeyPat
     for thread in threads:
         thread.join()
     assert [what for what, _ in inside[:4]] == ["in", "out", "in", "in"]
+
+
+def test_who_waits_when_a_build_is_stopped_does_not_begin() -> None:
+    turns, told = Turns(1), []
+
+    def waits() -> None:
+        try:
+            with turns.turn(1, small=False):
+                told.append("began")
+        except EdgeflowError as err:
+            told.append(err.what)
+
+    with turns.turn(1, small=False):
+        thread = threading.Thread(target=waits)
+        thread.start()
+        turns.close()
+    thread.join()
+    assert told == ["the build was stopped"]
+
+
+def test_ctrl_c_begins_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --jobs 1 the second target would only begin after the first, whose wait is what Ctrl-C ends."""
+    import edgeflow.flow.build as flow
+
+    began: list[str] = []
+
+    def run_one(self: flow.Flow, target: object) -> None:
+        began.append(target.name)  # type: ignore[attr-defined]
+        if len(began) > 1:
+            time.sleep(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(flow.Flow, "run", run_one)
+    monkeypatch.setattr(flow, "look_before", lambda *_: [])
+    (tmp_path / "edgeflow.toml").write_text(
+        '[model]\nfactory = "m.py:f"\n[inputs.x]\nshape = [1]\n[data]\nevaluation = "e.npz"\n'
+    )
+    with pytest.raises(KeyboardInterrupt):
+        flow.build(tmp_path, ["arm64", "x86", "armv7"], how=How(jobs=1))
+    assert 1 <= len(began) < 3
 
 
 @pytest.mark.build
