@@ -61,6 +61,7 @@ from edgeflow.verify.layers import LayerDrift
 from edgeflow.verify.layers_and_hops import hops, hops_before, traced
 from edgeflow.verify.npu_share import Required, fall_back, from_log, held_to
 from edgeflow.verify.recorded import HASH, REPORT, look_again, with_device, with_recorded
+from edgeflow.verify.seen_data import seen_data
 from edgeflow.verify.worst_inputs import worst
 
 DEVICE_BATCH = 8
@@ -68,11 +69,6 @@ DEVICE_BATCH = 8
 
 CANDIDATE = "candidate.npz"
 EMULATOR = "emulator"
-MADE_UP = "real inputs: none were given, so that drift was measured on synthetic ones, made from a fixed seed"
-SAME_DATA = {
-    "calibration_sha256": "unseen data: the evaluation data are the calibration data, which the scales were fitted to",
-    "training_sha256": "unseen data: the evaluation data are the training data, which the weights were fitted to",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +224,7 @@ def _record(verdict: Verdict, table: Mapping[str, Any], limits: DriftLimits, con
         undecided=verdict.undecided,
         samples=verdict.samples,
         runner=verdict.runner,
-        not_checked=(*verdict.not_checked, *_seen_data(table), *picture_notes(table)),
+        not_checked=(*verdict.not_checked, *seen_data(table), *picture_notes(table)),
         limits=limits,
         outputs=tuple(map(_output, verdict.outputs)),
         metric=verdict.metric,
@@ -249,18 +245,6 @@ def _output(item: OutputDrift) -> Output:
     )
     boxes = None if item.boxes is None else BoxFigures(**asdict(item.boxes))
     return Output(item.index, item.name, item.kind.kind, item.kind.why, parts=parts, boxes=boxes, **figures)
-
-
-def _seen_data(table: Mapping[str, Any]) -> tuple[str, ...]:
-    """Says so where a model is judged on made-up samples, or a compressed one on those that it was fitted to."""
-    data = table.get("data")
-    if isinstance(data, Mapping) and data.get("synthetic") is True:
-        return (MADE_UP,)
-    data = data if table.get("compression") not in (None, "none") else None
-    known = data.get("evaluation_sha256") if isinstance(data, Mapping) else None
-    if known is None:
-        return ()
-    return tuple(text for key, text in SAME_DATA.items() if isinstance(data, Mapping) and data.get(key) == known)
 
 
 def _with_file(
