@@ -283,7 +283,7 @@ def costs(results: Sequence[Built]) -> list[str]:
     stages = ("ingest", "compress", "convert", "verify")
     rows = []
     for built in results:
-        made = {stage: built.costs[stage] for stage in stages if stage in built.costs and stage not in built.kept}
+        made = built.costs
         peak = max((cost.peak_bytes for cost in made.values() if cost.peak_bytes is not None), default=None)
         seconds = [f"{made[stage].seconds:.1f} s" if stage in made else "-" for stage in stages]
         if made:

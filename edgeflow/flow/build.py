@@ -48,7 +48,7 @@ line that says how far long work is.
 @dataclass(frozen=True, slots=True)
 class Built:
     """One finished target: its folder, what the verification found, and what was kept from before. `costs`: what each
-    stage took when it was last made.
+    stage took that was made for it, by name.
     """
 
     target: str

@@ -41,7 +41,7 @@ class Costs:
     def __init__(self, path: Path) -> None:
         self._path, self._guard = path, threading.Lock()
         self._found: dict[str, dict[str, Cost]] = {}
-        self._is_new = False
+        self._new: set[tuple[str, str]] = set()
         with suppress(OSError, ValueError, TypeError, AttributeError):
             if path.stat().st_size <= COSTS_MAX_BYTES:
                 for target, stages in json.loads(path.read_text(encoding="utf-8")).items():
@@ -53,9 +53,10 @@ class Costs:
             return self._found.get(target, {}).get(stage)
 
     def of(self, target: str) -> dict[str, Cost]:
-        """All stages of a target."""
+        """The stages of a target that were made since this record was opened."""
         with self._guard:
-            return dict(self._found.get(target, {}))
+            found = self._found.get(target, {})
+            return {stage: cost for stage, cost in found.items() if (target, stage) in self._new}
 
     @contextmanager
     def taken(self, target: str, stage: str) -> Iterator[None]:
@@ -65,7 +66,7 @@ class Costs:
             yield
         peak, growth = (None, None) if memory is None else (memory.peak, memory.growth)
         with self._guard:
-            self._is_new = True
+            self._new.add((target, stage))
             self._found.setdefault(target, {})[stage] = Cost(round(time.monotonic() - since, 2), peak, growth)
 
     def save(self) -> None:
@@ -73,7 +74,7 @@ class Costs:
         with self._guard:
             tables = {name: {stage: asdict(c) for stage, c in stages.items()} for name, stages in self._found.items()}
         with suppress(EdgeflowError, OSError):
-            if self._is_new:
+            if self._new:
                 write_atomic(self._path, json.dumps(tables, indent=1, sort_keys=True).encode())
 
 
