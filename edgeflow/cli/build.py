@@ -14,7 +14,7 @@ from edgeflow.cli.options import build_dir_option, chosen_targets, recipe_argume
 from edgeflow.cli.printing import from_here, show, show_json, show_page
 
 if TYPE_CHECKING:
-    from edgeflow.flow.build import Built
+    from edgeflow.flow.built import Built
 
 
 @click.command("build")
@@ -77,6 +77,8 @@ def command(
                 ("--data", data),
                 ("--unverified", unverified),
                 ("--locked", locked),
+                ("--jobs", jobs),
+                ("--no-layers", no_layers),
             )
         )
         build_pipeline(recipe, targets, build_dir, no_cache=no_cache, as_json=as_json)

@@ -12,7 +12,7 @@ from edgeflow.report.values import SENTENCE_LENGTH_MAX, finite, plain, real
 
 if TYPE_CHECKING:
     from edgeflow.deploy.residency import Residency
-    from edgeflow.flow.build import Built
+    from edgeflow.flow.built import Built
     from edgeflow.report.record import Record
     from edgeflow.report.record_parts import DeviceLook, Output, ResidencyFinding
 

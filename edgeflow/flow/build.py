@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,9 @@ from edgeflow.core.settings import CompressSettings, ConvertSettings
 from edgeflow.core.targets import Target, load_target
 from edgeflow.core.versions import code_version, is_installed, key_of, tool_versions
 from edgeflow.files.atomic import folder_half_made, sweep
+from edgeflow.flow.built import Built
 from edgeflow.flow.cache import SEEN, Cache, Known
-from edgeflow.flow.costs import STOPPED, Cost, Costs, Turns, is_small
+from edgeflow.flow.costs import STOPPED, Costs, Turns, is_small
 from edgeflow.flow.early import look_before, validate_names, validate_reference
 from edgeflow.flow.how import How
 from edgeflow.flow.input_files import holds, look, metric_code, runs_code
@@ -31,8 +32,7 @@ from edgeflow.project.manifest import StageResults, picture_notes, pictures_tabl
 from edgeflow.project.places import COMPRESSED, REFERENCE, build_root
 from edgeflow.project.recipe import Recipe, asked_targets, load_recipe, read_labels
 from edgeflow.project.trust import trust
-from edgeflow.report.exchange import load_record, table
-from edgeflow.report.record import Record
+from edgeflow.report.exchange import load_record
 
 if TYPE_CHECKING:
     from edgeflow.flow.workers import Workers
@@ -43,30 +43,6 @@ Say = Callable[[str, str, str], None]
 """Told of progress: target, stage, and `start`, `done`, `kept`, `about N s, as before`, `log: FILE`, `note: ...`, or a
 line that says how far long work is.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """One finished target: its folder, what the verification found, and what was kept from before. `costs`: what each
-    stage took that was made for it, by name.
-    """
-
-    target: str
-    folder: Path
-    precision: str
-    record: Record
-    kept: tuple[str, ...]
-    costs: Mapping[str, Cost]
-
-    @property
-    def passed(self) -> bool:
-        """Every limit holds, and the samples suffice to say so."""
-        return self.record.passed
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """The record as report.json has it."""
-        return table(self.record)
 
 
 def build(
