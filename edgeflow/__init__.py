@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgeflow.core.settings import DriftLimits
-    from edgeflow.flow.build import Built, Say
+    from edgeflow.flow.build import Say
+    from edgeflow.flow.built import Built
     from edgeflow.nb.model import Model
     from edgeflow.verify.judge import Verdict
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from edgeflow.cli.options import build_dir_option, chosen_targets, recipe_argume
 from edgeflow.cli.printing import from_here, show, show_json, show_page
 
 if TYPE_CHECKING:
-    from edgeflow.flow.build import Built
+    from edgeflow.flow.built import Built
 
 
 @click.command("build")
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Build also what edgeflow's emulator cannot run: nobody checks such a file, and its report says so.",
 )
+@click.option("--jobs", "-j", type=click.IntRange(1), help="Targets at once at most; else what cores and memory allow.")
+@click.option("--no-layers", is_flag=True, help="Leave out the look at drift layer by layer, which costs most time.")
 @click.option("--no-cache", is_flag=True, help="Make everything anew, whatever an earlier build kept.")
 @click.option("--locked", is_flag=True, help="Exit code 3 when something got worse than edgeflow.lock accepts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
@@ -42,6 +44,8 @@ def command(
     skip_bad: bool,
     data: Path | None,
     unverified: bool,
+    jobs: int | None,
+    no_layers: bool,
     no_cache: bool,
     locked: bool,
     as_json: bool,
@@ -59,7 +63,7 @@ def command(
     from edgeflow.cli.progress import Progress
     from edgeflow.flow.build import build
     from edgeflow.flow.from_model import recipe_or_model
-    from edgeflow.flow.locked import held, validate_lock
+    from edgeflow.flow.how import How
     from edgeflow.pipelines.recipe import is_pipeline
     from edgeflow.project.recipe import load_recipe
 
@@ -73,6 +77,8 @@ def command(
                 ("--data", data),
                 ("--unverified", unverified),
                 ("--locked", locked),
+                ("--jobs", jobs),
+                ("--no-layers", no_layers),
             )
         )
         build_pipeline(recipe, targets, build_dir, no_cache=no_cache, as_json=as_json)
@@ -90,7 +96,11 @@ def command(
         loaded = replace(loaded, data=replace(loaded.data, skip_bad=True))
     if unverified:
         loaded = replace(loaded, compress=replace(loaded.compress, unverified=True))
-    accepted = validate_lock(recipe, targets) if locked else None
+    accepted = None
+    if locked:  # imported here alone: it brings the emulator, which a build that keeps everything does without
+        from edgeflow.flow.locked import held, validate_lock
+
+        accepted = validate_lock(recipe, targets)
     with Progress() as progress:
         results = build(
             loaded,
@@ -98,14 +108,11 @@ def command(
             build_dir=build_dir,
             keep_on_cpu=keep_on_cpu,
             say=progress.say,
-            no_cache=no_cache,
+            how=How(no_cache, jobs, not no_layers),
         )
     comparisons = [] if accepted is None else held(accepted, results, targets)
     if as_json:
-        found: dict[str, dict[str, Any]] = {b.target: {"folder": str(b.folder), **b.report} for b in results}
-        for item in comparisons:
-            found[item.target]["locked"] = item.as_table()
-        show_json(found)
+        show_json(_as_json(results, comparisons))
     else:
         from edgeflow.cli.tables import builds
 
@@ -119,8 +126,23 @@ def command(
         raise SystemExit(3)
 
 
+def _as_json(results: Sequence[Built], comparisons: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """The reports by target; report.json has neither the folder nor what it cost, which differ from build to build."""
+    found: dict[str, dict[str, Any]] = {}
+    for built in results:
+        stages = {stage: asdict(cost) for stage, cost in built.costs.items()}
+        found[built.target] = {"folder": str(built.folder), "costs": stages, **built.report}
+    for item in comparisons:
+        found[item.target]["locked"] = item.as_table()
+    return found
+
+
 def _tell(results: Sequence[Built]) -> None:
-    """Where each report lies, and what in it a person has to know."""
+    """What it took, where each report lies, and what in it a person has to know."""
+    from edgeflow.cli.tables import costs
+
+    if stages := costs(results):
+        show(*stages, err=True)
     for built in results:
         show(f"{built.target}: {from_here(built.folder)}/report.html", err=True)
         for text in built.record.open_questions:

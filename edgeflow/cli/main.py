@@ -62,7 +62,7 @@ def _manner_options() -> list[click.Parameter]:
 
     texts = {
         ("--quiet", "-q"): "Neither progress nor notes: results and errors alone.",
-        ("--verbose", "-v"): "The whole traceback of what goes wrong.",
+        ("--verbose", "-v"): "The whole traceback of what goes wrong, and where logs lie.",
         ("--no-color",): "No colours; NO_COLOR=1 says the same.",
     }
     return [

@@ -12,6 +12,7 @@ import re
 import sys
 import traceback
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,24 +127,41 @@ def here(remedy: str) -> str:
 INSTALL = re.compile(r"pip install '(?:edgeflow|\.)\[[a-z,-]+\]'(?: \(Python 3\.10\))?")
 
 
-def write_progress(text: str, *, clear: bool = False, stay: bool = False) -> None:
+def write_progress(text: str, *, clear: bool = False) -> None:
     """Write a line of progress; nothing with --quiet.
 
     Args:
-        clear: take the place of the line that stands there.
-        stay: leave the cursor on it, for the next one to take its place.
+        clear: take the place of the live lines that stand there.
     """
     if MANNER.quiet:
         return
-    sys.stderr.write(f"{CLEAR if clear else ''}{visible(text)}{'' if stay else chr(10)}")
+    sys.stderr.write(f"{_cleared() if clear else ''}{visible(text)}\n")
     sys.stderr.flush()
 
 
-def clear_progress() -> None:
-    """Take away the line of progress that stands there."""
+def draw_progress(lines: Sequence[str]) -> None:
+    """Write live lines in the place of those that stand there; nothing with --quiet."""
     if MANNER.quiet:
         return
-    sys.stderr.write(CLEAR)
+    sys.stderr.write(_cleared() + "\n".join(map(visible, lines)))
+    sys.stderr.flush()
+    _drawn[:] = [len(lines)]
 
 
-CLEAR = "\r\x1b[K"
+def clear_progress() -> None:
+    """Take away the live lines that stand there."""
+    if MANNER.quiet:
+        return
+    sys.stderr.write(_cleared())
+    sys.stderr.flush()
+
+
+def _cleared() -> str:
+    """What brings the cursor back to the first of the live lines, with nothing below it."""
+    up = max(_drawn[0] - 1, 0)
+    _drawn[:] = [0]
+    return f"\r\x1b[{up}A\x1b[J" if up else "\r\x1b[K"
+
+
+_drawn = [0]
+"""How many live lines stand on the terminal."""

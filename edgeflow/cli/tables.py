@@ -12,7 +12,7 @@ from edgeflow.report.values import SENTENCE_LENGTH_MAX, finite, plain, real
 
 if TYPE_CHECKING:
     from edgeflow.deploy.residency import Residency
-    from edgeflow.flow.build import Built
+    from edgeflow.flow.built import Built
     from edgeflow.report.record import Record
     from edgeflow.report.record_parts import DeviceLook, Output, ResidencyFinding
 
@@ -276,3 +276,16 @@ def builds(results: Sequence[Built]) -> str:
         )
     name = next((plain(built.record.metric) for built in results if built.record.metric), tr("metric"))
     return table((tr("target"), tr("precision"), tr("size"), name, "SQNR dB", "cosine", tr("verdict")), rows)
+
+
+def costs(results: Sequence[Built]) -> list[str]:
+    """Time and peak memory of the stages that were made in this build, a row a target; nothing where all was kept."""
+    stages = ("ingest", "compress", "convert", "verify")
+    rows = []
+    for built in results:
+        made = built.costs
+        peak = max((cost.peak_bytes for cost in made.values() if cost.peak_bytes is not None), default=None)
+        seconds = [f"{made[stage].seconds:.1f} s" if stage in made else "-" for stage in stages]
+        if made:
+            rows.append((built.target, *seconds, "-" if peak is None else size(peak)))
+    return table((tr("target"), *stages, tr("peak memory")), rows).split("\n") if rows else []

@@ -67,10 +67,10 @@ LOOKING = ("paddle", "edgeflow.verify.layers_and_hops")
 )
 @click.option("--no-limits", is_flag=True, help="Measure and judge nothing: not even the build's own limits hold.")
 @click.option(
-    "--layers",
-    is_flag=True,
+    "--layers/--no-layers",
+    default=None,
     help="Look at every op again: on a device beside the emulator, and here with the programs in build/.cache, which "
-    "needs PaddlePaddle.",
+    "needs PaddlePaddle. Or show no layers.",
 )
 @click.option(
     "--self-test", is_flag=True, help="Inject known faults into copies of MODEL and say which the verdict notices."
@@ -98,7 +98,7 @@ def command(
     require_npu: str | None,
     npu_log: Path | None,
     no_limits: bool,
-    layers: bool,
+    layers: bool | None,
     self_test: bool,
     html: Path | None,
     markdown: Path | None,
@@ -147,7 +147,7 @@ def command(
         try:
             where = Where(place, runtime, limit_s, say=say, context=context)
             if not layers:
-                return verify_file(model, against, where)[1]
+                return verify_file(model, against, where, layers=layers)[1]
             with scratch() as folder, Workers(1, LOOKING, inside=folder) as workers:
                 return verify_file(model, against, where, layers=workers.run)[1]
         except EdgeflowError as err:

@@ -157,13 +157,19 @@ class Lowerer:
         self._shapes: dict[tuple[int, int], dict[str, tuple[tuple[int, ...], ...]]] = {}
         self._inlined: set[int] = set()
 
-    def segment(self, start: int, live: Mapping[str, Value], *, trace: bool = False) -> Segment:
+    def segment(
+        self, start: int, live: Mapping[str, Value], *, trace: bool = False, room: int | None = None
+    ) -> Segment:
         """Lower ops from `start` with the variables in `live` as graph inputs, or constants where known.
+
+        Args:
+            room: end where the ops have written so many elements, so that a trace of large ones comes in parts.
 
         Raises:
             NeedValue: the very first op needs the content of a live variable; give it as a constant.
         """
-        graph, env, results = Graph(self.rounding, mark=self.mark, sites=self.sites), {}, []
+        graph, env, results = Graph(self.rounding, mark=self.mark, sites=self.sites), {}, list[Result]()
+        traced = 0
         self._shapes, self._inlined = {}, set[int]()
         for name, value in live.items():
             if math.prod(value.shape) > ELEMENTS_MAX:
@@ -175,7 +181,7 @@ class Lowerer:
             )
         end = start
         for op in self.ops[start:]:
-            if op.type in HOST_OPS:
+            if op.type in HOST_OPS or (room is not None and traced > room):
                 break
             step = Step(graph, op, env, self.weights, self._run_block, self.npu)
             graph.place = self.place[end]
@@ -194,7 +200,8 @@ class Lowerer:
                 for name, value in step.written.items():
                     if value.dtype == "float32" and value.const is None:
                         env[name] = step.written[name] = round16(graph, value)
-            results += self._results(step, self.place[end])
+            results += (found := self._results(step, self.place[end]))
+            traced += sum(math.prod(item.value.shape) for item in found)
             self._shapes[0, self.place[end]] = {**given, **self._shapes_of(step, op.outputs)}
             end += 1
         outputs = {name: env[name] for name in sorted(self.needed[end]) if name in env}

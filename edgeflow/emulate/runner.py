@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -103,13 +103,18 @@ class Emulator:
         self._extra = extra or {}
         return self._run(feed, None)
 
-    def dump(self, feed: Mapping[str, Array], extra: Mapping[str, Array] | None = None) -> Iterator[Intermediate]:
-        """Run once and give what every op wrote, in order; int8 tensors as whole numbers."""
+    def dump(
+        self, feed: Mapping[str, Array], extra: Mapping[str, Array] | None = None, room: int | None = None
+    ) -> Iterator[Intermediate]:
+        """Run once and give what every op wrote, in order; int8 tensors as whole numbers.
+
+        Args:
+            room: compute a few ops at a time, about so many elements, and hold no more than those; None: all at once.
+        """
         validate_feed(feed, self._accepted, "inputs")
-        seen: list[Intermediate] = []
         self._extra = extra or {}
-        self._run(feed, seen)
-        yield from seen
+        for part in self._steps(feed, trace=True, room=room):
+            yield from part
 
     def ties(self, feed: Mapping[str, Array]) -> Iterator[Intermediate]:
         """Which elements are quantised within one unit in the last place of a tie: a mask for every tensor that is."""
@@ -189,13 +194,31 @@ class Emulator:
         return model
 
     def _run(self, feed: Mapping[str, Array], seen: list[Intermediate] | None) -> dict[str, Array]:
+        steps = self._steps(feed, trace=seen is not None)
+        while True:
+            try:
+                part = next(steps)
+            except StopIteration as done:
+                outputs: dict[str, Array] = done.value
+                return outputs
+            if seen is not None:
+                seen += part
+
+    def _steps(
+        self, feed: Mapping[str, Array], *, trace: bool, room: int | None = None
+    ) -> Generator[list[Intermediate], None, dict[str, Array]]:
+        """Run once, segment by segment; gives what each wrote where it is traced, and returns the outputs."""
         arrays: dict[str, Array] = {name: np.ascontiguousarray(array) for name, array in feed.items()}
         labels = {name: str(array.dtype) for name, array in arrays.items()}
         position, known = 0, set[str]()
         ops = self._lowerer.ops
         while position < len(ops):
+            for name in set(arrays) - self._lowerer.needed[position]:
+                del arrays[name]
+            seen: list[Intermediate] | None = [] if trace else None
             if ops[position].type in HOST_OPS:
                 self._host(position, arrays, labels, seen)
+                yield seen or []
                 position, known = position + 1, set()
                 continue
             live = {
@@ -209,7 +232,7 @@ class Emulator:
                 if name in arrays
             }
             try:
-                segment, session = self._prepared(position, live, seen is not None)
+                segment, session = self._prepared(position, live, trace, room)
             except NeedValue as need:
                 if need.name in known or need.name not in arrays:
                     raise NbError(
@@ -219,24 +242,27 @@ class Emulator:
                 continue
             self._execute(segment, session, live, arrays, labels, seen)
             position, known = segment.end, set()
+            yield seen or []
         for name in self.outputs:
             if name not in arrays:
                 raise NbError(f"output {name!r} is declared by an op that does not write it")
         return {name: _plain(arrays[name], labels[name]) for name in self.outputs}
 
     def _prepared(
-        self, position: int, live: Mapping[str, Value], trace: bool
+        self, position: int, live: Mapping[str, Value], trace: bool, room: int | None
     ) -> tuple[Segment, ort.InferenceSession | None]:
         key = (
             position,
             trace,
+            room,
             tuple((name, v.dtype, v.shape, None if v.const is None else v.const.tobytes()) for name, v in live.items()),
         )
         if key not in self._segments:
             if len(self._segments) >= SESSIONS_MAX:
                 self._segments.pop(next(iter(self._segments)))
-            segment = self._lowerer.segment(position, live, trace=trace)
-            session = None if segment.model is None else _session(segment.model, self._threads, self._arena)
+            segment = self._lowerer.segment(position, live, trace=trace, room=room)
+            arena = self._arena and room is None
+            session = None if segment.model is None else _session(segment.model, self._threads, arena)
             self._segments[key] = (segment, session)
         return self._segments[key]
 

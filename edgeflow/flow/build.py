@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -19,48 +18,31 @@ from edgeflow.core.progress import listening
 from edgeflow.core.settings import CompressSettings, ConvertSettings
 from edgeflow.core.targets import Target, load_target
 from edgeflow.core.versions import code_version, is_installed, key_of, tool_versions
-from edgeflow.files.atomic import folder_atomic, folder_half_made, lock, sha256, sweep
+from edgeflow.files.atomic import folder_half_made, sweep
 from edgeflow.files.temporary import scratch
+from edgeflow.flow.built import Built
 from edgeflow.flow.cache import SEEN, Cache, Known
-from edgeflow.flow.early import look_before, validate_reference
-from edgeflow.flow.input_files import holds, look, runs_code
-from edgeflow.flow.others import keep_others, same_content
+from edgeflow.flow.costs import STOPPED, Costs, Turns, is_small
+from edgeflow.flow.early import look_before, validate_names, validate_reference
+from edgeflow.flow.how import How
+from edgeflow.flow.input_files import holds, look, metric_code, runs_code
+from edgeflow.flow.published import publish_results
 from edgeflow.project.contract import named_files
 from edgeflow.project.manifest import StageResults, picture_notes, pictures_table
 from edgeflow.project.places import COMPRESSED, REFERENCE, build_root
 from edgeflow.project.recipe import Recipe, asked_targets, load_recipe, read_labels
 from edgeflow.project.trust import trust
-from edgeflow.report.exchange import load_record, table
-from edgeflow.report.record import Record
+from edgeflow.report.exchange import load_record
 
 if TYPE_CHECKING:
     from edgeflow.flow.workers import Workers
 
 REPORT = ("manifest.json", "report.json", "report.html")
-CACHE = ".cache"
+CACHE, COSTS = ".cache", ".costs.json"
 Say = Callable[[str, str, str], None]
-"""Told of progress: target, stage, and `start`, `done`, `kept`, or a line that says how far long work is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """One finished target: its folder, what the verification found, and what was kept from before."""
-
-    target: str
-    folder: Path
-    precision: str
-    record: Record
-    kept: tuple[str, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Every limit holds, and the samples suffice to say so."""
-        return self.record.passed
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """The record as report.json has it."""
-        return table(self.record)
+"""Told of progress: target, stage, and `start`, `done`, `kept`, `about N s, as before`, `log: FILE`, `note: ...`, or a
+line that says how far long work is.
+"""
 
 
 def build(
@@ -70,7 +52,7 @@ def build(
     build_dir: Path | str | None = None,
     keep_on_cpu: Sequence[str] = (),
     say: Say | None = None,
-    no_cache: bool = False,
+    how: How | None = None,
 ) -> list[Built]:
     """Build, convert and verify a recipe's model for each target, into `build/<target>/`.
 
@@ -81,7 +63,7 @@ def build(
         build_dir: where results and the cache go; `build` beside the recipe when None.
         keep_on_cpu: ops that stay off the NPU beside the recipe's: `OP`, `OP:INPUT` or `OP:INPUT:OUTPUT`.
         say: told when a stage of a target starts, is done, or is kept from an earlier build.
-        no_cache: make everything anew; what is made takes the place of what was kept.
+        how: what is kept, left out, and done at once.
 
     Returns:
         One result a target, in the order asked. `passed` is true for PASS alone; `record` says what was found.
@@ -91,7 +73,7 @@ def build(
     """
     loaded = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
     profiles = [load_target(name) for name in asked_targets(loaded, targets)]
-    _validate_names(loaded, [profile.name for profile in profiles])
+    validate_names([profile.name for profile in profiles])
     for profile in profiles:
         profile.choose(loaded.compress_settings(profile).precision)  # refuse before any work
     if keep_on_cpu and not any(profile.uses_npu for profile in profiles):
@@ -101,7 +83,7 @@ def build(
         )
     for note in look_before(loaded, profiles):
         (say or (lambda *_: None))("", "labels", f"note: {note}")
-    flow = _flow(loaded, profiles, build_root(loaded.path, build_dir), say, no_cache=no_cache)
+    flow = _flow(loaded, profiles, build_root(loaded.path, build_dir), say, how)
     flow.keep_on_cpu = tuple(keep_on_cpu)
     return _run(flow, profiles)
 
@@ -110,12 +92,12 @@ def build_part(
     recipe: Recipe, profiles: Sequence[Target], root: Path, part: str, say: Say, *, no_cache: bool = False
 ) -> list[Built]:
     """Build one model of a pipeline, which was looked at before, into `root/<target>/<part>/`; else as build does."""
-    flow = _flow(recipe, profiles, root, say, no_cache=no_cache)
-    flow.part = part
+    flow = _flow(recipe, profiles, root, say, How(no_cache))
+    flow.part, flow.costs = part, Costs(root / CACHE / f"{COSTS}-{part}")
     return _run(flow, profiles)
 
 
-def _flow(loaded: Recipe, profiles: Sequence[Target], root: Path, say: Say | None, *, no_cache: bool) -> Flow:
+def _flow(loaded: Recipe, profiles: Sequence[Target], root: Path, say: Say | None, how: How | None) -> Flow:
     trust(loaded.folder)
     settings = [
         (loaded.compress_settings(p), p.precision.weights)
@@ -123,35 +105,37 @@ def _flow(loaded: Recipe, profiles: Sequence[Target], root: Path, say: Say | Non
         if p.choose(loaded.compress_settings(p).precision) == "int8"
     ]
     quantisers = len({repr(item) for item in settings})
-    return Flow(loaded, root, say or (lambda *_: None), quantisers, fresh=no_cache)
+    return Flow(loaded, root, say or (lambda *_: None), quantisers, how)
 
 
 def _run(flow: Flow, profiles: Sequence[Target]) -> list[Built]:
     with flow:
         if len(profiles) == 1:
             return [flow.run(profiles[0])]
-        with ThreadPoolExecutor(max_workers=max(len(profiles), 1)) as pool:
+        with ThreadPoolExecutor(max_workers=min(len(profiles), flow.how.jobs or len(profiles))) as pool:
             futures = [pool.submit(flow.run, profile) for profile in profiles]
-            return [future.result() for future in futures]
-
-
-def _validate_names(recipe: Recipe, asked: Sequence[str]) -> None:
-    if not asked:
-        raise RecipeError("no target is given", try_='edgeflow build --target arm64-int8, or targets=["arm64-int8"]')
-    if twice := sorted({name for name in asked if asked.count(name) > 1}):
-        raise RecipeError(
-            f"two targets are called {twice[0]!r}, and would write into one folder", try_="rename your own profile"
-        )
+            try:
+                return [future.result() for future in futures]
+            except KeyboardInterrupt:
+                for future in futures:
+                    future.cancel()
+                flow.stop()
+                raise
 
 
 class Flow:
     """One build: the cache, the worker processes (started only when something must be made), and progress."""
 
-    def __init__(self, recipe: Recipe, root: Path, say: Say, quantisers: int, *, fresh: bool = False) -> None:
-        self.recipe, self.root, self.say, self.quantisers = recipe, root, say, quantisers
-        self.cache = Cache(root / CACHE, fresh=fresh, warn=lambda text: say("", "cache", f"note: {text}"))
+    def __init__(self, recipe: Recipe, root: Path, say: Say, quantisers: int, how: How | None = None) -> None:
+        self.how = how or How()
+        self.recipe, self.root, self.say = recipe, root, say
+        self.cache = Cache(root / CACHE, fresh=self.how.fresh, warn=lambda text: say("", "cache", f"note: {text}"))
+        self.costs = Costs(root / CACHE / COSTS)
         self.keep_on_cpu: tuple[str, ...] = ()
         self.part = ""
+        jobs = self.how.jobs or os.cpu_count() or 1
+        self.quantisers, self._turns = min(quantisers, jobs), Turns(jobs)
+        self._is_stopped = False
         self._stack, self._guard = ExitStack(), threading.Lock()
         self._workers: dict[str, Workers] = {}
         self._ingesting = threading.Lock()
@@ -168,7 +152,14 @@ class Flow:
     def __exit__(
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.costs.save()
         self._stack.__exit__(kind, err, trace)  # after an error, workers that are still busy are stopped
+
+    def stop(self) -> None:
+        """Stop what workers are at, and begin nothing more: who needs a worker or a turn gets an error."""
+        self._is_stopped = True
+        self._turns.close()
+        self.abandon()
 
     def abandon(self) -> None:
         """Stop what workers are at; the next one that is needed starts anew."""
@@ -193,7 +184,7 @@ class Flow:
         report = self._verify(target, ingested, compressed, converted)
         folder = self._publish(target, ingested, converted, report)
         record = load_record(report.folder / "report.json")
-        return Built(target.name, folder, precision, record, tuple(self._kept[target.name]))
+        return Built(target.name, folder, precision, record, tuple(self._kept[target.name]), self.costs.of(target.name))
 
     def workers_for(self, kind: str) -> Workers:
         """A pool for ingest and one for compress, which imports PaddleSlim while the other works."""
@@ -205,6 +196,8 @@ class Flow:
         from edgeflow.flow.workers import Workers
 
         with self._guard:
+            if self._is_stopped:
+                raise EdgeflowError(STOPPED)
             if kind not in self._workers:
                 modules: tuple[str, ...] = ("paddle", "edgeflow.ingest.stage")
                 if kind == "compress":
@@ -247,7 +240,8 @@ class Flow:
             half, refused = self._half_made(stack, key, known)
             results = {str(item.artifact.facts["results_sha256"]): item.artifact for item in known}
             source = Artifact(self.recipe.folder, {"known": sorted(results)})
-            facts = dict(self._in_worker(workers, "ingest", source, None, settings, half).facts)
+            with self.costs.taken(target.name, "ingest"):
+                facts = dict(self._in_worker(workers, "ingest", source, None, settings, half).facts)
             read, touched = facts.pop("read"), facts.pop("touched")
             digest = str(facts["results_sha256"])
             ready = results.get(digest)
@@ -283,12 +277,14 @@ class Flow:
         relevant: Any = ("float", settings.weight_only) if plain else (asdict(settings), target.precision)
         spelling = (target.npu_place, target.restrictions, target.lite.fp16)
         key = _key("compress", _content(ingested), precision, relevant, spelling)
-        if plain:
-            from edgeflow.compress.stage import compress
 
-            return self._stage(
-                target, "compress", key, lambda folder: compress(ingested, target, settings, Tools(folder))
-            )
+        def here(folder: Path) -> Artifact:
+            from edgeflow.compress.stage import compress  # brings the emulator, which what is kept does without
+
+            return compress(ingested, target, settings, Tools(folder))
+
+        if plain:
+            return self._stage(target, "compress", key, here)
         return self._stage(
             target,
             "compress",
@@ -300,14 +296,18 @@ class Flow:
 
     def convert(self, target: Target, compressed: Artifact) -> Artifact:
         """Stage 3."""
-        from edgeflow.convert.stage import convert
-
         own = self.recipe.convert_settings(target)
         settings = ConvertSettings()
         if target.uses_npu:
             settings = ConvertSettings((*own.keep_on_cpu, *self.keep_on_cpu), own.keep_float)
         key = _key("convert", _content(compressed), target.lite, settings, target.restrictions)
-        return self._stage(target, "convert", key, lambda folder: convert(compressed, target, settings, Tools(folder)))
+
+        def work(folder: Path) -> Artifact:
+            from edgeflow.convert.stage import convert
+
+            return convert(compressed, target, settings, Tools(folder))
+
+        return self._stage(target, "convert", key, work)
 
     def _verify(self, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact) -> Artifact:
         settings = self.recipe.verify_settings(target)
@@ -324,7 +324,7 @@ class Flow:
             _content(ingested),
             target,
             settings,
-            self._metric_hash(),
+            metric_code(self.recipe.folder, "" if self.recipe.metric is None else self.recipe.metric.name),
             self.recipe.name,
             self.recipe.compress_settings(target),
             self.recipe.model.seed,
@@ -332,6 +332,7 @@ class Flow:
             compressed.facts["respelled"],
             *(converted.facts[name] for name in ("off_npu", "keep_on_cpu", "keep_float")),
             own,
+            *(() if self.how.layers else ("no layers",)),
         )
 
         def work(folder: Path) -> Artifact:
@@ -339,8 +340,13 @@ class Flow:
 
             made = StageResults(self.recipe, target, ingested, compressed, converted)
             worker = self._fenced_worker if ingested.facts["foreign"] else self._any_worker
-            with listening(lambda k, n, what: self.say(target.name, "verify", f"{what} {k} of {n}")):
-                return judge_and_report(made, folder, labels, worker)
+            before, small = self.costs.known(target.name, "verify"), is_small(ingested.folder)
+            with (
+                self._turns.turn(None if before is None else before.growth_bytes, small=small),
+                listening(lambda k, n, what: self.say(target.name, "verify", f"{what} {k} of {n}")),
+                self.costs.taken(target.name, "verify"),
+            ):
+                return judge_and_report(made, folder, labels, worker, layers=self.how.layers)
 
         found = self.cache.find("verify", key)
         if found is not None and not self._scores_again(found, ingested):
@@ -375,12 +381,6 @@ class Flow:
 
         return self._any_worker(fenced, self.cache.root, function, *arguments)
 
-    def _metric_hash(self) -> dict[str, str]:
-        """Content of the file a user's metric lies in, and of every Python file beside it that it may import."""
-        name = "" if self.recipe.metric is None else self.recipe.metric.name
-        folder = (self.recipe.folder / name.partition(":")[0]).parent
-        return {path.name: sha256(path) for path in sorted(folder.glob("*.py"))} if ".py:" in name else {}
-
     def _stage(self, target: Target, stage: str, key: str, work: Callable[[Path], Artifact]) -> Artifact:
         found = self.cache.find(stage, key)
         if found is not None:
@@ -398,7 +398,13 @@ class Flow:
         unless: Artifact | None = None,
     ) -> Artifact:
         self._note(target, stage, "start")
-        made = self.cache.make(stage, key, work, unless=unless)
+
+        def paid(folder: Path) -> Artifact:
+            with self.costs.taken(target.name, stage):
+                return work(folder)
+
+        # A target's verification waits for its turn first, and that costs nothing.
+        made = self.cache.make(stage, key, work if stage == "verify" else paid, unless=unless)
         self._note(target, stage, "done")
         return made
 
@@ -408,6 +414,7 @@ class Flow:
         from edgeflow.flow import workers as processes
 
         told, log = "", folder.parent / f"{stage}.log"
+        self.say("" if target is None else target.name, stage, f"log: {log}")
 
         def watch() -> None:
             nonlocal told
@@ -439,6 +446,8 @@ class Flow:
         if what == "kept":
             self._kept[target.name].append(stage)
         self.say(target.name, stage, what)
+        if what == "start" and (before := self.costs.known(target.name, stage)) is not None:
+            self.say(target.name, stage, f"about {before.seconds:.1f} s, as before")
 
     def _publish(self, target: Target, ingested: Artifact, converted: Artifact, report: Artifact) -> Path:
         """Put the results at build/<target>/, or a part's in a folder there, whole, unless they lie there already."""
@@ -448,20 +457,7 @@ class Flow:
         if (report.folder / COMPRESSED).is_file():
             sources[COMPRESSED] = report.folder
 
-        def published() -> bool:
-            return all(same_content(place / name, folder / name) for name, folder in sources.items())
-
-        if published():
-            return place
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with lock(place.parent / f".{place.name}.lock"):
-            if published():
-                return place
-            with folder_atomic(place) as folder:
-                for name, source in sources.items():
-                    (folder / name).parent.mkdir(exist_ok=True)
-                    shutil.copyfile(source / name, folder / name)
-                keep_others(place, folder, {*sources, *named_files(place), COMPRESSED})
+        publish_results(place, sources, {*sources, *named_files(place), COMPRESSED})
         return place
 
 

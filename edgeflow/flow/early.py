@@ -50,6 +50,20 @@ class Early:
         )
 
 
+def validate_names(asked: Sequence[str]) -> None:
+    """Hold the targets of a build to what their folders need: there are some, and their names differ.
+
+    Raises:
+        RecipeError: there is none, or two have one name.
+    """
+    if not asked:
+        raise RecipeError("no target is given", try_='edgeflow build --target arm64-int8, or targets=["arm64-int8"]')
+    if twice := sorted({name for name in asked if asked.count(name) > 1}):
+        raise RecipeError(
+            f"two targets are called {twice[0]!r}, and would write into one folder", try_="rename your own profile"
+        )
+
+
 def look_before(recipe: Recipe, profiles: Sequence[Target]) -> list[str]:
     """End a build before its work where looking alone tells that it cannot succeed.
 

@@ -30,6 +30,12 @@ def look(settings: IngestSettings, folder: Path, read: Iterable[str] = ()) -> di
     return dict(sorted(found.items()))
 
 
+def metric_code(folder: Path, name: str) -> dict[str, str]:
+    """Content of the file that a user's metric lies in, and of every Python file beside it that it may import."""
+    beside = (folder / name.partition(":")[0]).parent
+    return {path.name: sha256(path) for path in sorted(beside.glob("*.py"))} if ".py:" in name else {}
+
+
 def holds(seen: Mapping[str, str]) -> bool:
     """All of what was looked at is as it was; nothing looked at says nothing."""
     return bool(seen) and all(_state(Path(path)) == known for path, known in seen.items())

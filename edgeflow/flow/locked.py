@@ -13,7 +13,8 @@ from edgeflow.core.targets import Target, load_target
 from edgeflow.emulate.examined import Examined
 from edgeflow.files.arrays import load_npz
 from edgeflow.files.atomic import lock
-from edgeflow.flow.build import Built, Say, build
+from edgeflow.flow.build import Say, build
+from edgeflow.flow.built import Built
 from edgeflow.project.accepted import Change, Figures, OutputFigures, compare, is_comparable, is_worse, settled
 from edgeflow.project.lockfile import lock_path, locked, read_lock, write_lock
 from edgeflow.project.places import REFERENCE

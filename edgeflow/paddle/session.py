@@ -276,14 +276,12 @@ class Session:
         self._fast = fast
         self._package.enable_static()
         self._scope, self._place = self._package.static.Scope(), self._package.CPUPlace()
-        self._executor = self._package.static.Executor(self._place)
         self._held: dict[str, Array] = {}
 
     def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._executor.close()
         self._package.disable_static()
 
     def run(
@@ -309,10 +307,14 @@ class Session:
                 if self._held.get(name) is not weights[name]:
                     self._scope.var(name).get_tensor().set(weights[name], self._place)
                     self._held[name] = weights[name]
+            # An executor keeps the last eight programs with what they computed, and no program comes here twice.
+            executor = self._package.static.Executor(self._place)
             with self._package.static.scope_guard(self._scope):
-                arrays = self._executor.run(
+                arrays = executor.run(
                     parsed, feed=dict(feed), fetch_list=list(names), scope=self._scope, return_numpy=False
                 )
+            executor.close()
+            self._scope.drop_kids()
         except Exception as err:
             raise DataError(f"Paddle does not run it ({last_line(err)})") from err
         return dict(zip(names, (np.array(array) for array in arrays), strict=True))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from edgeflow.core.errors import EdgeflowError, RecipeError, together
 from edgeflow.core.targets import Target, load_target
-from edgeflow.flow.build import Built, Say, build_part
+from edgeflow.flow.build import Say, build_part
+from edgeflow.flow.built import Built
 from edgeflow.flow.early import look_before
 from edgeflow.flow.plan import Plan, plan_recipe
 from edgeflow.pipelines.recipe import PartFile, Pipeline, load_pipeline

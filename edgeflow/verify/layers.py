@@ -7,7 +7,8 @@ The outputs that are judged never come from here: looking cannot change the answ
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from edgeflow.core.tensors import declared_batch
 from edgeflow.emulate import Emulator
 from edgeflow.emulate.single import int8_scales, npu_scales, single_op
 from edgeflow.graph.layermap import layer_map
+from edgeflow.graph.walk import ROOM, Run, Walk
 from edgeflow.nb import Model
 from edgeflow.nb.conversions import CALIBS, INSERTED, MOVES
 from edgeflow.nb.dataflow import Node, nodes
@@ -29,16 +31,15 @@ from edgeflow.report.record_parts import Distance, FirstDrift, Layer
 
 SAMPLES = 32
 ELEMENTS_AT_ONCE = 1 << 24
-"""Intermediate elements held at a time: 64 MB in float32, whatever the number of samples."""
+"""Intermediate elements computed in one go through the ops, for which several samples go together. Of these no more
+than graph.walk.ROOM are held at a time, beside what later ops read.
+"""
 
 QUIET_DB = 60.0
 """From here on up a difference is rounding of float32 or float16, and needs no explanation."""
 
 FALL_DB = 6.0
 """Drift starts at an op whose result is so much worse than the worst of what it reads."""
-
-Fetch = Callable[[Mapping[str, Array], Sequence[str]], Mapping[str, Array]]
-"""Runs the source program: inputs by name and names of variables in, their values out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,9 @@ class _Probe:
     value: str
     source: str
     seen: Gathered
+    needs: tuple[str, ...]
+    """Source variables that it is compared with and fed."""
+    ready: bool = False
     alone: Emulator | None = None
     feeds: tuple[str, ...] = ()
 
@@ -66,7 +70,7 @@ def layer_drift(
     model: Model,
     program: Any,
     inputs: Mapping[str, Array],
-    fetch: Fetch,
+    run: Run,
     *,
     npu: str = "float32",
     samples: int = SAMPLES,
@@ -76,7 +80,7 @@ def layer_drift(
     Args:
         program: the source program, as the compress stage leaves it before compression.
         inputs: by name, [samples, ...]; the first `samples` are used, a few at a time.
-        fetch: computes variables of the source program.
+        run: computes variables of a part of the source program.
 
     Returns:
         What docs/report.md calls `layers`, `ranked` and `first_drift`.
@@ -85,12 +89,12 @@ def layer_drift(
     held = held_sources(model, program, graph)
     scales = {**int8_scales(model), **npu_scales(model)}
     probes = [
-        _Probe(node, node.writes[0], held[node.writes[0]], Gathered())
+        _Probe(node, node.writes[0], held[node.writes[0]], Gathered(), _needs(node, held))
         for node in graph
         if node.op.type not in ("feed", "fetch") and node.writes and node.writes[0] in held
     ]
     by_value, written = {probe.value: probe for probe in probes}, _written(model, graph)
-    wanted = list(dict.fromkeys(held.values()))
+    uses, sizes = Counter(name for probe in probes for name in probe.needs), dict[str, int]()
     count = min(samples, len(next(iter(inputs.values()))))
     batch = fixed = max(1, declared_batch(model.input_specs))
     count -= count % fixed
@@ -99,19 +103,23 @@ def layer_drift(
         at = 0
         while at < count:
             feed = {name: array[at : at + batch] for name, array in inputs.items()}
-            known = {**feed, **fetch(feed, [name for name in wanted if name not in feed])}
+            source, left = Walk(program, feed, run, set(uses), sizes), Counter(uses)
             for value, array, steps in _values(whole, written, feed, scales):
-                at_value = by_value.get(value)
-                if at_value is not None and known[at_value.source].size == array.size:
+                probe = by_value.get(value)
+                if probe is None:
+                    continue
+                known = {name: source.value(name) for name in probe.needs}
+                if known[probe.source].size == array.size:
                     limit = 127 * scales[value] if value in scales else None
-                    at_value.seen.see(known[at_value.source], array, steps, limit)
-            if at == 0:
-                for probe in probes:
+                    probe.seen.see(known[probe.source], array, steps, limit)
+                if not probe.ready:
                     _prepare(probe, model, scales, held, known, npu)
-            for probe in probes:
                 _single(probe, held, known)
+                left.subtract(probe.needs)
+                for name in {name for name in probe.needs if left[name] <= 0}:
+                    source.drop(name)
             at += batch
-            size = sum(array.size for array in known.values()) // batch if at == batch else 0
+            size = source.elements // batch if at == batch else 0
             if at == batch:  # the first sample tells how large the others are
                 batch = max(1, min(count - at, ELEMENTS_AT_ONCE // max(size, 1))) if _batched(model, inputs) else fixed
     return _table(model, probes, scales, held, graph)
@@ -133,6 +141,10 @@ def held_sources(model: Model, program: Any, graph: Sequence[Node] | None = None
         if sources and len(plain) == 1:
             found[plain[0]] = sources[-1]
     return found
+
+
+def _needs(node: Node, held: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((held[node.writes[0]], *(held[value] for value in node.reads if value in held))))
 
 
 def _written(model: Model, graph: Sequence[Node]) -> dict[tuple[int, str], str]:
@@ -161,7 +173,7 @@ def _values(
     scales: Mapping[str, float],
 ) -> Iterator[tuple[str, Array, Array | None]]:
     """What each op wrote, as float; int8 tensors as whole numbers beside it."""
-    for item in runner.dump(feed):
+    for item in runner.dump(feed, room=ROOM):
         known = written.get((item.index, item.variable))
         if known is None:
             continue
@@ -179,6 +191,7 @@ def _prepare(
     known: Mapping[str, Array],
     npu: str,
 ) -> None:
+    probe.ready = True
     arrays = {value: known[held[value]] for value in probe.node.reads if value in held}
     if probe.node.op.type in MOVES:
         return

@@ -31,8 +31,13 @@ from edgeflow.verify.judge import Verdict
 from edgeflow.verify.layers import LayerDrift, layer_drift
 
 
-def traced(compressed: Path, reference: Path, model: Path, npu: str, device: str) -> tuple[LayerDrift, list[Step]]:
-    """What needs Paddle, inside a worker: drift layer by layer, and the outputs of the hops before the .nb."""
+def hops_before(compressed: Path, reference: Path, device: str) -> list[Step]:
+    """The outputs of the hops before the .nb, which need Paddle: inside a worker."""
+    return paddle_steps(compressed, first(load_reference(reference), SAMPLES), device)
+
+
+def traced(compressed: Path, reference: Path, model: Path, npu: str) -> LayerDrift:
+    """Drift layer by layer, which needs Paddle: inside a worker."""
     from edgeflow.paddle.session import Session
 
     loaded = first(load_reference(reference), SAMPLES)
@@ -44,14 +49,14 @@ def traced(compressed: Path, reference: Path, model: Path, npu: str, device: str
                 nb.read(model),
                 source,
                 loaded.inputs,
-                lambda feed, names: session.run(source, weights, feed, names),
+                lambda part, feed, names: session.run(part, weights, feed, names),
                 npu=npu,
             )
         except EdgeflowError:  # the verdict says why the file cannot run here
             layers = LayerDrift()
         if layers.layers and (compressed / "float.pdmodel").is_file():
             layers = measured(layers, compressed, loaded.inputs)
-    return steady(layers), paddle_steps(compressed, loaded, device)
+    return steady(layers)
 
 
 def _origin(made: StageResults, steps: Sequence[Step]) -> list[Step]:

@@ -77,7 +77,7 @@ def look_again(record: Record, model: Path, worker: Callable[..., Any]) -> Recor
     """
     compressed = programs_of(model)
     npu = recorded_arithmetic(load_manifest(model.parent / MANIFEST))
-    looked, _ = worker(traced, compressed, model.parent / REFERENCE, model, npu, record.reference_device or "CPU")
+    looked = worker(traced, compressed, model.parent / REFERENCE, model, npu)
     return replace(record, layers=looked.layers, ranked=looked.ranked, first_drift=looked.first_drift)
 
 

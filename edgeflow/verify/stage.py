@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from edgeflow.core.artifact import Artifact
 from edgeflow.core.errors import DataError, EdgeflowError, NotComparable
@@ -59,9 +59,10 @@ from edgeflow.verify.file_facts import figures, findings, partition, profile_nam
 from edgeflow.verify.hops import Step
 from edgeflow.verify.judge import Basis, CompressedOutputs, OutputDrift, Verdict, judge, with_ties
 from edgeflow.verify.layers import LayerDrift
-from edgeflow.verify.layers_and_hops import hops, traced
+from edgeflow.verify.layers_and_hops import hops, hops_before, traced
 from edgeflow.verify.npu_share import Required, fall_back, from_log, held_to
 from edgeflow.verify.recorded import HASH, REPORT, look_again, with_device, with_recorded
+from edgeflow.verify.seen_data import seen_data
 from edgeflow.verify.worst_inputs import worst
 
 DEVICE_BATCH = 8
@@ -69,11 +70,6 @@ DEVICE_BATCH = 8
 
 CANDIDATE = "candidate.npz"
 EMULATOR = "emulator"
-MADE_UP = "real inputs: none were given, so that drift was measured on synthetic ones, made from a fixed seed"
-SAME_DATA = {
-    "calibration_sha256": "unseen data: the evaluation data are the calibration data, which the scales were fitted to",
-    "training_sha256": "unseen data: the evaluation data are the training data, which the weights were fitted to",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +100,12 @@ BESIDE = Against()
 
 
 def judge_and_report(
-    made: StageResults, folder: Path, labels: bytes | None = None, worker: Worker | None = None
+    made: StageResults,
+    folder: Path,
+    labels: bytes | None = None,
+    worker: Worker | None = None,
+    *,
+    layers: bool = True,
 ) -> Artifact:
     """Stage 4 within a build: verify, then write manifest.json, contract.json and what it names, report.json and
     report.html.
@@ -112,20 +113,23 @@ def judge_and_report(
     Args:
         labels: content of the recipe's labels file.
         worker: runs a function where Paddle is loaded; without it layers and hops before the .nb are left out.
+        layers: look at drift layer by layer, too.
     """
     target, settings = made.target, made.settings
     loaded, file = load_reference(made.reference), Examined(made.model)
     looked, steps = LayerDrift(), []
     if worker is not None:
         device = str(made.ingested.facts["device"])
-        looked, steps = worker(traced, made.compressed.folder, made.reference, made.model, made.npu, device)
+        before = (made.compressed.folder, made.reference)
+        looked = worker(traced, *before, made.model, made.npu) if layers else LayerDrift()
+        steps = worker(hops_before, *before, device)
     own = compressed_outputs(made, steps)
     if own is not None and worker is not None:
         own = replace(own, ties=worker(ties_of, made.compressed.folder, made.model, made.reference))
     verdict = _judged(loaded, file, made, settings, own)
-    layers = as_table(layer_map(file.model, load(made.compressed.folder / "source.pdmodel")))
+    origins = as_table(layer_map(file.model, load(made.compressed.folder / "source.pdmodel")))
     contract = {} if not verdict.arrays else write_contract(made, file.model, loaded.inputs, labels, folder)
-    table = manifest(made, layers, contract)
+    table = manifest(made, origins, contract)
     table["output_kinds"] = [asdict(item.kind) for item in verdict.outputs]
     if own is not None and verdict.exact:
         with storage(folder):
@@ -221,7 +225,7 @@ def _record(verdict: Verdict, table: Mapping[str, Any], limits: DriftLimits, con
         undecided=verdict.undecided,
         samples=verdict.samples,
         runner=verdict.runner,
-        not_checked=(*verdict.not_checked, *_seen_data(table), *picture_notes(table)),
+        not_checked=(*verdict.not_checked, *seen_data(table), *picture_notes(table)),
         limits=limits,
         outputs=tuple(map(_output, verdict.outputs)),
         metric=verdict.metric,
@@ -242,18 +246,6 @@ def _output(item: OutputDrift) -> Output:
     )
     boxes = None if item.boxes is None else BoxFigures(**asdict(item.boxes))
     return Output(item.index, item.name, item.kind.kind, item.kind.why, parts=parts, boxes=boxes, **figures)
-
-
-def _seen_data(table: Mapping[str, Any]) -> tuple[str, ...]:
-    """Says so where a model is judged on made-up samples, or a compressed one on those that it was fitted to."""
-    data = table.get("data")
-    if isinstance(data, Mapping) and data.get("synthetic") is True:
-        return (MADE_UP,)
-    data = data if table.get("compression") not in (None, "none") else None
-    known = data.get("evaluation_sha256") if isinstance(data, Mapping) else None
-    if known is None:
-        return ()
-    return tuple(text for key, text in SAME_DATA.items() if isinstance(data, Mapping) and data.get(key) == known)
 
 
 def _with_file(
@@ -278,7 +270,7 @@ def _with_file(
 
 
 def verify_file(
-    model: Path, against: Against = BESIDE, where: Where = HERE, *, layers: Worker | None = None
+    model: Path, against: Against = BESIDE, where: Where = HERE, *, layers: Worker | Literal[False] | None = None
 ) -> tuple[Verdict, Record]:
     """Verify a .nb from files alone: the manifest and reference beside it, or a reference given.
 
@@ -286,7 +278,7 @@ def verify_file(
         layers: look at every op again: on a device or in Paddle Lite's own runtime at what each op gives there, beside
             the emulator; in the emulator at what it adds to the drift, which needs PaddlePaddle and the build's cache.
             It runs a function where Paddle is loaded and nothing can be written: the programs of the cache may be
-            anybody's. The build's own look is shown otherwise, where the manifest vouches for it.
+            anybody's. None: the build's own look is shown, where the manifest vouches for it. False: none is shown.
 
     Returns:
         The verdict, and the record that report.json holds; both say the same.
@@ -332,13 +324,15 @@ def verify_file(
     record = _record(verdict, table, settings.limits, contract)
     record = _with_file(record, examined, target, loaded, verdict, _names_beside(model, table))
     record = replace(record, device=device, library_notes=(*notes, *more), residency=residency)
-    if layers is not None and where.on == EMULATOR:
+    if layers and where.on == EMULATOR:
         record = look_again(record, model, layers)
     else:
         record = with_recorded(record, model, table)
+    if layers is False:
+        record = replace(record, layers=(), ranked=(), first_drift=None)
     if runs_programs(where.on):
         record = with_device(record, model, basis, verdict)
-    if layers is not None and where.on != EMULATOR:
+    if layers and where.on != EMULATOR:
         record = replace(record, device_look=watch(model, loaded, replace(where, trust=against.trust), basis.npu))
     return verdict, record
 

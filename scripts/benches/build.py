@@ -1,64 +1,84 @@
 """edgeflow build against a script that does the same by hand."""
 
 import shutil
-import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from benches.clock import line, median_s
-from benches.example import trained_copy
+import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
+from benches import example
+from benches.clock import median_s, process_cost
+from benches.table import Row
+
+BY_HAND = Path(__file__).with_name("by_hand.py")
 RUNS = 3
 
+FILES = """
+name = "digits"
+[model]
+program = "model.pdmodel"
+[inputs.image]
+shape = [-1, 1, 8, 8]
+[data]
+calibration = "calibration.npz"
+evaluation = "evaluation.npz"
+[metric]
+name = "top1"
+[drift]
+metric_drop_max = 0.01
+[compress]
+algo = "hist"
+"""
 
-def main() -> None:
+
+def rows(small: bool) -> Iterator[Row]:
+    runs = 1 if small else RUNS
     with tempfile.TemporaryDirectory() as name:
-        work = trained_copy(Path(name) / "digits")
-        for targets, goal in ((["arm64-int8"], "<= 1.3"), (["kirin", "arm64-int8", "arm64"], "<= 0.8")):
+        work = example.trained_copy(Path(name) / "digits")
+        out = Path(name) / "plain"
+        for targets, goal in ((["arm64-int8"], 1.1), (["kirin", "arm64-int8", "arm64"], 0.6))[: 1 if small else 2]:
             flags = [flag for target in targets for flag in ("-t", target)]
 
             def ours(flags: list[str] = flags) -> None:
                 shutil.rmtree(work / "build", ignore_errors=True)
-                call([sys.executable, "-m", "edgeflow", "build", *flags], work)
+                example.edgeflow(work, "build", *flags)
 
-            def plain(targets: list[str] = targets) -> None:
-                out = Path(name) / "plain"
+            def plain(parts: list[list[str]]) -> None:
                 shutil.rmtree(out, ignore_errors=True)
                 out.mkdir()
-                for target in targets:  # by hand, a target is a run of the script
-                    call([sys.executable, str(ROOT / "scripts" / "benches" / "by_hand.py"), str(out), target], work)
+                for part in parts:
+                    example.script(work, BY_HAND, str(out), *part)
 
-            def plain_at_once(targets: list[str] = targets) -> None:
-                out = Path(name) / "plain"
-                shutil.rmtree(out, ignore_errors=True)
-                out.mkdir()
-                call([sys.executable, str(ROOT / "scripts" / "benches" / "by_hand.py"), str(out), *targets], work)
-
-            built = median_s(ours, RUNS, 0)
+            built = median_s(ours, runs, 0)
             label = f"build, {len(targets)} target{'s' if len(targets) > 1 else ''}"
-            line(label, built, median_s(plain_at_once, RUNS, 0), goal)
-            if len(targets) > 1:
-                line(f"{label}, the script started for each", built, median_s(plain, RUNS, 0), goal)
-        again = median_s(lambda: call([sys.executable, "-m", "edgeflow", "build", *flags], work), RUNS)
-        print(f"{'rebuild with nothing changed':<44} {again:8.2f} s  goal <= 0.7 s")
-        verify = median_s(
-            lambda: call([sys.executable, "-m", "edgeflow", "verify", "build/kirin/model.nb"], work), RUNS
-        )
-        print(f"{'verify from the files alone':<44} {verify:8.2f} s  goal <= 3 s")
-    import resource
-
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    call([sys.executable, "-m", "edgeflow", "--help"], ROOT)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    print(
-        f"{'edgeflow --help, CPU time':<44} "
-        f"{after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:8.3f} s  goal <= 0.15 s"
-    )
+            yield Row(label, built, "s", median_s(lambda t=targets: plain([t]), runs, 0), goal)
+            if len(targets) > 1:  # by hand, a target is often a run of the script
+                each = median_s(lambda t=targets: plain([[one] for one in t]), runs, 0)
+                yield Row(f"{label}, the script started for each", built, "s", each, goal)
+        flags = ["-t", targets[0]] if small else flags
+        again = median_s(lambda: example.edgeflow(work, "build", *flags), runs, 0)
+        yield Row("rebuild with nothing changed, a factory and data functions", again)  # Paddle runs them again
+        files = as_files(work, Path(name) / "files")
+        example.edgeflow(files, "build", *flags)
+        again = median_s(lambda: example.edgeflow(files, "build", *flags), runs, 1 - small)
+        yield Row("rebuild with nothing changed, a model and data of files", again, goal=0.4)
+        alone = median_s(lambda: example.edgeflow(work, "verify", f"build/{targets[0]}/model.nb"), runs, 0)
+        yield Row("verify from the files alone", alone, goal=3)
+        _, cpu, _ = process_cost([sys.executable, "-m", "edgeflow", "--help"], example.ROOT)
+        yield Row("edgeflow --help, CPU time", cpu, goal=0.15)
 
 
-def call(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(command)}: {done.stderr[-2000:]}")
+def as_files(work: Path, folder: Path) -> Path:
+    """The same project without functions: what a build of `work` exported, and its data as arrays."""
+    folder.mkdir()
+    kept = next((work / "build" / ".cache" / "ingest").glob("*/reference.npz")).parent
+    for suffix in (".pdmodel", ".pdiparams"):
+        shutil.copyfile(kept / f"model{suffix}", folder / f"model{suffix}")
+    with np.load(kept / "reference.npz") as arrays:
+        np.savez(folder / "evaluation.npz", image=arrays["input/image"], label=arrays["label"])
+    with np.load(kept / "calibration.npz") as arrays:
+        np.savez(folder / "calibration.npz", **{key.removeprefix("input/"): arrays[key] for key in arrays})
+    (folder / "edgeflow.toml").write_text(FILES)
+    return folder

@@ -2,6 +2,7 @@
 another.
 """
 
+import shutil
 import subprocess
 import sys
 import zlib  # noqa: F401  (before paddle, or gzip and npz crash with SIGSEGV afterwards)
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-PLACES = {"kirin": "huawei_kirin_npu,arm", "arm64": "arm", "arm64-int8": "arm"}
+PLACES = {"kirin": "huawei_kirin_npu,arm", "arm64": "arm", "arm64-int8": "arm", "armv7": "arm", "x86": "x86"}
 OPT = Path(sys.executable).with_name("paddle_lite_opt")
 
 
@@ -18,8 +19,8 @@ def run(prefix: Path, x: np.ndarray) -> np.ndarray:
     paddle.enable_static()
     executor = paddle.static.Executor(paddle.CPUPlace())
     with paddle.static.scope_guard(paddle.static.Scope()):
-        program, _, fetches = paddle.static.load_inference_model(str(prefix), executor)
-        out = executor.run(program, feed={"image": x}, fetch_list=fetches)[0]
+        program, feeds, fetches = paddle.static.load_inference_model(str(prefix), executor)
+        out = executor.run(program, feed={feeds[0]: x}, fetch_list=fetches)[0]
     paddle.disable_static()
     return np.asarray(out)
 
@@ -67,23 +68,31 @@ def legal(prefix: Path) -> None:
 def main(targets: list[str], out: Path) -> None:
     sys.path.insert(0, ".")
     from data import calibration, evaluation
-    from model import build
 
     for target in targets:
-        layer = build()
-        layer.eval()
         prefix = out / target / "model"
-        paddle.jit.save(layer, str(prefix), input_spec=[paddle.static.InputSpec([None, 1, 8, 8], "float32", "image")])
-        legal(prefix)
         samples = evaluation()
-        reference = run(prefix, samples["image"])
+        name = next(key for key in samples if key != "label")
+        if Path("model.pdmodel").exists():
+            prefix.parent.mkdir(parents=True)
+            for suffix in (".pdmodel", ".pdiparams"):
+                shutil.copyfile(f"model{suffix}", prefix.with_suffix(suffix))
+        else:
+            from model import build
+
+            layer = build()
+            layer.eval()
+            spec = paddle.static.InputSpec([None, *samples[name].shape[1:]], "float32", name)
+            paddle.jit.save(layer, str(prefix), input_spec=[spec])
+        legal(prefix)
+        reference = run(prefix, samples[name])
         source = prefix
         if target.endswith("int8"):
             source = out / target / "int8" / "model"
-            quantise(prefix, source, calibration()["image"])
+            quantise(prefix, source, calibration()[name])
             legal(source)
-        got = run(source, samples["image"])
-        print(target, np.abs(got - reference).max(), (got.argmax(-1) == samples["label"]).mean())
+        got = run(source, samples[name])
+        print(target, np.abs(got - reference).max(), (got.argmax(-1) == reference.argmax(-1)).mean())
         subprocess.run(
             [
                 OPT,

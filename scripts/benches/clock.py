@@ -1,8 +1,11 @@
-"""Timing: the median of a few runs after one to warm up."""
+"""Timing: the median of a few runs after one to warm up, and the memory of a process."""
 
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 
 def median_s(work: Callable[[], object], runs: int = 5, warm: int = 1) -> float:
@@ -17,10 +20,21 @@ def median_s(work: Callable[[], object], runs: int = 5, warm: int = 1) -> float:
     return statistics.median(times)
 
 
-def line(what: str, ours: float, plain: float, goal: str, unit: str = "s") -> None:
-    """One row: both figures, their ratio, and the goal."""
-    factor = 1000 if unit == "ms" else 1
-    print(
-        f"{what:<44} {ours * factor:8.2f} {unit}  plain {plain * factor:8.2f} {unit}  ratio {ours / plain:5.2f}  "
-        f"goal {goal}"
-    )
+PROBE = (
+    "import os, resource, subprocess, sys; done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL); "
+    "used = resource.getrusage(resource.RUSAGE_CHILDREN); print(used.ru_maxrss, used.ru_utime + used.ru_stime); "
+    "sys.exit(done.returncode)"
+)
+
+
+def process_cost(command: Sequence[str], folder: Path, fine: Sequence[int] = (0,)) -> tuple[float, float, float]:
+    """Wall time and CPU time in seconds of a command with all processes that it waits for, and the peak memory of the
+    largest of them in MB.
+    """
+    since = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", PROBE, *command], cwd=folder, capture_output=True, text=True)
+    wall = time.perf_counter() - since
+    if done.returncode not in fine:
+        raise SystemExit(f"{' '.join(command)}: {done.stderr[-2000:]}")
+    kilobytes, cpu = done.stdout.split()[-2:]
+    return wall, float(cpu), float(kilobytes) * 1024 / 1e6

@@ -7,13 +7,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benches.example import trained_copy
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+from benches import example
+from benches.example import ROOT
+from benches.table import Row
 
 RECIPE = """
 name = "mobilenet_v2"
@@ -100,7 +100,7 @@ EPOCHS = 40
 
 
 @dataclass(frozen=True)
-class Row:
+class Way:
     what: str
     metric: float
     low: float
@@ -111,9 +111,23 @@ class Row:
     seconds: float
 
 
-def main() -> None:
+@dataclass(frozen=True)
+class Effort:
+    """What fine-tuning and search may take."""
+
+    epochs: int
+    learning_rate: float
+    budget: str = "90s"
+
+
+def rows(small: bool) -> Iterator[Row]:
+    """The details of each way go to stderr. Small: the digits alone, with hardly any search and fine-tuning."""
     with tempfile.TemporaryDirectory() as name:
-        compare("digits", trained_copy(Path(name) / "digits"), tune=(60, 0.004))
+        work = example.trained_copy(Path(name) / "digits")
+        if small:
+            yield from compare("digits", work, Effort(1, 0.004, "1s"))
+            return
+        yield from compare("digits", work, Effort(60, 0.004))
         mobile = Path(name) / "mobilenet"
         mobile.mkdir()
         shutil.copyfile(ROOT / "examples" / "digits" / "data.py", mobile / "data.py")
@@ -121,54 +135,45 @@ def main() -> None:
         (mobile / "edgeflow.toml").write_text(RECIPE)
         print(f"MobileNetV2 trains for {EPOCHS} epochs: about 5 minutes on 2 cores", file=sys.stderr)
         subprocess.run([sys.executable, "net.py", str(EPOCHS)], cwd=mobile, check=True, capture_output=True)
-        compare("MobileNetV2", mobile, tune=(15, 0.002))
+        yield from compare("MobileNetV2", mobile, Effort(15, 0.002))
 
 
-def compare(title: str, folder: Path, tune: tuple[int, float]) -> None:
-    """One network: every row is measured on the .nb that would ship."""
+def compare(title: str, folder: Path, effort: Effort) -> Iterator[Row]:
+    """One network: every way is measured on the .nb that would ship."""
     plain = (folder / "edgeflow.toml").read_text()
-    rows = [ours("fp32", folder, plain, "arm64")]
-    rows.append(by_hand(folder))
+    ways = [ours("fp32", folder, plain, "arm64")]
+    ways.append(by_hand(folder))
     since = time.perf_counter()
-    command = [
-        sys.executable,
-        "-m",
-        "edgeflow",
-        "search",
-        "-t",
-        "arm64-int8",
-        "--budget",
-        "90s",
-        "--drop",
-        "0.003",
-        "--size",
-        str(int(rows[0].size_bytes * 0.3)),
-    ]
-    subprocess.run(command, cwd=folder, check=False, capture_output=True)
+    goal = ["--drop", "0.003", "--size", str(int(ways[0].size_bytes * 0.3))]
+    example.edgeflow(folder, "search", "-t", "arm64-int8", "--budget", effort.budget, *goal, fine=(0, 1, 3))
     seconds, found = time.perf_counter() - since, folder / "build" / "search-arm64-int8"
     name, recipe = whole_int8(found.with_suffix(".json"))
-    rows.append(ours(f"edgeflow int8 ({name})", folder, plain + recipe, "arm64-int8", seconds))
-    best = found.with_suffix(".toml").read_text()
-    rows.append(
+    ways.append(ours(f"edgeflow int8 ({name})", folder, plain + recipe, "arm64-int8", seconds))
+    chosen = found.with_suffix(".toml")
+    best = chosen.read_text() if chosen.exists() else "# nothing found"
+    ways.append(
         ours(f"edgeflow search ({best.splitlines()[0].lstrip('# ')})", folder, plain + best, "arm64-int8", seconds)
     )
     pruned = (
         f"[targets.arm64-int8.compress]\nprune = 0.5\n[targets.arm64-int8.compress.fine_tune]\n"
-        f"epochs = {tune[0]}\nlearning_rate = {tune[1]}\n"
+        f"epochs = {effort.epochs}\nlearning_rate = {effort.learning_rate}\n"
     )
-    rows.append(ours("edgeflow 50 % of channels + int8", folder, plain + pruned, "arm64-int8"))
-    print(f"\n{title}: top-1 on 450 held-out digits with its 95 % interval; latency predicted for one thread of RK3399")
-    for row in rows:
-        print(
-            f"  {row.what:<44} {row.metric:7.2%} [{row.low:.2%}, {row.high:.2%}] {row.size_bytes / 1000:9.1f} kB "
-            f"{row.ops:>4} ops {row.latency_ms:8.3f} ms {row.seconds:6.1f} s"
+    ways.append(ours("edgeflow 50 % of channels + int8", folder, plain + pruned, "arm64-int8"))
+    say(f"\n{title}: top-1 on 450 held-out digits with its 95 % interval; latency predicted for one thread of RK3399")
+    for way in ways:
+        say(
+            f"  {way.what:<44} {way.metric:7.2%} [{way.low:.2%}, {way.high:.2%}] {way.size_bytes / 1000:9.1f} kB "
+            f"{way.ops:>4} ops {way.latency_ms:8.3f} ms {way.seconds:6.1f} s"
         )
-    fp32, hand, int8, _, small = rows
-    print(
-        f"  int8 loses {fp32.metric - int8.metric:+.2%} (goal 0.30 % where PaddleSlim's default loses more; it loses "
-        f"{fp32.metric - hand.metric:+.2%}), size {int8.size_bytes / fp32.size_bytes:.1%} of fp32 (goal 30 %); "
-        f"50 % pruned + int8 loses {fp32.metric - small.metric:+.2%} (goal 1 %)"
-    )
+    fp32, hand, int8, _, cut = (way.metric for way in ways)
+    yield Row(f"{title}: top-1 that PaddleSlim's defaults lose by hand", 100 * (fp32 - hand), "%")
+    yield Row(f"{title}: top-1 that int8 loses", 100 * (fp32 - int8), "%", goal=0.3)
+    yield Row(f"{title}: int8's size, of fp32", ways[2].size_bytes / 1000, "kB", ways[0].size_bytes / 1000, 0.3)
+    yield Row(f"{title}: top-1 that half of the channels + int8 loses", 100 * (fp32 - cut), "%", goal=1)
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def whole_int8(certificate: Path) -> tuple[str, str]:
@@ -182,20 +187,18 @@ def whole_int8(certificate: Path) -> tuple[str, str]:
 
     table = json.loads(certificate.read_text())
     rows = [row for row in table["tried"] if row["precision"] == "int8" and not row["changes"].get("prune_layers")]
+    if not rows:  # the search had no time for one
+        return "the recipe's own", ""
     row = min(rows, key=lambda row: (bool(row["misses"]), row["metric_drop"], -row["sqnr_db"]))
     return row["name"], as_toml("arm64-int8", Tried(row["name"], row["changes"], row["steps"]))
 
 
-def ours(what: str, folder: Path, recipe: str, target: str, seconds: float = 0.0) -> Row:
+def ours(what: str, folder: Path, recipe: str, target: str, seconds: float = 0.0) -> Way:
     import json
 
     (folder / "edgeflow.toml").write_text(recipe)
     since = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-m", "edgeflow", "build", "-t", target], cwd=folder, capture_output=True, text=True
-    )
-    if done.returncode not in (0, 3):
-        raise SystemExit(done.stderr)
+    example.edgeflow(folder, "build", "-t", target, fine=(0, 3))
     report = json.loads((folder / "build" / target / "report.json").read_text())
     return judged(
         what,
@@ -206,7 +209,7 @@ def ours(what: str, folder: Path, recipe: str, target: str, seconds: float = 0.0
     )
 
 
-def by_hand(folder: Path) -> Row:
+def by_hand(folder: Path) -> Way:
     """PaddleSlim's defaults and opt, as its documents show them; the export is repaired, or opt aborts."""
     from edgeflow.core.metrics import METRICS
     from edgeflow.emulate import Emulator
@@ -220,7 +223,8 @@ def by_hand(folder: Path) -> Row:
         "import data; calibration = getattr(mod, 'calibration', None) or data.calibration"
     )
     shape = [None, *next(a.shape[1:] for n, a in load_npz(ingest).items() if n.startswith("input/"))]
-    code = (
+    path = folder / "hand.py"
+    path.write_text(
         f"import zlib, sys; sys.path[:0] = ['.', {str(ROOT)!r}, {str(ROOT / 'scripts')!r}]\n{entry}\n"
         "from benches import by_hand as hand\nfrom pathlib import Path\nimport paddle\n"
         f"layer = mod.build(); layer.eval(); prefix = Path({str(out)!r}) / 'fp32' / 'model'\n"
@@ -231,7 +235,7 @@ def by_hand(folder: Path) -> Row:
         "subprocess.run([hand.OPT, f'--model_file={quantised}.pdmodel', f'--param_file={quantised}.pdiparams', "
         f"'--valid_targets=arm', '--optimize_out={out / 'model'}'], check=True)\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, capture_output=True)
+    example.script(folder, path)
     seconds = time.perf_counter() - since
     arrays = load_npz(ingest)
     with Emulator(out / "model.nb") as runner:
@@ -242,7 +246,7 @@ def by_hand(folder: Path) -> Row:
     )
 
 
-def judged(what: str, path: Path, metric: float, samples: int, seconds: float) -> Row:
+def judged(what: str, path: Path, metric: float, samples: int, seconds: float) -> Way:
     from edgeflow import nb
     from edgeflow.core.targets import load_target
     from edgeflow.emulate.shape_trace import trace_shapes
@@ -253,7 +257,7 @@ def judged(what: str, path: Path, metric: float, samples: int, seconds: float) -
     latency = predict(model, shapes or {}, load_target("arm64-int8"))
     low, high = wilson(metric, samples)
     ops = sum(op.type not in ("feed", "fetch") for op in model.blocks[0].operations)
-    return Row(what, metric, low, high, path.stat().st_size, ops, latency.ms if latency else float("nan"), seconds)
+    return Way(what, metric, low, high, path.stat().st_size, ops, latency.ms if latency else float("nan"), seconds)
 
 
 def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
@@ -261,7 +265,3 @@ def wilson(share: float, count: int, z: float = 1.96) -> tuple[float, float]:
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z / (1 + z * z / count) * (share * (1 - share) / count + z * z / (4 * count * count)) ** 0.5
     return middle - half, middle + half
-
-
-if __name__ == "__main__":
-    main()

@@ -3,17 +3,18 @@
 import contextlib
 import io
 import logging
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+from benches import example
+from benches.example import ROOT
+from benches.table import Row
+
 SAMPLES = 64
 RATIOS = (0.25, 0.5)
 
@@ -23,11 +24,16 @@ sys.path.insert(0, {root!r})
 import numpy as np
 from tests.graph.nets import settled
 
+def two():
+    from paddle import nn
+    return nn.Sequential(nn.Conv2D(3, 8, 3, stride=4), nn.ReLU(), nn.Conv2D(8, 8, 3, stride=4), nn.ReLU(),
+                         nn.AdaptiveAvgPool2D(1), nn.Flatten(), nn.Linear(8, 4))
+
 def build():
     import paddle
     from paddle.vision import models
     paddle.seed(0)
-    return settled(lambda: models.mobilenet_v2(scale=0.35, num_classes=10))()
+    return settled(lambda: {net})()
 
 def data():
     return {{"x": np.random.default_rng(0).uniform(-1, 1, ({samples}, 3, 64, 64)).astype("float32")}}
@@ -46,46 +52,44 @@ algo = "abs_max"
 """
 
 
-def main() -> None:
+LARGE, SMALL = "models.mobilenet_v2(scale=0.35, num_classes=10)", "two()"
+
+
+def rows(small: bool) -> Iterator[Row]:
+    from edgeflow.tuning.sensitivity import prune_sensitivity, sensitivity
+
+    samples, ratios = (4, RATIOS[1:]) if small else (SAMPLES, RATIOS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "model.py").write_text(MODEL.format(root=str(ROOT), samples=SAMPLES))
+        net = SMALL if small else LARGE
+        (folder / "model.py").write_text(MODEL.format(root=str(ROOT), samples=samples, net=net))
         (folder / "edgeflow.toml").write_text(RECIPE)
-        from edgeflow.tuning.sensitivity import prune_sensitivity, sensitivity
-
         # Both begin with the same exported program; ours is timed with its calibration, as PaddleSlim's is.
-        subprocess.run(
-            [sys.executable, "-m", "edgeflow", "build", "-t", "arm64"], cwd=folder, check=False, capture_output=True
-        )
+        example.edgeflow(folder, "build", "-t", "arm64", fine=(0, 3))
         since = time.perf_counter()
-        ours = {item.name: item.error for item in sensitivity(folder, "arm64-int8", samples=SAMPLES)}
+        ours = {item.name: item.error for item in sensitivity(folder, "arm64-int8", samples=samples)}
         ours_s = time.perf_counter() - since
         prefix = next((folder / "build" / ".cache" / "ingest").glob("*/model.pdmodel")).with_suffix("")
         since = time.perf_counter()
-        theirs = paddleslim(prefix, folder)
+        theirs = paddleslim(prefix, folder, samples)
         theirs_s = time.perf_counter() - since
         names = sorted(set(ours) & set(theirs))
-        print(
-            f"MobileNetV2 x0.35, {len(names)} layers, {SAMPLES} samples: edgeflow {ours_s:.1f} s, PaddleSlim "
-            f"{theirs_s:.1f} s, "
-            f"{theirs_s / ours_s:.1f} times faster, goal >= 5; "
-            f"Spearman {spearman([ours[n] for n in names], [theirs[n] for n in names]):.3f}, goal >= 0.95",
-            flush=True,
-        )
+        what = f"{len(names)} layers, {samples} samples, against PaddleSlim"
+        yield Row(f"int8: {what}", ours_s, "s", theirs_s, 0.2)
+        ranks = spearman([ours[n] for n in names], [theirs[n] for n in names])
+        yield Row("int8: Spearman of the two rankings", ranks, "", goal=0.95, at_least=True)
         since = time.perf_counter()
-        cut = prune_sensitivity(folder, "arm64", ratios=RATIOS, samples=SAMPLES)
+        cut = prune_sensitivity(folder, "arm64", ratios=ratios, samples=samples)
         cut_s = time.perf_counter() - since
         since = time.perf_counter()
-        theirs_cut = paddleslim_prune(prefix, sorted({item.name for item in cut}), folder)
+        theirs_cut = paddleslim_prune(prefix, sorted({item.name for item in cut}), folder, ratios, samples)
         theirs_cut_s = time.perf_counter() - since
+    yield Row(f"pruning: {len(ratios)} shares of {len(cut) // len(ratios)} layers", cut_s, "s", theirs_cut_s, 0.2)
     ranks = spearman([item.error for item in cut], [theirs_cut[item.name][item.ratio] for item in cut])
-    print(
-        f"pruning {len(RATIOS)} shares of {len(cut) // len(RATIOS)} layers: edgeflow {cut_s:.1f} s, PaddleSlim "
-        f"{theirs_cut_s:.1f} s, {theirs_cut_s / cut_s:.1f} times faster, goal >= 5; Spearman {ranks:.3f}, goal >= 0.95"
-    )
+    yield Row("pruning: Spearman of the two rankings", ranks, "", goal=0.95, at_least=True)
 
 
-def static() -> tuple[Any, Any, Any, np.ndarray]:
+def static(samples: int) -> tuple[Any, Any, Any, np.ndarray]:
     """Paddle in static mode with its log off, the CPU, an executor, and the samples of MODEL."""
     from edgeflow.paddle import session as backend
 
@@ -93,13 +97,13 @@ def static() -> tuple[Any, Any, Any, np.ndarray]:
     paddle = backend.paddle()
     paddle.enable_static()
     place = paddle.CPUPlace()
-    x = np.random.default_rng(0).uniform(-1, 1, (SAMPLES, 3, 64, 64)).astype("float32")
+    x = np.random.default_rng(0).uniform(-1, 1, (samples, 3, 64, 64)).astype("float32")
     return paddle, place, paddle.static.Executor(place), x
 
 
-def paddleslim(prefix: Path, folder: Path) -> dict[str, float]:
+def paddleslim(prefix: Path, folder: Path, samples: int) -> dict[str, float]:
     """PaddleSlim's layer metrics: the mean squared error that each layer adds alone."""
-    paddle, place, executor, x = static()
+    paddle, place, executor, x = static(samples)
     from paddleslim.quant.analysis import Analysis
 
     with paddle.static.scope_guard(paddle.static.Scope()):
@@ -133,9 +137,11 @@ def paddleslim(prefix: Path, folder: Path) -> dict[str, float]:
     return {name: float(value) for name, value in analysis.layer_metrics.items()}
 
 
-def paddleslim_prune(prefix: Path, names: list[str], folder: Path) -> dict[str, dict[float, float]]:
+def paddleslim_prune(
+    prefix: Path, names: list[str], folder: Path, ratios: Sequence[float], samples: int
+) -> dict[str, dict[float, float]]:
     """PaddleSlim's sensitivities to pruning: the mean squared error of the outputs over their variance."""
-    paddle, place, executor, x = static()
+    paddle, place, executor, x = static(samples)
     from paddleslim.common.recover_program import _remove_fetch_node
     from paddleslim.prune import sensitivity as analyse
 
@@ -151,7 +157,7 @@ def paddleslim_prune(prefix: Path, names: list[str], folder: Path) -> dict[str, 
         )  # its loss is relative to the unpruned score, 1
 
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        found = analyse(program, place, names, score, str(folder / "sensitivities"), pruned_ratios=list(RATIOS))
+        found = analyse(program, place, names, score, str(folder / "sensitivities"), pruned_ratios=list(ratios))
     return {name: {float(ratio): float(loss) for ratio, loss in losses.items()} for name, losses in found.items()}
 
 

@@ -1,16 +1,17 @@
 """Verification and a look at every layer against a comparison written by hand with PaddlePaddle."""
 
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from benches.example import trained_copy
+from benches import example
+from benches.clock import process_cost
+from benches.table import Row
 
-ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = 1000
 
 BY_HAND = """
@@ -51,73 +52,44 @@ folder, model, x = Path(sys.argv[1]), nb.read(sys.argv[2]), np.load(sys.argv[3])
 source = programs.load(folder / "source.pdmodel")
 weights = parameters.load(source, folder / "source.pdiparams")
 with Session() as session:
-    found = layer_drift(model, source, {"image": x}, lambda feed, names: session.run(source, weights, feed, names),
+    found = layer_drift(model, source, {"image": x}, lambda part, feed, names: session.run(part, weights, feed, names),
                         samples=len(x))
 print(found.first_drift)
 """
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        work = trained_copy(Path(name) / "digits")
-        data = work / "data.py"
-        data.write_text(
-            data.read_text()
-            + f"""
+THOUSAND = """
 
 def thousand():
     pictures, held, labels, right = split()
     images, classes = np.concatenate([held, pictures]), np.concatenate([right, labels])
-    return {{"image": images[:{SAMPLES}], "label": classes[:{SAMPLES}]}}
+    return {"image": images[:SAMPLES], "label": classes[:SAMPLES]}
 """
-        )
-        recipe = work / "edgeflow.toml"
-        recipe.write_text(recipe.read_text().replace("data.py:evaluation", "data.py:thousand"))
-        call([sys.executable, "-m", "edgeflow", "build", "-t", "arm64-int8"], work)
+
+
+def rows(small: bool) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as name:
+        work = example.trained_copy(Path(name) / "digits")
+        if not small:
+            data, recipe = work / "data.py", work / "edgeflow.toml"
+            data.write_text(data.read_text() + THOUSAND.replace("SAMPLES", str(SAMPLES)))
+            recipe.write_text(recipe.read_text().replace("data.py:evaluation", "data.py:thousand"))
+        example.edgeflow(work, "build", "-t", "arm64-int8")
         model = work / "build" / "arm64-int8" / "model.nb"
         since = time.perf_counter()
-        call([sys.executable, "-m", "edgeflow", "verify", str(model)], work)
-        alone = time.perf_counter() - since
+        example.edgeflow(work, "verify", str(model))
+        yield Row("verify" if small else f"verify, {SAMPLES} samples", time.perf_counter() - since)
         since = time.perf_counter()
-        call([sys.executable, "-m", "edgeflow", "verify", str(model), "--layers"], work)
-        print(
-            f"{SAMPLES} samples: verify {alone:.2f} s; with every layer looked at again, the compressed model "
-            "included, "
-            f"{time.perf_counter() - since:.2f} s (goal < 20 s)"
-        )
-        folder = next(p.parent for p in (work / "build" / ".cache" / "compress").glob("*/model.pdmodel"))
+        example.edgeflow(work, "verify", str(model), "--layers")
+        yield Row("the same, every layer looked at again", time.perf_counter() - since, goal=20)
+        folder = next(p.parent for p in (work / "build" / ".cache" / "compress").glob("*/float.pdmodel"))
         inputs = work / "x.npy"
-        np.save(inputs, np.load(work / "build" / "arm64-int8" / "reference.npz")["input/image"])
-        for label, code, arguments in (
-            ("edgeflow, layer by layer, streamed", OURS, [str(folder), str(model), str(inputs)]),
-            (
-                "by hand: Paddle's variables, all held",
-                BY_HAND,
-                [str(folder / "source"), str(folder / "model"), str(inputs)],
-            ),
-        ):
-            seconds, peak = measured([sys.executable, "-c", code, *arguments], work)
-            print(f"  {label:<42} {seconds:6.2f} s  {peak / 1e6:7.0f} MB at the peak")
-
-
-def measured(command: list[str], folder: Path) -> tuple[float, float]:
-    """Wall time, and the child's own peak memory in bytes."""
-    since = time.perf_counter()
-    probe = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, "
-        "stderr=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", probe, *command], cwd=folder, capture_output=True, text=True, check=True
-    )
-    return time.perf_counter() - since, float(done.stdout) * 1024
-
-
-def call(command: list[str], folder: Path) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode not in (0, 3, 4):
-        raise SystemExit(done.stderr)
-
-
-if __name__ == "__main__":
-    main()
+        np.save(
+            inputs, np.load(work / "build" / "arm64-int8" / "reference.npz")["input/image"][: 16 if small else None]
+        )
+        ours = process_cost([sys.executable, "-c", OURS, str(folder), str(model), str(inputs)], work)
+        hand = process_cost(
+            [sys.executable, "-c", BY_HAND, str(folder / "source"), str(folder / "model"), str(inputs)], work
+        )
+        yield Row("layer by layer, streamed, against Paddle's variables, all held", ours[0], "s", hand[0])
+        yield Row("the same: memory at the peak", ours[2], "MB", hand[2])

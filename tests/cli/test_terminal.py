@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edgeflow.cli.main import edgeflow
-from edgeflow.cli.printing import painted
+from edgeflow.cli.printing import MANNER, clear_progress, painted
 from edgeflow.cli.progress import Progress
 from edgeflow.cli.shape_option import parse_shapes
 from edgeflow.cli.tables import table
@@ -98,6 +99,61 @@ def test_progress_says_how_long_the_rest_takes(monkeypatch: pytest.MonkeyPatch) 
     for at, said in ((0, "draws 0 of 200"), (5, "draws 50 of 200, 15 s left"), (18, "draws 180 of 200, 2 s left")):
         now[0] = float(at)
         assert progress._with_rest("arm64", "verify", said.partition(",")[0]) == said
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def progress_to(stream: io.StringIO, now: list[float], monkeypatch: pytest.MonkeyPatch) -> Progress:
+    """Progress on a stream, with a clock of its own; nobody looks but who calls `_look`."""
+    monkeypatch.setattr("sys.stderr", stream)
+    monkeypatch.setattr("edgeflow.cli.progress.time.monotonic", lambda: now[0])
+    for name in ("quiet", "verbose"):
+        monkeypatch.setattr(MANNER, name, False)
+    return Progress()
+
+
+def test_a_live_line_for_each_target_with_the_time_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what is counted, or by an earlier build; lines of finished stages stay, the live ones do not."""
+    terminal, now = Terminal(), [100.0]
+    progress = progress_to(terminal, now, monkeypatch)
+    progress.say("arm64", "verify", "start")
+    progress.say("arm64", "verify", "about 40.0 s, as before")
+    progress.say("kirin", "compress", "start")
+    progress.say("kirin", "compress", "epochs 1 of 4")
+    progress.say("kirin", "compress", "log: build/.cache/compress/compress.log")
+    now[0] = 110.0
+    for _ in range(2):
+        progress._look("|")
+    both = terminal.getvalue()
+    bar = f"[{'#' * 5:<20}]"
+    lines = f"| arm64              verify    {bar} 10 s, 30 s left\n| kirin              compress  {bar} 10 s, epochs 1 of 4"
+    assert both == f"\r\x1b[K{lines}\r\x1b[1A\x1b[J{lines}", "two lines, drawn over"
+    progress.say("kirin", "compress", "done")
+    progress._look("/")
+    after = terminal.getvalue()[len(both) :]
+    assert after.startswith("\r\x1b[1A\x1b[Jkirin              compress    10.0 s\n\r\x1b[K/ arm64")
+    clear_progress()
+    assert terminal.getvalue().endswith("left\r\x1b[K")
+
+
+def test_a_log_hears_of_long_work_and_has_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, now = io.StringIO(), [0.0]
+    progress = progress_to(stream, now, monkeypatch)
+    progress.say("arm64", "verify", "start")
+    for second in (4, 6, 9, 17, 30):
+        now[0] = float(second)
+        progress._look("|")
+    lines = [f"arm64              verify    {second} s" for second in (6, 17)]
+    assert stream.getvalue().splitlines() == lines, "after 5 s, then 10 s, then 20 s"
+    monkeypatch.setattr(MANNER, "verbose", True)
+    progress.say("", "ingest", "log: build/.cache/ingest/ingest.log")
+    assert stream.getvalue().endswith("ingest    log: build/.cache/ingest/ingest.log\n")
+    monkeypatch.setattr(MANNER, "quiet", True)
+    progress.say("arm64", "verify", "done")
+    assert "30.0 s" not in stream.getvalue()
 
 
 def test_user_code_shows_its_own_lines(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from edgeflow.core.targets import load_target
 from edgeflow.emulate.examined import Examined
 from edgeflow.files.arrays import save_npz
-from edgeflow.flow.build import Built
+from edgeflow.flow.built import Built
 from edgeflow.flow.locked import figures_of
 from edgeflow.project.accepted import compare
 from edgeflow.project.lockfile import read_lock

@@ -100,7 +100,7 @@ def look(built: Path, change: object) -> LayerDrift:
             change(model),
             source,
             {"image": arrays["input/image"]},  # type: ignore[operator]
-            lambda feed, names: session.run(source, weights, feed, names),
+            lambda part, feed, names: session.run(part, weights, feed, names),
             samples=16,
         )
 
@@ -249,3 +249,28 @@ def test_constant_outputs_and_nan_never_pass(built: Path, tmp_path: Path) -> Non
     nb.write(with_weight(model, weight, np.full(weight.dims, np.nan, np.float32)), broken)
     verdict, found = verify_file(broken, Against(reference, DriftLimits(max_abs_max=1e9)))
     assert verdict.verdict == "FAIL" and np.isnan(found.outputs[0].max_abs)
+
+
+@pytest.mark.build
+def test_a_look_in_small_parts_sees_the_same(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How much is computed at a time changes what is held, and no figure."""
+    from edgeflow.core.rounding import steady
+    from edgeflow.graph import walk
+
+    most: list[int] = []
+    advance = walk.Walk._advance
+
+    def counted(self: walk.Walk) -> None:
+        advance(self)
+        most.append(sum(array.size for array in self._held.values()))
+
+    monkeypatch.setattr(walk.Walk, "_advance", counted)
+    found = {}
+    for room in (1, 1 << 30):
+        monkeypatch.setattr("edgeflow.graph.walk.ROOM", room)
+        monkeypatch.setattr("edgeflow.verify.layers.ROOM", room)
+        most.clear()
+        found[room] = (steady(look(built, lambda model: model)), len(most), max(most))
+    (parts, many, held), (whole, once, all_held) = found.values()
+    assert parts == whole and len(parts.layers) > 10
+    assert many > 10 * once and held < 0.6 * all_held
