@@ -122,3 +122,25 @@ def test_user_code_shows_its_own_lines(tmp_path: Path) -> None:
         "[Hint: expected 24]",
     )  # fmt: skip
     assert last_line(paddles) == "ValueError: (InvalidArgument) channels"
+
+
+def test_a_narrow_terminal_shortens_names_and_a_file_gets_them_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import shutil
+    import sys
+
+    from edgeflow.cli.tables import columns, table
+
+    rows = [("save_infer_model/scale_0.tmp_0", "0.5"), ("层的名字很长很长很长很长很长很长很长很长", "1")]
+    head = ("output", "a column of its own")
+    whole = table(head, rows)
+    assert all(row[0] in whole for row in rows)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((40, 24)))
+    narrow = table(head, rows)
+    assert max(map(columns, narrow.splitlines())) <= 40
+    assert "save_" in narrow and "…" in narrow and "_0.tmp_0" in narrow
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((5, 24)))
+    assert len(table(head, rows).splitlines()) == 4
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((200, 24)))
+    assert table(head, rows) == whole
