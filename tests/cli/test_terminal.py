@@ -61,12 +61,14 @@ def test_names_of_inputs_may_hold_anything() -> None:
     assert meant(["labels", "imgae"], ["image", "label"]) == {"labels": "label", "imgae": "image"}
 
 
-def test_init_says_what_a_shell_takes(tmp_path: Path) -> None:
+def test_init_says_what_a_shell_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "a b" / "my model"
     found = call("init", str(place), "--json")
     assert json.loads(found.stdout) == [str(place / "edgeflow.toml"), str(place / "model.py")]
     assert f"cd '{place}'" in found.stderr
     assert load_recipe(place).name == "my model"
+    monkeypatch.chdir(tmp_path)
+    assert "cd ./-x && " in call("init", "--", "-x").stderr
 
 
 def test_the_manner_of_speaking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
