@@ -77,3 +77,17 @@ def test_shown_installs_are_pinned(path: str) -> None:
     shown = INSTALL.findall((ROOT / path).read_text())
     assert all("-c constraints.txt" in line for line in shown), shown
     assert shown or path != "README.md"
+
+
+def test_without_python_3_10_a_build_install_ends_at_once_and_says_why() -> None:
+    """pip compiles nothing before: the requirement that cannot be met has no file, and its name is the sentence."""
+    from packaging.requirements import Requirement
+
+    asked = [Requirement(line) for line in PROJECT["optional-dependencies"]["build-lean"]]
+    for version in ("3.11", "3.12", "3.13", "3.14"):
+        here = {"python_version": version, "python_full_version": f"{version}.0"}
+        wanted = [one for one in asked if one.marker is None or one.marker.evaluate(here)]
+        assert any("needs.python.3.10" in str(one.specifier) for one in wanted)
+        assert not any(one.name in ("numpy", "onnx") for one in wanted), "an older NumPy would be compiled"
+    own = [one for one in asked if one.marker is None or one.marker.evaluate({"python_version": "3.10"})]
+    assert [str(one.specifier) for one in own if one.name == "paddlelite"] == ["==2.13rc0"]

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from edgeflow.cli.language import tr
 from edgeflow.cli.printing import show, show_json, show_page
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -74,7 +75,7 @@ def size(recipe: Path, build_dir: Path | None, as_json: bool) -> None:
         _json({"stages": sums, **total})
         return
     rows = [(name, str(item["results"]), readable(item["bytes"])) for name, item in (*sums.items(), ("all", total))]
-    show_page(table(("stage", "results", "size"), rows))
+    show_page(table((tr("stage"), tr("results"), tr("size")), rows))
 
 
 @command.command("prune")
@@ -116,7 +117,7 @@ def _show(found: list[Any], as_json: bool, what: str = "in the cache") -> None:
     if found:
         now = time.time()
         rows = [(entry.stage, entry.name, readable(entry.bytes), _since(now - entry.used)) for entry in found]
-        show_page(table(("stage", "result", "size", "last used"), rows))
+        show_page(table((tr("stage"), tr("result"), tr("size"), tr("last used")), rows))
     total = readable(sum(entry.bytes for entry in found))
     show(f"{len(found)} result{'' if len(found) == 1 else 's'}, {total}, {what}")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.language import tr
 from edgeflow.cli.options import build_dir_option, chosen_target, recipe_argument, target_option
 from edgeflow.cli.printing import show, show_json
 from edgeflow.cli.tables import number, table
@@ -51,7 +52,7 @@ def lines(found: Any) -> list[str]:
     """What tuning.calibration.examine found: coverage, outliers, the drift curve, and what to do."""
     out = [
         *table(
-            ("layer", "calibrated", "in use", "covered"),
+            (tr("layer"), tr("calibrated"), tr("in use"), tr("covered")),
             [
                 (item.layer, number(item.calibration_max), number(item.evaluation_max), f"{item.covered:.1%}")
                 for item in found.layers[:SHOWN]

@@ -32,5 +32,6 @@ def command(folder: Path, model: Path | None, as_json: bool) -> None:
         show_json([str(path) for path in written])
     else:
         show(*written)
-    go = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
+    place = f"./{folder}" if str(folder).startswith("-") else str(folder)  # cd would take it for an option
+    go = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(place)} && "
     show(f"next: {go}edgeflow build --target {'arm64-int8' if model is None else 'arm64'}", err=True)

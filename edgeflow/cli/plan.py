@@ -135,6 +135,7 @@ def _lines(plan: Any) -> list[str]:
     grades = {"error": tr("error"), "warning": tr("warning"), "note": tr("note")}
     for finding in plan.findings:
         grade = grades.get(finding.severity, finding.severity)
-        out += [f"  {finding.code} {grade}: {finding.op}: {told(finding.why)}", f"    {tr('fix')}: {told(finding.fix)}"]
+        out.append(f"  {finding.code} {grade}: {finding.op}: {told(finding.why)}")
+        out += [f"    {tr('fix')}: {told(finding.fix)}"] if finding.fix else []
     out.append(f"  {tr('can be built') if plan.buildable else tr('cannot be built')}")
     return out

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.language import tr
 from edgeflow.cli.options import build_dir_option, chosen_target, recipe_argument, target_option
 from edgeflow.cli.printing import from_here, show, show_page
 from edgeflow.cli.tables import number, size, table
@@ -117,9 +118,9 @@ def lines(found: Any) -> list[str]:
         for item in measured
     ]
     if rows:
-        out += table(("candidate", "metric", "SQNR dB", "size", "predicted", ""), rows).split("\n")
+        out += table((tr("candidate"), tr("metric"), "SQNR dB", tr("size"), tr("predicted"), ""), rows).split("\n")
     out += [ranking.tie] if ranking.tie else []
-    out.append("Pareto front: " + (", ".join(item.name for item in ranking.front) or "empty"))
+    out.append(tr("Pareto front") + ": " + (", ".join(item.name for item in ranking.front) or tr("empty")))
     gone = [item for item in found.tried if item.error]
     out += [f"no result: {item.name}: {item.error}" for item in gone]
     why = {"done": "everything was tried", "time": "the time was up", "interrupted": "it was interrupted"}.get(
@@ -129,7 +130,9 @@ def lines(found: Any) -> list[str]:
         f"{len(found.tried)} candidates in {found.seconds:.0f} s; {why}. Certificate: {from_here(found.certificate)}"
     )
     if ranking.best is None:
-        out.append("No candidate meets the goal." + (" The closest:" if found.recipe else ""))
+        out.append(
+            tr("No candidate meets the goal. The closest:") if found.recipe else tr("No candidate meets the goal.")
+        )
     return [*out, *(["", *found.recipe.rstrip().split("\n")] if found.recipe else [])]
 
 
@@ -138,7 +141,7 @@ def _standing(item: Tried, ranking: Ranking) -> str:
         return "best"
     if item.name in ranking.dropped:
         return f"{ranking.dropped[item.name]} beats it"
-    return "meets the goal" if item in ranking.ordered else "misses the goal"
+    return tr("meets the goal") if item in ranking.ordered else tr("misses the goal")
 
 
 def _ms(item: Tried) -> str:

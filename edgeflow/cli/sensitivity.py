@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.language import tr
 from edgeflow.cli.options import build_dir_option, chosen_target, recipe_argument, target_option
 from edgeflow.cli.printing import show_json, show_page
 
@@ -54,7 +55,7 @@ def command(
                 ),
                 as_json,
                 (
-                    ("layer", "share", "channels", "error", "SQNR dB"),
+                    (tr("layer"), tr("share"), tr("channels"), "error", "SQNR dB"),
                     lambda item: (
                         item.name,
                         f"{item.ratio:.0%}",
@@ -69,7 +70,7 @@ def command(
                 sensitivity(recipe, target, samples=samples, build_dir=build_dir, say=progress.say),
                 as_json,
                 (
-                    ("layer", "op", "error", "SQNR dB"),
+                    (tr("layer"), tr("op"), "error", "SQNR dB"),
                     lambda item: (item.name, item.op_type, number(item.error, 3), number(item.sqnr_db, 3)),
                 ),
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from unicodedata import combining, east_asian_width
@@ -21,8 +23,13 @@ LAYERS_SHOWN = 5
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns padded to their widest cell; the first left-aligned, the others right."""
+    """Columns padded to their widest cell; the first left-aligned, the others right.
+
+    On a terminal that is too narrow, names in the first column lose their middle; elsewhere they are whole.
+    """
     cells = [list(head), *[[visible(cell) for cell in row] for row in rows]]
+    if sys.stdout.isatty():
+        cells = _fitted(cells, shutil.get_terminal_size().columns)
     widths = [max(columns(row[i]) for row in cells) for i in range(len(head))]
     lines = []
     for row in cells:
@@ -34,6 +41,27 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         )
     lines.insert(1, "  ".join("-" * w for w in widths))
     return "\n".join(lines)
+
+
+NAME_MIN = 16
+"""Columns of a terminal that a shortened name keeps."""
+
+
+def _fitted(cells: list[list[str]], room: int) -> list[list[str]]:
+    """The cells of a table with the first column as narrow as it must be."""
+    widths = [max(columns(row[i]) for row in cells) for i in range(len(cells[0]))]
+    most = max(room - sum(widths[1:]) - 2 * len(widths[1:]), NAME_MIN)
+    return cells if widths[0] <= most else [[_shortened(row[0], most), *row[1:]] for row in cells]
+
+
+def _shortened(text: str, most: int) -> str:
+    """A name without its middle: its end tells more than that."""
+    if columns(text) <= most:
+        return text
+    kept = most - 1
+    while columns(text[: kept // 3] + text[-(kept - kept // 3) :]) > most - 1:
+        kept -= 1
+    return f"{text[: kept // 3]}…{text[-(kept - kept // 3) :]}"
 
 
 def columns(text: str) -> int:
@@ -117,9 +145,9 @@ def _samples(record: Record) -> str:
 
 
 def _agreed(output: Output) -> str:
-    """The figure of the output's kind, with what it is."""
+    """The figure of the output's kind, with what it is; the column is called agreement."""
     limit, value = output.agreement
-    return "-" if limit is None else f"{number(value)} {told(limit.what)}"
+    return "-" if limit is None else f"{number(value)} {told(limit.what.removesuffix(' agreement'))}"
 
 
 def _detail(output: Output) -> list[str]:

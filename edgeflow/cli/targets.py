@@ -6,6 +6,7 @@ import textwrap
 
 import click
 
+from edgeflow.cli.language import tr
 from edgeflow.cli.printing import show, show_json, show_page
 from edgeflow.core.coverage import covered, npu_ops
 from edgeflow.core.targets import Target
@@ -31,14 +32,14 @@ def command(name: str | None, as_json: bool) -> None:
             return
         show_page(
             table(
-                ("target", "precision", "what it is"),
+                (tr("target"), tr("precision"), tr("what it is")),
                 [
                     (p.name, p.precision.default, p.summary.ljust(max(len(q.summary) for q in profiles)))
                     for p in profiles
                 ],
             )
         )
-        show("", "not on this stack:")
+        show("", tr("not on this stack") + ":")
         for chip in unsupported_chips():
             show(f"  {chip.name}: {chip.reason}; try --target {chip.alternative}")
         return

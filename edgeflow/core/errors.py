@@ -75,7 +75,11 @@ def with_log(err: EdgeflowError, log: Path) -> EdgeflowError:
 
 def together(found: Sequence[EdgeflowError]) -> EdgeflowError:
     """The first of several errors, which carries the others, each said once."""
-    known = list({(err.what, err.try_): err for err in found}.values())
+    by_what: dict[str, EdgeflowError] = {}
+    for err in found:
+        if err.what not in by_what or (err.try_ and not by_what[err.what].try_):
+            by_what[err.what] = err
+    known = list(by_what.values())
     first = known[0]
     return type(first)(first.what, try_=first.try_, lines=first.lines, also=(*first.also, *known[1:]))
 

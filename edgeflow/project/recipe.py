@@ -31,6 +31,8 @@ from edgeflow.project.places import NO_RECIPES, RECIPE, REMEDIES, recipe_file
 
 LABELS_MAX_BYTES = 1 << 20
 OUTPUTS_MAX = 1000
+OTHER_NAMES = {"float": "float32", "fp32": "float32", "single": "float32", "int": "int64", "long": "int64"}
+"""What other libraries call a type, where the nearest spelling would be another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,7 +384,9 @@ def _validate_inputs(recipe: Recipe, path: Path) -> None:
                 f"{path} [inputs.{name}]: shape is {list(spec.shape)}; dimensions should be above 0, or -1"
             )
         if spec.dtype not in DTYPES:
-            raise RecipeError(f"{path} [inputs.{name}]: dtype {spec.dtype!r}; {near(spec.dtype, DTYPES, 'one of')}")
+            meant = OTHER_NAMES.get(spec.dtype.lower())
+            hint = f"did you mean {meant!r}?" if meant else near(spec.dtype, DTYPES, "one of")
+            raise RecipeError(f"{path} [inputs.{name}]: dtype {spec.dtype!r}; {hint}")
         if spec.preprocess is not None:
             _validate_preprocess(spec, spec.preprocess, f"{path} [inputs.{name}")
 

@@ -12,6 +12,8 @@ from edgeflow.report.values import figure, plain
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 560, 300, 74, 44, 22, 20
 LABEL_MAX = 24
+LABEL_WIDTH, LABEL_HEIGHT = 170, 13
+"""Pixels that the longest label takes."""
 SAME = 1e-6
 """Of the largest value: closer ones are drawn as one, and no axis is that fine."""
 
@@ -37,14 +39,16 @@ def scatter(points: Sequence[Point], x_name: Both, y_name: Both) -> str:
     parts = [_grid(across, up)]
     steps = _steps(points, across, up)
     parts.append(f"<polyline class=front points='{steps}'/>" if steps else "")
-    for number, point in enumerate(points):
+    taken: list[tuple[float, float]] = []
+    for point in points:
         x, y = _x(point.x, across), _y(point.y, up)
         anchor = "end" if x > WIDTH - 150 else "start"
-        shift = -9 if anchor == "end" else 9
+        height = _free(x, y - 9, taken)
+        taken.append((x, height))
         title = escape(f"{plain(point.name)}: {figure(point.x)}, {figure(point.y)}")
         parts.append(
             f"<g class='point {point.kind}'><title>{title}</title><circle cx={x:.1f} cy={y:.1f} r=6 />"
-            f"<text x={x + shift:.1f} y={y - 7 - 11 * (number % 2):.1f} text-anchor={anchor}>"
+            f"<text x={x + (-9 if anchor == 'end' else 9):.1f} y={height:.1f} text-anchor={anchor}>"
             f"{escape(plain(point.name, LABEL_MAX))}</text></g>"
         )
     own = [name.attribute("") for name in (x_name, y_name)]
@@ -58,11 +62,19 @@ def scatter(points: Sequence[Point], x_name: Both, y_name: Both) -> str:
     )
 
 
+def _free(x: float, y: float, taken: Sequence[tuple[float, float]]) -> float:
+    """The nearest height above `y` where no label of those around stands."""
+    near = [height for across, height in taken if abs(across - x) < LABEL_WIDTH]
+    while y > LABEL_HEIGHT and any(abs(height - y) < LABEL_HEIGHT for height in near):
+        y -= LABEL_HEIGHT
+    return y
+
+
 def _axis(values: Sequence[float]) -> list[float]:
     """Ticks at round figures, from below the smallest to above the largest value."""
     low, high = min(values), max(values)
     largest = max(abs(low), abs(high))
-    span = high - low if high - low > largest * SAME else largest or 1.0
+    span = high - low if high - low > largest * SAME else largest or 0.01
     power = 10.0 ** math.floor(math.log10(span / 4))
     step = next(power * k for k in (1, 2, 5, 10) if span / (power * k) <= 5)
     first = math.floor((low - span * 0.06) / step)

@@ -62,12 +62,14 @@ def test_names_of_inputs_may_hold_anything() -> None:
     assert meant(["labels", "imgae"], ["image", "label"]) == {"labels": "label", "imgae": "image"}
 
 
-def test_init_says_what_a_shell_takes(tmp_path: Path) -> None:
+def test_init_says_what_a_shell_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "a b" / "my model"
     found = call("init", str(place), "--json")
     assert json.loads(found.stdout) == [str(place / "edgeflow.toml"), str(place / "model.py")]
     assert f"cd '{place}'" in found.stderr
     assert load_recipe(place).name == "my model"
+    monkeypatch.chdir(tmp_path)
+    assert "cd ./-x && " in call("init", "--", "-x").stderr
 
 
 def test_the_manner_of_speaking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,3 +180,25 @@ def test_user_code_shows_its_own_lines(tmp_path: Path) -> None:
         "[Hint: expected 24]",
     )  # fmt: skip
     assert last_line(paddles) == "ValueError: (InvalidArgument) channels"
+
+
+def test_a_narrow_terminal_shortens_names_and_a_file_gets_them_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import shutil
+    import sys
+
+    from edgeflow.cli.tables import columns, table
+
+    rows = [("save_infer_model/scale_0.tmp_0", "0.5"), ("层的名字很长很长很长很长很长很长很长很长", "1")]
+    head = ("output", "a column of its own")
+    whole = table(head, rows)
+    assert all(row[0] in whole for row in rows)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((40, 24)))
+    narrow = table(head, rows)
+    assert max(map(columns, narrow.splitlines())) <= 40
+    assert "save_" in narrow and "…" in narrow and "_0.tmp_0" in narrow
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((5, 24)))
+    assert len(table(head, rows).splitlines()) == 4
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((200, 24)))
+    assert table(head, rows) == whole

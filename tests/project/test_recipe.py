@@ -76,6 +76,7 @@ def test_options_of_a_metric(lines: str, spelled: str, tmp_path: Path) -> None:
     [
         (GOOD + "[metric]\nname = 'cer'\nblank = 'first'", "blank=last or :blank=ID"),
         (GOOD + "[metric]\nname = 'top1'\nexpected = 0.9\nexpected_min = 0.9", "stand without expected"),
+        (GOOD.replace("[data]", "dtype = 'float'\n[data]"), "did you mean 'float32'"),
         (GOOD + "[metric]\nname = 'top1'\nexpected_min = nan", "should be a number"),
         (GOOD + "[metric]\nname = 'cer'\nblank = true", "blank=last or :blank=ID"),
         (GOOD + "[metric]\nname = 'map'\nblank = 0", "takes no blank"),
@@ -97,7 +98,7 @@ def test_options_of_a_metric(lines: str, spelled: str, tmp_path: Path) -> None:
         (GOOD.replace("evaluation", "evaluate"), "did you mean 'evaluation'"),
         ("folder = 'x'\n" + GOOD, "unknown key 'folder'"),
     ],
-    ids=range(22),
+    ids=range(23),
 )
 def test_bad_recipes(text: str | None, message: str, tmp_path: Path) -> None:
     if text is not None:
