@@ -11,7 +11,7 @@ from edgeflow.core.agreement import agreement, edits
 from edgeflow.core.box_drift import split_boxes
 from edgeflow.core.errors import NotComparable
 from edgeflow.core.output_drift import Compared, agreed_share, compare
-from edgeflow.core.output_kind import BOX_COLUMNS, OutputKind
+from edgeflow.core.output_kind import BOX_COLUMNS, Kind, OutputKind
 from edgeflow.core.parts import parts_of
 from edgeflow.core.statistics import decide_mean
 
