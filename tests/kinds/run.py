@@ -182,7 +182,7 @@ def line(row: Row) -> str:
     moved = f"{row.reference:.4g} → {row.candidate:.4g}"
     return (
         f"| {row.kind} | {row.which} | {row.target} | {row.verdict} | {moved} | {row.injected} | {row.beyond} | "
-        f"{row.failed} | {row.noticed} | {row.alarms} / {row.copies} | {row.seconds:.1f} s |"
+        f"{row.failed} | {row.noticed} | {row.alarms} / {row.copies} | {row.seconds:.2f} s |"
     )
 
 
