@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edgeflow.core.errors import NotComparable
 from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.text_metrics import ctc_texts
 
@@ -41,9 +42,17 @@ def agreement(wanted: Array, got: Array, kind: OutputKind) -> Agreement | None:
     """The agreement of two arrays of one shape, whose first axis are the samples; None where the kind has none.
 
     Boxes are matched elsewhere (core/box_drift.py), since their number may differ.
+
+    Raises:
+        NotComparable: the output has no form that its kind can have.
     """
     if wanted.ndim == 0 or not wanted.size:
         return None
+    if form := _unfit(wanted, kind):
+        raise NotComparable(
+            f"an output of shape {list(wanted.shape)} and dtype {wanted.dtype} is no {kind.kind}, which is {form}",
+            try_='[outputs.N] kind as the output is; "tensor" where no other fits',
+        )
     if kind.kind == "ids" or (kind.kind == "sequence" and wanted.dtype.kind != "f"):
         same = (wanted == got).reshape(len(wanted), -1)
         return Agreement(same.mean(1), counted=same.shape[1] == 1)
@@ -58,6 +67,16 @@ def agreement(wanted: Array, got: Array, kind: OutputKind) -> Agreement | None:
     if kind.kind == "landmarks":
         return landmarks_agree(wanted, got)
     return None
+
+
+def _unfit(array: Array, kind: OutputKind) -> str:
+    """The form that an output of this kind should have; empty where it has it."""
+    rank, whole = array.ndim, array.dtype.kind in "iu"
+    if kind.kind == "ctc" and not (rank == 2 if whole else rank == 3):
+        return "scores [samples, steps, classes], or whole numbers [samples, steps]"
+    if kind.kind == "landmarks" and not (rank == 3 and array.shape[2] in (2, 3)) and array[0].size % 2:
+        return "points [samples, points, 2 or 3], or [samples, 2 * points]"
+    return ""
 
 
 def best_classes_agree(wanted: Array, got: Array, axis: int) -> Agreement | None:
@@ -129,6 +148,7 @@ def neighbours_agree(wanted: Array, got: Array) -> Agreement | None:
 
 def _directions(array: Array) -> Array:
     flat = array.reshape(len(array), -1).astype(np.float64)
+    flat = np.where(np.isfinite(flat), flat, 0.0)  # counted apart, and never a PASS
     return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-12))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from edgeflow.core.errors import ModelError
 from edgeflow.core.tensors import PADDLE_DTYPES, TensorSpec
 from edgeflow.graph import program as programs
+from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.ingest.deploy_yaml import Described, read_deploy_yaml
 from edgeflow.ingest.paddle_files import PaddleFiles, find_program, read_paddle_files
 
@@ -68,10 +69,12 @@ def look_at_model(path: Path) -> GivenModel:
 
 
 def _float_outputs(program: Any) -> tuple[int, ...]:
+    """Those that may be taken for plain tensors: boxes differ in number from run to run, and are boxes on any input."""
+    boxes = {k for k, kind in enumerate(output_kinds(program)) if kind.kind == "boxes"}
     names = programs.fetches(program)
     held = [programs.variable(program.blocks[0], name) for name in names]
     kinds = [PADDLE_DTYPES.get(var.type.lod_tensor.tensor.data_type, "") if var is not None else "" for var in held]
-    return tuple(k for k, kind in enumerate(kinds) if kind.startswith("float"))
+    return tuple(k for k, kind in enumerate(kinds) if kind.startswith("float") and k not in boxes)
 
 
 def _last_width(program: Any) -> int | None:

@@ -29,6 +29,8 @@ def in_words(row: Array, kind: OutputKind, names: Sequence[str]) -> str:
         row: the output for the sample, without the axis of the samples.
         names: of the classes; of a text recogniser the letters, without the blank.
     """
+    if not row.size:
+        return "nothing"
     if row.dtype.kind == "f" and not np.isfinite(row).all():
         return "NaN"
     if kind.kind == "scores" and row.ndim == 1:
@@ -43,7 +45,7 @@ def in_words(row: Array, kind: OutputKind, names: Sequence[str]) -> str:
         return f"{float((row > kind.threshold).mean()):.1%} above {kind.threshold:g}"
     if kind.kind == "ids" and row.size == 1:
         return named(names, int(row.reshape(-1)[0]))
-    return f"{row.min():.3g} .. {row.max():.3g}" if row.size else "nothing"
+    return f"{row.min():.3g} .. {row.max():.3g}"
 
 
 def class_map(row: Array, kind: OutputKind) -> Array | None:
@@ -52,7 +54,7 @@ def class_map(row: Array, kind: OutputKind) -> Array | None:
         axis = 0 if kind.axis in (None, 1, -3) else row.ndim - 1
         return np.asarray(row.argmax(axis))
     plane = row.squeeze() if row.ndim in (2, 3) else row
-    if kind.kind == "ids" and plane.ndim == 2 and min(plane.shape) > 1:
+    if kind.kind == "ids" and plane.ndim == 2 and min(plane.shape) > 1 and np.isfinite(plane).all():
         return plane.astype(np.int64)
     return None
 

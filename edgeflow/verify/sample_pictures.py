@@ -60,7 +60,7 @@ def with_answers(
         mask = class_map(row, kind)
         if mask is None and kind.kind == "map" and row.squeeze().ndim == 2:
             mask = (row.squeeze() > kind.threshold).astype(np.int64)
-        if mask is None:
+        if mask is None or not mask.size:
             return pixels
         sides.append(laid_over(pixels, mask))
     return np.concatenate([sides[0], np.full((len(pixels), GAP, 3), 255, np.uint8), sides[1]], 1)

@@ -43,6 +43,8 @@ def worst(
         wanted, got = np.swapaxes(wanted, 0, 1), np.swapaxes(got, 0, 1)  # time first
     else:
         return ()
+    if not wanted.size:
+        return ()
     a, b = wanted.reshape(count, -1).astype(np.float64), got.reshape(count, -1).astype(np.float64)
     with np.errstate(invalid="ignore"):
         error = np.where(a == b, 0.0, np.abs(a - b)).max(1, initial=0.0)

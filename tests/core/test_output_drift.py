@@ -11,7 +11,7 @@ from edgeflow.core.agreement import agreement, edits
 from edgeflow.core.box_drift import split_boxes
 from edgeflow.core.errors import NotComparable
 from edgeflow.core.output_drift import Compared, agreed_share, compare
-from edgeflow.core.output_kind import BOX_COLUMNS, OutputKind
+from edgeflow.core.output_kind import BOX_COLUMNS, Kind, OutputKind
 from edgeflow.core.parts import parts_of
 from edgeflow.core.statistics import decide_mean
 
@@ -188,3 +188,21 @@ def test_a_mean_over_few_samples_never_passes_on_two_and_fails_far_beyond() -> N
     assert decide_mean(np.zeros(10), 0.05) == "PASS"
     assert decide_mean(np.asarray([0.0, 0.0, 0.3, 0.0]), 0.05) == "INCONCLUSIVE"
     assert decide_mean(np.full(5, 0.4), 0.05) == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [("ctc", (5,)), ("ctc", (5, 3)), ("ctc", (5, 1, 8, 8)), ("landmarks", (5, 3)), ("landmarks", (5,))],
+)
+def test_an_output_of_another_form_than_its_kind_is_named(kind: Kind, shape: tuple[int, ...]) -> None:
+    array = np.ones(shape, np.float32)
+    with pytest.raises(NotComparable, match=rf"is no {kind}, which is"):
+        compare([array], [array], [OutputKind(kind)], 0, 5)
+
+
+def test_infinities_in_an_embedding_are_counted_not_divided() -> None:
+    wanted = RANDOM.normal(0, 1, (6, 4)).astype(np.float32)
+    got = wanted.copy()
+    got[2, 1] = np.inf
+    found = compare([wanted], [got], [OutputKind("embedding")], 0, 6)
+    assert found.drift.infinite == 1 and found.agreed is not None

@@ -44,7 +44,7 @@ Path("boxes.json").write_text(json.dumps(coco))
 pytestmark = [pytest.mark.build, pytest.mark.machine]
 
 
-EVALUATION = 640
+EVALUATION = 2000
 
 
 def rows_of(labels: np.ndarray) -> list[tuple[float, ...]]:

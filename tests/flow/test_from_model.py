@@ -256,3 +256,15 @@ def test_other_files_where_a_recipe_belongs(name: str, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"a recipe, edgeflow\.toml, should stand here") as caught:
         load_recipe(tmp_path / name)
     assert caught.value.try_
+
+
+def test_boxes_stay_boxes_on_made_up_inputs(tmp_path: Path) -> None:
+    """Their number differs from run to run: as plain tensors nothing could be compared."""
+    pytest.importorskip("paddle", reason="PaddlePaddle is not installed")
+    from tests.graph.detectors import distributions
+    from tests.graph.programs import export
+
+    export(distributions("vector"), (1, 3, 32, 32), tmp_path / "m")
+    given = look_at_model(tmp_path / "m.pdmodel")
+    assert given.float_outputs == ()
+    assert b"[outputs." not in files_for(given, tmp_path / "p", None, "m")["edgeflow.toml"]
