@@ -6,7 +6,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 libgl1 libglib2.0-0 openssh-client \
     && rm -rf /var/lib/apt/lists/*
 COPY . /src
-RUN pip install --no-cache-dir --constraint /src/constraints.txt "/src[build,metrics]" && rm -rf /src
+RUN pip install --no-cache-dir --constraint /src/constraints.txt "/src[build,metrics,text]" && rm -rf /src
 ENV HOME=/tmp
 WORKDIR /project
 ENTRYPOINT ["edgeflow"]
