@@ -7,7 +7,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 COPY . /src
 # As scripts/setup does: PaddleSlim asks for opencv-python and swig, which nothing here uses.
-RUN pip install --no-cache-dir --constraint /src/constraints.txt "/src[build-lean,metrics]" \
+RUN pip install --no-cache-dir --constraint /src/constraints.txt "/src[build-lean,metrics,text]" \
     && pip install --no-cache-dir --constraint /src/constraints.txt --no-deps paddleslim \
     && rm -rf /src
 # Any user may run it, whose home is nowhere in the image.

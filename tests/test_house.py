@@ -45,6 +45,7 @@ HOMES = {
     ),
     "jinja2": ("report/html.py",),
     "loky": ("flow/workers.py",),
+    "tokenizers": ("core/tokenizer.py",),
 }
 LINES_MAX = 480
 

@@ -34,7 +34,7 @@ def brought() -> set[str]:
     extras = PROJECT["optional-dependencies"]
     asked = [
         *PROJECT["dependencies"],
-        *(line for extra in ("build-lean", "metrics", "docs", "dev") for line in extras[extra]),
+        *(line for extra in ("build-lean", "metrics", "text", "docs", "dev") for line in extras[extra]),
     ]
     return {*script("licences").closure(asked, set()), "paddleslim"}
 

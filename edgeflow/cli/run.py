@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command("run")
 @click.argument("files", nargs=-1, metavar="[MODEL] [PICTURES]...", type=click.Path())
 @click.option(
-    "--input", "-i", "inputs", multiple=True, metavar="NAME=FILE", help="A .npy, a picture, or a .txt of ids."
+    "--input", "-i", "inputs", multiple=True, metavar="NAME=FILE", help="A .npy, a picture, a .txt of ids, or a text."
 )
 @click.option(
     "--output-dir",
@@ -49,13 +49,14 @@ if TYPE_CHECKING:
 def command(ctx: click.Context, /, files: tuple[str, ...], **options: Any) -> None:
     """Execute MODEL.nb, on this machine or on a device, on arrays or on pictures.
 
-    Pictures are prepared as the contract beside MODEL says, and answers use its labels; of several pictures a table
-    is printed. Without MODEL, the build of the recipe in this folder is taken.
+    Pictures and texts are prepared as the contract beside MODEL says, and answers use its labels; of several pictures,
+    or of a .txt with a text a line, a table is printed. Without MODEL, the build of the recipe in this folder is taken.
 
     \b
     Example: edgeflow run build/arm64/model.nb --input image=cat.jpg --draw out.png
              edgeflow run build/arm64/model.nb pictures/*.jpg
              edgeflow run model.nb --input image=in.npy --output-dir out
+             edgeflow run model.nb --input input_ids="where is my order"
     """
     from edgeflow.ingest.pictures import SUFFIXES
 
@@ -97,7 +98,7 @@ def _run(model: Path, pictures: list[Path], options: Mapping[str, Any]) -> None:
         ideal=options["ideal"],
         context=options["context"],
     )
-    rows: list[tuple[Path, Answer]] = []
+    rows: list[tuple[Path | str, Answer]] = []
     written: list[Written] = []
     with working("run"), open_runner(model, where, options["npu"] or npu_arithmetic(model)) as runner:
         if pictures:
@@ -106,13 +107,17 @@ def _run(model: Path, pictures: list[Path], options: Mapping[str, Any]) -> None:
                 pixels = load_picture(path)
                 answer = reader.answer(list(runner.infer(reader.feed(pixels)).values()), pixels)
                 rows.append((path, answer))
+        elif texts := _texts(model, options["inputs"]):
+            if len(texts) > 1 and options["output_dir"]:
+                raise click.UsageError("--output-dir takes the outputs of one text")
+            rows, written = _answered(model, runner, texts, options)
         else:
             written, seen = _once(model, runner, options)
             if seen is not None:
                 path, pixels, answer = seen
                 rows.append((path, answer))
     if options["draw"]:
-        if not rows:
+        if not rows or isinstance(rows[0][0], str):
             raise click.UsageError("--draw draws on a picture, and no input is one")
         from edgeflow.deploy.drawing import draw
 
@@ -126,6 +131,52 @@ def _run(model: Path, pictures: list[Path], options: Mapping[str, Any]) -> None:
         show(*map(str, written))
 
 
+def _texts(model: Path, inputs: tuple[str, ...]) -> list[str]:
+    """The texts of `--input NAME=TEXT`, where the contract makes NAME from one; none where arrays are given."""
+    from edgeflow.core.errors import DataError
+    from edgeflow.core.tensors import named
+    from edgeflow.deploy.texts import given_texts
+    from edgeflow.project.contract import load_contract
+    from edgeflow.project.places import BuildFolder
+
+    try:
+        spec = load_contract(BuildFolder.of(model).contract).text
+    except DataError:
+        return []
+    if spec is None or len(inputs) != 1:
+        return []
+    name, value = named(inputs[0], [spec.name])
+    return given_texts(value) if name and not value.endswith(".npy") else []
+
+
+def _answered(
+    model: Path, runner: Any, texts: list[str], options: Mapping[str, Any]
+) -> tuple[list[tuple[Path | str, Answer]], list[Written]]:
+    """An answer for each text, and what was written of the only one."""
+    from edgeflow.core.progress import counted
+    from edgeflow.core.tensors import validate_fixed
+    from edgeflow.deploy.answers import reader_of
+    from edgeflow.deploy.run import write_dump, write_outputs
+    from edgeflow.deploy.texts import text_feed, text_tokenizer
+
+    reader = reader_of(model, options["top"], options["threshold"])
+    made = text_tokenizer(model.parent, reader.contract)
+    assert made is not None
+    rows: list[tuple[Path | str, Answer]] = []
+    written: list[Written] = []
+    folder = options["output_dir"]
+    for text in counted(texts, "texts"):
+        feed = text_feed(made, text, reader.contract)
+        validate_fixed({name: array.shape for name, array in feed.items()}, runner.inputs, "--input")
+        outputs = runner.infer(feed)
+        rows.append((text, reader.answer([array[:1] for array in outputs.values()])))
+        if folder:
+            written = write_outputs(list(outputs.items()), folder)
+        if options["dump"]:
+            written += write_dump(runner, feed, model, folder / "dump")
+    return rows, written
+
+
 def _once(
     model: Path, runner: Any, options: Mapping[str, Any]
 ) -> tuple[list[Written], tuple[Path, Any, Answer] | None]:
@@ -137,7 +188,8 @@ def _once(
 
     seen: list[tuple[Path, Any, Reader]] = []
 
-    def made(name: str, path: Path) -> Mapping[str, Any]:
+    def made(name: str, value: str) -> Mapping[str, Any]:
+        path = Path(value)
         if path.suffix.lower() == ".txt":
             return {name: ids_of(path)}
         reader = reader_of(model, options["top"], options["threshold"])
@@ -160,16 +212,22 @@ def _once(
     return written, (path, pixels, reader.answer(list(outputs.values()), pixels))
 
 
-def _show(rows: list[tuple[Path, Answer]], *, as_json: bool) -> None:
-    """Answers: all lines of one picture, or a table with the first words on each."""
+def _show(rows: list[tuple[Path | str, Answer]], *, as_json: bool) -> None:
+    """Answers: all lines of one picture or text, or a table with the first words on each."""
+    of_texts = isinstance(rows[0][0], str)
     if as_json:
-        show_json([{"picture": str(path), **answer.table} for path, answer in rows])
+        show_json([{"text" if of_texts else "picture": str(path), **answer.table} for path, answer in rows])
     elif len(rows) == 1:
         show(*rows[0][1].lines)
     else:
         from edgeflow.cli.tables import table
 
-        show_page(table((tr("picture"), tr("answer")), [(str(path), _short(answer)) for path, answer in rows]))
+        show_page(
+            table(
+                (tr("text") if of_texts else tr("picture"), tr("answer")),
+                [(str(path), _short(answer)) for path, answer in rows],
+            )
+        )
 
 
 def _short(answer: Answer) -> str:

@@ -58,7 +58,7 @@ def of_task(task: str | None, seen: OutputKind) -> OutputKind:
     why = f"[model] task is {task}"
     if seen.kind == "ids":
         return seen
-    if task == "classify":
+    if task in ("classify", "classify_text"):
         return OutputKind("scores", why, axis=seen.axis if seen.axis is not None else -1)
     if task == "ocr_recognise":
         return OutputKind("ctc", why, axis=-1)

@@ -10,6 +10,7 @@ from typing import Literal
 from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.tensors import TensorSpec
+from edgeflow.core.tokenize import Tokenize
 
 Algo = Literal["hist", "KL", "mse", "emd", "avg", "abs_max", "ptf"]
 """PaddleSlim's ways to find the range of an activation."""
@@ -62,7 +63,8 @@ class IngestSettings:
     say. `skip_bad`: pictures that cannot be read are left out. `dictionary`: letters of a text recogniser, for lists
     with texts; `blank_last`: of its classes. `annotations` of the evaluation's pictures, with `names` of classes;
     `shares`: the model's boxes count in shares of its input. `pages_for`: the task of the
-    model, where label files of pages feed it with what that task needs.
+    model, where label files of pages feed it with what that task needs. `tokenize` by input name: how texts among the
+    data become inputs; `classes`: names that stand for classes in a file of texts.
     """
 
     factory: str | None
@@ -82,6 +84,8 @@ class IngestSettings:
     names: tuple[str, ...] = ()
     shares: bool = False
     pages_for: str | None = None
+    tokenize: Mapping[str, Tokenize] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,22 @@
 // --check: the golden tensors of a contract, replayed on this device.
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <iostream>
 #include <sstream>
 #include <stdexcept>
 
+#include "files.h"
+#include "json_text.h"
 #include "npy.h"
 #include "picture.h"
 #include "session.h"
+#include "tokenize.h"
 
 namespace edgeflow {
 namespace {
 
+constexpr std::size_t texts_max_bytes = std::size_t{1} << 20;
 constexpr double picture_limit = 1e-5;  // both sides do the same float32 operations; see edgeflow/core/preprocess.py
 
 std::vector<Tensor> read_all(const std::vector<std::string>& paths) {
@@ -52,6 +57,26 @@ std::optional<std::string> check_picture(const Contract& contract) {
   return difference(got, wanted, picture_limit, true);
 }
 
+// Texts with their ids: every one has to be cut into the same tokens here.
+std::optional<std::string> check_texts(const Contract& contract) {
+  const std::string& path = contract.golden->texts;
+  if (path.empty()) return std::nullopt;
+  const Tokenizer tokenizer(contract.tokenize());
+  const Json list = Json::parse(read_file(path, texts_max_bytes), nullptr, false);
+  if (!list.is_array()) throw std::runtime_error(path + ": is no list of texts");
+  for (const Json& entry : list) {
+    const auto text = entry.is_object() ? entry.find("text") : entry.end();
+    const auto wanted = entry.is_object() ? entry.find("ids") : entry.end();
+    if (text == entry.end() || wanted == entry.end() || !text->is_string() || !wanted->is_array())
+      throw std::runtime_error(path + ": an entry holds no text or no ids, and should hold both");
+    const std::vector<std::int64_t> got = tokenizer.ids(text->get<std::string>());
+    const Shape have(got.begin(), got.end());
+    if (Json(have) != *wanted)
+      return written(*text) + " becomes " + text_of(have) + ", and should become " + written(*wanted);
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::optional<std::string> difference(const Tensor& got, const Tensor& wanted, double limit, bool relative) {
@@ -77,6 +102,7 @@ int run_check(const Arguments& arguments) {
   if (!contract.golden)
     throw std::runtime_error(contract.path + ": has no golden tensors, and should have some to be checked");
   if (const auto found = check_picture(contract)) return fail("picture " + *found);
+  if (const auto found = check_texts(contract)) return fail("text " + *found);
   const std::vector<Tensor> inputs = read_all(contract.golden->inputs), wanted = read_all(contract.golden->outputs);
   const std::vector<Tensor> got = infer_batches(session, inputs, batch_of(contract, inputs));
   if (got.size() != wanted.size())

@@ -19,6 +19,12 @@ constexpr std::int64_t side_max = 16384;
 const std::set<std::string> preprocess_keys{"resize", "size",   "crop",      "colour", "scale",        "mean",
                                             "std",    "layout", "pad_value", "pad_in", "interpolation"};
 
+const std::set<std::string> tokenize_keys{"kind",         "vocab",      "vocab_sha256",  "max_length", "padding",
+                                          "truncation",   "unk",        "pad",           "cls",        "sep",
+                                          "continuation", "lower_case", "strip_accents", "split_cjk",  "token_types",
+                                          "task_types",   "positions",  "mask",          "length"};
+constexpr std::int64_t length_max = 4096;  // as core/tokenize.py has it
+
 std::vector<std::int64_t> sides(const Json* value, const std::string& where, std::int64_t least) {
   std::vector<std::int64_t> found;
   if (value == nullptr) return found;
@@ -75,7 +81,34 @@ Preprocess read_preprocess(const Json& table, const std::string& where) {
   return found;
 }
 
-Input read_input(const Json& table, const std::string& where) {
+Tokenize read_tokenize(const Json& table, const std::string& folder, const std::string& where) {
+  if (!table.is_object()) refuse(where + " is no table");
+  for (const auto& item : table.items())
+    if (tokenize_keys.count(item.key()) == 0)
+      refuse(where + ": unknown key '" + item.key() + "'; this program is older than the contract");
+  const auto word = [&](const char* key) { return text(member(table, key, where), where + "." + key); };
+  const auto flag = [&](const char* key) { return truth(member(table, key, where), where + "." + key); };
+  Tokenize found;
+  found.kind = one_of(member(table, "kind", where), {"wordpiece", "character"}, where + ".kind");
+  found.vocab = inside(folder, member(table, "vocab", where), where + ".vocab");
+  found.vocab_sha256 = word("vocab_sha256");
+  const double longest = number(member(table, "max_length", where), where + ".max_length");
+  if (longest < 3 || longest > static_cast<double>(length_max) || std::floor(longest) != longest)
+    refuse(where + ".max_length is " + shown(member(table, "max_length", where)) +
+           ", and should be a whole number from 3 to " + std::to_string(length_max));
+  found.max_length = static_cast<std::int64_t>(longest);
+  found.padding = one_of(member(table, "padding", where), {"max_length", "longest"}, where + ".padding");
+  found.truncation = one_of(member(table, "truncation", where), {"end", "none"}, where + ".truncation");
+  found.unk = word("unk"), found.pad = word("pad"), found.cls = word("cls"), found.sep = word("sep");
+  found.continuation = word("continuation");
+  found.lower_case = flag("lower_case"), found.strip_accents = flag("strip_accents");
+  found.split_cjk = flag("split_cjk");
+  found.token_types = word("token_types"), found.task_types = word("task_types");
+  found.positions = word("positions"), found.mask = word("mask"), found.length = word("length");
+  return found;
+}
+
+Input read_input(const Json& table, const std::string& folder, const std::string& where) {
   Input found;
   found.name = text(member(table, "name", where), where + ".name");
   found.dtype = dtype_of(text(member(table, "dtype", where), where + ".dtype"));
@@ -85,6 +118,8 @@ Input read_input(const Json& table, const std::string& where) {
     if (found.dtype != Dtype::float32)
       refuse(where + " is " + name_of(found.dtype) + " with pre-processing, and should be float32");
   }
+  if (const Json* value = optional_member(table, "tokenize"))
+    found.tokenize = read_tokenize(*value, folder, where + ".tokenize");
   return found;
 }
 
@@ -96,6 +131,7 @@ Golden read_golden(const Json& table, const std::string& folder) {
   if (const Json* value = optional_member(table, "picture")) found.picture = inside(folder, *value, "golden.picture");
   if (const Json* value = optional_member(table, "picture_input"))
     found.picture_input = inside(folder, *value, "golden.picture_input");
+  if (const Json* value = optional_member(table, "texts")) found.texts = inside(folder, *value, "golden.texts");
   if (found.picture.empty() != found.picture_input.empty())
     refuse("golden: picture and picture_input should both be given, or neither");
   return found;
@@ -110,12 +146,12 @@ Contract fill(const Json& table, const std::string& path) {
   found.name = text(member(table, "name", "the contract"), "name");
   found.target = text(member(table, "target", "the contract"), "target");
   if (const Json* value = optional_member(table, "task"))
-    found.task = one_of(*value, {"classify", "detect", "ocr_detect", "ocr_recognise"}, "task");
+    found.task = one_of(*value, {"classify", "classify_text", "detect", "ocr_detect", "ocr_recognise"}, "task");
   const Json& model = member(table, "model", "the contract");
   found.model = inside(folder, member(model, "file", "model"), "model.file");
   found.model_sha256 = text(member(model, "sha256", "model"), "model.sha256");
   for (const Json& input : list(member(table, "inputs", "the contract"), "inputs", 256))
-    found.inputs.push_back(read_input(input, "inputs[" + std::to_string(found.inputs.size()) + "]"));
+    found.inputs.push_back(read_input(input, folder, "inputs[" + std::to_string(found.inputs.size()) + "]"));
   found.outputs = texts(member(table, "outputs", "the contract"), "outputs");
   if (const Json* value = optional_member(table, "golden")) found.golden = read_golden(*value, folder);
   if (const Json* value = optional_member(table, "labels")) found.labels = inside(folder, *value, "labels");
@@ -135,6 +171,13 @@ std::size_t Contract::picture_input() const {
     if (inputs[i].preprocess) return i;
   throw std::runtime_error(
       path + ": no input has pre-processing, and one should, to take a picture; use dump with .npy files instead");
+}
+
+const Tokenize& Contract::tokenize() const {
+  for (const Input& input : inputs)
+    if (input.tokenize) return *input.tokenize;
+  throw std::runtime_error(path +
+                           ": no input is made from a text, and one should be; use dump with .npy files instead");
 }
 
 Contract read_contract(const std::string& path) {

@@ -28,17 +28,32 @@ struct Preprocess {
   std::size_t channels() const { return colour == "GRAY" ? 1 : 3; }
 };
 
+// How a text becomes an input and those that go with it; see edgeflow/core/tokenize.py.
+struct Tokenize {
+  std::string kind;   // wordpiece or character
+  std::string vocab;  // path
+  std::string vocab_sha256;
+  std::int64_t max_length = 0;                   // special tokens counted
+  std::string padding;                           // max_length or longest
+  std::string truncation;                        // end or none
+  std::string unk, pad, cls, sep, continuation;  // tokens; cls and sep may be empty
+  bool lower_case = false, strip_accents = false, split_cjk = false;
+  std::string token_types, task_types, positions, mask, length;  // names of other inputs; empty: none
+};
+
 struct Input {
   std::string name;
   Dtype dtype = Dtype::float32;
   Shape shape;  // -1: any size
   std::optional<Preprocess> preprocess;
+  std::optional<Tokenize> tokenize;
 };
 
 struct Golden {
   std::vector<std::string> inputs, outputs;  // paths
   double max_abs = 0.0;
   std::string picture, picture_input;  // paths; empty: none
+  std::string texts;                   // path of a list of texts with their ids; empty: none
 };
 
 struct Contract {
@@ -54,6 +69,9 @@ struct Contract {
 
   // The one input that is made from a picture; throws when there is none.
   std::size_t picture_input() const;
+
+  // The rules of the one input that is made from a text; throws when there is none.
+  const Tokenize& tokenize() const;
 };
 
 // Throws std::runtime_error when the file is missing, larger than 1 MiB, no JSON, of another format, or names a path

@@ -71,8 +71,9 @@ void write_file(const std::string& path, const std::string& bytes) {
   if (!stream) throw std::runtime_error(path + ": cannot be written; the disk is full or the folder is not writable");
 }
 
-std::vector<std::string> read_lines(const std::string& path) {
-  const std::string text = read_file(path, lines_max_bytes);
+std::vector<std::string> read_lines(const std::string& path) { return lines_of(read_file(path, lines_max_bytes)); }
+
+std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
   for (std::size_t begin = 0; begin < text.size();) {
     std::size_t end = text.find('\n', begin);

@@ -13,6 +13,7 @@ void write_file(const std::string& path, const std::string& bytes);
 
 // Lines of a UTF-8 text: labels, or the dictionary of a recogniser. A last empty line is none.
 std::vector<std::string> read_lines(const std::string& path);
+std::vector<std::string> lines_of(const std::string& text);
 
 // SHA-256 of a file, as lower-case hexadecimal.
 std::string sha256_of(const std::string& path);

@@ -1,6 +1,6 @@
 """What a model says of a picture, in words: the inputs that its contract makes of it, and what its outputs mean.
 
-The rules are those of the device programs (demos/classify.cpp, detection.cpp, text.cpp), so that both answer alike.
+The rules are those of the device programs (demos/guesses.cpp, detection.cpp, text.cpp), so that both answer alike.
 """
 
 from __future__ import annotations
@@ -95,14 +95,16 @@ class Reader:
             try_="[inputs.NAME.preprocess] in the recipe and a new build, or --input NAME=FILE.npy",
         )
 
-    def answer(self, outputs: Sequence[Array], pixels: Array) -> Answer:
-        """What the outputs for one picture mean; shapes alone where nothing is known of them."""
+    def answer(self, outputs: Sequence[Array], pixels: Array | None = None) -> Answer:
+        """What the outputs for one picture, or for a text, mean; shapes alone where nothing is known of them."""
         task, first = self.contract.task, outputs[0]
-        if task == "detect":
+        if task == "detect" and pixels is not None:
             return self._boxes(outputs, pixels)
         if task == "ocr_recognise" and first.ndim >= 2:
             return self._text(first)
-        if task == "classify" or (task is None and first.ndim == 2 and len(first) == 1 and first.shape[1] > 1):
+        if task in ("classify", "classify_text") or (
+            task is None and first.ndim == 2 and len(first) == 1 and first.shape[1] > 1
+        ):
             return self._classes(first.reshape(-1))
         mask = _mask(first, self.threshold)
         said = "; ".join(f"{array.dtype}{list(array.shape)}" for array in outputs)

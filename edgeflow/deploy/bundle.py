@@ -21,9 +21,17 @@ from edgeflow.project.places import CONTRACT, MANIFEST
 
 BUNDLE = "bundle.json"
 FORMAT = 1
-PROGRAMS = {"classify": "classify", "detect": "detect", "ocr_detect": "ocr", "ocr_recognise": "ocr", None: "dump"}
+PROGRAMS = {
+    "classify": "classify",
+    "classify_text": "classify_text",
+    "detect": "detect",
+    "ocr_detect": "ocr",
+    "ocr_recognise": "ocr",
+    None: "dump",
+}
 USAGE = {
     "classify": "PICTURE [--top 5]",
+    "classify_text": "[TEXT ... | --file LINES.txt] [--top 1] [--json], or lines on standard input",
     "detect": "PICTURE [--threshold 0.5] [--save OUT.png]",
     "ocr": "--detector C.json or --recogniser C.json, of the other bundle, then PICTURE",
     "dump": "--in FILE.npy ... --out DIR",

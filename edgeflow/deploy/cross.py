@@ -20,7 +20,7 @@ from edgeflow.files.atomic import folder_atomic, lock, sha256
 from edgeflow.files.user_state import state_folder
 from edgeflow.project.trust import trust
 
-PROGRAMS = ("classify", "detect", "ocr", "dump", "bench")
+PROGRAMS = ("classify", "classify_text", "detect", "ocr", "dump", "bench")
 LIBRARY = "libpaddle_light_api_shared.so"
 COMPANIONS = ("libgomp.so.1", "libc++_shared.so")
 """What a compiler brings and a device may lack. Not libstdc++: it would ask for a newer glibc than the programs do."""

@@ -13,6 +13,7 @@ import numpy as np
 from edgeflow.core.errors import DataError, EdgeflowError, near
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import TensorSpec, named, validate_feed
+from edgeflow.deploy.texts import hold_to_vocabulary
 from edgeflow.emulate import Emulator
 from edgeflow.files.arrays import load_npy, pack_npy
 from edgeflow.files.atomic import write_atomic
@@ -28,12 +29,12 @@ OF_AN_OP = ("op", "op_type", "layer")
 
 
 def parse_inputs(
-    pairs: Iterable[str], names: Sequence[str], other: Callable[[str, Path], Mapping[str, Array]] | None = None
+    pairs: Iterable[str], names: Sequence[str], other: Callable[[str, str], Mapping[str, Array]] | None = None
 ) -> dict[str, Array]:
     """Read `NAME=FILE` pairs; a single input may leave out its name.
 
     Args:
-        other: makes the inputs of a file that is no .npy, such as a picture.
+        other: makes the inputs of what is no .npy: a picture's path, or a text itself.
 
     Raises:
         DataError: no such file, no .npy, or a name given twice.
@@ -50,7 +51,7 @@ def parse_inputs(
         if name in feed:
             raise DataError(f"--input {name!r} is given twice")
         if other is not None and Path(file).suffix.lower() != ".npy":
-            feed = {**other(name, Path(file)), **feed}
+            feed = {**other(name, file), **feed}
         else:
             feed[name] = load_npy(Path(file), file)
     return feed
@@ -60,7 +61,7 @@ def held_to_contract(feed: Mapping[str, Array], model: Path) -> None:
     """Hold inputs to what the build declared, where its contract lies beside the file: a .nb itself has no shapes.
 
     Raises:
-        DataError: an input of another shape or dtype; says what it should be.
+        DataError: an input of another shape or dtype, which it should be; or an id that the vocabulary has not.
     """
     try:
         contract = load_contract(BuildFolder.of(model).contract)
@@ -69,6 +70,8 @@ def held_to_contract(feed: Mapping[str, Array], model: Path) -> None:
     specs = [TensorSpec(spec.name, spec.shape, spec.dtype) for spec in contract.inputs]
     if {spec.name for spec in specs} == set(feed):
         validate_feed(feed, specs, "--input")
+    if contract.text is not None and contract.text.name in feed:
+        hold_to_vocabulary(feed[contract.text.name], model.parent, contract)
 
 
 def ids_of(path: Path) -> Array:

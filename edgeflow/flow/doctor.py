@@ -33,6 +33,7 @@ MEMORY_BYTES = 4 << 30
 OPTIONAL = {
     "PIL": ("picture files as data", "pip install 'edgeflow[build]'"),
     "rapidfuzz": ("the metrics cer and wer", "pip install 'edgeflow[metrics]'"),
+    "tokenizers": ("texts as data and in run", "pip install 'edgeflow[text]'"),
 }
 PROGRAMS = {
     "cmake": ("edgeflow cross-compile", "apt-get install cmake"),

@@ -17,7 +17,10 @@ from typing import Any
 from edgeflow.compress.conflicts import validate_settings
 from edgeflow.core.errors import BackendMissing, DataError, EdgeflowError, RecipeError, near, together
 from edgeflow.core.targets import Target, names
+from edgeflow.core.tokenize import Tokenize
+from edgeflow.core.tokenizer import tokenizer_of, tokens_of
 from edgeflow.graph.edit import Editor, output
+from edgeflow.graph.embeddings import embedding_of
 from edgeflow.graph.placement import validate_line
 from edgeflow.graph.program import fetches, variable
 from edgeflow.ingest.pictures import way_of
@@ -25,7 +28,7 @@ from edgeflow.ingest.sources import Looked, Wanted, look
 from edgeflow.nb.lint import Finding
 from edgeflow.project.functions import validate_function
 from edgeflow.project.label_file import doubts_of, lines_of, reads_text, validate_count
-from edgeflow.project.recipe import Recipe, read_labels
+from edgeflow.project.recipe import Recipe, read_labels, read_vocabulary
 
 EDITED = ("cer", "wer")
 """Metrics that count edits."""
@@ -101,6 +104,8 @@ def of_recipe(recipe: Recipe, targets: Sequence[Target], *, look_s: float = LOOK
             Finding("P703", "warning", "[model] labels", f"{recipe.model.labels}: {doubt}", "see whether it is meant")
             for doubt in doubts_of(raw, text=text)
         ]
+    if recipe.text_input is not None:
+        tried("P713", f"[inputs.{recipe.text_input}.tokenize]", lambda: _validate_vocabulary(recipe))
     tried("P705", "[metric]", lambda: _validate_metric(recipe))
     if recipe.model.factory is not None:
         tried("P706", "[model] factory", lambda: validate_function(str(recipe.model.factory), recipe.folder))
@@ -110,7 +115,8 @@ def of_recipe(recipe: Recipe, targets: Sequence[Target], *, look_s: float = LOOK
         if source is None:
             continue
         settings = recipe.ingest_settings()
-        wanted = Wanted(recipe.folder, settings.inputs, settings.preprocess, way_of(settings), until)
+        texts = settings.classes if settings.tokenize else None
+        wanted = Wanted(recipe.folder, settings.inputs, settings.preprocess, way_of(settings), until, texts)
         found = look(source, wanted, kind)
         errors += [("P701", f"[data] {kind}", err) for err in found.errors]
         notes += _of_pictures(recipe, kind, found)
@@ -151,7 +157,37 @@ def of_program(recipe: Recipe, target: Target, editor: Editor, keep_on_cpu: Sequ
             check()
         except EdgeflowError as err:
             errors.append((code, op, err))
-    return Early(tuple(errors), ())
+    notes: list[Finding] = []
+    for name, rules in recipe.ingest_settings().tokenize.items():
+        try:
+            notes += _of_embeddings(recipe, editor, name, rules)
+        except EdgeflowError as err:
+            errors.append(("P714", f"[inputs.{name}.tokenize]", err))
+    return Early(tuple(errors), tuple(notes))
+
+
+def _of_embeddings(recipe: Recipe, editor: Editor, name: str, rules: Tokenize) -> Iterator[Finding]:
+    """The vocabulary against the embedding that its ids choose rows of, and the positions against theirs."""
+    found, where = embedding_of(editor, name), f"{recipe.folder / rules.vocab}"
+    try:
+        size = len(tokens_of(read_vocabulary(recipe) or b"", where))
+    except EdgeflowError:
+        return  # said already
+    if found is not None and size > found[1]:
+        raise RecipeError(
+            f"{where}: has {size} tokens, and the embedding {found[0]} has {found[1]} rows: ids from {found[1]} on "
+            "have none",
+            try_="the vocabulary that the model was trained with",
+        )
+    if found is not None and size < found[1]:
+        why = f"{rules.vocab} has {size} tokens, and the embedding {found[0]} has {found[1]} rows"
+        yield Finding("P714", "warning", f"[inputs.{name}.tokenize]", why, "see whether it is the model's vocabulary")
+    places = embedding_of(editor, rules.positions) if rules.positions else None
+    if places is not None and rules.max_length > places[1]:
+        raise RecipeError(
+            f"max_length is {rules.max_length}, and the embedding of positions {places[0]} has {places[1]} rows",
+            try_=f"max_length = {places[1]}",
+        )
 
 
 def validate_reference(recipe: Recipe, target: Target, path: Path) -> None:
@@ -183,6 +219,12 @@ def validate_targets(recipe: Recipe, asked: Sequence[str]) -> None:
     for name in recipe.targets:
         if name not in (*names(), *asked):
             raise RecipeError(f"recipe: [targets.{name}] is no target; {near(name, [*names(), *asked], 'targets')}")
+
+
+def _validate_vocabulary(recipe: Recipe) -> None:
+    """The vocabulary can be read, has the special tokens, and the library that cuts texts is there."""
+    for rules in recipe.ingest_settings().tokenize.values():
+        tokenizer_of(rules, read_vocabulary(recipe) or b"", str(recipe.folder / rules.vocab))
 
 
 def _validate_metric(recipe: Recipe) -> None:

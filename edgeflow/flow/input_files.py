@@ -50,6 +50,7 @@ def _named(settings: IngestSettings, folder: Path) -> list[Path]:
     if settings.program is not None:
         program = folder / settings.program
         named += [program, folder / settings.params if settings.params else program.with_suffix(".pdiparams")]
+    named += [folder / rules.vocab for rules in settings.tokenize.values()]
     return named
 
 

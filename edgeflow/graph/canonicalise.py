@@ -19,6 +19,7 @@ from edgeflow.graph.fold import (
     fold_scales,
 )
 from edgeflow.graph.prequantised import flat_biases, one_spelling
+from edgeflow.graph.row_constants import fold_rows
 from edgeflow.graph.simplify import combine_activations, merge_reshapes, merge_transposes, remove_identities
 from edgeflow.graph.structure import over_programs
 
@@ -53,6 +54,7 @@ def canonicalise(program: Any, parameters: dict[str, Array], evaluate: Evaluate)
     made["affine"] = add_affine(editor)
     made["count"] = fold_counts(editor)
     made["constant"] += fold_constants(editor, evaluate)
+    made["row"] = fold_rows(editor)
     for _ in range(ROUNDS_MAX):
         found = {name: rewrite(editor) for name, rewrite in REWRITES.items()}
         made.update(found)

@@ -301,6 +301,33 @@ def _slices(editor: Editor, op: Any) -> bool:
     return True
 
 
+def _parts_of(s: Speller, op: Any, _: str) -> str | None:
+    """slice of known bounds -> the one part of a split, along one axis after the other."""
+    x = input_of(op, "Input")
+    result = s.dims(output(op))
+    if any(step != 1 for step in attr_of(op, "strides", [])) or result.count(-1) > 1 or not result:
+        return None
+    for axis, start, end in zip(attr_of(op, "axes"), attr_of(op, "starts"), attr_of(op, "ends"), strict=True):
+        dims = list(s.dims(x))
+        size = dims[axis]
+        if size <= 0:
+            return None
+        start, end = (max(0, min(int(at) + (size if at < 0 else 0), size)) for at in (start, end))
+        cuts = [(first, last) for first, last in ((0, start), (start, end), (end, size)) if last > first]
+        if end <= start:
+            return None
+        if len(cuts) > 1:
+            names = []
+            for first, last in cuts:
+                dims[axis] = last - first
+                names.append(s.editor.fresh("split"))
+                s.editor.declare(names[-1], dims, s.editor.dtype(x))
+            sections = [last - first for first, last in cuts]
+            s.ops.append(s.write("split", {"X": x}, {"Out": names}, axis=int(axis), sections=sections, num=0))
+            x = names[cuts.index((start, end))]
+    return x if s.dims(x) == result else s.reshape(x, result)
+
+
 def _flat_shuffles(editor: Editor) -> int:
     """reshape, transpose, reshape over five dimensions is the same over four: height and width stay one."""
     made = 0
@@ -366,5 +393,6 @@ ALTERNATIVES: dict[str, tuple[tuple[tuple[str, ...], Rule], ...]] = {
     "elementwise_sub": ((("elementwise_add", "scale"), _spelled(_negated)),),
     "elementwise_div": ((("elementwise_mul",), _spelled(_reciprocal)),),
     "split": ((("slice",), _slices),),
+    "slice": ((("split", "reshape2"), _spelled(_parts_of)),),
 }
 """Op type -> alternatives, the best first: the ops each needs, and the rewrite."""

@@ -5,7 +5,7 @@ input specs.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.samples import LABEL, Array
 from edgeflow.core.settings import is_synthetic
 from edgeflow.core.tensors import TensorSpec, validate_array, validate_names
+from edgeflow.core.tokenizer import Text
 from edgeflow.files.arrays import load_npy, load_npz
 from edgeflow.ingest.lists import is_list
 from edgeflow.ingest.marks import Units, labels_of
@@ -25,6 +26,7 @@ from edgeflow.ingest.page_samples import JUDGED, LEARNT, of_pages
 from edgeflow.ingest.picture_files import PictureFiles, file_names, picture_files, picture_input
 from edgeflow.ingest.pictures import AS_STORED, Made, Picture, Way, are_pictures, make_inputs
 from edgeflow.ingest.synthetic import synthetic
+from edgeflow.ingest.texts import are_texts, as_texts, is_texts, made_inputs, read_texts
 from edgeflow.project.functions import load_function
 from edgeflow.project.user_errors import user_lines
 
@@ -35,7 +37,7 @@ class Samples:
     one.
 
     `bad` says which pictures were left out and why, `rotated` counts those that EXIF says to turn. `names`: the file of
-    each sample, where samples are picture files.
+    each sample, where samples are picture files. `texts`: the first few, where inputs were made of texts.
     """
 
     arrays: Mapping[str, Array]
@@ -43,6 +45,7 @@ class Samples:
     bad: tuple[str, ...] = ()
     rotated: int = 0
     names: tuple[str, ...] = ()
+    texts: tuple[Text, ...] = ()
 
 
 def load_samples(
@@ -68,6 +71,9 @@ def load_samples(
     where = f"{what} data ({source})"
     part = _Part(folder, tuple(inputs), preprocess or {}, where, way, what == "evaluation")
     samples = part.samples(_load(source, part))
+    if way.texts is not None:
+        arrays, first = made_inputs(samples.arrays, way.texts, part.inputs, where)
+        samples = replace(samples, arrays=arrays, texts=first)
     validate_names([name for name in samples.arrays if name != LABEL], [spec.name for spec in inputs], where, [LABEL])
     counts = {name: (len(array) if array.ndim else 0) for name, array in samples.arrays.items()}
     if not all(counts.values()):
@@ -99,6 +105,8 @@ class _Part:
         if isinstance(given, PictureFiles):
             return self._of_files(given)
         given = to_numpy(given)
+        if self.way.texts is not None and are_texts(given):
+            given = {self.way.texts.name: given}
         parts = _parts(given, self._is_batch)
         return self.named(given) if parts is None else self.gathered(parts)
 
@@ -110,7 +118,9 @@ class _Part:
         files: list[str] = []
         for name, value in self._batched(by_name, or_single).items():
             steps = self.preprocess.get(str(name))
-            if steps is not None and are_pictures(value):
+            if self.way.texts is not None and name == self.way.texts.name and are_texts(value):
+                arrays[str(name)] = as_texts(value)
+            elif steps is not None and are_pictures(value):
                 done[str(name)] = make_inputs(value, steps, self.folder, f"{self.where}: {name!r}", self.way)
                 files = files or file_names(value)
             else:
@@ -141,6 +151,11 @@ class _Part:
     def _by_place(self, part: Any, or_single: bool) -> dict[str, Any]:
         """A list or tuple as a DataLoader gives it: the inputs in the recipe's order, and the label after them."""
         names = [spec.name for spec in self.inputs]
+        if self.way.texts is not None and isinstance(part, (list, tuple)) and 1 <= len(part) <= 2:
+            first = [part[0]] if isinstance(part[0], (str, bytes)) else part[0]
+            if are_texts(first):
+                rest = [np.atleast_1d(to_numpy(item)) for item in part[1:]]
+                return {self.way.texts.name: first, **dict(zip((LABEL,), rest, strict=False))}
         plain = [to_numpy(item) for item in part] if isinstance(part, (list, tuple)) else []
         if len(names) <= len(plain) <= len(names) + 1 and all(isinstance(item, np.ndarray) for item in plain):
             missing = {len(spec.shape) - item.ndim for spec, item in zip(self.inputs, plain, strict=False)}
@@ -157,6 +172,9 @@ class _Part:
     def _batched(self, part: Mapping[Any, Any], or_single: bool) -> dict[Any, Any]:
         """Tensors as arrays; of a single sample a batch of one."""
         plain = {name: to_numpy(value) for name, value in part.items()}
+        if self.way.texts is not None and isinstance(plain.get(self.way.texts.name), (str, bytes)):  # a single sample
+            alone = [plain.pop(self.way.texts.name)]
+            return {self.way.texts.name: alone, **{name: np.asarray(value)[None] for name, value in plain.items()}}
         dims = {spec.name: len(spec.shape) for spec in self.inputs}
         found = [plain[name] for name in dims if name in plain]
         single = (
@@ -308,6 +326,8 @@ def _each(given: Any) -> Iterator[Any]:
 
 def _holds_arrays(part: Any) -> bool:
     items = part.values() if isinstance(part, Mapping) else part
+    if isinstance(part, Mapping) and any(isinstance(item, (str, bytes)) for item in items):
+        return True  # a text and its class
     return any(isinstance(to_numpy(item), np.ndarray) and np.ndim(to_numpy(item)) > 0 for item in items)
 
 
@@ -316,15 +336,7 @@ def _load(source: str, part: _Part) -> Any:
     if is_synthetic(source):
         return synthetic(source, part.inputs, tuple(part.preprocess))
     if ".py:" in source:
-        function = load_function(source, part.folder)
-        try:
-            return function()
-        except (Exception, SystemExit) as err:
-            raise DataError(
-                f"{where}: the function failed ({type(err).__name__}: {last_line(err)})",
-                try_="call it by hand to see the whole traceback",
-                lines=user_lines(err, part.folder),
-            ) from err
+        return _called(source, part)
     if path.is_dir():
         arrays = {file.stem: load_npy(file, str(file)) for file in sorted(path.glob("*.npy"))}
         if not arrays or part.way.annotations is not None:
@@ -332,6 +344,9 @@ def _load(source: str, part: _Part) -> Any:
         return arrays
     if part.way.pages_for is not None and is_page_list(path):
         return _of_pages(path, part)
+    if part.way.texts is not None and is_texts(path):
+        lines = read_texts(path, part.way.texts.classes, where)
+        return {part.way.texts.name if name == "text" else name: array for name, array in lines.items()}
     if is_list(path):
         return picture_files(path, part.way, part.folder, where)
     if path.suffix == ".npz":
@@ -343,6 +358,18 @@ def _load(source: str, part: _Part) -> Any:
         try_="name a callable as file.py:function, an .npz, a .txt that lists pictures, or a folder of .npy files or "
         "pictures",
     )
+
+
+def _called(source: str, part: _Part) -> Any:
+    function = load_function(source, part.folder)
+    try:
+        return function()
+    except (Exception, SystemExit) as err:
+        raise DataError(
+            f"{part.where}: the function failed ({type(err).__name__}: {last_line(err)})",
+            try_="call it by hand to see the whole traceback",
+            lines=user_lines(err, part.folder),
+        ) from err
 
 
 def _of_pages(path: Path, part: _Part) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from edgeflow.core.errors import BackendMissing, DataError, EdgeflowError
 from edgeflow.core.preprocess import PIXELS_MAX, SIDE_MAX, Preprocess
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import IngestSettings
+from edgeflow.ingest.texts import Texts
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 """What the device programs read."""
@@ -51,6 +52,7 @@ class Way:
     `annotations`: where those of the pictures lie, relative to the recipe's folder; `names`: of their classes;
     `shares`: the model's boxes count in shares of its input.
     `pages_for`: the task of the model, where label files of pages feed it (ingest/page_samples.py).
+    `texts`: what makes inputs of texts instead.
     """
 
     upright: bool = False
@@ -61,6 +63,7 @@ class Way:
     names: tuple[str, ...] = ()
     shares: bool = False
     pages_for: str | None = None
+    texts: Texts | None = None
 
 
 AS_STORED = Way()

@@ -18,6 +18,7 @@ from edgeflow.ingest.lists import is_list
 from edgeflow.ingest.page_lists import is_page_list, read_pages
 from edgeflow.ingest.picture_files import picture_files, picture_input
 from edgeflow.ingest.pictures import UPRIGHT, Glance, Way, glance, unreadable
+from edgeflow.ingest.texts import is_texts, read_texts
 from edgeflow.project.functions import validate_function
 
 Heads = Mapping[str, tuple[tuple[int, ...], str]]
@@ -48,6 +49,7 @@ class Wanted:
     preprocess: Mapping[str, Preprocess]
     way: Way
     until: float
+    texts: tuple[str, ...] | None = None
 
 
 def look(source: str, wanted: Wanted, kind: str) -> Looked:
@@ -67,25 +69,32 @@ def look(source: str, wanted: Wanted, kind: str) -> Looked:
             return Looked()
         if wanted.way.pages_for is not None and is_page_list(path):
             return _pictures([page.file for page in read_pages(path, where)], (), wanted, where)
+        if wanted.texts is not None and is_texts(path):
+            read_texts(path, wanted.texts, where)
+            return Looked()
         way = replace(wanted.way, annotations=wanted.way.annotations if kind == "evaluation" else None)
         if is_list(path) or (path.is_dir() and (way.annotations is not None or not any(path.glob("*.npy")))):
             found = picture_files(path, way, wanted.folder, where)
             return _pictures(found.files, found.folders, wanted, where)
-        if path.is_dir():
-            heads: Heads = {file.stem: npy_head(file) for file in sorted(path.glob("*.npy"))}
-        elif path.suffix == ".npz" and path.is_file():
-            heads = npz_heads(path)
-        elif path.suffix == ".npy" and path.is_file():
-            heads = {wanted.inputs[0].name: npy_head(path)} if len(wanted.inputs) == 1 else {}
-        else:
-            raise DataError(
-                f"{where}: {path} does not exist or is no .npz, .npy or folder of .npy or pictures",
-                try_="name a callable as file.py:function, an .npz, or a folder of .npy files or pictures",
-            )
+        heads = _heads(path, wanted, where)
         validate_names([name for name in heads if name != LABEL], [s.name for s in wanted.inputs], where, [LABEL])
         return Looked(tuple(_misfits(heads, wanted, where)))
     except EdgeflowError as err:
         return Looked((err,))
+
+
+def _heads(path: Path, wanted: Wanted, where: str) -> Heads:
+    if path.is_dir():
+        return {file.stem: npy_head(file) for file in sorted(path.glob("*.npy"))}
+    if path.suffix == ".npz" and path.is_file():
+        return npz_heads(path)
+    if path.suffix == ".npy" and path.is_file():
+        return {wanted.inputs[0].name: npy_head(path)} if len(wanted.inputs) == 1 else {}
+    kinds = ".npz, .npy, file of texts" if wanted.texts is not None else ".npz, .npy"
+    raise DataError(
+        f"{where}: {path} does not exist or is no {kinds} or folder of .npy or pictures",
+        try_="name a callable as file.py:function, an .npz, or a folder of .npy files or pictures",
+    )
 
 
 def _misfits(heads: Heads, wanted: Wanted, where: str) -> Iterator[DataError]:

@@ -32,6 +32,7 @@ from edgeflow.ingest.data import Samples, load_samples
 from edgeflow.ingest.onnx_import import is_onnx
 from edgeflow.ingest.paddle_files import read_paddle_files
 from edgeflow.ingest.pictures import way_of
+from edgeflow.ingest.texts import texts_of
 from edgeflow.paddle import session as paddle_backend
 from edgeflow.paddle.shapes import inferred_dims
 from edgeflow.project.functions import files_read, in_folder, load_function
@@ -137,6 +138,8 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
             "repairs": repairs,
             "rewrites": rewrites,
             "pictures": pictures,
+            "vocab_sha256": next((rules.vocab_sha256 for rules in settings.tokenize.values()), None),
+            "texts": [text if isinstance(text, str) else text.decode("utf-8", "replace") for text in evaluated.texts],
             "seen": _seen({"evaluation": evaluated, "calibration": calibrated, "training": trained}, settings),
             **results,
         },
@@ -145,7 +148,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
 
 def _data(folder: Path, settings: IngestSettings) -> tuple[Samples, Samples | None, Samples | None]:
     """What the recipe names for evaluation, calibration and training; all that is wrong with them comes at once."""
-    way = way_of(settings)
+    way = replace(way_of(settings), texts=texts_of(settings.tokenize, settings.classes, folder))
     found: list[Samples | None] = []
     errors: list[EdgeflowError] = []
     for what, kind in (

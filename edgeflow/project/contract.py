@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from edgeflow.core.errors import DataError
+from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.strict import strict
-from edgeflow.core.tensors import DTYPES
+from edgeflow.core.tensors import DTYPES, TensorSpec
+from edgeflow.core.tokenize import Tokenize
 from edgeflow.files.inside import open_regular, read_inside
 from edgeflow.project.places import CONTRACT
 
@@ -38,12 +39,15 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class InputContract:
-    """One input: -1 in `shape` is a dimension of any size; `preprocess` is None for inputs that are no pictures."""
+    """One input: -1 in `shape` is a dimension of any size; `preprocess` is None for inputs that are no pictures,
+    `tokenize` for those that are no texts.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     preprocess: Preprocess | None = None
+    tokenize: Tokenize | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Golden:
     """Recorded arrays, [samples, ...] each, in the order of inputs and outputs.
 
     `max_abs` is the largest absolute difference allowed; a picture and the tensor it must become test the
-    pre-processing.
+    pre-processing. `texts` is a list of texts with the ids they must become.
     """
 
     inputs: tuple[str, ...]
@@ -59,6 +63,7 @@ class Golden:
     max_abs: float
     picture: str | None = None
     picture_input: str | None = None
+    texts: str | None = None
 
 
 LATER = {key: getattr(Preprocess(), key) for key in ("pad_in", "interpolation")}
@@ -86,7 +91,7 @@ class Contract:
 
     name: str
     target: str
-    task: Literal["classify", "detect", "ocr_detect", "ocr_recognise"] | None
+    task: Literal["classify", "classify_text", "detect", "ocr_detect", "ocr_recognise"] | None
     model: ModelFile
     inputs: tuple[InputContract, ...]
     outputs: tuple[str, ...]
@@ -95,11 +100,16 @@ class Contract:
     runtime: RuntimeContract = RuntimeContract()
     format: int = FORMAT
 
+    @property
+    def text(self) -> InputContract | None:
+        """The input that is made from a text."""
+        return next((spec for spec in self.inputs if spec.tokenize is not None), None)
+
     def files(self) -> tuple[str, ...]:
         """Every file that the contract names, model first; each once."""
-        return tuple(
-            dict.fromkeys([self.model.file, *_golden_files(self.golden), *([self.labels] if self.labels else [])])
-        )
+        vocabularies = [spec.tokenize.vocab for spec in self.inputs if spec.tokenize is not None]
+        labels = [self.labels] if self.labels else []
+        return tuple(dict.fromkeys([self.model.file, *_golden_files(self.golden), *labels, *vocabularies]))
 
 
 def load_contract(path: Path) -> Contract:
@@ -157,8 +167,12 @@ def dump_contract(contract: Contract) -> bytes:
     _validate(contract, CONTRACT)
     table = asdict(contract)
     for entry in table["inputs"]:
+        if entry["tokenize"] is None:
+            del entry["tokenize"]
         if (steps := entry["preprocess"]) is not None:
             entry["preprocess"] = {key: value for key, value in steps.items() if LATER.get(key, ...) != value}
+    if table["golden"] is not None and table["golden"]["texts"] is None:
+        del table["golden"]["texts"]
     return (json.dumps(table, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
@@ -186,7 +200,8 @@ def inside(name: str) -> bool:
 def _golden_files(golden: Golden | None) -> Iterator[str]:
     if golden is not None:
         yield from (*golden.inputs, *golden.outputs)
-        yield from (name for name in (golden.picture, golden.picture_input) if name is not None)
+        named = (golden.picture, golden.picture_input, golden.texts)
+        yield from (name for name in named if name is not None)
 
 
 def _validate(contract: Contract, where: str) -> None:
@@ -218,6 +233,7 @@ def _validate(contract: Contract, where: str) -> None:
             )
         if spec.preprocess is not None:
             _validate_preprocess(spec.preprocess, f"{where}: input {spec.name[:80]!r}: preprocess")
+    _validate_tokenize(contract, where)
     golden = contract.golden
     if golden is None:
         return
@@ -242,6 +258,22 @@ def _validate_runtime(runtime: RuntimeContract, where: str) -> None:
         key, found, value = pair.partition("=")
         if not (found and inside(key) and WORD.match(re.sub(r"[,:+@/]", "", value) or "-")):
             raise DataError(f"{where}: runtime.context holds {pair[:80]!r}, and should be KEY=VALUE;KEY=VALUE")
+
+
+def _validate_tokenize(contract: Contract, where: str) -> None:
+    specs = {spec.name: TensorSpec(spec.name, spec.shape, spec.dtype) for spec in contract.inputs}
+    texts = [spec for spec in contract.inputs if spec.tokenize is not None]
+    if len(texts) > 1 or (contract.golden is not None and contract.golden.texts is not None and not texts):
+        raise DataError(f"{where}: {len(texts)} inputs are made from texts, and one should be")
+    for spec in texts:
+        rules, at = spec.tokenize, f"{where}: input {spec.name[:80]!r}: tokenize"
+        assert rules is not None
+        if not SHA256.match(rules.vocab_sha256) or rules.strip_accents is None:
+            raise DataError(f"{at}: vocab_sha256 should be 64 hexadecimal digits, and strip_accents true or false")
+        try:
+            rules.validate(at, spec.name, specs)
+        except EdgeflowError as err:
+            raise DataError(err.what, try_=err.try_) from err
 
 
 def _validate_preprocess(steps: Preprocess, where: str) -> None:

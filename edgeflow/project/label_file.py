@@ -87,7 +87,7 @@ def validate_count(
             remedy = f"{REMEDY}; or space = true under [model], where it was trained with a space that is no line"
         elif lines == wanted + 1:
             remedy = f"{REMEDY}; the blank is no line"
-    elif task == "classify" or (task is None and kind in ("top1", "top5")):
+    elif task in ("classify", "classify_text") or (task is None and kind in ("top1", "top5")):
         classes = wanted = prod(shape[1:]) if scores and all(size > 0 for size in shape[1:]) else -1
         why = "one for each score of the model"
         if lines == wanted - 1:

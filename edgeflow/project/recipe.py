@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import stat
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import inf, isfinite
 from pathlib import Path
 from typing import Literal
 
 from edgeflow.core import context
-from edgeflow.core.errors import RecipeError, near
-from edgeflow.core.output_kind import COLUMN_NAMES, UNKNOWN, Kind, OutputKind, of_task
+from edgeflow.core.errors import RecipeError
+from edgeflow.core.output_kind import UNKNOWN, Kind, OutputKind, of_task
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.settings import (
     CompressSettings,
@@ -19,20 +18,18 @@ from edgeflow.core.settings import (
     DriftLimits,
     IngestSettings,
     VerifySettings,
-    is_synthetic,
 )
 from edgeflow.core.strict import Overrides, strict
 from edgeflow.core.targets import Target, read_toml
-from edgeflow.core.tensors import DTYPES, TensorSpec
-from edgeflow.files.inside import plain_name, read_inside
+from edgeflow.core.tensors import TensorSpec
+from edgeflow.core.tokenize import VOCABULARY_MAX_BYTES, Tokenize
+from edgeflow.files.inside import read_inside
 from edgeflow.project.label_file import lines_of, reads_text, validate_lines
-from edgeflow.project.metric_table import MetricTable, validate_metric
+from edgeflow.project.metric_table import MetricTable
 from edgeflow.project.places import NO_RECIPES, RECIPE, REMEDIES, recipe_file
+from edgeflow.project.recipe_checks import validate
 
 LABELS_MAX_BYTES = 1 << 20
-OUTPUTS_MAX = 1000
-OTHER_NAMES = {"float": "float32", "fp32": "float32", "single": "float32", "int": "int64", "long": "int64"}
-"""What other libraries call a type, where the nearest spelling would be another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +44,21 @@ class ModelTable:
     program: str | None = None
     params: str | None = None
     seed: int = 0
-    task: Literal["classify", "detect", "ocr_detect", "ocr_recognise"] | None = None
+    task: Literal["classify", "classify_text", "detect", "ocr_detect", "ocr_recognise"] | None = None
     labels: str | None = None
     space: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class InputTable:
-    """[inputs.NAME]: -1 is a dimension of any size; `preprocess` says how a picture becomes this input."""
+    """[inputs.NAME]: -1 is a dimension of any size; `preprocess` and `tokenize` say how a picture or a text becomes
+    it.
+    """
 
     shape: tuple[int, ...]
     dtype: str = "float32"
     preprocess: Preprocess | None = None
+    tokenize: Tokenize | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,26 @@ class Recipe:
             self._names(),
             any(table.kind == "boxes" and table.normalised for table in self.outputs.values()),
             self.model.task if self.data.pages else None,
+            *self._texts(),
         )
+
+    @property
+    def text_input(self) -> str | None:
+        """The input that is made from a text."""
+        return next((name for name, table in self.inputs.items() if table.tokenize is not None), None)
+
+    def _texts(self) -> tuple[Mapping[str, Tokenize], tuple[str, ...]]:
+        """How texts become inputs, with the hash of the vocabulary where it can be read, and the names of classes."""
+        name = self.text_input
+        rules = None if name is None else self.inputs[name].tokenize
+        if name is None or rules is None:
+            return {}, ()
+        try:
+            raw, labels = read_vocabulary(self), read_labels(self)
+        except RecipeError:
+            return {name: rules}, ()  # whoever reads them says what is wrong
+        known = rules.vocab_sha256 or hashlib.sha256(raw or b"").hexdigest()
+        return {name: replace(rules, vocab_sha256=known)}, () if labels is None else tuple(lines_of(labels))
 
     def _names(self) -> tuple[str, ...]:
         """Names of classes, by which annotations are numbered; none where they cannot be read, as of a dictionary."""
@@ -277,7 +296,7 @@ def recipe_of(table: Mapping[str, object], path: Path, where: str) -> Recipe:
     if own := {"folder", "file"} & set(table):
         raise RecipeError(f"{where}: unknown key {own.pop()!r}; paths start at the recipe's own folder")
     recipe = strict(Recipe, {**table, "inputs": table.get("inputs", {})}, where, RecipeError)
-    _validate(recipe, path)
+    validate(recipe, path)
     return replace(recipe, folder=path.resolve().parent, file=path.name)
 
 
@@ -323,132 +342,15 @@ def read_labels(recipe: Recipe) -> bytes | None:
     return raw + (b"" if raw.endswith(b"\n") else b"\n") + b" \n" if recipe.model.space else raw
 
 
-def _validate(recipe: Recipe, path: Path) -> None:
-    model = recipe.model
-    _validate_paths(recipe, path)
-    _validate_drift(recipe.drift, f"{path} [drift]")
-    for name, table in recipe.targets.items():
-        _validate_drift(table.drift, f"{path} [targets.{name}.drift]")
-    if (model.factory is None) == (model.program is None):
-        raise RecipeError(
-            f"{path} [model]: should have either 'factory' or 'program'",
-            try_='factory = "model.py:build", or program = "model.pdmodel"',
-        )
-    _validate_inputs(recipe, path)
-    source = recipe.data.evaluation
-    if recipe.data.annotations is not None and (
-        is_synthetic(source) or ".py:" in source or source.endswith((".npz", ".npy"))
-    ):
-        raise RecipeError(
-            f"{path} [data]: annotations belong to picture files, and evaluation is {source!r}",
-            try_="evaluation = the folder of the pictures, or leave annotations out",
-        )
-    if model.task is not None and not any(spec.preprocess for spec in recipe.inputs.values()):
-        raise RecipeError(
-            f"{path} [model]: task is {model.task!r}, whose program takes a picture, and no input is made of one",
-            try_="[inputs.NAME.preprocess] with resize, size, scale, mean and std, or leave task out",
-        )
-    if recipe.metric is not None:
-        validate_metric(recipe.metric, path)
-    _validate_outputs(recipe, path)
+def read_vocabulary(recipe: Recipe) -> bytes | None:
+    """The vocabulary that [inputs.NAME.tokenize] names, or None. It goes into the bundle, as labels do.
 
-
-def _validate_outputs(recipe: Recipe, path: Path) -> None:
-    for index, table in recipe.outputs.items():
-        where = f"{path} [outputs.{index}]"
-        if not (index.isascii() and index.isdecimal() and int(index) < OUTPUTS_MAX):
-            raise RecipeError(
-                f"{where}: outputs go by their position, a number from 0", try_="[outputs.0] for the first output"
-            )
-        for name in table.columns:
-            if name not in COLUMN_NAMES:
-                raise RecipeError(f"{where}: column {name!r}; {near(name, [n for n in COLUMN_NAMES if n], 'one of')}")
-        corners = [{"x1", "y1", "x2", "y2"}, {"x", "y", "w", "h"}]
-        if table.columns and not any(names <= set(table.columns) for names in corners):
-            raise RecipeError(
-                f"{where}: columns are {list(table.columns)}, and should hold x1, y1, x2, y2, or x, y, w, h",
-                try_='columns = ["class", "score", "x1", "y1", "x2", "y2"]',
-            )
-        if table.counts is not None and not (0 <= table.counts < OUTPUTS_MAX and table.counts != int(index)):
-            raise RecipeError(f"{where}: counts is {table.counts}, and should be the position of another output")
-        if not isfinite(table.threshold) or table.blank < -1:
-            raise RecipeError(f"{where}: threshold should be a number, and blank a class or -1 for the last one")
-
-
-def _validate_inputs(recipe: Recipe, path: Path) -> None:
-    if not recipe.inputs:
-        raise RecipeError(f"{path}: declares no inputs", try_="[inputs.image] with shape = [-1, 3, 224, 224]")
-    for name, spec in recipe.inputs.items():
-        if not spec.shape or any(dim == 0 or dim < -1 for dim in spec.shape):
-            raise RecipeError(
-                f"{path} [inputs.{name}]: shape is {list(spec.shape)}; dimensions should be above 0, or -1"
-            )
-        if spec.dtype not in DTYPES:
-            meant = OTHER_NAMES.get(spec.dtype.lower())
-            hint = f"did you mean {meant!r}?" if meant else near(spec.dtype, DTYPES, "one of")
-            raise RecipeError(f"{path} [inputs.{name}]: dtype {spec.dtype!r}; {hint}")
-        if spec.preprocess is not None:
-            _validate_preprocess(spec, spec.preprocess, f"{path} [inputs.{name}")
-
-
-def _validate_drift(limits: DriftLimits, where: str) -> None:
-    """Limits that some build could keep, and another break."""
-    for key, low, high in (
-        ("max_abs_max", 0.0, inf),
-        ("mean_abs_max", 0.0, inf),
-        ("cosine_min", -1.0, 1.0),
-        ("sqnr_db_min", -inf, inf),
-        ("top1_agreement_min", 0.0, 1.0),
-        ("metric_drop_max", -inf, inf),
-    ):
-        value = getattr(limits, key)
-        if value is not None and not (isfinite(value) and low <= value <= high):
-            span = f"a number from {low:g} to {high:g}" if isfinite(high) else "a number from 0 up"
-            raise RecipeError(f"{where} {key}: is {value:g}, and should be {span if isfinite(low) else 'a number'}")
-
-
-def _validate_paths(recipe: Recipe, path: Path) -> None:
-    """Every path: as text, and where something lies there already, as a file or folder that reading ends with.
-
-    Weights and data may lie outside the recipe's folder, where large files are kept; labels may not, see read_labels.
+    Raises:
+        RecipeError: missing, outside the folder, no regular file, or too large.
     """
-    model, data = recipe.model, recipe.data
-    for key, value in (
-        ("[model] factory", model.factory),
-        ("[model] program", model.program),
-        ("[model] params", model.params),
-        ("[model] labels", model.labels),
-        ("[data] evaluation", data.evaluation),
-        ("[data] calibration", data.calibration),
-        ("[data] training", data.training),
-        ("[data] annotations", data.annotations),
-        ("[metric] name", recipe.metric.name if recipe.metric else None),
-    ):
-        if value is None:
-            continue
-        if not plain_name(value):
-            raise RecipeError(
-                f"{path} {key}: {value[:80]!r} should be a path without control characters, and not empty"
-            )
-        place = path.resolve().parent / (value.partition(":")[0] if ".py:" in value else value)
-        try:
-            kind = place.stat().st_mode
-        except OSError:
-            continue  # whoever reads it says what is missing
-        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-            raise RecipeError(f"{path} {key}: {value!r} is no regular file or folder, and should be one")
-
-
-def _validate_preprocess(spec: InputTable, steps: Preprocess, where: str) -> None:
-    """Pre-processing that its own rules allow, and that makes what the input declares."""
-    steps.validate(f"{where}.preprocess]")
-    if spec.dtype != "float32":
-        raise RecipeError(f"{where}]: dtype is {spec.dtype!r}, and should be 'float32', which pre-processing makes")
-    if len(spec.shape) != 4 or any(
-        -1 not in (a, b) and a != b for a, b in zip(spec.shape[1:], steps.shape, strict=True)
-    ):
-        dims = ", ".join("any" if dim < 0 else str(dim) for dim in (-1, *steps.shape))
-        raise RecipeError(
-            f"{where}]: shape is {list(spec.shape)}, and its pre-processing makes [{dims}]",
-            try_="size, crop, colour and layout that make the shape",
-        )
+    name = recipe.text_input
+    rules = None if name is None else recipe.inputs[name].tokenize
+    if rules is None:
+        return None
+    remedy = 'vocab = "vocab.txt", with a copy of the file beside edgeflow.toml'
+    return read_inside(recipe.folder, rules.vocab, VOCABULARY_MAX_BYTES, error=RecipeError, try_=remedy)

@@ -16,6 +16,8 @@ import numpy as np
 from edgeflow.core.artifact import Artifact
 from edgeflow.core.errors import DataError
 from edgeflow.core.samples import Array
+from edgeflow.core.tokenizer import tokenizer_of
+from edgeflow.deploy.texts import golden_texts, texts_differ
 from edgeflow.emulate import Emulator
 from edgeflow.files.arrays import load_npy, pack_npy
 from edgeflow.files.atomic import sha256, storage
@@ -34,12 +36,14 @@ from edgeflow.project.contract import (
 )
 from edgeflow.project.manifest import StageResults
 from edgeflow.project.places import CONTRACT, MODEL
-from edgeflow.project.recipe import Recipe
+from edgeflow.project.recipe import Recipe, read_vocabulary
 from edgeflow.report.record_parts import PreprocessingFinding
 from edgeflow.verify.golden import SAMPLES, GoldenTensors, golden_tensors, max_abs
 from edgeflow.verify.preprocessing import NOT_CHECKED, Finding, compare_inputs, compare_picture
 
 LABELS = "labels.txt"
+VOCABULARY = "vocab.txt"
+TEXTS = "golden/texts.json"
 UNSAFE = re.compile(r"[^A-Za-z0-9_+@=.-]+")
 
 
@@ -73,12 +77,15 @@ def write_contract(
         if labels is not None:
             (folder / LABELS).write_bytes(labels)
         steps = {name: table.preprocess for name, table in recipe.inputs.items()}
+        specs_made = tuple(InputContract(spec.name, spec.dtype, spec.shape, steps.get(spec.name)) for spec in specs)
+        if recipe.text_input is not None:
+            golden, specs_made = _write_texts(golden, recipe, ingested=made.ingested, specs=specs_made, folder=folder)
         contract = Contract(
             _word(recipe.name),
             _word(target.name),
             recipe.model.task,
             ModelFile(MODEL, made.converted.facts["sha256"]),
-            tuple(InputContract(spec.name, spec.dtype, spec.shape, steps.get(spec.name)) for spec in specs),
+            specs_made,
             outputs,
             golden,
             None if labels is None else LABELS,
@@ -129,6 +136,24 @@ def _write_picture(
     return replace(golden, picture="golden/picture.png", picture_input="golden/picture_in.npy")
 
 
+def _write_texts(
+    golden: Golden | None, recipe: Recipe, *, ingested: Artifact, specs: tuple[InputContract, ...], folder: Path
+) -> tuple[Golden | None, tuple[InputContract, ...]]:
+    """Write the vocabulary, and texts with their ids; the rules go with the input that they make."""
+    raw = read_vocabulary(recipe) or b""
+    known, given = hashlib.sha256(raw).hexdigest(), recipe.ingest_settings().tokenize[str(recipe.text_input)]
+    if known != ingested.facts["vocab_sha256"]:
+        raise DataError(f"{recipe.folder / given.vocab}: changed while the model was built", try_="build again")
+    rules = given.in_contract(VOCABULARY, known)
+    (folder / VOCABULARY).write_bytes(raw)
+    made = tuple(replace(spec, tokenize=rules if spec.name == recipe.text_input else None) for spec in specs)
+    if golden is None:
+        return None, made
+    tokenizer = tokenizer_of(rules, raw, str(recipe.folder / given.vocab))
+    (folder / TEXTS).write_bytes(golden_texts(tokenizer, ingested.facts["texts"]))
+    return replace(golden, texts=TEXTS), made
+
+
 def contract_entry(model: Path, inputs: Mapping[str, Array], table: Mapping[str, Any]) -> PreprocessingFinding:
     """What a report says of the pre-processing: whether `inputs` are what the build's contract makes.
 
@@ -170,6 +195,10 @@ def _compared(
             pixels = unpack_png(read_named(folder, golden.picture), str(folder / golden.picture))
             wanted = load_npy(io.BytesIO(read_named(folder, golden.picture_input)), str(folder / golden.picture_input))
             findings.append(compare_picture(pixels, wanted, steps))
+    if golden.texts is not None:
+        why = texts_differ(folder, contract)
+        same = Finding("same", "the golden texts become the ids that the build recorded")
+        findings.append(Finding("pre-processing differs", why) if why else same)
     for k, (spec, name) in enumerate(zip(contract.inputs, golden.inputs, strict=True)):
         raw = read_named(folder, name)
         if recorded and (k >= len(recorded) or hashlib.sha256(raw).hexdigest() != recorded[k].get("golden_sha256")):

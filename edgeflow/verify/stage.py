@@ -61,6 +61,7 @@ from edgeflow.verify.judge import Basis, CompressedOutputs, OutputDrift, Verdict
 from edgeflow.verify.layers import LayerDrift
 from edgeflow.verify.layers_and_hops import hops, hops_before, traced
 from edgeflow.verify.npu_share import Required, fall_back, from_log, held_to
+from edgeflow.verify.padding import with_padding
 from edgeflow.verify.recorded import HASH, REPORT, look_again, with_device, with_recorded
 from edgeflow.verify.seen_data import seen_data
 from edgeflow.verify.worst_inputs import worst
@@ -139,7 +140,9 @@ def judge_and_report(
             "sha256": sha256(folder / COMPRESSED),
             "exactness": [asdict(item) for item in verdict.exact],
         }
-    record = _record(verdict, table, settings.limits, contract_entry(folder / MODEL, loaded.inputs, table))
+    checked = contract_entry(folder / MODEL, loaded.inputs, table)
+    checked, verdict = with_padding(checked, verdict, folder, file.model, (made.npu, table))
+    record = _record(verdict, table, settings.limits, checked)
     record = _with_file(record, file, target, loaded, verdict, () if labels is None else lines_of(labels))
     if worker is not None:
         record = replace(
@@ -314,6 +317,7 @@ def verify_file(
             ran = replace(ran, not_checked=(*ran.not_checked, *missing_outputs(model, table)))
         verdict = judge(loaded, ran, settings, folder, own)
     contract = contract_entry(model, loaded.inputs, table)
+    contract, verdict = with_padding(contract, verdict, model.parent, examined.model, (basis.npu, table))
     if contract.broken is not None:
         verdict = replace(verdict, broken=(*verdict.broken, contract.broken))
     if against.npu_log is not None:

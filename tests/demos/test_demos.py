@@ -23,7 +23,7 @@ ARCHIVES = {
     "aarch64-linux-gnu": "inference_lite_lib.armlinux.armv8.gcc.with_extra.tar.gz",
     "armhf-linux-gnueabihf": "inference_lite_lib.armlinux.armv7hf.gcc.with_extra.tar.gz",
 }
-PROGRAMS = ("classify", "detect", "ocr", "dump", "bench")
+PROGRAMS = ("classify", "classify_text", "detect", "ocr", "dump", "bench")
 
 
 @pytest.fixture(params=COMPILERS)

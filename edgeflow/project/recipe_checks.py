@@ -1,0 +1,174 @@
+"""What a recipe may not say though each value has the right type: keys that exclude each other, or mean nothing."""
+
+from __future__ import annotations
+
+import stat
+from math import inf, isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeflow.core.errors import RecipeError, near
+from edgeflow.core.output_kind import COLUMN_NAMES
+from edgeflow.core.preprocess import Preprocess
+from edgeflow.core.settings import DriftLimits, is_synthetic
+from edgeflow.core.tensors import DTYPES
+from edgeflow.files.inside import plain_name
+from edgeflow.project.metric_table import validate_metric
+
+if TYPE_CHECKING:
+    from edgeflow.project.recipe import InputTable, Recipe
+
+OUTPUTS_MAX = 1000
+OTHER_NAMES = {"float": "float32", "fp32": "float32", "single": "float32", "int": "int64", "long": "int64"}
+"""What other libraries call a type, where the nearest spelling would be another one."""
+
+
+def validate(recipe: Recipe, path: Path) -> None:
+    """Hold what a recipe says to itself.
+
+    Raises:
+        RecipeError: values that exclude each other, each named.
+    """
+    model = recipe.model
+    _validate_paths(recipe, path)
+    _validate_drift(recipe.drift, f"{path} [drift]")
+    for name, table in recipe.targets.items():
+        _validate_drift(table.drift, f"{path} [targets.{name}.drift]")
+    if (model.factory is None) == (model.program is None):
+        raise RecipeError(
+            f"{path} [model]: should have either 'factory' or 'program'",
+            try_='factory = "model.py:build", or program = "model.pdmodel"',
+        )
+    _validate_inputs(recipe, path)
+    source = recipe.data.evaluation
+    if recipe.data.annotations is not None and (
+        is_synthetic(source) or ".py:" in source or source.endswith((".npz", ".npy"))
+    ):
+        raise RecipeError(
+            f"{path} [data]: annotations belong to picture files, and evaluation is {source!r}",
+            try_="evaluation = the folder of the pictures, or leave annotations out",
+        )
+    if model.task == "classify_text" and recipe.text_input is None:
+        raise RecipeError(
+            f"{path} [model]: task is 'classify_text', whose program takes a text, and no input is made of one",
+            try_='[inputs.NAME.tokenize] with vocab = "vocab.txt" and max_length, or leave task out',
+        )
+    pictures = any(spec.preprocess for spec in recipe.inputs.values())
+    if model.task not in (None, "classify_text") and not pictures:
+        raise RecipeError(
+            f"{path} [model]: task is {model.task!r}, whose program takes a picture, and no input is made of one",
+            try_="[inputs.NAME.preprocess] with resize, size, scale, mean and std, or leave task out",
+        )
+    if recipe.metric is not None:
+        validate_metric(recipe.metric, path)
+    _validate_outputs(recipe, path)
+
+
+def _validate_outputs(recipe: Recipe, path: Path) -> None:
+    for index, table in recipe.outputs.items():
+        where = f"{path} [outputs.{index}]"
+        if not (index.isascii() and index.isdecimal() and int(index) < OUTPUTS_MAX):
+            raise RecipeError(
+                f"{where}: outputs go by their position, a number from 0", try_="[outputs.0] for the first output"
+            )
+        for name in table.columns:
+            if name not in COLUMN_NAMES:
+                raise RecipeError(f"{where}: column {name!r}; {near(name, [n for n in COLUMN_NAMES if n], 'one of')}")
+        corners = [{"x1", "y1", "x2", "y2"}, {"x", "y", "w", "h"}]
+        if table.columns and not any(names <= set(table.columns) for names in corners):
+            raise RecipeError(
+                f"{where}: columns are {list(table.columns)}, and should hold x1, y1, x2, y2, or x, y, w, h",
+                try_='columns = ["class", "score", "x1", "y1", "x2", "y2"]',
+            )
+        if table.counts is not None and not (0 <= table.counts < OUTPUTS_MAX and table.counts != int(index)):
+            raise RecipeError(f"{where}: counts is {table.counts}, and should be the position of another output")
+        if not isfinite(table.threshold) or table.blank < -1:
+            raise RecipeError(f"{where}: threshold should be a number, and blank a class or -1 for the last one")
+
+
+def _validate_inputs(recipe: Recipe, path: Path) -> None:
+    if not recipe.inputs:
+        raise RecipeError(f"{path}: declares no inputs", try_="[inputs.image] with shape = [-1, 3, 224, 224]")
+    for name, spec in recipe.inputs.items():
+        if not spec.shape or any(dim == 0 or dim < -1 for dim in spec.shape):
+            raise RecipeError(
+                f"{path} [inputs.{name}]: shape is {list(spec.shape)}; dimensions should be above 0, or -1"
+            )
+        if spec.dtype not in DTYPES:
+            meant = OTHER_NAMES.get(spec.dtype.lower())
+            hint = f"did you mean {meant!r}?" if meant else near(spec.dtype, DTYPES, "one of")
+            raise RecipeError(f"{path} [inputs.{name}]: dtype {spec.dtype!r}; {hint}")
+        if spec.preprocess is not None:
+            _validate_preprocess(spec, spec.preprocess, f"{path} [inputs.{name}")
+        if spec.tokenize is not None:
+            where = f"{path} [inputs.{name}.tokenize]"
+            if spec.preprocess is not None or recipe.text_input != name:
+                raise RecipeError(
+                    f"{where}: a text makes one input and those that this table names, and two tables make inputs",
+                    try_='token_types = "NAME", positions, mask or length in the one table',
+                )
+            spec.tokenize.validate(where, name, {known.name: known for known in recipe.specs})
+
+
+def _validate_drift(limits: DriftLimits, where: str) -> None:
+    """Limits that some build could keep, and another break."""
+    for key, low, high in (
+        ("max_abs_max", 0.0, inf),
+        ("mean_abs_max", 0.0, inf),
+        ("cosine_min", -1.0, 1.0),
+        ("sqnr_db_min", -inf, inf),
+        ("top1_agreement_min", 0.0, 1.0),
+        ("metric_drop_max", -inf, inf),
+    ):
+        value = getattr(limits, key)
+        if value is not None and not (isfinite(value) and low <= value <= high):
+            span = f"a number from {low:g} to {high:g}" if isfinite(high) else "a number from 0 up"
+            raise RecipeError(f"{where} {key}: is {value:g}, and should be {span if isfinite(low) else 'a number'}")
+
+
+def _validate_paths(recipe: Recipe, path: Path) -> None:
+    """Every path: as text, and where something lies there already, as a file or folder that reading ends with.
+
+    Weights and data may lie outside the recipe's folder, where large files are kept; labels may not, see read_labels.
+    """
+    model, data = recipe.model, recipe.data
+    for key, value in (
+        ("[model] factory", model.factory),
+        ("[model] program", model.program),
+        ("[model] params", model.params),
+        ("[model] labels", model.labels),
+        *((f"[inputs.{name}.tokenize] vocab", t.tokenize.vocab) for name, t in recipe.inputs.items() if t.tokenize),
+        ("[data] evaluation", data.evaluation),
+        ("[data] calibration", data.calibration),
+        ("[data] training", data.training),
+        ("[data] annotations", data.annotations),
+        ("[metric] name", recipe.metric.name if recipe.metric else None),
+    ):
+        if value is None:
+            continue
+        if not plain_name(value):
+            raise RecipeError(
+                f"{path} {key}: {value[:80]!r} should be a path without control characters, and not empty"
+            )
+        place = path.resolve().parent / (value.partition(":")[0] if ".py:" in value else value)
+        try:
+            kind = place.stat().st_mode
+        except OSError:
+            continue  # whoever reads it says what is missing
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise RecipeError(f"{path} {key}: {value!r} is no regular file or folder, and should be one")
+
+
+def _validate_preprocess(spec: InputTable, steps: Preprocess, where: str) -> None:
+    """Pre-processing that its own rules allow, and that makes what the input declares."""
+    steps.validate(f"{where}.preprocess]")
+    if spec.dtype != "float32":
+        raise RecipeError(f"{where}]: dtype is {spec.dtype!r}, and should be 'float32', which pre-processing makes")
+    if len(spec.shape) != 4 or any(
+        -1 not in (a, b) and a != b for a, b in zip(spec.shape[1:], steps.shape, strict=True)
+    ):
+        dims = ", ".join("any" if dim < 0 else str(dim) for dim in (-1, *steps.shape))
+        raise RecipeError(
+            f"{where}]: shape is {list(spec.shape)}, and its pre-processing makes [{dims}]",
+            try_="size, crop, colour and layout that make the shape",
+        )
