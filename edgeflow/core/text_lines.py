@@ -33,7 +33,7 @@ class LineRules:
     batch: int = 6
     buckets: tuple[int, ...] = ()
 
-    def check(self, where: str) -> None:
+    def validate(self, where: str) -> None:
         """Hold the values to what they can be.
 
         Raises:

@@ -48,7 +48,7 @@ class BoxRules:
     score_mode: Literal["fast", "slow"] = "fast"
     dilate: bool = False
 
-    def check(self, where: str) -> None:
+    def validate(self, where: str) -> None:
         """Hold the values to what they can be.
 
         Raises:

@@ -31,7 +31,7 @@ class TurnRules:
     turned: int = 1
     batch: int = 6
 
-    def check(self, where: str) -> None:
+    def validate(self, where: str) -> None:
         """Hold the values to what they can be.
 
         Raises:

@@ -209,7 +209,7 @@ def load_bundle(folder: Path) -> Bundle:
         *(steps.get(part) for part in ("detector", "classifier", "recogniser")),
     )
     if rules.turn is not None:
-        rules.turn.check(where)
+        rules.turn.validate(where)
     return Bundle(
         said.name, said.target, rules, tuple(files), arithmetic, said.rotate_exif, _golden(said.golden, where)
     )
@@ -245,7 +245,7 @@ def _boxes(table: _Detector | None, where: str) -> BoxRules:
     if table.score_mode not in ("fast", "slow"):
         raise DataError(f"{where}: score_mode is {table.score_mode[:40]!r}, and should be fast or slow", try_=AGAIN)
     rules = BoxRules(**{field.name: getattr(table, field.name) for field in fields(BoxRules)})
-    rules.check(where)
+    rules.validate(where)
     return rules
 
 
@@ -258,7 +258,7 @@ def _lines(table: _Recogniser | None, where: str) -> LineRules:
             f"{where}: the recogniser's models should be one of any width, or each of one width", try_=AGAIN
         )
     rules = LineRules(table.height, table.width, table.width_max, table.step, table.batch, widths)
-    rules.check(where)
+    rules.validate(where)
     return rules
 
 

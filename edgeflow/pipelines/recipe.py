@@ -300,7 +300,7 @@ def _check(table: PipelineTable, where: str) -> None:
         raise RecipeError(f"{where}: has a classifier of directions, and no recogniser that reads what it turns")
     if table.page and (len(table.page) != 2 or not all(32 <= side <= SIDE_MAX for side in table.page)):
         raise RecipeError(f"{where}: page is {list(table.page)}, and should be [height, width], from 32 to {SIDE_MAX}")
-    table.boxes.check(f"{where[:-1]}.boxes]")
+    table.boxes.validate(f"{where[:-1]}.boxes]")
     widths = table.widths
     if widths and (
         list(widths) != sorted(set(widths)) or len(widths) > BUCKETS_MAX or not 8 <= widths[0] <= widths[-1] <= SIDE_MAX

@@ -116,7 +116,7 @@ def test_what_boxes_are() -> None:
     turn = np.asarray([[0, 0], [30, 10], [26, 22], [-4, 12], [13, 11]])
     np.testing.assert_allclose(smallest_box(turn), turn[:4], atol=1)
     with pytest.raises(RecipeError, match="box_thresh is 2"):
-        BoxRules(box_thresh=2).check("boxes")
+        BoxRules(box_thresh=2).validate("boxes")
 
 
 def test_boxes_come_back_from_border_and_crop() -> None:
@@ -185,7 +185,7 @@ def test_lines_go_together_as_paddleocr_has_them() -> None:
     fixed = line_batches(sizes, LineRules(batch=6, buckets=(160, 320, 640)))
     assert [(batch.lines, batch.width) for batch in fixed] == [((1,), 160), ((3,), 320), ((4, 2, 0), 640)]
     with pytest.raises(RecipeError, match="ascending"):
-        LineRules(buckets=(320, 160)).check("lines")
+        LineRules(buckets=(320, 160)).validate("lines")
 
 
 def test_a_page_is_read() -> None:
