@@ -106,7 +106,7 @@ def latency(report: Timings) -> list[str]:
         lines.append(
             f"{tr('{one} against {other}').format(one=turns.against, other=report.model)}: "
             f"{number(turns.other.p50_ms)} ms / {number(turns.control.p50_ms)} ms = {found.ratio:.4f} "
-            f"[{found.low:.4f}, {found.high:.4f}], {100 * found.confidence:g} %"
+            f"[{found.low:.4f}, {found.high:.4f}] at {100 * found.confidence:g} %"
         )
         lines += [f"{tr('not steady')}: {told(reason)}" for reason in found.refused]
         if found.refused:

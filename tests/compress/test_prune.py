@@ -49,7 +49,7 @@ def test_rows_of_the_next_layer_follow(name: str, tmp_path: Path) -> None:
     features, batch = ENDS[name]
     made(net(name, features), batch, tmp_path / "whole")
     found = prune(tmp_path / "whole", tmp_path / "pruned", {"conv2d_1.w_0": 0.5}, criterion="l1")
-    assert found["macs_after"] < found["macs_before"]
+    assert found.macs_after < found.macs_before
     program = programs.load(tmp_path / "pruned.pdmodel")
     held = parameters.load(program, tmp_path / "pruned.pdiparams")
     assert held["conv2d_1.w_0"].shape[0] == 8 and held["linear_0.w_0"].shape == (features // 2, 10)
@@ -67,7 +67,7 @@ def test_rows_of_the_next_layer_follow(name: str, tmp_path: Path) -> None:
 def test_what_feeds_groups_keeps_its_channels(tmp_path: Path) -> None:
     made(net("mean", 16, groups=2), -1, tmp_path / "whole")
     found = prune(tmp_path / "whole", tmp_path / "pruned", {FIRST: 0.5}, criterion="l1")
-    assert found["macs_after"] == found["macs_before"]
+    assert found.macs_after == found.macs_before
     assert cuts(tmp_path / "whole", [FIRST], [0.5], criterion="l1") == []
 
 

@@ -118,7 +118,8 @@ def test_an_error_rate_that_rises_is_worse(tmp_path: Path) -> None:
     )
     before, after = (
         figures_of(
-            Built("arm64", tmp_path, "float32", replace(record, metric_candidate=value), ()), load_target("arm64")
+            Built("arm64", tmp_path, "float32", replace(record, metric_candidate=value), (), costs={}),
+            load_target("arm64"),
         )
         for value in (0.05, 0.60)
     )

@@ -241,7 +241,7 @@ DAMAGED: dict[str, tuple[str, Change, str]] = {
     "an op without its result": ("conv", without("outputs", "conv2d", "Output"), "conv2d.*no output"),
     "a variable nobody declared": ("conv", undeclared, "relu6.*'nothing'"),
     "an op before what it reads": ("conv", moved_last, "no weight, input or earlier op"),
-    "an output of two tensors": ("conv", two_of, "fetch has 2 tensors"),
+    "an output of two tensors": ("conv", two_of, "fetch.*has 2 variables"),
     "a variable declared twice": ("conv", twice, "twice"),
     "dims beyond everything": ("conv", dims_of("x", [1 << 62, 1 << 62]), "nothing can hold"),
     "a weight of open dims": ("conv", dims_of("weight", [-1, 3]), "known ones"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeflow.core.errors import DataError
+from edgeflow.core.errors import DataError, NotComparable
 from edgeflow.verify.stage import verify_file
 from tests.verify.mutate import fuzz
 
@@ -30,4 +30,5 @@ def test_a_manifest_whose_inputs_are_no_list(built: Path, tmp_path: Path) -> Non
     with pytest.raises(DataError, match="inputs is of no known kind"):
         verify_file(copy / "model.nb")
     (copy / "manifest.json").write_text(json.dumps({**table, "output_kinds": [{"kind": "ctc"}]}))
-    verify_file(copy / "model.nb")
+    with pytest.raises(NotComparable, match="is no ctc"):
+        verify_file(copy / "model.nb")

@@ -148,7 +148,7 @@ def test_average_precision_reads_boxes_as_the_recipe_says_they_lie() -> None:
     counts = np.tile([1, 0], 20).astype(np.int32)
     columns = ("score", "class", "", "x", "y", "w", "h")
     kinds = (OutputKind("boxes", columns=columns, counts=1), OutputKind("ids", belongs_to=0))
-    given = Reference({"x": np.zeros((40, 1))}, (rows, counts), labels)
+    given = Reference({"x": np.arange(40.0)[:, None]}, (rows, counts), labels)
     settings = VerifySettings("map", DriftLimits(metric_drop_max=0.1), expected=1.0, outputs=kinds)
     held_to_expectation(settings, given, None)
     worse = rows.copy()
