@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,17 +119,29 @@ def plan(
             raise RecipeError(f"{recipe}: has a recipe, which names its own data", try_="[data] evaluation, in it")
         loaded = load_recipe(Path(recipe))
         profiles = [load_target(name) for name in asked_targets(loaded, targets)]
-        return plan_recipe(loaded, profiles, replace(npu, keep_on_cpu=tuple(keep_on_cpu)))
+        return plan_recipe(loaded, profiles, replace(npu, keep_on_cpu=tuple(keep_on_cpu)), (folder, fenced))
 
 
-def plan_recipe(loaded: Recipe, profiles: Sequence[Target], npu: NpuQuestions = NOTHING) -> list[Plan]:
+def plan_recipe(
+    loaded: Recipe,
+    profiles: Sequence[Target],
+    npu: NpuQuestions = NOTHING,
+    at_work: tuple[Path, ForeignPaddle] | None = None,
+) -> list[Plan]:
     """Examine the model of a recipe that was read already.
+
+    Args:
+        at_work: a folder and the Paddle fenced in there, where both are open already; else they are opened.
 
     Raises:
         ModelError: the model cannot be read or exported.
     """
     found = early.of_recipe(loaded, profiles)
-    with scratch() as folder, ForeignPaddle(folder) as fenced:
+    with ExitStack() as stack:
+        if at_work is None:
+            inside = stack.enter_context(scratch())
+            at_work = inside, stack.enter_context(ForeignPaddle(inside))
+        folder, fenced = at_work
         try:
             program, weights, stored = read_program(loaded, folder)
         except EdgeflowError as err:

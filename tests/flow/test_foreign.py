@@ -29,6 +29,7 @@ def test_plan_and_inspect_compute_behind_the_fence(tmp_path: Path, monkeypatch: 
 
     export(Net, (-1, 4), tmp_path / "m")
     asked: list[str] = []
+    processes: set[int] = set()
 
     def here(*_: Any) -> Any:
         raise AssertionError("Paddle works on it in this process")
@@ -38,10 +39,17 @@ def test_plan_and_inspect_compute_behind_the_fence(tmp_path: Path, monkeypatch: 
     for method in ("evaluate", "infer"):
         whole = getattr(ForeignPaddle, method)
         monkeypatch.setattr(
-            ForeignPaddle, method, lambda *given, whole=whole, method=method: (asked.append(method), whole(*given))[1]
+            ForeignPaddle,
+            method,
+            lambda *given, whole=whole, method=method: (
+                asked.append(method),
+                processes.add(id(given[0])),
+                whole(*given),
+            )[-1],
         )
     (found,) = plan(tmp_path / "m.pdmodel", ["arm64"])
     assert found.buildable and set(asked) == {"evaluate", "infer"}, (asked, found.findings)
+    assert len(processes) == 1, "a model without a recipe is looked at and planned by one process"
     (tmp_path / "inside").mkdir()
     with ForeignPaddle(tmp_path / "inside") as fenced:
         assert inspect_program(tmp_path / "m.pdmodel", fenced.infer).macs == 3 * 4
