@@ -66,20 +66,19 @@ def command(
     found = plan(recipe, targets, keep_on_cpu=keep_on_cpu, data=data, npu=asked)
     if svg is not None:
         _draw(svg, found)
-    if as_json:
-        show_json([item.as_table() for item in found])
-    else:
-        show(*plans(found))
-    if not all(item.buildable for item in found):
-        raise SystemExit(1)
+    _say(found, as_json=as_json)
 
 
 def _plan_pipeline(recipe: Path, targets: tuple[str, ...], *, as_json: bool) -> None:
-    """Print the plan of every model for every target; exit code 1 where one cannot be built."""
+    """The plan of every model for every target."""
     from edgeflow.pipelines.build import opened, plan_parts
 
     pipeline, profiles, _ = opened(recipe, targets)
-    found = plan_parts(pipeline, profiles)
+    _say(plan_parts(pipeline, profiles), as_json=as_json)
+
+
+def _say(found: Sequence[Any], *, as_json: bool) -> None:
+    """Print plans; exit code 1 where one cannot be built."""
     if as_json:
         show_json([item.as_table() for item in found])
     else:

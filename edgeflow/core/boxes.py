@@ -84,11 +84,16 @@ def counted_rows(rows: Array, counts: Array, columns: Sequence[str]) -> Array | 
     Paddle gives one row of class -1 for a run that finds nothing, and counts no box for it; such rows lie among those
     of other runs.
     """
-    wanted = int(counts.astype(np.int64).sum())
-    if wanted == len(rows):
-        return rows
-    there = rows[:, columns.index("class")] >= 0 if "class" in columns else np.ones(len(rows), bool)
-    return rows[there] if wanted == int(there.sum()) else None
+    there = _counted(rows, counts, columns)
+    return None if there is None else rows[there]
+
+
+def _counted(rows: Array, counts: Array, columns: Sequence[str]) -> Array | None:
+    """Which rows the counts are of, bool[M]; see counted_rows."""
+    wanted, there = int(counts.astype(np.int64).sum()), np.ones(len(rows), bool)
+    if wanted != len(rows) and "class" in columns:
+        there = rows[:, columns.index("class")] >= 0
+    return there if wanted == int(there.sum()) else None
 
 
 def canonical(outputs: Sequence[Array], kinds: Sequence[OutputKind], samples: int) -> list[Array] | None:
@@ -120,8 +125,8 @@ def chosen(
         if not _may_count(counts, samples):
             return None
         taken = np.isin(np.repeat(np.arange(samples), counts.astype(np.int64)), which)
-        real = outputs[k][:, 0] >= 0 if int(counts.sum()) != len(outputs[k]) else np.ones(len(outputs[k]), bool)
-        if int(counts.sum()) != int(real.sum()):
+        real = _counted(outputs[k], counts, kind.columns or BOX_COLUMNS)
+        if real is None:
             return None
         at = np.flatnonzero(real)[taken]
         rows[k] = outputs[k][at]

@@ -264,7 +264,7 @@ def _load(path: Path) -> Target:
     if base is not None:
         if base not in names():
             raise TargetError(f"{path}: base {base!r} is unknown; {near(str(base), names(), 'targets')}")
-        table = _merged(read_toml(folder() / f"{base}.toml", TargetError), table)
+        table = laid_over(read_toml(folder() / f"{base}.toml", TargetError), table)
     table.pop("name", None)
     target = strict(Target, {**table, "name": path.stem}, str(path), TargetError)
     if target.precision.default not in target.precision.allowed:
@@ -275,11 +275,12 @@ def _load(path: Path) -> Target:
     return target
 
 
-def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def laid_over(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables laid over tables, key by key."""
     merged = dict(base)
     for key, value in own.items():
         old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = laid_over(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 

@@ -17,9 +17,8 @@ import numpy as np
 from edgeflow.emulate.graph import INT8, Array, Graph, Sites, Value
 from edgeflow.emulate.lower import Lowerer
 from edgeflow.emulate.runner import Emulator
-from edgeflow.emulate.single import INT8_OUT, TO_INT8
+from edgeflow.emulate.single import own_scale
 from edgeflow.nb import Model
-from edgeflow.nb.conversions import CALIBS
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +34,7 @@ def sites(model: Model) -> list[Site]:
     """Every op of block 0 that rounds its result to int8, in order."""
     found = []
     for place, op in enumerate(model.blocks[0].operations):
-        alias = op.kernel.alias if op.kernel is not None else ""
-        scale: float | None = None
-        if op.type in CALIBS:
-            scale = next(iter(op.numbers("scale")), None) if alias in TO_INT8 else None
-        elif alias in INT8_OUT:
-            scale = next(iter(op.numbers(INT8_OUT[alias])), None)
+        scale = own_scale(op)
         names = [name for names in op.outputs.values() for name in names]
         if scale and len(names) == 1:
             found.append(Site(place, names[0], scale))

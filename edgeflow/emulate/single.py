@@ -14,19 +14,24 @@ TO_INT8 = ("fp32_to_int8",)
 INT8_OUT = {"int8_out": "Output0_scale", "int8_int8_out": "Output0_scale", "int8out": "Out0_scale"}
 
 
+def own_scale(op: Op) -> float | None:
+    """The scale at which an op of block 0 itself rounds its result to int8; None where it does not."""
+    alias = op.kernel.alias if op.kernel is not None else ""
+    if op.type in CALIBS:
+        return next(iter(op.numbers("scale")), None) if alias in TO_INT8 else None
+    return next(iter(op.numbers(INT8_OUT[alias])), None) if alias in INT8_OUT else None
+
+
 def int8_scales(model: Model) -> dict[str, float]:
     """The scale of every value that holds whole numbers, by its single-assignment name (nb.dataflow)."""
     found: dict[str, float] = {}
     for node in nodes(model):
-        alias = node.op.kernel.alias if node.op.kernel is not None else ""
-        scale: float | None = None
-        if node.op.type in CALIBS:
-            scale = next(iter(node.op.numbers("scale")), None) if alias in TO_INT8 else None
-        elif alias in INT8_OUT:
-            scale = next(iter(node.op.numbers(INT8_OUT[alias])), None)
-        elif node.op.type == "subgraph":
+        op, kernel = node.op, node.op.kernel
+        if op.type == "subgraph":
             continue  # its results are floats between scales of their own: npu_scales
-        elif node.op.kernel is not None and node.op.kernel.precision != "float32" and not node.op.flag("enable_int8"):
+        scale = own_scale(op)
+        rounds = op.type in CALIBS or (kernel is not None and kernel.alias in INT8_OUT)
+        if not rounds and kernel is not None and kernel.precision != "float32" and not op.flag("enable_int8"):
             scale = next((found[v] for v in node.reads if v in found), None)  # reshapes and the like pass it on
         if scale:
             found.update(dict.fromkeys(node.writes, scale))

@@ -77,10 +77,19 @@ def explains(found: Ties, emulated: Sequence[Array], device: Sequence[Array]) ->
     return True
 
 
+def share_apart(here: Array, there: Array) -> float:
+    """Largest difference as a share of the largest value; infinite where sizes differ, or one alone is no number."""
+    if here.size != there.size:
+        return float("inf")
+    a, b = here.astype(np.float64).ravel(), there.astype(np.float64).ravel()
+    largest = float(np.abs(a[np.isfinite(a)]).max(initial=0.0))
+    return _apart(a, b) / max(largest, 1e-30)
+
+
 def _apart(a: Array, b: Array) -> float:
     if a.shape != b.shape or a.dtype.kind != "f":
         return 0.0 if np.array_equal(a, b) else float("inf")
     a, b = a.astype(np.float64), b.astype(np.float64)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
     return float(np.nan_to_num(apart, nan=np.inf, posinf=np.inf).max(initial=0.0))

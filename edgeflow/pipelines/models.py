@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from edgeflow.core.errors import DataError
 from edgeflow.core.metric import Array
 from edgeflow.core.text_lines import LineRules
 from edgeflow.core.text_page import Model, PageModels, PageRules, TurnRules
+from edgeflow.files.temporary import scratch
 from edgeflow.pipelines.recipe import Part, PartFile, Pipeline, preprocess_of
 from edgeflow.project.label_file import lines_of
 from edgeflow.project.recipe import Recipe, read_labels
@@ -67,10 +67,10 @@ def reference_models(parts: Mapping[Part, Recipe]) -> Iterator[PageModels]:
     from edgeflow.graph import program as programs
     from edgeflow.paddle.session import Program
 
-    with ExitStack() as stack, tempfile.TemporaryDirectory(prefix="edgeflow-pages-") as folder:
+    with ExitStack() as stack, scratch() as folder:
 
         def opened(part: Part, recipe: Recipe) -> Model:
-            place = Path(folder) / part
+            place = folder / part
             place.mkdir()
             program, weights, _ = read_program(recipe, place)
             programs.save(program, place / "model.pdmodel")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from edgeflow.core.errors import RecipeError, near
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.strict import strict
-from edgeflow.core.targets import Target, read_toml
+from edgeflow.core.targets import Target, laid_over, read_toml
 from edgeflow.core.text_map import BoxRules
 from edgeflow.flow.from_model import needs_recipe, write_recipe
 from edgeflow.project.places import RECIPE, recipe_file
@@ -177,7 +177,7 @@ def load_pipeline(path: Path, root: Path) -> Pipeline:
     """
     file = recipe_file(path).resolve()
     said = strict(_File, read_toml(file, RecipeError), str(file), RecipeError)
-    _check(said.pipeline, f"{file} [pipeline]")
+    _validate(said.pipeline, f"{file} [pipeline]")
     given = {part: getattr(said.pipeline, part) for part in PARTS}
     parts = {part: _part(part, dict(table), said, file, root) for part, table in given.items() if table is not None}
     return Pipeline(said.name, file, said.pipeline, said.data, said.project, parts)
@@ -202,7 +202,7 @@ def _part(part: Part, table: dict[str, Any], said: _File, file: Path, root: Path
     where = f"{file} [pipeline.{part}]"
     named = table.pop("from", None)
     origin = _Origin({}, file) if named is None else _origin(named, table, file, root / MADE / part, where)
-    merged = _merged(origin.tables, table)
+    merged = laid_over(origin.tables, table)
     if "data" not in table and _made_up(origin.tables.get("data")):
         merged["data"] = _pages(said.data, file.parent, origin.file.parent)
         merged.setdefault("metric", {"name": METRICS[part]})
@@ -214,7 +214,7 @@ def _part(part: Part, table: dict[str, Any], said: _File, file: Path, root: Path
     if isinstance(model, dict) and model.setdefault("task", TASKS[part]) != TASKS[part]:
         raise RecipeError(f"{where}: task is {model['task']!r}, and a {part}'s is {TASKS[part]!r}")
     recipe = recipe_of(merged, origin.file, where)
-    _check_part(part, recipe, where)
+    _validate_part(part, recipe, where)
     return recipe
 
 
@@ -237,7 +237,7 @@ def _origin(named: object, table: Mapping[str, Any], file: Path, made: Path, whe
     return _Origin(tables, found)
 
 
-def _check_part(part: Part, recipe: Recipe, where: str) -> None:
+def _validate_part(part: Part, recipe: Recipe, where: str) -> None:
     if len(recipe.inputs) != 1:
         raise RecipeError(f"{where}: has {len(recipe.inputs)} inputs, and should have one, which a picture becomes")
     steps = preprocess_of(recipe)
@@ -254,15 +254,6 @@ def _check_part(part: Part, recipe: Recipe, where: str) -> None:
 def _made_up(data: object) -> bool:
     """What a generated recipe feeds its model is nothing that a user chose."""
     return not isinstance(data, Mapping) or str(data.get("evaluation", "synthetic")).startswith("synthetic")
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables laid over tables, key by key."""
-    found = dict(base)
-    for key, value in over.items():
-        old = found.get(key)
-        found[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return found
 
 
 def _pages(data: PageTable, home: Path, folder: Path) -> dict[str, Any]:
@@ -290,7 +281,7 @@ def _fixed(recipe: Recipe, name: str, steps: Preprocess, sides: tuple[int, int])
     return replace(recipe, inputs={name: table})
 
 
-def _check(table: PipelineTable, where: str) -> None:
+def _validate(table: PipelineTable, where: str) -> None:
     if table.detector is None and table.recogniser is None:
         raise RecipeError(
             f"{where}: has neither a detector nor a recogniser",

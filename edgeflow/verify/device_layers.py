@@ -7,7 +7,6 @@ of the very values that the op read on the device, so that an error counts for t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from edgeflow.core.samples import Array, batches
 from edgeflow.deploy.runners import Where, find_runtime, open_runner, runs_programs
 from edgeflow.emulate import Emulator
 from edgeflow.emulate.single import int8_scales, single_op
-from edgeflow.emulate.ties import EXACT
+from edgeflow.emulate.ties import EXACT, share_apart
 from edgeflow.files.temporary import scratch
 from edgeflow.nb.dataflow import Node, nodes
 from edgeflow.nb.partition import placement
@@ -131,13 +130,13 @@ def _rows(
         there, scale = given[value], scales.get(value)
         if alone is not None and scale is not None and there.dtype == np.int8:
             there = there.astype(np.float32) * np.float32(scale)
-        apart = _apart(here, there)
+        apart = share_apart(here, there)
         state: Literal["agrees", "ties", "unsure", "differs"] = "agrees" if apart <= _room(node, there) else "differs"
         if state == "differs" and alone is not None and scale is not None and _are_ties(here, there, scale, alone[1]):
             state = "ties"
         if state == "differs" and alone is None and any(entire.get(read, 0.0) > EXACT for read in node.reads):
             state = "unsure"
-        entire[value] = _apart(emulated[value], given[value])
+        entire[value] = share_apart(emulated[value], given[value])
         yield DeviceLayer(
             op=numbers.get(id(node.op), node.index),
             op_type=node.op.type,
@@ -185,15 +184,3 @@ def _are_ties(here: Array, there: Array, scale: float, at_tie: int) -> bool:
     steps = np.abs(here.astype(np.float64) - there.astype(np.float64)) / scale
     moved = steps > 0.5  # of a step: what is less is float32's own rounding
     return here.shape == there.shape and bool(steps.max(initial=0.0) < 1.5) and int(moved.sum()) <= at_tie
-
-
-def _apart(here: Array, there: Array) -> float:
-    """Largest difference as a share of the largest value; infinite where shapes differ, or one alone is no number."""
-    if here.size != there.size:
-        return math.inf
-    a, b = here.astype(np.float64).ravel(), there.astype(np.float64).ravel()
-    with np.errstate(invalid="ignore", over="ignore"):
-        apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)), 0.0, np.abs(a - b))
-        largest = np.abs(a[np.isfinite(a)]).max(initial=0.0)
-    worst = float(np.nan_to_num(apart, nan=np.inf, posinf=np.inf).max(initial=0.0))
-    return worst if math.isinf(worst) else worst / max(float(largest), 1e-30)

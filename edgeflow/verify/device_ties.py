@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from edgeflow import nb
 from edgeflow.core.samples import Array, batches
-from edgeflow.emulate.ties import EXACT, Ties, explains, quantises, ties
+from edgeflow.emulate.ties import EXACT, Ties, explains, quantises, share_apart, ties
 from edgeflow.nb.partition import placement
 from edgeflow.project.reference import Reference
 
@@ -60,13 +58,5 @@ def ties_sentence(
 
 
 def _apart(emulated: Sequence[Array], device: Sequence[Array]) -> float:
-    """Largest difference as a share of the largest value; infinite where that is no number."""
-    shares = [0.0]
-    for a, b in zip(emulated, device, strict=True):
-        if a.shape != b.shape:
-            return float("inf")
-        wide = a.astype(np.float64)
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            share = float(np.abs(wide - b.astype(np.float64)).max(initial=0.0) / np.abs(wide).max(initial=1e-30))
-        shares.append(share if np.isfinite(share) else float("inf"))
-    return max(shares)
+    """Largest difference as a share of the largest value, of all outputs."""
+    return max((share_apart(a, b) for a, b in zip(emulated, device, strict=True)), default=0.0)
