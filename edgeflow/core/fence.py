@@ -8,7 +8,6 @@ Source: landlock(7); include/uapi/linux/landlock.h of Linux 6.6.
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 import struct
 import sys
@@ -49,6 +48,9 @@ def write_only_in(folders: Sequence[Path]) -> bool:
 
     Returns:
         Whether the kernel does it.
+
+    Raises:
+        FileNotFoundError: one of the folders is not there: what is made in its place later would be closed.
     """
     version = abi()
     if not version:
@@ -60,7 +62,7 @@ def write_only_in(folders: Sequence[Path]) -> bool:
         return False
     try:
         devices = [Path(name) for name in DEVICES] + sorted(Path("/dev").glob("nvidia*"))
-        for path in (*folders, *devices):
+        for path in (*folders, *(device for device in devices if device.exists())):
             _allow(ruleset, path, rights)
         if ctypes.CDLL(None).prctl(NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
             return False
@@ -70,12 +72,7 @@ def write_only_in(folders: Sequence[Path]) -> bool:
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:
-    try:
-        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except OSError as err:
-        if err.errno == errno.ENOENT:
-            return
-        raise
+    handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         below = rights if path.is_dir() else rights & FILES_ONLY
         _call(ADD_RULE, ruleset, PATH_BENEATH, ctypes.c_char_p(struct.pack("<Qi", below, handle)), 0)

@@ -33,13 +33,17 @@ class Workers:
     """A pool of processes, each importing its modules while others work already.
 
     Args:
-        inside: a folder that is there; all that these processes do is for a program from elsewhere, and they write
-            below it alone. None leaves that to what they are asked to do.
+        inside: all that these processes do is for a program from elsewhere, and they write below this folder alone,
+            which is made where it is not there: a fence lets nobody into a folder that comes later. None leaves that
+            to what they are asked to do.
     """
 
     def __init__(self, count: int, modules: tuple[str, ...], *, inside: Path | None = None) -> None:
         # loky rather than multiprocessing: it needs no `if __name__ == "__main__"` in the caller's script,
         # and tells when a worker dies.
+        if inside is not None:
+            with storage(inside):
+                inside.mkdir(parents=True, exist_ok=True)
         self._held = contextlib.ExitStack()
         self._temporary = self._held.enter_context(scratch())
         self._pool = need("loky", "build").ProcessPoolExecutor(
@@ -140,7 +144,9 @@ def fenced(folder: Path, function: Callable[..., T], *arguments: Any) -> T:
 
 @cache
 def _fence(folder: Path) -> None:
-    """Once a worker: it writes below a folder and in temporary files of its pool, which the parent removes."""
+    """Once a worker: it writes below a folder that is there, and in temporary files of its pool, which the parent
+    removes.
+    """
     os.environ["TMPDIR"] = tempfile.tempdir = str(_temporary[0])
     write_only_in([folder, _temporary[0]])
 
