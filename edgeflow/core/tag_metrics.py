@@ -29,6 +29,7 @@ def entity_f1(name: str, asked: Asked) -> Metric:
         DataError: a tag is neither O nor of the form B-KIND or KIND-B.
     """
     place, kind, kinds = _tags(name, asked.options["tags"].split(","))
+    by_kind = partial(_by_kind, place, kind, len(kinds))
 
     def answers(outputs: Sequence[Array], labels: Array) -> Answered:
         if labels.ndim < 2:
@@ -40,35 +41,6 @@ def entity_f1(name: str, asked: Asked) -> Metric:
                 try_="[metric] tags with the tag of each class, in the order of the model's outputs",
             )
         return given
-
-    def entities(classes: Array, rows: Array) -> tuple[Array, Array, Array]:
-        """First tokens, last tokens and kinds."""
-        at = np.where(classes >= 0, place[classes], OUT)  # an answer that is none tags nothing
-        of = np.where(at == OUT, -1, kind[classes])
-        fresh = np.concatenate([[True], rows[1:] != rows[:-1]])
-        before = np.where(fresh, OUT, np.concatenate([[OUT], at[:-1]]))
-        other = of != np.concatenate([[-1], of[:-1]])
-        apart = np.isin(before, (OUT, END, SINGLE)) | other
-        begins = (at != OUT) & (np.isin(at, (BEGIN, SINGLE)) | apart)
-        first = np.flatnonzero(begins)
-        stops = np.append(np.flatnonzero(begins | (at == OUT) | fresh), len(at))
-        return first, stops[np.searchsorted(stops, first, side="right")] - 1, of[first]
-
-    def by_kind(given: Answered, labels: Array) -> Array:
-        """Right, wanted and found entities, int64[3, samples, kinds]."""
-        many = len(labels)
-        seen = given.seen(labels).reshape(many, -1)
-        rows = np.broadcast_to(np.arange(many)[:, None], seen.shape)[seen]
-        if not len(rows):
-            return np.zeros((3, many, len(kinds)), np.int64)
-        wanted = entities(labels.reshape(many, -1)[seen].astype(np.int64), rows)
-        found = entities(given.found.reshape(many, -1)[seen], rows)
-        right = [np.isin(_key(wanted, len(rows)), _key(found, len(rows)))]
-        counted = [tuple(array[right[0]] for array in wanted), wanted, found]
-        width = len(kinds)
-        return np.stack(
-            [np.bincount(rows[e[0]] * width + e[2], minlength=many * width).reshape(many, width) for e in counted]
-        )
 
     def compare(given: Answered, labels: Array) -> Array:
         right, wanted, found = by_kind(given, labels).sum(2)
@@ -92,6 +64,36 @@ def entity_f1(name: str, asked: Asked) -> Metric:
         lacks=partial(_lacks, place),
         note=left_out,
         rows=rows,
+    )
+
+
+def _entities(place: Array, kind: Array, classes: Array, rows: Array) -> tuple[Array, Array, Array]:
+    """First tokens, last tokens and kinds of what these tags mark, token after token; `rows` says whose each is."""
+    at = np.where(classes >= 0, place[classes], OUT)  # an answer that is none tags nothing
+    of = np.where(at == OUT, -1, kind[classes])
+    fresh = np.concatenate([[True], rows[1:] != rows[:-1]])
+    before = np.where(fresh, OUT, np.concatenate([[OUT], at[:-1]]))
+    other = of != np.concatenate([[-1], of[:-1]])
+    apart = np.isin(before, (OUT, END, SINGLE)) | other
+    begins = (at != OUT) & (np.isin(at, (BEGIN, SINGLE)) | apart)
+    first = np.flatnonzero(begins)
+    stops = np.append(np.flatnonzero(begins | (at == OUT) | fresh), len(at))
+    return first, stops[np.searchsorted(stops, first, side="right")] - 1, of[first]
+
+
+def _by_kind(place: Array, kind: Array, kinds: int, given: Answered, labels: Array) -> Array:
+    """Right, wanted and found entities, int64[3, samples, kinds]."""
+    many = len(labels)
+    seen = given.seen(labels).reshape(many, -1)
+    rows = np.broadcast_to(np.arange(many)[:, None], seen.shape)[seen]
+    if not len(rows):
+        return np.zeros((3, many, kinds), np.int64)
+    wanted = _entities(place, kind, labels.reshape(many, -1)[seen].astype(np.int64), rows)
+    found = _entities(place, kind, given.found.reshape(many, -1)[seen], rows)
+    right = [np.isin(_key(wanted, len(rows)), _key(found, len(rows)))]
+    counted = [tuple(array[right[0]] for array in wanted), wanted, found]
+    return np.stack(
+        [np.bincount(rows[e[0]] * kinds + e[2], minlength=many * kinds).reshape(many, kinds) for e in counted]
     )
 
 

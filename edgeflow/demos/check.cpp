@@ -62,7 +62,7 @@ std::optional<std::string> check_texts(const Contract& contract) {
   const std::string& path = contract.golden->texts;
   if (path.empty()) return std::nullopt;
   const Tokenizer tokenizer(contract.tokenize());
-  const Json list = Json::parse(read_file(path, texts_max_bytes), nullptr, false);
+  const Json list = parsed(read_file(path, texts_max_bytes));
   if (!list.is_array()) throw std::runtime_error(path + ": is no list of texts");
   for (const Json& entry : list) {
     const auto text = entry.is_object() ? entry.find("text") : entry.end();

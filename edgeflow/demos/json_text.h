@@ -9,6 +9,9 @@ namespace edgeflow {
 using Json = nlohmann::ordered_json;
 
 // Bytes of a text that are no UTF-8 become U+FFFD; a number that is not finite becomes null.
-inline std::string written(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string written(const Json& value);
+
+// What a text holds; a discarded value where it is no JSON.
+Json parsed(const std::string& text);
 
 }  // namespace edgeflow

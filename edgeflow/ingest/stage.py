@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,44 +61,19 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
         DataError: the data does not fit the inputs.
     """
     prefix = tools.folder / MODEL
-    with in_folder(source.folder), files_read(source.folder) as trace:
-        declared = _model(source.folder, settings, prefix)
-    # Before the data, which may take long; and outside of what is traced, for these files are our own.
-    program = programs.load(prefix.with_suffix(".pdmodel"))
-    weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
-    refuse_lod(program, settings.program or settings.factory or "the model")
-    validate_weights(program, weights, settings.program or settings.factory or "the model")
-    with in_folder(source.folder), files_read(source.folder) as of_data:
-        evaluated, calibrated, trained = _data(source.folder, settings)
-    evaluation = evaluated.arrays
-    calibration, training = (None if part is None else part.arrays for part in (calibrated, trained))
-    if settings.program is not None:
-        tools.fence()  # after the user's own data functions, which may write what they like
-    programs.forget_callstacks(program)
-    programs.save(program, prefix.with_suffix(".pdmodel"))
-    pixels = {f"{name} of {picture.sample}": picture.pixels for name, picture in evaluated.pictures.items()}
-    files = {NAMES: packed_names(evaluated.names)} if evaluated.names else {}
-    parts = {"evaluation": evaluation, "calibration": calibration, "training": training}
-    given = {**parts, "pictures": pixels, "names": files}
+    given = _given(source.folder, settings, tools, prefix)
     results = {
         "results_sha256": _results(prefix, given),
-        "read": sorted(trace.read | of_data.read | declared),
-        "touched": sorted(trace.touched | of_data.touched),
+        "read": sorted(given.read),
+        "touched": sorted(given.touched),
     }
     if results["results_sha256"] in source.facts.get("known", ()):
         return Artifact(tools.folder, results)
-    fix_shapes(program, weights, settings.inputs, inferred_dims)
-    repairs = legalise(program)
-    rewrites = canonicalise(program, weights, paddle_backend.evaluate)
-    legalise(program)  # what the rewrites brought in
-    raw = prefix.with_name("exported").with_suffix(".pdmodel")
-    for suffix in (".pdmodel", ".pdiparams"):
-        shutil.move(prefix.with_suffix(suffix), raw.with_suffix(suffix))
-    programs.save(program, prefix.with_suffix(".pdmodel"))
-    parameters.save(program, weights, prefix.with_suffix(".pdiparams"))
-    weights_hash = sha256(raw.with_suffix(".pdiparams"))
+    raw = prefix.with_name("exported")
+    spelled = _spell(given, settings, prefix, raw)
+    evaluation = given.evaluation.arrays
     # The reference is what was exported, not what the passes made of it.
-    outputs, device, names = _reference(raw.with_suffix(""), evaluation, settings.inputs)
+    outputs, device, names = _reference(raw, evaluation, settings.inputs)
     if is_onnx(settings.program):
         from edgeflow.ingest.onnx_import.origin import hold_to_origin
 
@@ -107,43 +82,110 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
             source.folder / str(settings.program), samples, dict(zip(names, outputs, strict=True)), tools.folder
         )
     raw.with_suffix(".pdiparams").unlink()
-    arrays = {f"input/{spec.name}": evaluation[spec.name] for spec in settings.inputs}
-    arrays.update({f"output/{k}": array for k, array in enumerate(outputs)})
-    if LABEL in evaluation:
-        arrays[LABEL] = evaluation[LABEL]
-    arrays.update(files)
-    save_npz(tools.folder / "reference.npz", arrays)
-    if calibration is not None:
-        save_npz(tools.folder / "calibration.npz", {k: v for k, v in calibration.items() if k != LABEL})
-    if training is not None:
-        save_npz(tools.folder / "training.npz", {k: v for k, v in training.items() if k != LABEL})
-    pictures = {}
-    for k, (name, picture) in enumerate(sorted(evaluated.pictures.items())):
-        pictures[name] = {"file": f"picture_{k}.png", "sample": picture.sample}
-        write_atomic(tools.folder / f"picture_{k}.png", pack_png(picture.pixels))
+    _save(given, settings, outputs, tools.folder)
     return Artifact(
         tools.folder,
         {
             "device": device,
             "foreign": settings.program is not None,
             "outputs": names,
-            "output_kinds": [asdict(kind) for kind in output_kinds(program)],
-            "samples": len(next(iter(evaluation.values()))),
-            "calibration_samples": 0 if calibration is None else len(next(iter(calibration.values()))),
-            "model_sha256": sha256(raw),
-            "weights_sha256": weights_hash,
-            "evaluation_sha256": _hash(evaluation),
-            "calibration_sha256": None if calibration is None else _hash(calibration),
-            "training_sha256": None if training is None else _hash(training),
-            "repairs": repairs,
-            "rewrites": rewrites,
-            "pictures": pictures,
+            "output_kinds": [asdict(kind) for kind in output_kinds(given.program)],
+            "samples": _count(evaluation),
+            "calibration_samples": 0 if given.calibration is None else _count(given.calibration.arrays),
+            "model_sha256": sha256(raw.with_suffix(".pdmodel")),
+            **{f"{kind}_sha256": None if arrays is None else _hash(arrays) for kind, arrays in given.arrays().items()},
+            **spelled,
+            "pictures": _pictures(given.evaluation, tools.folder),
             "vocab_sha256": next((rules.vocab_sha256 for rules in settings.tokenize.values()), None),
-            "texts": [text if isinstance(text, str) else text.decode("utf-8", "replace") for text in evaluated.texts],
-            "seen": _seen({"evaluation": evaluated, "calibration": calibrated, "training": trained}, settings),
+            "texts": [
+                text if isinstance(text, str) else text.decode("utf-8", "replace") for text in given.evaluation.texts
+            ],
+            "seen": _seen(given.parts(), settings),
             **results,
         },
     )
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What the recipe's model and data are, before anything is made of them, and which files that took."""
+
+    program: Any
+    weights: dict[str, Array]
+    evaluation: Samples
+    calibration: Samples | None
+    training: Samples | None
+    read: frozenset[str]
+    touched: frozenset[str]
+
+    def parts(self) -> dict[str, Samples | None]:
+        return {"evaluation": self.evaluation, "calibration": self.calibration, "training": self.training}
+
+    def arrays(self) -> dict[str, Mapping[str, Array] | None]:
+        return {kind: None if part is None else part.arrays for kind, part in self.parts().items()}
+
+    def names(self) -> dict[str, Array]:
+        """What a reference keeps of the samples' names."""
+        return {NAMES: packed_names(self.evaluation.names)} if self.evaluation.names else {}
+
+
+def _given(folder: Path, settings: IngestSettings, tools: Tools, prefix: Path) -> _Given:
+    """Call the recipe's functions, or read the files that it names; the program lies at `prefix` then."""
+    with in_folder(folder), files_read(folder) as of_model:
+        declared = _model(folder, settings, prefix)
+    # Before the data, which may take long; and outside of what is traced, for these files are our own.
+    program = programs.load(prefix.with_suffix(".pdmodel"))
+    weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
+    refuse_lod(program, settings.program or settings.factory or "the model")
+    validate_weights(program, weights, settings.program or settings.factory or "the model")
+    with in_folder(folder), files_read(folder) as of_data:
+        evaluated, calibrated, trained = _data(folder, settings)
+    if settings.program is not None:
+        tools.fence()  # after the user's own data functions, which may write what they like
+    programs.forget_callstacks(program)
+    programs.save(program, prefix.with_suffix(".pdmodel"))
+    read, touched = of_model.read | of_data.read | declared, of_model.touched | of_data.touched
+    return _Given(program, weights, evaluated, calibrated, trained, frozenset(read), frozenset(touched))
+
+
+def _spell(given: _Given, settings: IngestSettings, prefix: Path, raw: Path) -> dict[str, Any]:
+    """Lay what was exported at `raw`, and at `prefix` what opt and the runtime take; the facts of it."""
+    fix_shapes(given.program, given.weights, settings.inputs, inferred_dims)
+    repairs = legalise(given.program)
+    rewrites = canonicalise(given.program, given.weights, paddle_backend.evaluate)
+    legalise(given.program)  # what the rewrites brought in
+    for suffix in (".pdmodel", ".pdiparams"):
+        shutil.move(prefix.with_suffix(suffix), raw.with_suffix(suffix))
+    programs.save(given.program, prefix.with_suffix(".pdmodel"))
+    parameters.save(given.program, given.weights, prefix.with_suffix(".pdiparams"))
+    return {"weights_sha256": sha256(raw.with_suffix(".pdiparams")), "repairs": repairs, "rewrites": rewrites}
+
+
+def _save(given: _Given, settings: IngestSettings, outputs: list[Array], folder: Path) -> None:
+    """reference.npz, calibration.npz and training.npz."""
+    evaluation = given.evaluation.arrays
+    arrays = {f"input/{spec.name}": evaluation[spec.name] for spec in settings.inputs}
+    arrays.update({f"output/{k}": array for k, array in enumerate(outputs)})
+    if LABEL in evaluation:
+        arrays[LABEL] = evaluation[LABEL]
+    arrays.update(given.names())
+    save_npz(folder / "reference.npz", arrays)
+    for kind, part in (("calibration", given.calibration), ("training", given.training)):
+        if part is not None:
+            save_npz(folder / f"{kind}.npz", {k: v for k, v in part.arrays.items() if k != LABEL})
+
+
+def _pictures(evaluated: Samples, folder: Path) -> dict[str, dict[str, Any]]:
+    """Keep a raw picture of each input that was made of pictures; where it lies, and which sample it is."""
+    kept = {}
+    for k, (name, picture) in enumerate(sorted(evaluated.pictures.items())):
+        kept[name] = {"file": f"picture_{k}.png", "sample": picture.sample}
+        write_atomic(folder / f"picture_{k}.png", pack_png(picture.pixels))
+    return kept
+
+
+def _count(samples: Mapping[str, Array]) -> int:
+    return len(next(iter(samples.values())))
 
 
 def _data(folder: Path, settings: IngestSettings) -> tuple[Samples, Samples | None, Samples | None]:
@@ -210,8 +252,10 @@ def _reference(
     return outputs, paddle_backend.device_name(), list(runner.outputs)
 
 
-def _results(prefix: Path, data: Mapping[str, Mapping[str, Array] | None]) -> str:
+def _results(prefix: Path, given: _Given) -> str:
     """What the user's code gave: the exported program, its weights, and every array."""
+    pixels = {f"{name} of {picture.sample}": picture.pixels for name, picture in given.evaluation.pictures.items()}
+    data: dict[str, Mapping[str, Array] | None] = {**given.arrays(), "pictures": pixels, "names": given.names()}
     digest = hashlib.sha256()
     for suffix in (".pdmodel", ".pdiparams"):
         digest.update(sha256(prefix.with_suffix(suffix)).encode())

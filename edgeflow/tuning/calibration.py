@@ -28,7 +28,7 @@ from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.quantised import quantised_inputs
 from edgeflow.project.places import REFERENCE, build_root
-from edgeflow.project.recipe import load_recipe
+from edgeflow.project.recipe import Recipe, load_recipe
 
 BATCH = 64
 STANDS_OUT = 1.5
@@ -103,20 +103,7 @@ def examine(
         RecipeError: the target takes no int8, the recipe has no calibration data, or `output` exists.
     """
     loaded, profile = load_recipe(Path(recipe)), load_target(target)
-    if "int8" not in profile.precision.allowed:
-        raise RecipeError(
-            f"target {profile.name!r} takes no int8, which is what calibration is for", try_="--target arm64-int8"
-        )
-    if tolerance_db < 0:
-        raise RecipeError(f"tolerance: is {tolerance_db}, and should be at least 0 dB")
-    if loaded.data.calibration is None:
-        raise RecipeError(
-            "the recipe names no calibration data", try_='calibration = "data.py:calibration" under [data]'
-        )
-    if output is not None and output.exists():
-        raise RecipeError(
-            f"{output}: exists, and is not written over", try_="--output with another name, or remove it first"
-        )
+    _validate(loaded, profile, tolerance_db, output)
     root = build_root(loaded.path, build_dir)
     settings = loaded.compress_settings(profile)
     plain = CompressSettings(
@@ -158,6 +145,24 @@ def examine(
         tolerance_db,
         tuple(_advice(layers, outliers, twins, count, chosen)),
     )
+
+
+def _validate(loaded: Recipe, profile: Target, tolerance_db: float, output: Path | None) -> None:
+    """Refuse what cannot be examined, before anything is made."""
+    if "int8" not in profile.precision.allowed:
+        raise RecipeError(
+            f"target {profile.name!r} takes no int8, which is what calibration is for", try_="--target arm64-int8"
+        )
+    if tolerance_db < 0:
+        raise RecipeError(f"tolerance: is {tolerance_db}, and should be at least 0 dB")
+    if loaded.data.calibration is None:
+        raise RecipeError(
+            "the recipe names no calibration data", try_='calibration = "data.py:calibration" under [data]'
+        )
+    if output is not None and output.exists():
+        raise RecipeError(
+            f"{output}: exists, and is not written over", try_="--output with another name, or remove it first"
+        )
 
 
 def ranges(

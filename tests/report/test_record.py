@@ -155,7 +155,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 PLACES = places(EXAMPLE)[1:]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), values), min_size=1, max_size=4))
 def test_no_json_breaks_reader_or_renderers(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     report = copy.deepcopy(EXAMPLE)
