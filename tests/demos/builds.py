@@ -57,13 +57,18 @@ def skip_without(*tools: str) -> None:
         pytest.skip(f"not installed: {' '.join(sorted(missing))}")
 
 
-def cmake(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ("PADDLE_LITE_DIR", "ANDROID_NDK", "CROSS_COMPILE")
-    }
-    return subprocess.run(["cmake", *words], cwd=ROOT, capture_output=True, text=True, env={**environment, **variables})
+def compiling() -> dict[str, str]:
+    """The environment of a compilation: where ccache is installed, what another test compiled is not compiled again."""
+    own = ("PADDLE_LITE_DIR", "ANDROID_NDK", "CROSS_COMPILE")
+    environment = {name: value for name, value in os.environ.items() if name not in own}
+    if shutil.which("ccache"):
+        environment["CMAKE_CXX_COMPILER_LAUNCHER"] = "ccache"
+        environment["CCACHE_DIR"], environment["CCACHE_BASEDIR"] = str(ROOT / "build" / "tests" / "ccache"), str(ROOT)
+    return environment
+
+
+def cmake(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["cmake", *words], cwd=ROOT, capture_output=True, text=True, env=compiling())
 
 
 @cache
@@ -72,7 +77,9 @@ def built(preset: str) -> Build:
     skip_without(*COMPILERS[preset])
     folder = ROOT / "build" / "tests" / preset
     with lock(folder.with_name(f"{preset}.lock")):
-        configured = cmake("--preset", preset, "-B", str(folder))
+        # The twin of the 64-bit build is compiled for its other sizes, and takes a third less so.
+        flags = ("-DCMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG",) if preset.startswith("armhf") else ()
+        configured = cmake("--preset", preset, "-B", str(folder), *flags)
         assert configured.returncode == 0, configured.stdout + configured.stderr
         done = cmake("--build", str(folder))
         assert done.returncode == 0, re.sub(r"^\[.*\n", "", done.stdout, flags=re.M)[-4000:]

@@ -20,7 +20,7 @@ from edgeflow.deploy.cross import LIBRARY, PROGRAMS, Job, cross_compile, find_li
 from edgeflow.deploy.elf import PLATFORMS, newest_needed, platform_of, validate_elf
 from edgeflow.files.atomic import sha256
 from tests.conftest import GOLDEN, ROOT
-from tests.demos.builds import skip_without
+from tests.demos.builds import compiling, skip_without
 
 DOUBLE = ROOT / "tests" / "demos" / "sdk_double" / "cxx" / "include"
 AARCH64, ARM, X86_64 = 183, 40, 62
@@ -213,6 +213,7 @@ def test_a_runtime_folder_for_aarch64(tmp_path: Path) -> None:
         ],
         capture_output=True,
         text=True,
+        env=compiling(),
     )
     assert done.returncode == 0, done.stderr
     out = tmp_path / "out"
