@@ -110,13 +110,15 @@ def test_weights_alone(project: Path) -> None:
 def test_pruned_and_distilled(criterion: str, project: Path) -> None:
     text = f'[TARGET]\nprune = 0.25\nprune_criterion = "{criterion}"\nprune_skip = ["conv2d_0.w_0"]\n'
     raw, model, _ = build(project, "arm64", text)
-    built, tuned, manifest = build(project, "arm64", text + "[TARGET.fine_tune]\nepochs = 8\nlearning_rate = 0.003\n")
-    assert {p.name: p.dims for p in model.parameters.values()} == {p.name: p.dims for p in tuned.parameters.values()}
-    shapes = {p.name: p.dims for p in tuned.parameters.values()}
+    shapes = {p.name: p.dims for p in model.parameters.values()}
     assert (
         shapes["conv2d_0.w_0"][0] == 16 and shapes["conv2d_3.w_0"][0] == 24 and shapes["conv2d_4.w_0"][:2] == (48, 24)
     )
     assert shapes["linear_0.w_0"] == (48 * 4, 64), "the rows after flatten follow"
+    if criterion != "l1":
+        return  # what training makes of it is not the criterion's
+    built, tuned, manifest = build(project, "arm64", text + "[TARGET.fine_tune]\nepochs = 8\nlearning_rate = 0.003\n")
+    assert {p.name: p.dims for p in model.parameters.values()} == {p.name: p.dims for p in tuned.parameters.values()}
     assert built.report["outputs"][0]["sqnr_db"] > raw.report["outputs"][0]["sqnr_db"] + 3
     assert "distilled" in str(manifest["compression"])
 
@@ -288,7 +290,7 @@ def test_a_killed_build_goes_on_training_where_it_stopped(digits: Path, tmp_path
     recipe = project / "edgeflow.toml"
     recipe.write_text(
         recipe.read_text()
-        + "[compress]\nprune = 0.25\n[compress.fine_tune]\nepochs = 40\n".replace(
+        + "[compress]\nprune = 0.25\n[compress.fine_tune]\nepochs = 14\n".replace(
             "[compress]\n", "[targets.arm64.compress]\n"
         ).replace("[compress.fine_tune]", "[targets.arm64.compress.fine_tune]")
     )

@@ -56,6 +56,7 @@ def test_what_crashes_is_noted_and_the_search_goes_on(project: Path, monkeypatch
     monkeypatch.setattr("edgeflow.tuning.candidates.layer_costs", crash)
     monkeypatch.setattr("edgeflow.tuning.candidates.ALGOS", ("hist",))
     monkeypatch.setattr("edgeflow.tuning.candidates.PRUNED", (0.25,))
+    monkeypatch.setattr("edgeflow.tuning.candidates.EPOCHS", 8)
     found = search(project, "arm64-int8", Goal(metric_drop_max=0.01, budget_s=120))
     failed = [item.error for item in found.tried if item.name == "what each layer costs"]
     assert failed == ["ValueError: as a bug would"] and found.met and found.stopped == "done"
