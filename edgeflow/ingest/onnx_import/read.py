@@ -28,6 +28,9 @@ OPSETS = range(7, 22)
 """Versions of the standard operators that the table of translations was written for; Source: ONNX 1.17 Operators.md."""
 
 AGAIN = "export it again, and check it with onnx.checker.check_model"
+REMARKS = ("doc_string", "metadata_props")
+"""What nothing here reads, and exporters fill with any text."""
+
 CONTROL = ("If", "Loop", "Scan", "SequenceMap")
 
 
@@ -55,12 +58,31 @@ def read(source: Path) -> Read:
         raise ModelError(f"{source}: is truncated or no ONNX model ({err})", try_=AGAIN) from err
     if not model.HasField("graph") or not model.graph.output:
         raise ModelError(f"{source}: holds no graph with outputs, and should be an ONNX model", try_=AGAIN)
+    if not _is_text(model.graph):
+        raise ModelError(f"{source}: holds a name that is no UTF-8 text, and is damaged", try_=AGAIN)
     opset = _opset(model, source)
     _bounded(model.graph, source)
     files = {source.resolve()}
     weights = _weights(model.graph, source, files)
     _validated(model, source)
     return Read(model, weights, opset, tuple(sorted(files)))
+
+
+def _is_text(message: Any) -> bool:
+    """Every name is text: protobuf hands out what is no UTF-8 as bytes, which nothing here compares with text."""
+    if isinstance(message, onnx.TensorProto):  # without its values, which may be large
+        return isinstance(message.name, str) and all(map(_is_text, message.external_data))
+    for field, value in message.ListFields():
+        if field.name in REMARKS:
+            continue
+        if field.type == field.TYPE_STRING:
+            if any(isinstance(item, bytes) for item in ((value,) if isinstance(value, (str, bytes)) else value)):
+                return False
+        elif field.type == field.TYPE_MESSAGE and not all(
+            map(_is_text, value if hasattr(value, "__len__") else (value,))
+        ):
+            return False
+    return True
 
 
 def _bytes(source: Path) -> bytes:

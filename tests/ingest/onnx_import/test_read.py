@@ -69,6 +69,20 @@ def test_weights_that_do_not_lie_where_they_should(tmp_path: Path, entries: dict
         read(path)
 
 
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """Met by fuzzing: protobuf hands them out as bytes."""
+    made = model()
+    made.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "NAME"
+    made.graph.doc_string = "REMARK"
+    path = written(tmp_path, made)
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"REMARK", b"\xff\xfeMARK"))
+    assert read(path).opset == 17
+    path.write_bytes(raw.replace(b"NAME", b"\xff\xfeME"))
+    with pytest.raises(ModelError, match="no UTF-8 text"):
+        read(path)
+
+
 @pytest.mark.parametrize("opset", [6, 22, 99])
 def test_an_unknown_opset(tmp_path: Path, opset: int) -> None:
     with pytest.raises(ModelError, match=rf"opset {opset}, and should be of 7 to 21"):
