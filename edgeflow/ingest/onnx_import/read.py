@@ -24,6 +24,9 @@ FILE_MAX_BYTES = (1 << 31) - 1
 
 WEIGHTS_MAX_BYTES = 1 << 32
 NODES_MAX, TENSORS_MAX, RANK_MAX = 100_000, 100_000, 9
+DIM_MAX = (1 << 31) - 1
+"""What a dim of a .nb may be."""
+
 OPSETS = range(7, 22)
 """Versions of the standard operators that the table of translations was written for; Source: ONNX 1.17 Operators.md."""
 
@@ -113,6 +116,10 @@ def _bounded(graph: Any, source: Path) -> None:
         raise ModelError(f"{source}: has more than {NODES_MAX} nodes or {TENSORS_MAX} weights, which no model has")
     if graph.sparse_initializer:
         raise ModelError(f"{source}: has sparse weights, which are not read", try_="export it with dense weights")
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        dims = value.type.tensor_type.shape.dim
+        if len(dims) > RANK_MAX or any(abs(dim.dim_value) > DIM_MAX for dim in dims):
+            raise ModelError(f"{source}: value {value.name[:80]!r} has dims that nothing can hold", try_=AGAIN)
     for node in graph.node:
         for attribute in node.attribute:
             for tensor in (*([attribute.t] if attribute.HasField("t") else ()), *attribute.tensors):
