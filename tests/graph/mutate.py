@@ -214,8 +214,10 @@ def fuzz(
             ):
                 found.contradictions[err.what.partition("(")[2][:60]] += 1
         except Exception:
-            lines = traceback.format_exc().splitlines()
-            found.faults["\n".join(lines[-8:])] += 1
+            trace = "\n".join(traceback.format_exc().splitlines()[-8:])
+            found.faults[trace] += 1
+            if found.faults[trace] == 1:
+                say(f"new: {trace}")
         if time.monotonic() > told + 60:
             told = time.monotonic()
             say(f"{found.runs} executions, {found.refused} refused, {len(found.faults)} kinds of fault")

@@ -255,7 +255,10 @@ def fuzz(
         except BaseException as err:
             if isinstance(err, KeyboardInterrupt):
                 raise
-            found.faults[f"{name}\n" + "\n".join(traceback.format_exc().splitlines()[-10:])] += 1
+            trace = f"{name}\n" + "\n".join(traceback.format_exc().splitlines()[-10:])
+            found.faults[trace] += 1
+            if found.faults[trace] == 1:
+                say(f"new: {trace}")
         found.slow = max(found.slow, time.monotonic() - start)
         folder.back(name)
         if time.monotonic() > told + 60:

@@ -224,7 +224,10 @@ def fuzz(
                 except EdgeflowError:
                     found.refused += 1
                 except Exception:
-                    found.faults["\n".join(traceback.format_exc().splitlines()[-8:])] += 1
+                    trace = "\n".join(traceback.format_exc().splitlines()[-8:])
+                    found.faults[trace] += 1
+                    if found.faults[trace] == 1:
+                        say(f"new: {trace}")
                 took = time.monotonic() - start
                 if took > found.slow:
                     found.slow = took

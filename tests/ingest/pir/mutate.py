@@ -23,6 +23,9 @@ ODD = (
 )  # fmt: skip
 
 
+_ODD = [marshal.dumps(item) for item in ODD]
+
+
 @lru_cache(4096)
 def _parsed(raw: bytes) -> tuple[bytes, tuple[tuple[Any, ...], ...]]:
     """A document as what is read faster than JSON, and the ways to every place in it."""
@@ -58,7 +61,7 @@ def mutated(raw: bytes, dice: random.Random) -> bytes:
         try:
             node = _at(document, tuple(way))
             if kind < 0.5:
-                node[key] = dice.choice(ODD)
+                node[key] = marshal.loads(dice.choice(_ODD))  # a new one: later changes may go into it
             elif kind < 0.75:
                 node[key] = marshal.loads(marshal.dumps(_at(document, other)))
             elif kind < 0.85:
@@ -83,5 +86,8 @@ def fuzz(seeds: list[bytes], runs: int, seconds: float, seed: int) -> tuple[int,
         except EdgeflowError:
             refused += 1
         except BaseException:
-            faults["".join(traceback.format_exc().splitlines(keepends=True)[-7:])] += 1
+            trace = "".join(traceback.format_exc().splitlines(keepends=True)[-7:])
+            faults[trace] += 1
+            if faults[trace] == 1:
+                print(f"new: {trace}", flush=True)
     return done, refused, faults
