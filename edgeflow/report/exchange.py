@@ -74,8 +74,8 @@ def load_record(path: Path) -> Record:
 
 def looks_sha256(record: Record) -> str:
     """Hash of what only a build sees, by which a manifest vouches for it; the same before and after report.json."""
-    again = plain_values(read_record(table(record)))
-    text = json.dumps({key: again[key] for key in LOOKS}, sort_keys=True)
+    again = read_record({key: plain_values(getattr(record, key)) for key in LOOKS})
+    text = json.dumps({key: plain_values(getattr(again, key)) for key in LOOKS}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
