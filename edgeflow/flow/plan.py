@@ -33,7 +33,8 @@ from edgeflow.graph.partition import Predicted
 from edgeflow.graph.quantised import is_fake, layers
 from edgeflow.graph.specialise import specialise
 from edgeflow.graph.trained_weights import validate_weights
-from edgeflow.ingest.paddle_files import PaddleFiles, read_paddle_files
+from edgeflow.ingest.onnx_import import is_onnx
+from edgeflow.ingest.paddle_files import PaddleFiles, find_program, read_paddle_files
 from edgeflow.nb.lint import Finding
 from edgeflow.project.recipe import Recipe, asked_targets, load_recipe
 from edgeflow.verify.npu_share import Required
@@ -116,6 +117,8 @@ def plan(
     with scratch() as folder, ForeignPaddle(folder) as fenced:
         files = None
         if needs_recipe(Path(recipe)):
+            if is_onnx(find_program(Path(recipe)).name):  # it is read in as long as Paddle is imported in
+                fenced.expect()
             given = looked_at(Path(recipe), fenced.infer)
             recipe = write_recipe(Path(recipe), folder, None if data is None else Path(data), given)
             files = given.files
