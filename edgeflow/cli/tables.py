@@ -95,9 +95,12 @@ def _text(value: object) -> str:
     return plain(told("" if value is None else str(value)), SENTENCE_LENGTH_MAX)
 
 
-def verdict(record: Record) -> str:
+def verdict(record: Record, *, elsewhere: bool = False) -> str:
     """One verification: drift of every output, the metric, where drift comes from, what was not checked, the
     verdict.
+
+    Args:
+        elsewhere: what the file is held to is the word of a folder that no build on this machine wrote.
     """
     lines = [
         table(
@@ -125,6 +128,8 @@ def verdict(record: Record) -> str:
     source = plain(record.reference_device) or tr("the file given")
     sides = tr("{samples}; reference: {reference}; candidate: {candidate}")
     lines.append(sides.format(samples=_samples(record), reference=source, candidate=_text(record.runner)))
+    if elsewhere:
+        lines.append(tr("built elsewhere: the reference and the limits are the folder's own word, not this machine's"))
     if record.residency is not None:
         lines.append(residency(record.residency))
     lines += [_text(record.device_ties)] if record.device_ties else []

@@ -170,7 +170,7 @@ def command(
 
         write_reports(records[0], model, files)
     if records:
-        _show(records, as_json=as_json, many=len(on) > 1)
+        _show(records, as_json=as_json, many=len(on) > 1, beside=reference is None)
     errors = [item for item in found if isinstance(item, EdgeflowError)]
     for error in errors[1:]:
         show_error(error)
@@ -239,11 +239,15 @@ def _named_limits(given: Sequence[str]) -> tuple[DriftLimits, tuple[str, ...]]:
     return DriftLimits(**values), tuple(lifted)
 
 
-def _show(records: list[Record], *, as_json: bool, many: bool) -> None:
+def _show(records: list[Record], *, as_json: bool, many: bool, beside: bool) -> None:
+    """`beside`: they are held to what lies beside the model."""
     if not as_json:
         from edgeflow.cli.tables import verdict
+        from edgeflow.project.built_here import was_built_here
 
-        show_page("\n\n".join(map(verdict, records)))
+        manifest = records[0].manifest_sha256 if beside else None
+        elsewhere = manifest is not None and was_built_here(manifest) is False
+        show_page("\n\n".join(verdict(record, elsewhere=elsewhere) for record in records))
         return
     from edgeflow.report.exchange import table
 

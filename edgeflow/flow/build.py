@@ -18,7 +18,7 @@ from edgeflow.core.progress import listening
 from edgeflow.core.settings import CompressSettings, ConvertSettings
 from edgeflow.core.targets import Target, load_target
 from edgeflow.core.versions import code_version, is_installed, key_of, tool_versions
-from edgeflow.files.atomic import folder_half_made, sweep
+from edgeflow.files.atomic import folder_half_made, sha256, sweep
 from edgeflow.files.temporary import scratch
 from edgeflow.flow.built import Built
 from edgeflow.flow.cache import SEEN, Cache, Known
@@ -27,9 +27,10 @@ from edgeflow.flow.early import look_before, validate_names, validate_reference
 from edgeflow.flow.how import How
 from edgeflow.flow.input_files import holds, look, metric_code, runs_code
 from edgeflow.flow.published import publish_results
+from edgeflow.project.built_here import remember
 from edgeflow.project.contract import named_files
 from edgeflow.project.manifest import StageResults, picture_notes, pictures_table
-from edgeflow.project.places import COMPRESSED, REFERENCE, build_root
+from edgeflow.project.places import COMPRESSED, MANIFEST, REFERENCE, build_root
 from edgeflow.project.recipe import Recipe, asked_targets, load_recipe, read_labels
 from edgeflow.project.trust import trust
 from edgeflow.report.exchange import load_record
@@ -458,6 +459,7 @@ class Flow:
             sources[COMPRESSED] = report.folder
 
         publish_results(place, sources, {*sources, *named_files(place), COMPRESSED})
+        remember(sha256(place / MANIFEST))
         return place
 
 

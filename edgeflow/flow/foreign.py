@@ -22,6 +22,11 @@ class ForeignPaddle:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._workers: Workers | None = None
+        self._used = False
+
+    def expect(self) -> None:
+        """Begin to import Paddle while a model is read that will most likely need it."""
+        self._started().start()
 
     def __enter__(self) -> ForeignPaddle:
         return self
@@ -29,8 +34,10 @@ class ForeignPaddle:
     def __exit__(
         self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._workers is not None:
+        if self._workers is not None and self._used:
             self._workers.__exit__(kind, err, trace)
+        elif self._workers is not None:
+            self._workers.kill()  # nobody waits for an import
 
     def evaluate(self, program: Any, weights: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
         """The same as `edgeflow.paddle.session.evaluate`."""
@@ -43,6 +50,10 @@ class ForeignPaddle:
         return self._pool().run(_infer, program.SerializeToString())
 
     def _pool(self) -> Workers:
+        self._used = True
+        return self._started()
+
+    def _started(self) -> Workers:
         if self._workers is None:
             self._workers = Workers(1, ("paddle", "edgeflow.paddle.shapes"), inside=self._folder)
         return self._workers

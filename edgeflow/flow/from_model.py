@@ -78,17 +78,17 @@ def recipe_or_model(
     return write_recipe(path, build / OWN, data), build
 
 
-def write_recipe(path: Path, folder: Path, data: Path | None, infer: Infer | None = None) -> Path:
+def write_recipe(path: Path, folder: Path, data: Path | None, given: GivenModel | None = None) -> Path:
     """Write the recipe for a model into a folder, which is returned.
 
     Args:
-        infer: Paddle's dims, behind a fence; a process of its own when None.
+        given: the model, where it was looked at before.
 
     Raises:
         ModelError: the model cannot be read.
     """
     home = path.resolve()
-    files = files_for(_looked_at(path, infer), folder, data, home.name if path.is_dir() else home.stem)
+    files = files_for(given or looked_at(path), folder, data, home.name if path.is_dir() else home.stem)
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         if not (folder / name).exists() or (folder / name).read_bytes() != content:
@@ -104,7 +104,7 @@ def write_project_from(path: Path, folder: Path) -> list[Path]:
         StorageError: a file exists already, or the folder is not writable.
     """
     home = path.resolve()
-    files = files_for(_looked_at(path, None), folder, None, home.name if path.is_dir() else home.stem)
+    files = files_for(looked_at(path), folder, None, home.name if path.is_dir() else home.stem)
     for name in files:
         if (folder / name).exists():
             raise StorageError(
@@ -117,8 +117,15 @@ def write_project_from(path: Path, folder: Path) -> list[Path]:
     return [folder / name for name in files]
 
 
-def _looked_at(path: Path, infer: Infer | None) -> GivenModel:
-    """The model; a picture of open size, of which nothing is said, in the first usual size that the program takes."""
+def looked_at(path: Path, infer: Infer | None = None) -> GivenModel:
+    """The model; a picture of open size, of which nothing is said, in the first usual size that the program takes.
+
+    Args:
+        infer: Paddle's dims, behind a fence; a process of its own when None.
+
+    Raises:
+        ModelError: the model cannot be read.
+    """
     given = look_at_model(path)
     unsaid = [
         spec for spec in given.inputs if len(spec.shape) == 4 and given.shape_sources[spec.name].startswith(NOTHING)

@@ -18,7 +18,7 @@ from edgeflow.files.temporary import scratch
 from edgeflow.flow import early
 from edgeflow.flow.doctor import diagnose
 from edgeflow.flow.foreign import ForeignPaddle
-from edgeflow.flow.from_model import needs_recipe, write_recipe
+from edgeflow.flow.from_model import looked_at, needs_recipe, write_recipe
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.borders import Borders, borders
@@ -33,6 +33,8 @@ from edgeflow.graph.partition import Predicted
 from edgeflow.graph.quantised import is_fake, layers
 from edgeflow.graph.specialise import specialise
 from edgeflow.graph.trained_weights import validate_weights
+from edgeflow.ingest.onnx_import import is_onnx
+from edgeflow.ingest.paddle_files import PaddleFiles, find_program, read_paddle_files
 from edgeflow.nb.lint import Finding
 from edgeflow.project.recipe import Recipe, asked_targets, load_recipe
 from edgeflow.verify.npu_share import Required
@@ -113,13 +115,19 @@ def plan(
         ModelError: the model cannot be read or exported.
     """
     with scratch() as folder, ForeignPaddle(folder) as fenced:
+        files = None
         if needs_recipe(Path(recipe)):
-            recipe = write_recipe(Path(recipe), folder, None if data is None else Path(data), fenced.infer)
+            if is_onnx(find_program(Path(recipe)).name):  # it is read in as long as Paddle is imported in
+                fenced.expect()
+            given = looked_at(Path(recipe), fenced.infer)
+            recipe = write_recipe(Path(recipe), folder, None if data is None else Path(data), given)
+            files = given.files
         elif data is not None:
             raise RecipeError(f"{recipe}: has a recipe, which names its own data", try_="[data] evaluation, in it")
         loaded = load_recipe(Path(recipe))
         profiles = [load_target(name) for name in asked_targets(loaded, targets)]
-        return plan_recipe(loaded, profiles, replace(npu, keep_on_cpu=tuple(keep_on_cpu)), (folder, fenced))
+        asked = replace(npu, keep_on_cpu=tuple(keep_on_cpu))
+        return plan_recipe(loaded, profiles, asked, (folder, fenced), files)
 
 
 def plan_recipe(
@@ -127,11 +135,13 @@ def plan_recipe(
     profiles: Sequence[Target],
     npu: NpuQuestions = NOTHING,
     at_work: tuple[Path, ForeignPaddle] | None = None,
+    files: PaddleFiles | None = None,
 ) -> list[Plan]:
     """Examine the model of a recipe that was read already.
 
     Args:
         at_work: a folder and the Paddle fenced in there, where both are open already; else they are opened.
+        files: what the recipe's program was read from, where it was.
 
     Raises:
         ModelError: the model cannot be read or exported.
@@ -143,7 +153,7 @@ def plan_recipe(
             at_work = inside, stack.enter_context(ForeignPaddle(inside))
         folder, fenced = at_work
         try:
-            program, weights, stored = read_program(loaded, folder)
+            program, weights, stored = read_program(loaded, folder, files)
         except EdgeflowError as err:
             raise together([err, *(other for _, _, other in found.errors)]) from err
         made = _copy(program)
@@ -173,20 +183,19 @@ def _copy(program: Any) -> Any:
     return type(program).FromString(program.SerializeToString())
 
 
-def read_program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int]:
+def read_program(recipe: Recipe, folder: Path, files: PaddleFiles | None = None) -> tuple[Any, dict[str, Any], int]:
     """The program of a recipe, its weights, and their bytes on disk.
 
     Args:
         folder: for what a factory exports.
+        files: what the recipe's program was read from, where it was.
 
     Raises:
         ModelError: it cannot be read or exported.
     """
     settings = recipe.ingest_settings()
     if settings.program is not None:
-        from edgeflow.ingest.paddle_files import read_paddle_files
-
-        given = read_paddle_files(recipe.folder, settings.program, settings.params)
+        given = files or read_paddle_files(recipe.folder, settings.program, settings.params)
         validate_inputs(given.program, settings.inputs, str(recipe.folder / settings.program))
         program, weights = given.program, given.weights
         refuse_lod(program, str(settings.program))

@@ -7,12 +7,12 @@ Source: Paddle-Lite v2.13-rc lite/operators/{activation_ops,flatten_op,transpose
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edgeflow.graph.program import (
     add_variable,
     attribute,
-    consumers,
     input_of,
     inputs_of,
     output_of,
@@ -68,33 +68,46 @@ def _stop_wrong_fusions(block: Any) -> int:
     """
     if any(attribute(op, "quantization_type") is not None for op in block.ops):
         return 0
+    readers = _readers(block)
     for op in block.ops:
         if op.type not in ("conv2d", "depthwise_conv2d", "conv2d_transpose"):
             continue
-        follower = _next_after_folding(block, op)
+        follower = _next_after_folding(block, readers, op)
         merged = (
             follower is not None
             and follower.type == "conv2d"
             and _kernel(block, follower) == (1, 1)
             and _kernel(block, op) not in ((), (1, 1))
         )
-        scaled = follower is not None and follower.type in ACTIVATIONS and _is_scaled(block, follower)
+        scaled = follower is not None and follower.type in ACTIVATIONS and _is_scaled(readers, follower)
         if merged or scaled:
             op.attrs.add(name="quantization_type", type=schema().STRING, s="")
             return 1  # one op keeps the whole graph safe
     return 0
 
 
-def _next_after_folding(block: Any, op: Any) -> Any | None:
+Readers = Mapping[str, Sequence[Any]]
+"""The ops that read each variable."""
+
+
+def _readers(block: Any) -> Readers:
+    found: dict[str, list[Any]] = {}
+    for op in block.ops:
+        for name in {name for var in op.inputs for name in var.arguments}:
+            found.setdefault(name, []).append(op)
+    return found
+
+
+def _next_after_folding(block: Any, readers: Readers, op: Any) -> Any | None:
     """The sole reader of a convolution's result once its bias and batch norm are folded in."""
-    follower = _sole_reader(block, output_of(op, "Output"))
+    follower = _sole_reader(readers, output_of(op, "Output"))
     while follower is not None and _folds_into_convolution(block, follower):
-        follower = _sole_reader(block, (outputs_of(follower, "Y") or outputs_of(follower, "Out"))[0])
+        follower = _sole_reader(readers, (outputs_of(follower, "Y") or outputs_of(follower, "Out"))[0])
     return follower
 
 
-def _is_scaled(block: Any, activation: Any) -> bool:
-    reader = _sole_reader(block, output_of(activation, "Out"))
+def _is_scaled(readers: Readers, activation: Any) -> bool:
+    reader = _sole_reader(readers, output_of(activation, "Out"))
     return reader is not None and reader.type == "scale"
 
 
@@ -103,9 +116,9 @@ def _kernel(block: Any, op: Any) -> tuple[int, ...]:
     return () if weight is None else tuple(weight.type.lod_tensor.tensor.dims[2:])
 
 
-def _sole_reader(block: Any, name: str) -> Any | None:
-    readers = consumers(block, name)
-    return block.ops[readers[0]] if len(readers) == 1 else None
+def _sole_reader(readers: Readers, name: str) -> Any | None:
+    found = readers.get(name, ())
+    return found[0] if len(found) == 1 else None
 
 
 def _folds_into_convolution(block: Any, op: Any) -> bool:

@@ -117,14 +117,18 @@ def combine_activations(editor: Editor) -> int:
 
     hard_sigmoid(x) = relu6(x + 3) / 6, hard_swish(x) = x * hard_sigmoid(x), swish(x) = x * sigmoid(x).
     """
-    made = 0
+    made, there = 0, {id(op) for op in editor.ops}
     for op in list(editor.ops):
-        if not any(op is o for o in editor.ops):
+        if id(op) not in there:
             continue
-        if op.type == "elementwise_mul":
-            made += _combine_product(editor, op)
-        elif op.type in ("scale", "elementwise_div"):
-            made += _combine_quotient(editor, op)
+        combine = {
+            "elementwise_mul": _combine_product,
+            "scale": _combine_quotient,
+            "elementwise_div": _combine_quotient,
+        }
+        if op.type in combine and combine[op.type](editor, op):
+            made += 1
+            there = {id(op) for op in editor.ops}
     return made
 
 

@@ -54,27 +54,42 @@ def rules_of(pipeline: Pipeline, files: Sequence[PartFile]) -> PageRules:
     )
 
 
+def export_model(recipe: Recipe, folder: Path) -> None:
+    """Write the program of a part's recipe, whatever gives it, as `folder`/model.pdmodel and .pdiparams.
+
+    Raises:
+        ModelError: it cannot be read or exported.
+    """
+    from edgeflow.flow.plan import read_program
+    from edgeflow.graph import parameters
+    from edgeflow.graph import program as programs
+
+    program, weights, _ = read_program(recipe, folder)
+    programs.save(program, folder / "model.pdmodel")
+    parameters.save(program, weights, folder / "model.pdiparams")
+
+
 @contextmanager
-def reference_models(parts: Mapping[Part, Recipe]) -> Iterator[PageModels]:
+def reference_models(parts: Mapping[Part, Recipe], exported: Mapping[Part, Path]) -> Iterator[PageModels]:
     """The models as they came, in float32 by PaddlePaddle; each takes the sizes that its own program takes.
+
+    Args:
+        exported: folders in which `export_model` was before.
 
     Raises:
         ModelError: a model cannot be read or run.
         BackendMissing: PaddlePaddle is not installed.
     """
-    from edgeflow.flow.plan import read_program
-    from edgeflow.graph import parameters
-    from edgeflow.graph import program as programs
     from edgeflow.paddle.session import Program
 
     with ExitStack() as stack, scratch() as folder:
 
         def opened(part: Part, recipe: Recipe) -> Model:
-            place = folder / part
-            place.mkdir()
-            program, weights, _ = read_program(recipe, place)
-            programs.save(program, place / "model.pdmodel")
-            parameters.save(program, weights, place / "model.pdiparams")
+            place = exported.get(part)
+            if place is None:
+                place = folder / part
+                place.mkdir()
+                export_model(recipe, place)
             return _first(stack.enter_context(Program(place / "model")), part)
 
         yield _models({(part, None): opened(part, recipe) for part, recipe in parts.items()})

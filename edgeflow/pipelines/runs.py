@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from edgeflow.core.strict import strict
 from edgeflow.core.text_page import PageModels, PageRules
 from edgeflow.core.versions import code_version, key_of, tool_versions
 from edgeflow.files.atomic import sha256, storage
+from edgeflow.files.temporary import scratch
 from edgeflow.flow.cache import Cache
-from edgeflow.flow.workers import Workers, fenced
+from edgeflow.flow.workers import Workers
 from edgeflow.ingest.page_lists import Page
 from edgeflow.ingest.pictures import load_picture
-from edgeflow.pipelines.models import NbFile, nb_models, reference_models
+from edgeflow.pipelines.models import NbFile, export_model, nb_models, reference_models
 from edgeflow.pipelines.reading import Line, corners, found_boxes, texts_in
 from edgeflow.pipelines.recipe import Part
 from edgeflow.project.recipe import Recipe
@@ -43,9 +44,10 @@ class PageRead:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Paddle's models of the recipes."""
+    """Paddle's models of the recipes. `exported`: where the models of the user's functions lie as programs."""
 
     parts: Mapping[Part, Recipe]
+    exported: Mapping[Part, Path] = field(default_factory=dict)
 
     def key(self) -> Any:
         """What the answers depend on besides pages and rules: programs and weights by their content."""
@@ -141,23 +143,41 @@ def loaded(path: Path) -> list[PageRead]:
 
 def _read(work: Work, fence: Path | None, say: Callable[[int, int], None]) -> list[PageRead]:
     """As many processes as cores, each with models of its own."""
-    count = len(work.pages)
+    side, processes = work.side, max(1, min(os.cpu_count() or 1, -(-len(work.pages) // CHUNK)))
+    if isinstance(side, Candidate):
+        with Workers(processes, ("edgeflow.emulate",)) as workers:
+            return _in_parts(work, workers, processes, say)
+    with scratch() as folder:
+        side = _exported(side, folder)
+        with Workers(processes, ("paddle",), inside=fence or folder) as workers:
+            return _in_parts(replace(work, side=side), workers, processes, say)
+
+
+def _exported(side: Reference, folder: Path) -> Reference:
+    """The reference with the user's functions run, in a process that then ends: programs from elsewhere never run
+    beside code that needs more than the fence around them leaves.
+    """
+    own = {part: recipe for part, recipe in side.parts.items() if recipe.model.factory is not None}
+    if not own:
+        return side
+    with Workers(1, ("paddle",)) as workers:
+        for part, recipe in own.items():
+            (folder / part).mkdir()
+            workers.run(export_model, recipe, folder / part)
+    return replace(side, exported={part: folder / part for part in own})
+
+
+def _in_parts(work: Work, workers: Workers, processes: int, say: Callable[[int, int], None]) -> list[PageRead]:
+    count, done = len(work.pages), 0
     parts = [
         replace(work, pages=work.pages[k : k + CHUNK], boxes=None if work.boxes is None else work.boxes[k : k + CHUNK])
         for k in range(0, count, CHUNK)
     ]
-    done = 0
-    processes = max(1, min(os.cpu_count() or 1, len(parts)))
-    modules = ("paddle",) if isinstance(work.side, Reference) else ("edgeflow.emulate",)
-    with Workers(processes, modules) as workers, ThreadPoolExecutor(processes) as pool:
+    with ThreadPoolExecutor(processes) as pool:
 
         def one(part: Work) -> list[PageRead]:
             nonlocal done
-            found: list[PageRead]
-            if fence is not None and isinstance(part.side, Reference):
-                found = workers.run(fenced, fence, read_pages, part)
-            else:
-                found = workers.run(read_pages, part)
+            found: list[PageRead] = workers.run(read_pages, part)
             done += len(part.pages)
             say(min(done, count), count)
             return found
@@ -182,7 +202,10 @@ def read_pages(work: Work) -> list[PageRead]:
         _opened.clear()
         stack = ExitStack()
         side = work.side
-        models = reference_models(side.parts) if isinstance(side, Reference) else nb_models(side.files, side.npu, 1)
+        if isinstance(side, Reference):
+            models = reference_models(side.parts, side.exported)
+        else:
+            models = nb_models(side.files, side.npu, 1)
         _opened[key] = (stack, stack.enter_context(models))
     models_ready = _opened[key][1]
     boxes = work.boxes or (None,) * len(work.pages)

@@ -12,7 +12,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -74,8 +74,8 @@ def load_record(path: Path) -> Record:
 
 def looks_sha256(record: Record) -> str:
     """Hash of what only a build sees, by which a manifest vouches for it; the same before and after report.json."""
-    again = plain_values(read_record(table(record)))
-    text = json.dumps({key: again[key] for key in LOOKS}, sort_keys=True)
+    again = read_record({key: plain_values(getattr(record, key)) for key in LOOKS})
+    text = json.dumps({key: plain_values(getattr(again, key)) for key in LOOKS}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -93,17 +93,27 @@ def _claimed(found: Mapping[Any, Any]) -> str:
 
 def plain_values(value: Any) -> Any:
     """JSON values at any depth."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {_key(field): plain_values(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain_values(item) for key, item in value.items()}
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
     if isinstance(value, (list, tuple)):
         return [plain_values(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    if isinstance(value, Mapping):
+        return {str(key): plain_values(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {key: plain_values(getattr(value, name)) for name, key in _keys(type(value))}
+    return value
 
 
 def _key(field: dataclasses.Field[Any]) -> str:
     return str(field.metadata.get("key", field.name))
+
+
+@cache
+def _keys(cls: type) -> tuple[tuple[str, str], ...]:
+    """Names of a class's fields, and what they are called in the file."""
+    return tuple((field.name, _key(field)) for field in dataclasses.fields(cls))
 
 
 @cache
@@ -122,43 +132,73 @@ def read(cls: type[T], found: object) -> T | None:
     if not isinstance(found, Mapping):
         return None
     values: dict[str, Any] = {}
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        hint = _hints(typing.cast(type, cls))[field.name]
-        value = _fit(hint, found.get(_key(field)), field.metadata)
+    for name, key, fit, required, default in _fields(typing.cast(type, cls)):
+        given = found.get(key)
+        value = None if given is None else fit(given)
         if value is not None:
-            values[field.name] = value
-        elif _is_required(field, hint):
+            values[name] = value
+        elif required:
             return None
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            values[field.name] = None
+        elif not default:
+            values[name] = None
     return cls(**values)
 
 
-def _fit(hint: Any, value: Any, metadata: Mapping[str, Any]) -> Any:
-    """A value as its annotation wants it, or None."""
-    if value is None:
-        return None
+Fit = Callable[[Any], Any]
+"""A value other than null as an annotation wants it, or None."""
+
+
+@cache
+def _fields(cls: type) -> tuple[tuple[str, str, Fit, bool, bool], ...]:
+    """Of each field its name, its key, what fits a value to it, whether there is no object without it, and whether it
+    has a default: looked up once, for a report holds thousands of objects of one class.
+    """
+    return tuple(
+        (
+            field.name,
+            _key(field),
+            _fitted(_hints(cls)[field.name], field.metadata),
+            _is_required(field, _hints(cls)[field.name]),
+            field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING,
+        )
+        for field in dataclasses.fields(cls)
+    )
+
+
+def _fitted(hint: Any, metadata: Mapping[str, Any]) -> Fit:
+    """What fits values to an annotation."""
     origin, args = get_origin(hint), [arg for arg in get_args(hint) if arg is not type(None)]
     if origin in (typing.Union, types.UnionType):
-        return next((fit for arg in args if (fit := _fit(arg, value, metadata)) is not None), None)
+        fits = [_fitted(arg, metadata) for arg in args]
+        return (
+            fits[0]
+            if len(fits) == 1
+            else lambda value: next((x for fit in fits if (x := fit(value)) is not None), None)
+        )
     if origin is Literal:
-        return value if isinstance(value, (str, int)) and value in args else None
+        return lambda value: value if isinstance(value, (str, int)) and value in args else None
     if origin is tuple:
-        return _fit_list(get_args(hint), value, metadata)
+        return _fitted_list(get_args(hint), metadata)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            return None
-        return {_text(key, 200): _fit(str, item, {}) for key, item in list(value.items())[:ITEMS_MAX]}
+        return _fit_texts
     if dataclasses.is_dataclass(hint):
-        return read(typing.cast(type, hint), value)
-    if hint is float:
-        return real(value)
-    if hint is int:
-        held = isinstance(value, int) and not isinstance(value, bool) and abs(value) < INTEGER_MAX
-        return value if held else None
-    if hint is bool:
-        return value if isinstance(value, bool) else None
-    return _fit_text(value, metadata)
+        return lambda value: read(typing.cast(type, hint), value)
+    return {float: real, int: _fit_integer, bool: _fit_bool}.get(hint) or (lambda value: _fit_text(value, metadata))
+
+
+def _fit_integer(value: Any) -> int | None:
+    held = isinstance(value, int) and not isinstance(value, bool) and abs(value) < INTEGER_MAX
+    return value if held else None
+
+
+def _fit_bool(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _fit_texts(value: Any) -> dict[str, str | None] | None:
+    if not isinstance(value, Mapping):
+        return None
+    return {_text(key, 200): _fit_text(item, {}) for key, item in list(value.items())[:ITEMS_MAX]}
 
 
 def _fit_text(value: Any, metadata: Mapping[str, Any]) -> str | None:
@@ -175,14 +215,25 @@ def _text(value: Any, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def _fit_list(args: tuple[Any, ...], value: Any, metadata: Mapping[str, Any]) -> tuple[Any, ...] | None:
-    if not isinstance(value, (list, tuple)):
-        return None
+def _fitted_list(args: tuple[Any, ...], metadata: Mapping[str, Any]) -> Fit:
     if args[-1] is Ellipsis:
-        items = (_fit(args[0], item, metadata) for item in value[:ITEMS_MAX])
-        return tuple(item for item in items if item is not None)
-    found = [_fit(arg, item, metadata) for arg, item in zip(args, value, strict=False)]
-    return tuple(found) if len(value) == len(args) and None not in found else None
+        each = _fitted(args[0], metadata)
+
+        def many(value: Any) -> tuple[Any, ...] | None:
+            if not isinstance(value, (list, tuple)):
+                return None
+            return tuple(x for item in value[:ITEMS_MAX] if item is not None and (x := each(item)) is not None)
+
+        return many
+    fits = [_fitted(arg, metadata) for arg in args]
+
+    def some(value: Any) -> tuple[Any, ...] | None:
+        if not isinstance(value, (list, tuple)) or len(value) != len(fits) or None in value:
+            return None
+        found = tuple(fit(item) for fit, item in zip(fits, value, strict=True))
+        return None if None in found else found
+
+    return some
 
 
 def schema() -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from edgeflow.core.agreement import Agreement, agreement
 from edgeflow.core.box_drift import BoxDrift
 from edgeflow.core.drift import LIMITS, METRIC_DROP, Drift, broken
+from edgeflow.core.errors import DataError
 from edgeflow.core.metrics import loss
 from edgeflow.core.output_drift import Compared, PartDrift, agreement_limit, compare
 from edgeflow.core.output_kind import OutputKind
@@ -27,6 +28,7 @@ from edgeflow.core.statistics import (
     more_for_share,
 )
 from edgeflow.nb import Model
+from edgeflow.project.places import COMPRESSED, REFERENCE
 from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import ClassFigure
 from edgeflow.verify.copies import first_of_each, only, within
@@ -263,7 +265,15 @@ def _exactness(
     """How exactly the file gives what its program gives, on the samples that both have.
 
     Boxes that an NMS leaves are no samples, row by row: one that falls away moves all that come after it.
+
+    Raises:
+        DataError: the program's outputs are not as many as the reference's.
     """
+    if len(compressed.outputs) != len(reference.outputs):
+        raise DataError(
+            f"{COMPRESSED}: holds {len(compressed.outputs)} outputs, and {REFERENCE} {len(reference.outputs)}",
+            try_="run edgeflow build again",
+        )
     found = []
     decided: Sequence[Array | None] = ran.decided or [None] * len(ran.outputs)
     every = zip(reference.outputs, compressed.outputs, ran.outputs, kinds, decided, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
 import traceback
@@ -35,6 +36,8 @@ class Found:
 
     runs: int = 0
     refused: int = 0
+    passed: int = 0
+    """How many of them went through the passes too."""
     faults: Counter[str] = field(default_factory=Counter)
     contradictions: Counter[str] = field(default_factory=Counter)
     """What `over_programs` caught, by place: `check` would say it better."""
@@ -180,23 +183,30 @@ def fuzz(
     seconds: float,
     seed: int,
     runs: int = 1 << 60,
-    passes: bool = True,
+    passes: float = 1.0,
     say: Callable[[str], None] = print,
 ) -> Found:
-    """Mutate, read, and pass on; stops by the clock or by the count."""
+    """Mutate, read, and pass on; stops by the clock or by the count.
+
+    Args:
+        seeds: programs with weights; small ones are taken more often, by one over their size.
+        passes: share of the executions that, once read, go through every pass for one target.
+    """
     dice, found, targets = random.Random(seed), Found(), [load_target(name) for name in TARGETS]
+    given, often = list(seeds), list(itertools.accumulate(1 / len(raw) for raw, _ in seeds))
     end = told = time.monotonic()
     end += seconds
     while time.monotonic() < end and found.runs < runs:
-        raw, weights = dice.choice(seeds)
+        ((raw, weights),) = dice.choices(given, cum_weights=often)
         raw = mutated(raw, dice)
         found.runs += 1
         try:
             program = programs.parse(raw, "fuzzed")
             held = {n: a for n, a in weights.items() if n in parameters.names_of(program)}
             parameters.hold(program, held, "fuzzed")
-            if passes:
-                through(program, dict(held), dice.sample(targets, 2))
+            if dice.random() < passes:
+                found.passed += 1
+                through(program, dict(held), [dice.choice(targets)])
         except EdgeflowError as err:
             found.refused += 1
             if isinstance(err.__cause__, (LookupError, ArithmeticError, TypeError, ValueError, AssertionError)) and (
@@ -204,8 +214,10 @@ def fuzz(
             ):
                 found.contradictions[err.what.partition("(")[2][:60]] += 1
         except Exception:
-            lines = traceback.format_exc().splitlines()
-            found.faults["\n".join(lines[-8:])] += 1
+            trace = "\n".join(traceback.format_exc().splitlines()[-8:])
+            found.faults[trace] += 1
+            if found.faults[trace] == 1:
+                say(f"new: {trace}")
         if time.monotonic() > told + 60:
             told = time.monotonic()
             say(f"{found.runs} executions, {found.refused} refused, {len(found.faults)} kinds of fault")

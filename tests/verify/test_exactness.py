@@ -10,13 +10,15 @@ import pytest
 from edgeflow import nb
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.samples import Array
+from edgeflow.core.settings import VerifySettings
 from edgeflow.emulate import Emulator
 from edgeflow.emulate.decisions import own_values, sites
 from edgeflow.nb.faults import faults
 from edgeflow.project.reference import Reference
 from edgeflow.verify.decided import Ties, as_arrays, decided_outputs, from_arrays
 from edgeflow.verify.exactness import exactness, inexact
-from edgeflow.verify.execute import outputs_of
+from edgeflow.verify.execute import Ran, outputs_of
+from edgeflow.verify.judge import CompressedOutputs, judge
 from tests.conftest import GOLDEN
 
 LENET = GOLDEN / "net_lenet__int8_ptq_hist" / "model.nb"
@@ -112,3 +114,11 @@ def test_with_ties_as_they_fell_a_deep_net_is_exact_and_a_slight_fault_is_none()
     for key, value in (("ties/rows", known.rows + np.int32(1 << 30)), ("ties/runs", np.asarray([9999, 1], np.int32))):
         with pytest.raises(DataError, match="no known kind"):
             from_arrays({**as_arrays(known), key: value}, "here")
+
+
+def test_fewer_outputs_than_the_reference_has() -> None:
+    """Met by fuzzing: compressed.npz without one of its arrays, and a manifest that vouches for it."""
+    one = np.zeros((2, 3), np.float32)
+    given = Reference({"x": one}, (one, one), None)
+    with pytest.raises(DataError, match="holds 1 outputs"):
+        judge(given, Ran((one, one), ("a", "b"), "x"), VerifySettings(), None, CompressedOutputs((one,)))

@@ -1,6 +1,7 @@
-"""onnx's shape inference on a model from elsewhere, in a process of its own: some damaged models crash it.
+"""onnx's shape inference on a foreign model, in a process of its own: some damaged models crash it, or keep it busy.
 
-Source: onnx 1.17.0, shape_inference.infer_shapes ended with SIGSEGV on changed one-node models (scripts/fuzz_onnx).
+Source: onnx 1.17.0, shape_inference.infer_shapes ended with SIGSEGV on changed one-node models, and counted a dim of
+2^40 down in steps of a convolution's stride (scripts/fuzz_onnx).
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import sys
 
 import onnx
 
+from edgeflow.core.children import die_with
 from edgeflow.core.errors import ModelError
 
 CHUNK = 1 << 20
+CPU_SECONDS_MAX = 30
+"""PP-OCRv4's detector takes 0.02."""
 
 
 def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -27,9 +31,9 @@ def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     sys.stdout.flush()
     sys.stderr.flush()
     answer, told = os.pipe()
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child == 0:
-        _infer(model, told)
+        _infer(model, told, parent)
     os.close(told)
     with os.fdopen(answer, "rb") as stream:
         said = stream.read()
@@ -43,10 +47,14 @@ def infer_shapes(model: onnx.ModelProto) -> onnx.ModelProto:
     return found
 
 
-def _infer(model: onnx.ModelProto, told: int) -> None:
+def _infer(model: onnx.ModelProto, told: int, parent: int) -> None:
     """In the child: answers with a model or with a sentence, and is gone without a goodbye."""
+    import resource  # of POSIX alone
+
     code = 1
     try:
+        die_with(parent)
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS_MAX, CPU_SECONDS_MAX))
         said = onnx.shape_inference.infer_shapes(model, data_prop=True).SerializeToString()
         code = 0
     except BaseException as err:

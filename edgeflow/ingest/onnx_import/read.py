@@ -24,10 +24,16 @@ FILE_MAX_BYTES = (1 << 31) - 1
 
 WEIGHTS_MAX_BYTES = 1 << 32
 NODES_MAX, TENSORS_MAX, RANK_MAX = 100_000, 100_000, 9
+DIM_MAX = (1 << 31) - 1
+"""What a dim of a .nb may be."""
+
 OPSETS = range(7, 22)
 """Versions of the standard operators that the table of translations was written for; Source: ONNX 1.17 Operators.md."""
 
 AGAIN = "export it again, and check it with onnx.checker.check_model"
+REMARKS = ("doc_string", "metadata_props")
+"""What nothing here reads, and exporters fill with any text."""
+
 CONTROL = ("If", "Loop", "Scan", "SequenceMap")
 
 
@@ -55,12 +61,31 @@ def read(source: Path) -> Read:
         raise ModelError(f"{source}: is truncated or no ONNX model ({err})", try_=AGAIN) from err
     if not model.HasField("graph") or not model.graph.output:
         raise ModelError(f"{source}: holds no graph with outputs, and should be an ONNX model", try_=AGAIN)
+    if not _is_text(model.graph):
+        raise ModelError(f"{source}: holds a name that is no UTF-8 text, and is damaged", try_=AGAIN)
     opset = _opset(model, source)
     _bounded(model.graph, source)
     files = {source.resolve()}
     weights = _weights(model.graph, source, files)
     _validated(model, source)
     return Read(model, weights, opset, tuple(sorted(files)))
+
+
+def _is_text(message: Any) -> bool:
+    """Every name is text: protobuf hands out what is no UTF-8 as bytes, which nothing here compares with text."""
+    if isinstance(message, onnx.TensorProto):  # without its values, which may be large
+        return isinstance(message.name, str) and all(map(_is_text, message.external_data))
+    for field, value in message.ListFields():
+        if field.name in REMARKS:
+            continue
+        if field.type == field.TYPE_STRING:
+            if any(isinstance(item, bytes) for item in ((value,) if isinstance(value, (str, bytes)) else value)):
+                return False
+        elif field.type == field.TYPE_MESSAGE and not all(
+            map(_is_text, value if hasattr(value, "__len__") else (value,))
+        ):
+            return False
+    return True
 
 
 def _bytes(source: Path) -> bytes:
@@ -91,6 +116,10 @@ def _bounded(graph: Any, source: Path) -> None:
         raise ModelError(f"{source}: has more than {NODES_MAX} nodes or {TENSORS_MAX} weights, which no model has")
     if graph.sparse_initializer:
         raise ModelError(f"{source}: has sparse weights, which are not read", try_="export it with dense weights")
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        dims = value.type.tensor_type.shape.dim
+        if len(dims) > RANK_MAX or any(abs(dim.dim_value) > DIM_MAX for dim in dims):
+            raise ModelError(f"{source}: value {value.name[:80]!r} has dims that nothing can hold", try_=AGAIN)
     for node in graph.node:
         for attribute in node.attribute:
             for tensor in (*([attribute.t] if attribute.HasField("t") else ()), *attribute.tensors):

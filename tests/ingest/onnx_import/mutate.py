@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+import struct
 import tempfile
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +179,9 @@ def here(model: Any) -> Any:
         raise ModelError((str(err).strip().splitlines() or [type(err).__name__])[0]) from err
 
 
+TALLY = struct.Struct("QQd")
+"""Executions, refusals, and the seconds of the slowest."""
+
 SAVED = 0.01
 """Share of executions that also store what was translated."""
 
@@ -189,6 +194,7 @@ def fuzz(
     runs: int = 1 << 60,
     keep: Path | None = None,
     apart: bool = True,
+    tally: mmap | None = None,
     say: Callable[[str], None] = print,
 ) -> Found:
     """Mutate and translate; stops by the clock or by the count.
@@ -196,6 +202,7 @@ def fuzz(
     Args:
         keep: where each file is written before it is read, to be found after a crash; best in memory.
         apart: have onnx infer shapes in a process of its own, as the product does; ten times slower.
+        tally: where counts stand (TALLY), for who outlives a crash.
     """
     from edgeflow.ingest.onnx_import import fold
     from edgeflow.ingest.onnx_import.translate import read_onnx, translate
@@ -205,7 +212,7 @@ def fuzz(
     end = told + seconds
     fold.infer_shapes = own if apart else here
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=None if keep is None else keep.parent) as folder:
             path = Path(folder) / "m.onnx" if keep is None else keep
             while time.monotonic() < end and found.runs < runs:
                 raw = mutated(dice.choice(given), dice)
@@ -217,12 +224,17 @@ def fuzz(
                 except EdgeflowError:
                     found.refused += 1
                 except Exception:
-                    found.faults["\n".join(traceback.format_exc().splitlines()[-8:])] += 1
+                    trace = "\n".join(traceback.format_exc().splitlines()[-8:])
+                    found.faults[trace] += 1
+                    if found.faults[trace] == 1:
+                        say(f"new: {trace}")
                 took = time.monotonic() - start
                 if took > found.slow:
                     found.slow = took
                     if keep is not None:
                         keep.with_suffix(".slowest").write_bytes(raw)
+                if tally is not None:
+                    TALLY.pack_into(tally, 0, found.runs, found.refused, found.slow)
                 if time.monotonic() > told + 60:
                     told = time.monotonic()
                     say(f"{found.runs} executions, {found.refused} refused, {len(found.faults)} kinds of fault")

@@ -12,6 +12,7 @@ from onnx import TensorProto as T
 from onnx import helper
 
 from edgeflow.core.errors import ModelError
+from edgeflow.ingest.onnx_import import apart
 from edgeflow.ingest.onnx_import.read import read
 from tests.ingest.onnx_import.nodes import model_from, weight
 
@@ -66,6 +67,35 @@ def test_weights_that_do_not_lie_where_they_should(tmp_path: Path, entries: dict
     path = outside(tmp_path, "w.bin", **entries)
     (path.parent / "w.bin").write_bytes(bytes(48))
     with pytest.raises(ModelError, match="weight 'w'"):
+        read(path)
+
+
+def test_dims_that_keep_onnx_busy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Met by fuzzing: a convolution with auto_pad counts the dims of its input down, for days."""
+    dims = [1, 1, 1 << 40, 1]
+    value, result = (helper.make_tensor_value_info(name, T.FLOAT, dims) for name in "xy")
+    node = helper.make_node("Conv", ["x", "w"], ["y"], auto_pad="SAME_UPPER", strides=[2, 2])
+    held = onnx.numpy_helper.from_array(weight(1, 1, 3, 3), "w")
+    del result.type.tensor_type.shape.dim[:]
+    busy = model_from(helper.make_graph([node], "g", [value], [result], [held]), 17)
+    with pytest.raises(ModelError, match="nothing can hold"):
+        read(written(tmp_path, busy))
+    monkeypatch.setattr(apart, "CPU_SECONDS_MAX", 1)
+    with pytest.raises(ModelError, match=r"SIGKILL|SIGXCPU"):
+        apart.infer_shapes(busy)
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """Met by fuzzing: protobuf hands them out as bytes."""
+    made = model()
+    made.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "NAME"
+    made.graph.doc_string = "REMARK"
+    path = written(tmp_path, made)
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"REMARK", b"\xff\xfeMARK"))
+    assert read(path).opset == 17
+    path.write_bytes(raw.replace(b"NAME", b"\xff\xfeME"))
+    with pytest.raises(ModelError, match="no UTF-8 text"):
         read(path)
 
 
