@@ -186,7 +186,7 @@ def read_program(recipe: Recipe, folder: Path) -> tuple[Any, dict[str, Any], int
     if settings.program is not None:
         from edgeflow.ingest.paddle_files import read_paddle_files
 
-        given = read_paddle_files(recipe.folder, settings.program, settings.params)
+        given = read_paddle_files(recipe.folder, settings.program, settings.params, settings.inputs)
         validate_inputs(given.program, settings.inputs, str(recipe.folder / settings.program))
         program, weights = given.program, given.weights
         refuse_lod(program, str(settings.program))

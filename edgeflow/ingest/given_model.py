@@ -11,6 +11,7 @@ from edgeflow.core.tensors import PADDLE_DTYPES, TensorSpec
 from edgeflow.graph import program as programs
 from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.ingest.deploy_yaml import Described, read_deploy_yaml
+from edgeflow.ingest.onnx_import import is_onnx
 from edgeflow.ingest.paddle_files import PaddleFiles, find_program, read_paddle_files
 
 SUFFIXES = (".pdmodel", ".json", ".onnx")
@@ -57,15 +58,31 @@ def look_at_model(path: Path) -> GivenModel:
     """
     program = find_program(path)
     described = read_deploy_yaml(program.parent)
-    files = read_paddle_files(program.parent, program.name, None)
+    files, own = _files(program, described)
     inputs, sources = [], {}
-    for name, dims, kind in programs.feeds(files.program):
-        spec, source = _sized(TensorSpec(name, dims, PADDLE_DTYPES.get(kind, "float32")), described)
-        inputs.append(spec)
-        sources[name] = source
+    for spec in own:
+        sized, sources[spec.name] = _sized(spec, described)
+        inputs.append(sized)
     return GivenModel(
         program, files, tuple(inputs), sources, described, _float_outputs(files.program), _last_width(files.program)
     )
+
+
+def _files(program: Path, described: Described) -> tuple[PaddleFiles, tuple[TensorSpec, ...]]:
+    """Program, weights and inputs; an ONNX file that has no translation while dimensions are open, in usual sizes."""
+    try:
+        files = read_paddle_files(program.parent, program.name, None)
+    except ModelError:
+        if not is_onnx(program.name):
+            raise
+        from edgeflow.ingest.onnx_import.translate import inputs_of
+
+        own = inputs_of(program)
+        if all(dim >= 0 for spec in own for dim in spec.shape):
+            raise
+        return read_paddle_files(program.parent, program.name, None, [_sized(spec, described)[0] for spec in own]), own
+    feeds = programs.feeds(files.program)
+    return files, tuple(TensorSpec(name, dims, PADDLE_DTYPES.get(kind, "float32")) for name, dims, kind in feeds)
 
 
 def _float_outputs(program: Any) -> tuple[int, ...]:

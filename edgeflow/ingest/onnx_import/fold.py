@@ -7,6 +7,7 @@ is known to be small. Nothing is fused or reordered: that is left to the passes,
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ import onnx
 from edgeflow.core.errors import ModelError
 from edgeflow.core.samples import Array
 from edgeflow.ingest.onnx_import.apart import infer_shapes
+from edgeflow.ingest.onnx_import.branches import chosen_branch
 from edgeflow.ingest.onnx_import.read import AGAIN, RANK_MAX, Read, array_of
 from edgeflow.ingest.onnx_import.sizes import Sizes, sizes_of
 
@@ -218,8 +220,14 @@ def _more(old: int | str, new: int | str) -> bool:
 
 def _walk(known: Known, told: int, where: str) -> int:
     """Compute what is constant, once through the nodes; returns the elements folded so far."""
-    left = []
-    for node in known.nodes:
+    left, todo = list[Any](), deque(known.nodes)
+    while todo:
+        node = todo.popleft()
+        if node.op_type == "If" and (branch := chosen_branch(node, known.constants, where)) is not None:
+            known.constants.update(branch.constants)
+            todo.extendleft(reversed(branch.nodes))
+            known.refined += 1
+            continue
         results = None if node.domain not in ("", "ai.onnx") else _constant(known, node, where)
         if results is None:
             left.append(node)

@@ -56,7 +56,7 @@ def read(source: Path) -> Read:
     if not model.HasField("graph") or not model.graph.output:
         raise ModelError(f"{source}: holds no graph with outputs, and should be an ONNX model", try_=AGAIN)
     opset = _opset(model, source)
-    _bounded(model.graph, source)
+    validate_graph(model.graph, str(source))
     files = {source.resolve()}
     weights = _weights(model.graph, source, files)
     _validated(model, source)
@@ -86,17 +86,22 @@ def _opset(model: Any, source: Path) -> int:
     return version
 
 
-def _bounded(graph: Any, source: Path) -> None:
+def validate_graph(graph: Any, where: str) -> None:
+    """Hold a graph, or a branch in it, to what a model can have.
+
+    Raises:
+        ModelError: it has too many nodes or weights, sparse weights, or constants in other files.
+    """
     if len(graph.node) > NODES_MAX or len(graph.initializer) > TENSORS_MAX:
-        raise ModelError(f"{source}: has more than {NODES_MAX} nodes or {TENSORS_MAX} weights, which no model has")
+        raise ModelError(f"{where}: has more than {NODES_MAX} nodes or {TENSORS_MAX} weights, which no model has")
     if graph.sparse_initializer:
-        raise ModelError(f"{source}: has sparse weights, which are not read", try_="export it with dense weights")
+        raise ModelError(f"{where}: has sparse weights, which are not read", try_="export it with dense weights")
     for node in graph.node:
         for attribute in node.attribute:
             for tensor in (*([attribute.t] if attribute.HasField("t") else ()), *attribute.tensors):
                 if tensor.data_location == onnx.TensorProto.EXTERNAL:
-                    raise ModelError(f"{source}: node {node.name!r} keeps a constant in another file", try_=AGAIN)
-                _size(tensor, f"{source}: a constant of node {node.name!r}")
+                    raise ModelError(f"{where}: node {node.name!r} keeps a constant in another file", try_=AGAIN)
+                _size(tensor, f"{where}: a constant of node {node.name!r}")
 
 
 def _size(tensor: Any, where: str) -> int:

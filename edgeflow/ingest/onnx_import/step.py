@@ -36,6 +36,11 @@ class Unwritten(Exception):
     """A node reads what another one could not write, which is told already."""
 
 
+def plain(name: str) -> str:
+    """An ONNX name as a program can hold it: printable, and not endless."""
+    return "".join(c if c.isprintable() else "_" for c in name)[:NAME_MAX] or "value"
+
+
 @dataclass
 class Written:
     """The program so far: which Paddle variable holds each ONNX value."""
@@ -48,11 +53,11 @@ class Written:
 
     def name_for(self, wanted: str) -> str:
         """A variable's name after an ONNX one: printable, not Paddle's own, and taken once."""
-        plain = "".join(c if c.isprintable() else "_" for c in wanted)[:NAME_MAX] or "value"
-        name, k = plain, 0
+        own = plain(wanted)
+        name, k = own, 0
         while name in self.taken or name in ("feed", "fetch") or name in self.editor.variables:
             k += 1
-            name = f"{plain}_{k}"
+            name = f"{own}_{k}"
         self.taken.add(name)
         return name
 
