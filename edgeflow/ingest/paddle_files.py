@@ -37,9 +37,7 @@ class PaddleFiles:
     files: tuple[Path, ...]
 
 
-def read_paddle_files(
-    folder: Path, program: str, params: str | None, inputs: Sequence[TensorSpec] = ()
-) -> PaddleFiles:
+def read_paddle_files(folder: Path, program: str, params: str | None, inputs: Sequence[TensorSpec] = ()) -> PaddleFiles:
     """Read what a recipe names under [model] program and params, paths relative to `folder`.
 
     Args:

@@ -256,7 +256,9 @@ def test_a_branch_on_a_size_goes_with_the_size_that_the_recipe_fixes(tmp_path: P
         return helper.make_graph(list(nodes), out, [], [helper.make_tensor_value_info(out, T.FLOAT, None)])
 
     squeezed = branch(node("Squeeze", "p", "one", "inner"), node("Neg", "inner", "b"), out="b")
-    chosen = helper.make_node("If", ["c"], ["y"], then_branch=squeezed, else_branch=branch(node("Identity", "p", "k"), out="k"))
+    chosen = helper.make_node(
+        "If", ["c"], ["y"], then_branch=squeezed, else_branch=branch(node("Identity", "p", "k"), out="k")
+    )
     nodes = [
         helper.make_node("MaxPool", ["x"], ["p"], kernel_shape=[2, 2], strides=[2, 2], auto_pad="SAME_UPPER"),
         node("Shape", "p", "s"),
