@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ SUFFIXES = (".pdmodel", ".json", ".onnx")
 BARE = ("__model__", "model")
 OPEN_SIDE, OPEN_LENGTH = 224, 32
 """Taken where nothing says how large an open dimension is: of pictures, and of other inputs."""
+
+LENGTHS = (OPEN_LENGTH, 512, 16000)
+"""Of other inputs, the first that an ONNX file takes: of text, of a frame of sound, of a second of it at 16 kHz."""
+
+OPEN = "nothing: open,"
+"""Begins what is said of a size that nothing tells."""
 
 SIDE_INPUTS = {"im_shape": (1, 2), "scale_factor": (1, 2)}
 """Of PaddleDetection's models, beside the picture."""
@@ -59,13 +66,26 @@ def look_at_model(path: Path) -> GivenModel:
     program = find_program(path)
     described = read_deploy_yaml(program.parent)
     files, own = _files(program, described)
-    inputs, sources = [], {}
-    for spec in own:
-        sized, sources[spec.name] = _sized(spec, described)
-        inputs.append(sized)
+    found = [_sized(spec, described) for spec in own]
+    if is_onnx(program.name) and any(said.startswith(OPEN) and len(spec.shape) < 4 for spec, said in found):
+        found = _long_enough(program, own, described)
+    inputs = [spec for spec, _ in found]
+    sources = {spec.name: said for spec, said in found}
     return GivenModel(
         program, files, tuple(inputs), sources, described, _float_outputs(files.program), _last_width(files.program)
     )
+
+
+def _long_enough(program: Path, own: Sequence[TensorSpec], described: Described) -> list[tuple[TensorSpec, str]]:
+    """Inputs with the first length that an ONNX file has a translation in; with the usual one where it has none."""
+    for length in LENGTHS:
+        found = [_sized(spec, described, length) for spec in own]
+        try:
+            read_paddle_files(program.parent, program.name, None, [spec for spec, _ in found])
+        except ModelError:
+            continue
+        return found
+    return [_sized(spec, described) for spec in own]
 
 
 def _files(program: Path, described: Described) -> tuple[PaddleFiles, tuple[TensorSpec, ...]]:
@@ -101,7 +121,7 @@ def _last_width(program: Any) -> int | None:
     return int(dims[-1]) if dims and dims[-1] > 0 else None
 
 
-def _sized(spec: TensorSpec, described: Described) -> tuple[TensorSpec, str]:
+def _sized(spec: TensorSpec, described: Described, length: int = OPEN_LENGTH) -> tuple[TensorSpec, str]:
     """An input with a size for each dimension: the program's own, what the description says, or a usual one."""
     if all(dim >= 0 for dim in spec.shape):
         return spec, "the program"
@@ -118,8 +138,8 @@ def _sized(spec: TensorSpec, described: Described) -> tuple[TensorSpec, str]:
             place = axis - 2 if dims[1] > 0 else axis - 1
             given = size.value[place] if size is not None and 0 <= place < 2 else None
             dims[axis] = given or OPEN_SIDE
-            source = size.source if size is not None and given else f"nothing: open, {OPEN_SIDE} is taken"
+            source = size.source if size is not None and given else f"{OPEN} {OPEN_SIDE} is taken"
         else:
-            dims[axis] = OPEN_LENGTH
-            source = f"nothing: open, {OPEN_LENGTH} is taken"
+            dims[axis] = length
+            source = f"{OPEN} {length} is taken"
     return TensorSpec(spec.name, tuple(dims), spec.dtype), source

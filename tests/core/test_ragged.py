@@ -33,7 +33,7 @@ def test_samples_come_back_in_their_own_size() -> None:
 
 
 def test_what_cannot_be_of_several_sizes_is_told() -> None:
-    with pytest.raises(DataError, match="whole numbers of several sizes, up to .6."):
+    with pytest.raises(DataError, match=r"whole numbers of several sizes, up to \[6\]"):
         stacked([np.zeros((1, 4), np.int64), np.zeros((2, 6), np.int64)], "data")
     with pytest.raises(DataError, match="one size is wanted"):
         stacked(LINES, "data", sizes=False)

@@ -32,6 +32,14 @@ class Untranslatable(Exception):
     """A node has no translation, for the reason that it says."""
 
 
+class NoTranslation(ModelError):
+    """Nodes of a file have no translation; all are named."""
+
+
+class TooSmall(ModelError):
+    """The inputs' sizes are too small for the model."""
+
+
 class Unwritten(Exception):
     """A node reads what another one could not write, which is told already."""
 
@@ -313,9 +321,9 @@ def paddle_dtype(kind: int, what: str) -> str:
     return names[kind]
 
 
-def as_model_error(where: str, problems: Sequence[str]) -> ModelError:
+def as_model_error(where: str, problems: Sequence[str]) -> NoTranslation:
     """All that has no translation, in one error."""
-    return ModelError(
+    return NoTranslation(
         f"{where}: {len(problems)} kinds of node have no translation to Paddle: {'; '.join(problems)}",
         try_="replace them in the model by operators that are (docs/recipe.md), and export it again",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from edgeflow.ingest.onnx_import.families import TABLE
 from edgeflow.ingest.onnx_import.fold import Known, fold, open_dims
 from edgeflow.ingest.onnx_import.read import AGAIN, Read, read
 from edgeflow.ingest.onnx_import.step import (
+    NoTranslation,
     Step,
+    TooSmall,
     Untranslatable,
     Unwritten,
     Written,
@@ -68,8 +71,19 @@ def read_onnx(
             of them are named, and nothing is written.
     """
     try:
+        return _read_onnx(source, shapes or {})
+    except NoTranslation:
+        if not shapes:
+            raise
+        with suppress(NoTranslation):  # sizes that do not fit each other: Paddle says where
+            return _read_onnx(source, {})
+        raise
+
+
+def _read_onnx(source: Path, shapes: Mapping[str, Sequence[int]]) -> tuple[Any, dict[str, Array], tuple[Path, ...]]:
+    try:
         found = read(source)
-        fix_inputs(found, shapes or {})
+        fix_inputs(found, shapes)
         known = fold(found, str(source))
         _all_known(known, str(source))
         inputs = [value for value in found.model.graph.input if value.name not in found.weights]
@@ -180,7 +194,7 @@ def _node(graph: Written, spell: Speller, node: Any) -> None:
     step = Step(node, graph, spell)
     try:
         results = TABLE[node.op_type](step)
-    except (Untranslatable, Unwritten):
+    except (Untranslatable, Unwritten, TooSmall):
         raise
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, EdgeflowError) as err:
         raise Untranslatable(f"its attributes and dims do not fit together ({type(err).__name__}: {err})") from err

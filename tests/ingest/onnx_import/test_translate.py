@@ -281,3 +281,27 @@ def test_a_branch_on_a_size_goes_with_the_size_that_the_recipe_fixes(tmp_path: P
         found = session.run(program, weights, feed, [name])[name]
     (wanted,) = theirs(path, feed)
     assert found.shape == wanted.shape == (2, 2, 3) and np.array_equal(found, wanted)
+
+
+def test_sizes_that_are_too_small_are_told_and_a_length_is_found(tmp_path: Path) -> None:
+    """As spectrograms want it: a window of 400 over an open length, and another that reflects what it pads."""
+    from edgeflow.ingest.given_model import look_at_model
+    from edgeflow.ingest.onnx_import.translate import read_onnx
+
+    nodes = [
+        node("Unsqueeze", "x", "one", "u"),
+        helper.make_node("Conv", ["u", "w"], ["c"], strides=[160]),
+        node("Relu", "c", "y"),
+    ]
+    given = {"one": np.asarray([1]), "w": weight(4, 1, 400)}
+    path = saved(tmp_path / "m.onnx", nodes, [value("x", "n", "t")], [value("y", "n", 4, "f")], **given)
+    with pytest.raises(ModelError, match=r"would have dims \[.*too small"):
+        read_onnx(path, {"x": (1, 32)})
+    looked = look_at_model(path)
+    assert looked.inputs[0].shape == (1, 512) and looked.shape_sources["x"] == "nothing: open, 512 is taken"
+    padded = helper.make_node("Pad", ["x", "p"], ["y"], mode="reflect")
+    path = saved(
+        tmp_path / "p.onnx", [padded], [value("x", "n", "t")], [value("y", "n", "f")], p=np.asarray([0, 0, 0, 64])
+    )
+    with pytest.raises(ModelError, match=r"reflects 64 of 32"):
+        read_onnx(path, {"x": (1, 32)})

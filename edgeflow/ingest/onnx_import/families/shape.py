@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgeflow.graph.parameters import PADDLE
-from edgeflow.ingest.onnx_import.step import INT32_MAX, Step, Translation, Untranslatable, bounded
+from edgeflow.ingest.onnx_import.step import INT32_MAX, Step, TooSmall, Translation, Untranslatable, bounded
 
 
 def reshape(step: Step) -> str:
@@ -266,6 +266,13 @@ def _pad_picture(step: Step, x: str, pairs: Mapping[int, tuple[int, int]], mode:
     for axis in (*more, 2):
         x = step.spell.unsqueeze(x, [axis])
     high, wide = pairs.get(rank - 2, (0, 0)), pairs.get(rank - 1, (0, 0))
+    for size, pair in zip(step.dims_of(x)[-2:], (high, wide), strict=True):
+        if mode == "reflect" and 0 < size <= max(pair):
+            name = step.node.name or step.node.output[0]
+            raise TooSmall(
+                f"Pad {name!r} reflects {max(pair)} of {size} numbers: the inputs are too small for the model",
+                try_="larger sizes in shape under [inputs]",
+            )
     dims = list(step.dims_of(x))
     for k, pair in ((-2, high), (-1, wide)):
         dims[k] = dims[k] + sum(pair) if dims[k] > 0 else -1
