@@ -8,6 +8,7 @@ from typing import Any
 
 from edgeflow.compress.slim import Calibration, quantise
 from edgeflow.core.errors import CompressFailed, DataError, RecipeError, near
+from edgeflow.core.ragged import is_ragged
 from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target
 from edgeflow.graph import parameters
@@ -45,7 +46,7 @@ def calibrated(
     way = Calibration(
         settings.algo,
         per_channel,
-        batch=fixed if fixed > 0 else min(BATCH, count),
+        batch=fixed if fixed > 0 else 1 if any(map(is_ragged, samples.values())) else min(BATCH, count),
         bias_correction=settings.bias_correction,
         reconstruct=settings.rounding == "reconstruction",
     )

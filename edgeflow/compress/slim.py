@@ -12,6 +12,7 @@ import numpy.typing as npt
 from edgeflow.core.coverage import QUANTISABLE
 from edgeflow.core.errors import CompressFailed, EdgeflowError, last_line
 from edgeflow.core.need import need
+from edgeflow.core.ragged import own
 from edgeflow.paddle import session as paddle_backend
 
 Array = npt.NDArray[Any]
@@ -114,6 +115,6 @@ def _samples(paddle: Any, arrays: list[Array]) -> Any:
             return len(arrays[0])
 
         def __getitem__(self, index: int) -> tuple[Array, ...]:
-            return tuple(array[index] for array in arrays)
+            return tuple(own(array, index) for array in arrays)
 
     return Samples()

@@ -17,6 +17,7 @@ import numpy as np
 
 from edgeflow.core.errors import CompressFailed, EdgeflowError, last_line
 from edgeflow.core.need import need
+from edgeflow.core.ragged import is_ragged
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import FineTuneSettings
 from edgeflow.files.arrays import load_npz, save_npz
@@ -144,6 +145,11 @@ class _Loop:
         self.paddle, self.executor, self.place, self.scope = static.paddle, static.executor, static.place, static.scope
         self.job, self.settings, self.together, self.samples = job, job.settings, together, samples
         self.quantise = dict(job.quantise) if job.quantise else None
+        if any(map(is_ragged, samples.values())):
+            raise CompressFailed(
+                "fine-tuning: its samples are of several sizes, and batches want one",
+                try_="training = samples of one size under [data], such as crops or padded lines",
+            )
         self.training, self.validation = _split(len(next(iter(samples.values()))), fixed, job.seed)
         names = self.paddle.utils.unique_name.guard(PREFIX)
         with self.paddle.static.scope_guard(self.scope), names, quiet():

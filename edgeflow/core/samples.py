@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeflow.core.errors import DataError
+from edgeflow.core.ragged import cut, filled, is_ragged
 from edgeflow.core.tensors import TensorSpec
 
 Array = npt.NDArray[Any]
@@ -18,15 +19,23 @@ LABEL = "label"
 def joined(parts: Sequence[Mapping[str, Array]], counts: Sequence[int] = ()) -> dict[str, Array]:
     """Join the outputs of several feeds along the samples; an output without samples is taken from the first feed.
 
+    Outputs that follow the sizes of their samples get zeros up to the largest.
+
     Args:
         counts: samples of each feed, by which an output is told whose first axis is the time and the second the batch.
     """
     return {
-        name: np.concatenate([part[name] for part in parts], _batch_axis([part[name] for part in parts], counts))
-        if array.ndim
-        else array
+        name: _concatenated([part[name] for part in parts], counts) if array.ndim else array
         for name, array in parts[0].items()
     }
+
+
+def _concatenated(arrays: Sequence[Array], counts: Sequence[int]) -> Array:
+    axis = _batch_axis(arrays, counts)
+    if axis == 0 and len({array.shape[1:] for array in arrays}) > 1 and len({array.ndim for array in arrays}) == 1:
+        most = np.max([array.shape[1:] for array in arrays], 0)
+        arrays = [filled(array, (len(array), *most)) for array in arrays]
+    return np.concatenate(arrays, axis)
 
 
 def _batch_axis(arrays: Sequence[Array], counts: Sequence[int]) -> int:
@@ -43,6 +52,8 @@ def batches(
 ) -> list[dict[str, Array]]:
     """Cut samples into feeds: `most` a call where the batch is open, the declared number where it is fixed.
 
+    Samples of several sizes (core/ragged.py) go in their own, with those beside them that have the same.
+
     Args:
         free: take a fixed batch as open.
 
@@ -52,6 +63,13 @@ def batches(
     count = len(next(iter(samples.values())))
     fixed = inputs[0].shape[0] if inputs and inputs[0].shape and not free else -1
     size = fixed if fixed > 0 else most
+    if any(is_ragged(samples[spec.name]) for spec in inputs):
+        if fixed > 1:
+            raise DataError(
+                f"samples of several sizes do not make batches of {fixed}, the model's fixed batch size",
+                try_="declare the first dimension as -1 or 1",
+            )
+        return cut({spec.name: samples[spec.name] for spec in inputs}, size)
     if fixed > 0 and count % fixed:
         raise DataError(
             f"{count} samples do not make whole batches of {fixed}, the model's fixed batch size",

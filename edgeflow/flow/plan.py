@@ -12,7 +12,7 @@ from typing import Any
 from edgeflow.compress.buildable import emulation
 from edgeflow.core.errors import EdgeflowError, RecipeError, together
 from edgeflow.core.output_kind import OutputKind
-from edgeflow.core.settings import CompressSettings, is_synthetic
+from edgeflow.core.settings import CompressSettings, IngestSettings, is_synthetic
 from edgeflow.core.targets import Target, load_target
 from edgeflow.files.temporary import scratch
 from edgeflow.flow import early
@@ -183,6 +183,12 @@ def _copy(program: Any) -> Any:
     return type(program).FromString(program.SerializeToString())
 
 
+def _suits(files: PaddleFiles, settings: IngestSettings) -> bool:
+    """Whether reading the files again would give the same: an ONNX file is translated in the sizes that are fixed."""
+    dims = {name: tuple(dims) for name, dims, _ in programs.feeds(files.program)}
+    return not is_onnx(str(settings.program)) or all(dims.get(spec.name) == spec.shape for spec in settings.inputs)
+
+
 def read_program(recipe: Recipe, folder: Path, files: PaddleFiles | None = None) -> tuple[Any, dict[str, Any], int]:
     """The program of a recipe, its weights, and their bytes on disk.
 
@@ -195,7 +201,9 @@ def read_program(recipe: Recipe, folder: Path, files: PaddleFiles | None = None)
     """
     settings = recipe.ingest_settings()
     if settings.program is not None:
-        given = files or read_paddle_files(recipe.folder, settings.program, settings.params)
+        given = files if files is not None and _suits(files, settings) else None
+        if given is None:
+            given = read_paddle_files(recipe.folder, settings.program, settings.params, settings.inputs)
         validate_inputs(given.program, settings.inputs, str(recipe.folder / settings.program))
         program, weights = given.program, given.weights
         refuse_lod(program, str(settings.program))

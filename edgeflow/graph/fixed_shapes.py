@@ -24,7 +24,8 @@ def validate_inputs(program: Any, inputs: Sequence[TensorSpec], where: str) -> N
     """Hold a recipe's inputs to the program's.
 
     Raises:
-        DataError: a name, a rank, a size or a data type is another one.
+        DataError: a name, a rank, a size or a data type is another one, or samples do not lie along the first axis of
+            all.
     """
     own = {name: (dims, PADDLE_DTYPES.get(kind, "float32")) for name, dims, kind in feeds(program)}
     wanted = {spec.name for spec in inputs}
@@ -35,6 +36,13 @@ def validate_inputs(program: Any, inputs: Sequence[TensorSpec], where: str) -> N
             f"{where}: its inputs are {', '.join(sorted(own))}; the recipe declares "
             f"{', '.join(sorted(wanted)) or 'none'}{hint}",
             try_="name the program's inputs under [inputs]",
+        )
+    firsts = {spec.name: spec.shape[0] for spec in inputs if spec.shape and spec.shape[0] > 0}
+    if len(set(firsts.values())) > 1:
+        listed = ", ".join(f"{name!r} {size}" for name, size in firsts.items())
+        raise DataError(
+            f"{where}: the first dimension of its inputs is {listed}: samples lie along it, as many in all",
+            try_="export the model with the batch first in every input, as [batch, layers, hidden] for a state",
         )
     for spec in inputs:
         dims, dtype = own[spec.name]

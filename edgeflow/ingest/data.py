@@ -14,6 +14,7 @@ import numpy as np
 from edgeflow.core.errors import DataError, EdgeflowError, last_line
 from edgeflow.core.placement import placed
 from edgeflow.core.preprocess import Preprocess
+from edgeflow.core.ragged import cut, is_ragged, stacked
 from edgeflow.core.samples import LABEL, Array
 from edgeflow.core.settings import is_synthetic
 from edgeflow.core.tensors import TensorSpec, validate_array, validate_names
@@ -82,7 +83,9 @@ def load_samples(
         listed = ", ".join(f"{name!r} has {count}" for name, count in counts.items())
         raise DataError(f"{where}: arrays should have one length: {listed}")
     for spec in inputs:
-        validate_array(samples.arrays[spec.name], spec, where, batch=True)
+        array = samples.arrays[spec.name]
+        for part_of in cut({spec.name: array}, len(array)) if is_ragged(array) else [{spec.name: array}]:
+            validate_array(part_of[spec.name], spec, where, batch=True)
         steps = part.preprocess.get(spec.name)
         if steps is not None and spec.name not in samples.pictures:
             validate_prepared(samples.arrays[spec.name], steps, f"{where}: {spec.name!r}")
@@ -121,17 +124,21 @@ class _Part:
             if self.way.texts is not None and name == self.way.texts.name and are_texts(value):
                 arrays[str(name)] = as_texts(value)
             elif steps is not None and are_pictures(value):
-                done[str(name)] = make_inputs(value, steps, self.folder, f"{self.where}: {name!r}", self.way)
+                done[str(name)] = self._made(str(name), value, steps)
                 files = files or file_names(value)
             else:
                 arrays[str(name)] = self._array(name, value)
         return _with_pictures(arrays, done, files)
 
+    def _made(self, name: str, pictures: Any, steps: Preprocess) -> Made:
+        where = f"{self.where}: {name!r}"
+        return make_inputs(pictures, steps, self.folder, where, self.way, sizes=self._takes_sizes(name))
+
     def _of_files(self, given: PictureFiles) -> Samples:
         """Inputs made of picture files, labels of what lies in them, and the scale for models that are told it."""
         name = picture_input(self.inputs, self.preprocess, self.where)
         steps = self.preprocess[name]
-        made = make_inputs(given.files, steps, self.folder, f"{self.where}: {name!r}", self.way)
+        made = self._made(name, given.files, steps)
         arrays = {name: made.inputs, **_told(self.inputs, steps, made)}
         if given.annotated is not None:
             told = any(spec.name == "scale_factor" for spec in self.inputs)
@@ -189,13 +196,22 @@ class _Part:
         return {name: np.asarray(value)[None] for name, value in plain.items()} if single else plain
 
     def _array(self, name: Any, value: Any) -> Array:
+        """One array; a list of samples in several sizes as core/ragged.py has them."""
         try:
-            return np.asarray(value)
-        except ValueError as err:
-            raise DataError(
-                f"{self.where}: {name!r} holds arrays of several shapes, and should be one array",
-                try_=f"[inputs.{name}.preprocess] in the recipe, which makes one size of pictures (uint8)",
-            ) from err
+            array = np.asarray(value)
+        except ValueError:
+            rank = next((len(spec.shape) for spec in self.inputs if spec.name == name), 0)
+            parts = [np.asarray(item) for item in value]
+            return self._stacked(str(name), [part if part.ndim == rank else part[None] for part in parts])
+        if is_ragged(array):
+            raise DataError(f"{self.where}: {name!r} holds values that are NaN", try_="look at what made these inputs")
+        return array
+
+    def _stacked(self, name: str, parts: Sequence[Array]) -> Array:
+        return stacked(parts, f"{self.where}: {name!r}", sizes=self._takes_sizes(name))
+
+    def _takes_sizes(self, name: str) -> bool:
+        return any(-1 in spec.shape[1:] for spec in self.inputs if spec.name == name)
 
     def gathered(self, parts: Iterator[Any]) -> Samples:
         """One array a name out of batches; what ends early is an error, not a smaller set."""
@@ -218,7 +234,7 @@ class _Part:
         names = [set(part.arrays) for part in found]
         if any(name != names[0] for name in names):
             raise DataError(f"{self.where}: batches should all hold {', '.join(sorted(names[0]))}")
-        joined = {name: np.concatenate([part.arrays[name] for part in found]) for name in found[0].arrays}
+        joined = {name: self._stacked(name, [part.arrays[name] for part in found]) for name in found[0].arrays}
         bad = tuple(text for part in found for text in part.bad)
         files = tuple(name for part in found for name in part.names)
         files = files if all(part.names for part in found) else ()
@@ -273,7 +289,7 @@ def validate_prepared(array: Array, steps: Preprocess, where: str) -> None:
         DataError: they are beyond that range, or fill 0..1 where it is another one.
     """
     low, high = steps.bounds()
-    least, most = float(array.min()), float(array.max())
+    least, most = float(np.nanmin(array)), float(np.nanmax(array))  # NaN where samples are of several sizes
     room = RAW_ROOM * (high - low)
     declared = f"the declared pre-processing makes {low:.4g} .. {high:.4g}"
     if least < low - room or most > high + room:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from edgeflow.core.tensors import PADDLE_DTYPES, TensorSpec
 from edgeflow.graph import program as programs
 from edgeflow.graph.output_kinds import output_kinds
 from edgeflow.ingest.deploy_yaml import Described, read_deploy_yaml
+from edgeflow.ingest.onnx_import import is_onnx
 from edgeflow.ingest.paddle_files import PaddleFiles, find_program, read_paddle_files
 
 SUFFIXES = (".pdmodel", ".json", ".onnx")
@@ -19,6 +21,12 @@ SUFFIXES = (".pdmodel", ".json", ".onnx")
 BARE = ("__model__", "model")
 OPEN_SIDE, OPEN_LENGTH = 224, 32
 """Taken where nothing says how large an open dimension is: of pictures, and of other inputs."""
+
+LENGTHS = (OPEN_LENGTH, 512, 16000)
+"""Of other inputs, the first that an ONNX file takes: of text, of a frame of sound, of a second of it at 16 kHz."""
+
+OPEN = "nothing: open,"
+"""Begins what is said of a size that nothing tells."""
 
 SIDE_INPUTS = {"im_shape": (1, 2), "scale_factor": (1, 2)}
 """Of PaddleDetection's models, beside the picture."""
@@ -57,15 +65,44 @@ def look_at_model(path: Path) -> GivenModel:
     """
     program = find_program(path)
     described = read_deploy_yaml(program.parent)
-    files = read_paddle_files(program.parent, program.name, None)
-    inputs, sources = [], {}
-    for name, dims, kind in programs.feeds(files.program):
-        spec, source = _sized(TensorSpec(name, dims, PADDLE_DTYPES.get(kind, "float32")), described)
-        inputs.append(spec)
-        sources[name] = source
+    files, own = _files(program, described)
+    found = [_sized(spec, described) for spec in own]
+    if is_onnx(program.name) and any(said.startswith(OPEN) and len(spec.shape) < 4 for spec, said in found):
+        found = _long_enough(program, own, described)
+    inputs = [spec for spec, _ in found]
+    sources = {spec.name: said for spec, said in found}
     return GivenModel(
         program, files, tuple(inputs), sources, described, _float_outputs(files.program), _last_width(files.program)
     )
+
+
+def _long_enough(program: Path, own: Sequence[TensorSpec], described: Described) -> list[tuple[TensorSpec, str]]:
+    """Inputs with the first length that an ONNX file has a translation in; with the usual one where it has none."""
+    for length in LENGTHS:
+        found = [_sized(spec, described, length) for spec in own]
+        try:
+            read_paddle_files(program.parent, program.name, None, [spec for spec, _ in found])
+        except ModelError:
+            continue
+        return found
+    return [_sized(spec, described) for spec in own]
+
+
+def _files(program: Path, described: Described) -> tuple[PaddleFiles, tuple[TensorSpec, ...]]:
+    """Program, weights and inputs; an ONNX file that has no translation while dimensions are open, in usual sizes."""
+    try:
+        files = read_paddle_files(program.parent, program.name, None)
+    except ModelError:
+        if not is_onnx(program.name):
+            raise
+        from edgeflow.ingest.onnx_import.translate import inputs_of
+
+        own = inputs_of(program)
+        if all(dim >= 0 for spec in own for dim in spec.shape):
+            raise
+        return read_paddle_files(program.parent, program.name, None, [_sized(spec, described)[0] for spec in own]), own
+    feeds = programs.feeds(files.program)
+    return files, tuple(TensorSpec(name, dims, PADDLE_DTYPES.get(kind, "float32")) for name, dims, kind in feeds)
 
 
 def _float_outputs(program: Any) -> tuple[int, ...]:
@@ -84,7 +121,7 @@ def _last_width(program: Any) -> int | None:
     return int(dims[-1]) if dims and dims[-1] > 0 else None
 
 
-def _sized(spec: TensorSpec, described: Described) -> tuple[TensorSpec, str]:
+def _sized(spec: TensorSpec, described: Described, length: int = OPEN_LENGTH) -> tuple[TensorSpec, str]:
     """An input with a size for each dimension: the program's own, what the description says, or a usual one."""
     if all(dim >= 0 for dim in spec.shape):
         return spec, "the program"
@@ -101,8 +138,8 @@ def _sized(spec: TensorSpec, described: Described) -> tuple[TensorSpec, str]:
             place = axis - 2 if dims[1] > 0 else axis - 1
             given = size.value[place] if size is not None and 0 <= place < 2 else None
             dims[axis] = given or OPEN_SIDE
-            source = size.source if size is not None and given else f"nothing: open, {OPEN_SIDE} is taken"
+            source = size.source if size is not None and given else f"{OPEN} {OPEN_SIDE} is taken"
         else:
-            dims[axis] = OPEN_LENGTH
-            source = f"nothing: open, {OPEN_LENGTH} is taken"
+            dims[axis] = length
+            source = f"{OPEN} {length} is taken"
     return TensorSpec(spec.name, tuple(dims), spec.dtype), source

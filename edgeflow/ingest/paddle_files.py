@@ -8,12 +8,14 @@ Source: PaddlePaddle 2.6.2 python/paddle/static/io.py (load_vars) and Paddle 1.8
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgeflow.core.errors import ModelError
 from edgeflow.core.samples import Array
+from edgeflow.core.tensors import TensorSpec
 from edgeflow.graph import defaults, parameters
 from edgeflow.graph import program as programs
 from edgeflow.ingest.onnx_import import is_onnx
@@ -35,11 +37,12 @@ class PaddleFiles:
     files: tuple[Path, ...]
 
 
-def read_paddle_files(folder: Path, program: str, params: str | None) -> PaddleFiles:
+def read_paddle_files(folder: Path, program: str, params: str | None, inputs: Sequence[TensorSpec] = ()) -> PaddleFiles:
     """Read what a recipe names under [model] program and params, paths relative to `folder`.
 
     Args:
         params: a file with all weights, or a folder with a file for each; None looks beside the program.
+        inputs: sizes for open dimensions, where a translation of another format needs them.
 
     Raises:
         ModelError: a file is missing, is damaged, or belongs to another model; where several could be meant, it
@@ -49,7 +52,7 @@ def read_paddle_files(folder: Path, program: str, params: str | None) -> PaddleF
     if is_onnx(path.name):
         from edgeflow.ingest.onnx_import.translate import read_onnx
 
-        return PaddleFiles(*read_onnx(path))
+        return PaddleFiles(*read_onnx(path, {spec.name: spec.shape for spec in inputs}))
     loaded = read_pir(path) if path.suffix == ".json" else programs.load(path)
     defaults.fill(loaded)
     if not (names := parameters.names_of(loaded)):

@@ -18,6 +18,7 @@ import numpy as np
 
 from edgeflow.core.errors import BackendMissing, DataError, EdgeflowError
 from edgeflow.core.preprocess import PIXELS_MAX, SIDE_MAX, Preprocess
+from edgeflow.core.ragged import stacked
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import IngestSettings
 from edgeflow.ingest.texts import Texts
@@ -86,6 +87,7 @@ def way_of(settings: IngestSettings) -> Way:
 @dataclass(frozen=True, slots=True)
 class Made:
     """Inputs made of pictures, float32[samples, ...], and the smallest of the first few pictures.
+    Of several sizes: core/ragged.py.
 
     `kept`: numbers of the pictures that could be read, `sides` height and width of each; `bad` says of the others why
     not; `rotated` counts those that EXIF says to turn.
@@ -226,10 +228,19 @@ def are_pictures(value: Any) -> bool:
 
 
 def make_inputs(
-    pictures: Sequence[Any] | Array, steps: Preprocess, folder: Path, where: str, way: Way = AS_STORED
+    pictures: Sequence[Any] | Array,
+    steps: Preprocess,
+    folder: Path,
+    where: str,
+    way: Way = AS_STORED,
+    *,
+    sizes: bool = False,
 ) -> Made:
     """Pre-process pictures one by one: uint8[N, H, W, 3], or a list of uint8[H, W, 3] and of paths that start at
     `folder`.
+
+    Args:
+        sizes: the input takes several (core/ragged.py).
 
     Raises:
         DataError: pictures cannot be read (all of them are named) or do not suit, or inputs of several sizes come out.
@@ -237,6 +248,7 @@ def make_inputs(
     if not len(pictures):
         raise DataError(f"{where}: holds no picture")
     inputs: Array | None = None
+    several: list[Array] = []
     smallest: Picture | None = None
     kept: list[int] = []
     sides: list[tuple[int, int]] = []
@@ -256,12 +268,17 @@ def make_inputs(
             raise DataError(f"{at}: {err.what.removeprefix('picture: ')}", try_=err.try_) from err
         if inputs is None:
             inputs = np.empty((len(pictures), *made.shape), made.dtype)
-        if made.shape != inputs.shape[1:]:
+        if several or (sizes and made.shape != inputs.shape[1:]):
+            several = several or [np.ascontiguousarray(inputs[k : k + 1]) for k in range(len(kept))]
+            several.append(made[None])
+        elif made.shape != inputs.shape[1:]:
             raise DataError(
                 f"{at}: becomes {list(made.shape)}, and should become {list(inputs.shape[1:])}, as the first did",
-                try_="a resize and crop that give one size, such as resize = 'stretch'",
+                try_="a resize and crop that give one size, such as resize = 'stretch'; or -1 for those sizes in the "
+                "input's shape, where the model takes any",
             )
-        inputs[len(kept)] = made
+        else:
+            inputs[len(kept)] = made
         if len(kept) < SMALLEST_OF and (smallest is None or pixels.size < smallest.pixels.size):
             smallest = Picture(len(kept), pixels)
         kept.append(k)
@@ -269,7 +286,8 @@ def make_inputs(
     if bad and not (way.skip_bad and kept):
         raise unreadable(where, [err.what for err in bad], len(pictures))
     assert inputs is not None
-    return Made(inputs[: len(kept)], smallest, tuple(kept), tuple(err.what for err in bad), rotated, tuple(sides))
+    whole = stacked(several, where) if several else inputs[: len(kept)]
+    return Made(whole, smallest, tuple(kept), tuple(err.what for err in bad), rotated, tuple(sides))
 
 
 def _pixels(item: Any, folder: Path, way: Way) -> tuple[Array, bool]:

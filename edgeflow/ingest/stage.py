@@ -228,7 +228,7 @@ def _model(folder: Path, settings: IngestSettings, prefix: Path) -> set[str]:
         where = f"model factory {settings.factory}"
         paddle_backend.export(factory, settings.inputs, prefix, where, lambda err: user_lines(err, folder))
         return set()
-    given = read_paddle_files(folder, str(settings.program), settings.params)
+    given = read_paddle_files(folder, str(settings.program), settings.params, settings.inputs)
     validate_inputs(given.program, settings.inputs, str(folder / str(settings.program)))
     programs.save(given.program, prefix.with_suffix(".pdmodel"))
     parameters.save(given.program, given.weights, prefix.with_suffix(".pdiparams"))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edgeflow.core.errors import DataError, ModelError, last_line
 from edgeflow.core.need import need
+from edgeflow.core.ragged import cut
 from edgeflow.core.samples import joined
 from edgeflow.core.tensors import TensorSpec, declared_batch
 from edgeflow.graph import program as programs
@@ -198,6 +199,7 @@ def fixed_batch(prefix: Path, samples: Mapping[str, Array]) -> int:
 
 def feeds_for(prefix: Path, samples: Mapping[str, Array], most: int) -> list[dict[str, Array]]:
     """Samples in feeds of `most`, or in whole ones of a batch that is fixed; what does not fill one is left out.
+    Of several sizes those that follow each other and are alike go together.
 
     Raises:
         DataError: there are fewer samples than the fixed batch.
@@ -207,7 +209,7 @@ def feeds_for(prefix: Path, samples: Mapping[str, Array], most: int) -> list[dic
     end = count - count % fixed if fixed else count
     if not end:
         raise DataError(f"{count} samples do not fill the model's fixed batch of {fixed}")
-    return [{name: array[k : min(k + size, end)] for name, array in samples.items()} for k in range(0, end, size)]
+    return cut({name: array[:end] for name, array in samples.items()}, size)
 
 
 def evaluate(program: Any, weights: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:

@@ -271,7 +271,8 @@ def load_recipe(path: Path) -> Recipe:
         raise RecipeError(f"{given}: is {what}, and a recipe, edgeflow.toml, should stand here", try_=REMEDIES[what])
     if not path.is_file():
         raise RecipeError(
-            f"{path}: there is no recipe here", try_="edgeflow init, or give the path of an edgeflow.toml"
+            f"{path}: there is no recipe here, nor a program (.pdmodel, __model__, inference.json, .onnx)",
+            try_="edgeflow init, or give the path of an edgeflow.toml or of a program",
         )
     table = read_toml(path, RecipeError)
     if "pipeline" in table:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edgeflow.core.errors import DataError
+from edgeflow.core.ragged import is_ragged, is_sound
 from edgeflow.core.samples import LABEL, Array
 from edgeflow.files.arrays import load_npz
 
@@ -19,7 +20,10 @@ NAMES_MAX_BYTES = 1 << 26
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Inputs, the reference's outputs by position, and labels where there are any; `names`: files of the samples."""
+    """Inputs, the reference's outputs by position, and labels where there are any; `names`: files of the samples.
+
+    Inputs may be of several sizes (core/ragged.py); outputs that follow them hold zeros beyond their samples.
+    """
 
     inputs: Mapping[str, Array]
     outputs: tuple[Array, ...]
@@ -29,6 +33,11 @@ class Reference:
     @property
     def samples(self) -> int:
         return len(next(iter(self.inputs.values())))
+
+    @property
+    def ragged(self) -> bool:
+        """Samples are of several sizes."""
+        return any(map(is_ragged, self.inputs.values()))
 
 
 def load_reference(path: Path) -> Reference:
@@ -57,6 +66,8 @@ def load_reference(path: Path) -> Reference:
             raise DataError(f"{path}: {name} is of dtype {array.dtype}, and should hold numbers")
         if array.dtype.kind != "f":
             continue
+        if name.startswith("input/") and is_ragged(array) and is_sound(array):
+            continue  # samples of several sizes
         wrong = np.isnan(array) if name.startswith("output/") else ~np.isfinite(array)
         if wrong.any():
             sample = int(np.argwhere(wrong)[0][0]) if array.ndim else 0

@@ -15,6 +15,7 @@ import numpy as np
 
 from edgeflow.core.artifact import Artifact
 from edgeflow.core.errors import DataError
+from edgeflow.core.ragged import alike, own
 from edgeflow.core.samples import Array
 from edgeflow.core.tokenizer import tokenizer_of
 from edgeflow.deploy.texts import golden_texts, texts_differ
@@ -132,7 +133,7 @@ def _write_picture(
     if name is None or found is None:
         return golden
     shutil.copyfile(ingested.folder / found["file"], folder / "golden" / "picture.png")
-    (folder / "golden" / "picture_in.npy").write_bytes(pack_npy(inputs[name][found["sample"]]))
+    (folder / "golden" / "picture_in.npy").write_bytes(pack_npy(own(inputs[name], found["sample"])))
     return replace(golden, picture="golden/picture.png", picture_input="golden/picture_in.npy")
 
 
@@ -199,6 +200,7 @@ def _compared(
         why = texts_differ(folder, contract)
         same = Finding("same", "the golden texts become the ids that the build recorded")
         findings.append(Finding("pre-processing differs", why) if why else same)
+    inputs = alike(inputs)
     for k, (spec, name) in enumerate(zip(contract.inputs, golden.inputs, strict=True)):
         raw = read_named(folder, name)
         if recorded and (k >= len(recorded) or hashlib.sha256(raw).hexdigest() != recorded[k].get("golden_sha256")):

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgeflow import nb
 from edgeflow.core.errors import DataError, EdgeflowError
+from edgeflow.core.ragged import is_ragged
 from edgeflow.core.samples import Array, batches, joined
 from edgeflow.emulate.decisions import Decided, Decisions, own_values, sites
 from edgeflow.graph import parameters
@@ -63,12 +64,14 @@ def find_ties(compressed: Path, model: Model, inputs: Mapping[str, Array]) -> Ti
         inputs: of the reference.
 
     Returns:
-        None where the ops that quantise cannot all be traced to the program.
+        None where the ops that quantise cannot all be traced to the program, or samples are of several sizes.
     """
     from edgeflow.paddle.session import Session
 
     program = programs.load(compressed / "model.pdmodel")
     weights = parameters.load(program, compressed / "model.pdiparams")
+    if any(map(is_ragged, inputs.values())):
+        return None  # places in tensors are told for one size
     named = _traced(model, programs.load(compressed / "source.pdmodel"), program)
     if named is None:
         return None

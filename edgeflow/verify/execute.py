@@ -10,6 +10,7 @@ import numpy as np
 
 from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.core.progress import counted
+from edgeflow.core.ragged import filled
 from edgeflow.core.samples import Array, batches, joined
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.emulate import Emulator
@@ -120,12 +121,15 @@ def outputs_of(runner: Runner, reference: Reference) -> list[Array]:
     free = getattr(runner, "takes_samples", False) or (
         isinstance(runner, Emulator) and takes_batches(runner, reference)
     )
-    return _joined(runner, batches(dict(reference.inputs), runner.inputs, most, free=free))
+    found = _joined(runner, batches(dict(reference.inputs), runner.inputs, most, free=free))
+    if not reference.ragged:
+        return found
+    return [filled(array, wanted.shape) for array, wanted in zip(found, reference.outputs, strict=True)]
 
 
 def takes_batches(runner: Runner, reference: Reference) -> bool:
     """A file made for one sample a run gives the same for several at once: tried on the first few, not assumed."""
-    if any(spec.shape[:1] != (1,) for spec in runner.inputs):
+    if any(spec.shape[:1] != (1,) for spec in runner.inputs) or reference.ragged:
         return False
     one_by_one = batches({name: array[:PROBES] for name, array in reference.inputs.items()}, runner.inputs, 1)
     if len(one_by_one) < PROBES:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgeflow.core.ragged import alike
 from edgeflow.core.samples import Array
 from edgeflow.core.settings import DriftLimits
 from edgeflow.emulate import Emulator
@@ -51,13 +52,15 @@ class GoldenTensors:
 def golden_tensors(emulator: Emulator, inputs: Mapping[str, Array], most: int = SAMPLES) -> GoldenTensors | None:
     """Run some samples together: as many as the file's batch is fixed to, or `most` where it is open.
 
-    The first ones; of an int8 file those of the first with the fewest rounding ties, as every other CPU computes them.
+    The first ones, where samples are of several sizes those that have the first one's; of an int8 file those of them
+    with the fewest rounding ties, as every other CPU computes them.
 
     Returns:
         None where an output is not finite: nothing could be compared with it.
     """
     fixed = emulator.inputs[0].shape[0] if emulator.inputs and emulator.inputs[0].shape else -1
     count = fixed if fixed > 0 else most
+    inputs = alike({spec.name: inputs[spec.name] for spec in emulator.inputs})
     chosen = _steady(emulator, inputs, count, fixed)
     feed = {spec.name: inputs[spec.name][chosen] for spec in emulator.inputs}
     found = emulator.infer(feed)

@@ -16,6 +16,7 @@ import numpy as np
 
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.layer_drift import Clue, Gathered, Sums, explain, widest
+from edgeflow.core.ragged import cut, is_ragged
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import declared_batch
 from edgeflow.emulate import Emulator
@@ -98,11 +99,17 @@ def layer_drift(
     count = min(samples, len(next(iter(inputs.values()))))
     batch = fixed = max(1, declared_batch(model.input_specs))
     count -= count % fixed
+    ragged = any(map(is_ragged, inputs.values()))  # samples of several sizes go one by one
+    open_batch = _batched(model) and not ragged
     # One thread: the same sums in the same order, whatever else the machine does.
     with Emulator(model, npu=npu, threads=1, arena=False) as whole:
         at = 0
         while at < count:
-            feed = {name: array[at : at + batch] for name, array in inputs.items()}
+            feed = (
+                cut({name: array[at : at + batch] for name, array in inputs.items()}, batch)[0]
+                if ragged
+                else {name: array[at : at + batch] for name, array in inputs.items()}
+            )
             source, left = Walk(program, feed, run, set(uses), sizes), Counter(uses)
             for value, array, steps in _values(whole, written, feed, scales):
                 probe = by_value.get(value)
@@ -121,11 +128,11 @@ def layer_drift(
             at += batch
             size = source.elements // batch if at == batch else 0
             if at == batch:  # the first sample tells how large the others are
-                batch = max(1, min(count - at, ELEMENTS_AT_ONCE // max(size, 1))) if _batched(model, inputs) else fixed
+                batch = max(1, min(count - at, ELEMENTS_AT_ONCE // max(size, 1))) if open_batch else fixed
     return _table(model, probes, scales, held, graph)
 
 
-def _batched(model: Model, inputs: Mapping[str, Array]) -> bool:
+def _batched(model: Model) -> bool:
     """Several samples may go through at once: the file leaves the first dimension open."""
     return all(spec.shape[:1] == (-1,) for spec in model.input_specs)
 

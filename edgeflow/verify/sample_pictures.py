@@ -10,6 +10,7 @@ import numpy as np
 
 from edgeflow.core.box_drift import Boxes
 from edgeflow.core.output_kind import OutputKind
+from edgeflow.core.ragged import is_ragged
 from edgeflow.core.samples import Array
 from edgeflow.deploy.drawing import laid_over
 from edgeflow.files.png import pack_png
@@ -105,9 +106,10 @@ def _planes(array: Array, index: int) -> Array | None:
     """One sample as [H, W, C], where the input may be a picture."""
     if array.ndim != 4 or array.dtype.kind not in "fu" or not array.size:
         return None
+    sample = np.nan_to_num(array[index]) if is_ragged(array) else np.asarray(array[index])
     if array.shape[1] in (1, 3):
-        return np.asarray(array[index].transpose(1, 2, 0))
-    return np.asarray(array[index]) if array.shape[3] in (1, 3) else None
+        return sample.transpose(1, 2, 0)
+    return sample if array.shape[3] in (1, 3) else None
 
 
 def _dotted(pixels: Array, row: Array, ink: tuple[tuple[int, int, int], tuple[float, float]], reach: int) -> Array:

@@ -198,7 +198,7 @@ def test_the_smallest_of_the_first_pictures_is_kept(tmp_path: Path) -> None:
         (
             "return [np.zeros((4, 4, 3), 'float32'), np.zeros((5, 4, 3), 'float32')]",
             STEPS,
-            "arrays of several shapes, and should be one array",
+            r"arrays of several sizes, up to \[5, 4, 3\], and one size is wanted",
         ),
         ("return np.zeros((2, 4, 4, 3), 'uint8')", None, "is uint8, and should be float32"),
         (

@@ -104,3 +104,15 @@ def test_copies_of_a_sample_count_once() -> None:
     assert any("440 of 450 samples: they are copies" in text for text in found.not_checked)
     moved = Reference({"x": given.inputs["x"] + np.arange(450, dtype=np.float32)[:, None]}, given.outputs, given.labels)
     assert judge(moved, ran, settings).samples == 450, "other inputs with the same answer are no copies"
+
+
+def test_a_part_near_zero_may_be_off_by_what_float32_rounds_the_others_by() -> None:
+    y = np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32)
+    y[:, 4:] *= np.float32(1e-5)
+    given = Reference({"x": y}, (y,), None)
+    settings = VerifySettings(None, DriftLimits(sqnr_db_min=60.0))
+    for off, verdict in ((1e-7, "PASS"), (1e-6, "FAIL")):
+        got = y.copy()
+        got[:, 4:] += np.float32(off)
+        found = judge(given, Ran((got,), ("out",), "test"), settings)
+        assert found.verdict == verdict and len(found.outputs[0].parts) == 2, (off, found.broken)

@@ -7,6 +7,7 @@ is known to be small. Nothing is fused or reordered: that is left to the passes,
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ import onnx
 from edgeflow.core.errors import ModelError
 from edgeflow.core.samples import Array
 from edgeflow.ingest.onnx_import.apart import infer_shapes
+from edgeflow.ingest.onnx_import.branches import chosen_branch
 from edgeflow.ingest.onnx_import.read import AGAIN, RANK_MAX, Read, array_of
 from edgeflow.ingest.onnx_import.sizes import Sizes, sizes_of
 
@@ -117,10 +119,19 @@ def _infer(known: Known, model: Any, where: str) -> None:
         found = infer_shapes(whole)
     except ModelError as err:
         raise ModelError(f"{where}: its shapes contradict each other ({err.what})", try_=AGAIN) from err
+    declared = {
+        value.name for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)
+    }  # -1 is open
     for value in (*found.graph.value_info, *found.graph.input, *found.graph.output):
         tensor = value.type.tensor_type
         known.types[value.name] = tensor.elem_type
         if tensor.HasField("shape"):
+            if value.name not in declared and any(dim.dim_value < 0 for dim in tensor.shape.dim):
+                sizes = [dim.dim_value if dim.HasField("dim_value") else "?" for dim in tensor.shape.dim]
+                raise ModelError(
+                    f"{where}: {value.name!r} would have dims {sizes}: the inputs are too small for the model",
+                    try_="larger sizes in shape under [inputs]",
+                )
             known.dims[value.name] = tuple(
                 dim.dim_value
                 if dim.HasField("dim_value") and dim.dim_value >= 0
@@ -218,8 +229,14 @@ def _more(old: int | str, new: int | str) -> bool:
 
 def _walk(known: Known, told: int, where: str) -> int:
     """Compute what is constant, once through the nodes; returns the elements folded so far."""
-    left = []
-    for node in known.nodes:
+    left, todo = list[Any](), deque(known.nodes)
+    while todo:
+        node = todo.popleft()
+        if node.op_type == "If" and (branch := chosen_branch(node, known.constants, where)) is not None:
+            known.constants.update(branch.constants)
+            todo.extendleft(reversed(branch.nodes))
+            known.refined += 1
+            continue
         results = None if node.domain not in ("", "ai.onnx") else _constant(known, node, where)
         if results is None:
             left.append(node)

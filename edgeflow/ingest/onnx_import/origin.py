@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgeflow.core.errors import ModelError
+from edgeflow.core.ragged import cut, filled, is_ragged
 from edgeflow.core.samples import Array, joined
 from edgeflow.files.arrays import load_npz, save_npz
 from edgeflow.ingest.onnx_import.read import FILE_MAX_BYTES, Read, read
@@ -51,9 +52,15 @@ def hold_to_origin(source: Path, samples: Mapping[str, Array], outputs: Mapping[
     if model is None:
         return
     count = min(SAMPLES, len(next(iter(samples.values()), ())))
-    origin = _run(model, source, samples, count)
-    if origin and not _in_less(found):
-        _hold(source, outputs, origin, count)
+    origin = _sized(_run(model, source, samples, count, BATCH), samples, outputs)
+    if origin and not _in_less(found) and _apart(outputs, origin, count):
+        # onnxruntime does not give for several samples at once what it gives for each of every file: one by one, then.
+        origin = _sized(_run(model, source, samples, count, 1), samples, outputs)
+        if apart := _apart(outputs, origin, count):
+            raise ModelError(
+                f"{source}: output {apart[0]!r} of its translation {apart[1]} onnxruntime on the file itself",
+                try_="report it with the file: the fault is edgeflow's",
+            )
     if origin:
         save_npz(folder / ORIGIN, {f"output/{k}": array for k, array in enumerate(origin)})
 
@@ -67,23 +74,22 @@ def load_origin(folder: Path) -> tuple[Array, ...] | None:
     return tuple(arrays[f"output/{k}"] for k in range(len(arrays)))
 
 
-def _run(model: bytes, source: Path, samples: Mapping[str, Array], count: int) -> list[Array]:
+def _run(model: bytes, source: Path, samples: Mapping[str, Array], count: int, most: int) -> list[Array]:
     import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = 4
     try:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        size = _batch(session.get_inputs()) or min(BATCH, count)
+        size = _batch(session.get_inputs()) or min(most, count)
         kinds = [value.type for value in session.get_inputs()]
         names = [value.name for value in session.get_inputs()]
-        starts = range(0, count - count % size if _batch(session.get_inputs()) else count, size)
+        count -= count % size if _batch(session.get_inputs()) else 0
         parts, counts = [], []
-        for at in starts:
-            cut = [array[at : min(at + size, count)] for array in samples.values()]
-            feed = {name: _as(array, kind) for name, array, kind in zip(names, cut, kinds, strict=True)}
+        for given in cut({name: array[:count] for name, array in samples.items()}, size) if count else ():
+            feed = {name: _as(array, kind) for name, array, kind in zip(names, given.values(), kinds, strict=True)}
             parts.append({str(k): np.asarray(array) for k, array in enumerate(session.run(None, feed))})
-            counts.append(min(at + size, count) - at)
+            counts.append(len(next(iter(given.values()))))
     except Exception as err:  # onnxruntime raises its own unrelated classes
         first = next((line for line in str(err).splitlines() if line.strip()), type(err).__name__)
         raise ModelError(
@@ -131,15 +137,20 @@ def _in_less(found: Read) -> bool:
     )
 
 
-def _hold(source: Path, outputs: Mapping[str, Array], origin: Sequence[Array], count: int) -> None:
+def _sized(origin: list[Array], samples: Mapping[str, Array], outputs: Mapping[str, Array]) -> list[Array]:
+    """Outputs of samples of several sizes as the translation's stand: with zeros up to the largest."""
+    if not any(map(is_ragged, samples.values())):
+        return origin
+    return [filled(a, (len(a), *b.shape[1:])) for a, b in zip(origin, outputs.values(), strict=True)]
+
+
+def _apart(outputs: Mapping[str, Array], origin: Sequence[Array], count: int) -> tuple[str, str] | None:
+    """The first output that is too far from the original's, and how far in words."""
     for (name, whole), theirs in zip(outputs.items(), origin, strict=True):
-        cut = whole[: len(theirs)] if whole.ndim and theirs.ndim and len(whole) > count else whole
-        why = difference(cut, theirs)
-        if why:
-            raise ModelError(
-                f"{source}: output {name!r} of its translation {why} onnxruntime on the file itself",
-                try_="report it with the file: the fault is edgeflow's",
-            )
+        own = whole[: len(theirs)] if whole.ndim and theirs.ndim and len(whole) > count else whole
+        if why := difference(own, theirs):
+            return name, why
+    return None
 
 
 def difference(ours: Array, theirs: Array) -> str:

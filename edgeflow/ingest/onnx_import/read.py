@@ -64,7 +64,7 @@ def read(source: Path) -> Read:
     if not _is_text(model.graph):
         raise ModelError(f"{source}: holds a name that is no UTF-8 text, and is damaged", try_=AGAIN)
     opset = _opset(model, source)
-    _bounded(model.graph, source)
+    validate_graph(model.graph, str(source))
     files = {source.resolve()}
     weights = _weights(model.graph, source, files)
     _validated(model, source)
@@ -111,21 +111,26 @@ def _opset(model: Any, source: Path) -> int:
     return version
 
 
-def _bounded(graph: Any, source: Path) -> None:
+def validate_graph(graph: Any, where: str) -> None:
+    """Hold a graph, or a branch in it, to what a model can have.
+
+    Raises:
+        ModelError: it has too many nodes or weights, sparse weights, or constants in other files.
+    """
     if len(graph.node) > NODES_MAX or len(graph.initializer) > TENSORS_MAX:
-        raise ModelError(f"{source}: has more than {NODES_MAX} nodes or {TENSORS_MAX} weights, which no model has")
+        raise ModelError(f"{where}: has more than {NODES_MAX} nodes or {TENSORS_MAX} weights, which no model has")
     if graph.sparse_initializer:
-        raise ModelError(f"{source}: has sparse weights, which are not read", try_="export it with dense weights")
+        raise ModelError(f"{where}: has sparse weights, which are not read", try_="export it with dense weights")
     for value in (*graph.input, *graph.output, *graph.value_info):
         dims = value.type.tensor_type.shape.dim
         if len(dims) > RANK_MAX or any(abs(dim.dim_value) > DIM_MAX for dim in dims):
-            raise ModelError(f"{source}: value {value.name[:80]!r} has dims that nothing can hold", try_=AGAIN)
+            raise ModelError(f"{where}: value {value.name[:80]!r} has dims that nothing can hold", try_=AGAIN)
     for node in graph.node:
         for attribute in node.attribute:
             for tensor in (*([attribute.t] if attribute.HasField("t") else ()), *attribute.tensors):
                 if tensor.data_location == onnx.TensorProto.EXTERNAL:
-                    raise ModelError(f"{source}: node {node.name!r} keeps a constant in another file", try_=AGAIN)
-                _size(tensor, f"{source}: a constant of node {node.name!r}")
+                    raise ModelError(f"{where}: node {node.name!r} keeps a constant in another file", try_=AGAIN)
+                _size(tensor, f"{where}: a constant of node {node.name!r}")
 
 
 def _size(tensor: Any, where: str) -> int:

@@ -32,8 +32,21 @@ class Untranslatable(Exception):
     """A node has no translation, for the reason that it says."""
 
 
+class NoTranslation(ModelError):
+    """Nodes of a file have no translation; all are named."""
+
+
+class TooSmall(ModelError):
+    """The inputs' sizes are too small for the model."""
+
+
 class Unwritten(Exception):
     """A node reads what another one could not write, which is told already."""
+
+
+def plain(name: str) -> str:
+    """An ONNX name as a program can hold it: printable, and not endless."""
+    return "".join(c if c.isprintable() else "_" for c in name)[:NAME_MAX] or "value"
 
 
 @dataclass
@@ -48,11 +61,11 @@ class Written:
 
     def name_for(self, wanted: str) -> str:
         """A variable's name after an ONNX one: printable, not Paddle's own, and taken once."""
-        plain = "".join(c if c.isprintable() else "_" for c in wanted)[:NAME_MAX] or "value"
-        name, k = plain, 0
+        own = plain(wanted)
+        name, k = own, 0
         while name in self.taken or name in ("feed", "fetch") or name in self.editor.variables:
             k += 1
-            name = f"{plain}_{k}"
+            name = f"{own}_{k}"
         self.taken.add(name)
         return name
 
@@ -308,9 +321,9 @@ def paddle_dtype(kind: int, what: str) -> str:
     return names[kind]
 
 
-def as_model_error(where: str, problems: Sequence[str]) -> ModelError:
+def as_model_error(where: str, problems: Sequence[str]) -> NoTranslation:
     """All that has no translation, in one error."""
-    return ModelError(
+    return NoTranslation(
         f"{where}: {len(problems)} kinds of node have no translation to Paddle: {'; '.join(problems)}",
         try_="replace them in the model by operators that are (docs/recipe.md), and export it again",
     )

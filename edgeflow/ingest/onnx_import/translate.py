@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from edgeflow.core.errors import EdgeflowError, ModelError
 from edgeflow.core.samples import Array
+from edgeflow.core.tensors import TensorSpec
 from edgeflow.graph import parameters, structure
 from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor, Speller
 from edgeflow.ingest.onnx_import.families import TABLE
 from edgeflow.ingest.onnx_import.fold import Known, fold, open_dims
-from edgeflow.ingest.onnx_import.read import AGAIN, read
-from edgeflow.ingest.onnx_import.step import Step, Untranslatable, Unwritten, Written, as_model_error, paddle_dtype
+from edgeflow.ingest.onnx_import.read import AGAIN, Read, read
+from edgeflow.ingest.onnx_import.step import (
+    NoTranslation,
+    Step,
+    TooSmall,
+    Untranslatable,
+    Unwritten,
+    Written,
+    as_model_error,
+    paddle_dtype,
+    plain,
+)
 
 PADDLE_VERSION = 2006002
 NAMED = 12
@@ -39,11 +52,16 @@ def translate(source: Path, prefix: Path) -> tuple[Path, ...]:
     return files
 
 
-def read_onnx(source: Path) -> tuple[Any, dict[str, Array], tuple[Path, ...]]:
+def read_onnx(
+    source: Path, shapes: Mapping[str, Sequence[int]] | None = None
+) -> tuple[Any, dict[str, Array], tuple[Path, ...]]:
     """An ONNX model of opset 7 to 21 as a Paddle program with its weights.
 
-    Floats of any width become float32. Open dimensions stay open. Quantised models (QuantizeLinear and
-    DequantizeLinear) come in as float.
+    Floats of any width become float32. Quantised models (QuantizeLinear and DequantizeLinear) come in as float.
+
+    Args:
+        shapes: sizes for open dimensions of inputs, by the program's names, -1 where one stays open; what else the
+            file leaves open stays so. What follows from them is constant, branches among it.
 
     Returns:
         The program, its weights by name, and the files that were read: the model, and those that hold its weights.
@@ -53,7 +71,19 @@ def read_onnx(source: Path) -> tuple[Any, dict[str, Array], tuple[Path, ...]]:
             of them are named, and nothing is written.
     """
     try:
+        return _read_onnx(source, shapes or {})
+    except NoTranslation:
+        if not shapes:
+            raise
+        with suppress(NoTranslation):  # sizes that do not fit each other: Paddle says where
+            return _read_onnx(source, {})
+        raise
+
+
+def _read_onnx(source: Path, shapes: Mapping[str, Sequence[int]]) -> tuple[Any, dict[str, Array], tuple[Path, ...]]:
+    try:
         found = read(source)
+        fix_inputs(found, shapes)
         known = fold(found, str(source))
         _all_known(known, str(source))
         inputs = [value for value in found.model.graph.input if value.name not in found.weights]
@@ -63,6 +93,40 @@ def read_onnx(source: Path) -> tuple[Any, dict[str, Array], tuple[Path, ...]]:
         raise ModelError(f"{source}: {what}", try_=AGAIN) from err
     structure.validate(program, f"{source}, translated")
     return program, dict(weights), found.files
+
+
+def inputs_of(source: Path) -> tuple[TensorSpec, ...]:
+    """An ONNX model's inputs by the names that its program has, -1 where a dimension is open.
+
+    Raises:
+        ModelError: the file cannot be read, or an input is no tensor.
+    """
+    found = read(source)
+    specs = []
+    for value in found.model.graph.input:
+        tensor = value.type.tensor_type
+        if value.name in found.weights:
+            continue
+        if not tensor.HasField("shape"):
+            raise ModelError(f"{source}: input {value.name!r} has no dims", try_=AGAIN)
+        dims = tuple(dim.dim_value if dim.dim_value > 0 else -1 for dim in tensor.shape.dim)
+        try:
+            specs.append(TensorSpec(plain(value.name), dims or (1,), paddle_dtype(tensor.elem_type, value.name)))
+        except Untranslatable as err:
+            raise ModelError(f"{source}: {err}") from err
+    return tuple(specs)
+
+
+def fix_inputs(found: Read, shapes: Mapping[str, Sequence[int]]) -> None:
+    """Give open dimensions of the inputs their sizes; other ranks and other sizes are for validate_inputs to refuse."""
+    for value in found.model.graph.input:
+        dims, shape = value.type.tensor_type.shape.dim, shapes.get(plain(value.name), ())
+        if value.name in found.weights or len(dims) != len(shape):
+            continue
+        for dim, size in zip(dims, shape, strict=True):
+            if size > 0 and dim.dim_value <= 0:
+                dim.Clear()
+                dim.dim_value = size
 
 
 def _all_known(known: Known, where: str) -> None:
@@ -130,7 +194,7 @@ def _node(graph: Written, spell: Speller, node: Any) -> None:
     step = Step(node, graph, spell)
     try:
         results = TABLE[node.op_type](step)
-    except (Untranslatable, Unwritten):
+    except (Untranslatable, Unwritten, TooSmall):
         raise
     except (ArithmeticError, AssertionError, LookupError, TypeError, ValueError, EdgeflowError) as err:
         raise Untranslatable(f"its attributes and dims do not fit together ({type(err).__name__}: {err})") from err

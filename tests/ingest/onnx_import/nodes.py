@@ -212,6 +212,7 @@ def _shapes() -> list[Node]:
         Node("Pad", [OPEN_X, whole(0, 0, 1, 2, 0, 0, 3, 0), np.float32(0.5)]),
     ]
     found += [Node("Pad", [X, whole(0, 0, 1, 2, 0, 0, 3, 1)], {"mode": mode}) for mode in ("reflect", "edge")]
+    found += [Node("Pad", [("N", 7), whole(0, 2, 0, 3)], {"mode": "reflect"})]
     found += [Node("Pad", [X, whole(0, 1, 0, 0, 1, 2, 0, 0)]), Node("Pad", [X, whole(0, 0, -1, 0, 0, 0, 0, -2)])]
     found += [
         Node("Pad", [X], {"pads": [0, 0, 1, 1, 0, 0, 1, 1], "value": 2.0}, opset=9),

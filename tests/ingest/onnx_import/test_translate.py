@@ -244,3 +244,64 @@ def test_control_flow_is_refused_with_what_is_missing_where(tmp_path: Path) -> N
     path = saved(tmp_path / "m.onnx", nodes, [value("x", 2)], [value("y", 2)], **given)
     with pytest.raises(ModelError, match=r"If \(1 times, a branch: .*Paddle Lite crashes when it runs"):
         read_onnx(path)
+
+
+def test_a_branch_on_a_size_goes_with_the_size_that_the_recipe_fixes(tmp_path: Path) -> None:
+    """PyTorch's squeeze is an If on the size of an axis; windows padded to the same size need it too, and names that
+    only a branch has may be those of values outside.
+    """
+    from edgeflow.ingest.onnx_import.translate import inputs_of, read_onnx
+
+    def branch(*nodes: Any, out: str) -> Any:
+        return helper.make_graph(list(nodes), out, [], [helper.make_tensor_value_info(out, T.FLOAT, None)])
+
+    squeezed = branch(node("Squeeze", "p", "one", "inner"), node("Neg", "inner", "b"), out="b")
+    chosen = helper.make_node(
+        "If", ["c"], ["y"], then_branch=squeezed, else_branch=branch(node("Identity", "p", "k"), out="k")
+    )
+    nodes = [
+        helper.make_node("MaxPool", ["x"], ["p"], kernel_shape=[2, 2], strides=[2, 2], auto_pad="SAME_UPPER"),
+        node("Shape", "p", "s"),
+        node("Gather", "s", "at", "n"),
+        node("Equal", "n", "at", "c"),
+        chosen,
+    ]
+    given = {"one": np.asarray([1]), "at": np.asarray(1)}
+    path = saved(tmp_path / "m.onnx", nodes, [value("x", "n", "c", "h", 5)], [value("y", *"abc")], **given)
+    with pytest.raises(ModelError, match="auto_pad of an open dimension"):
+        read_onnx(path, {"x": (-1, 1, -1, 5)})
+    assert [spec.shape for spec in inputs_of(path)] == [(-1, -1, -1, 5)]
+    program, weights, _ = read_onnx(path, {"x": (2, 1, 3, 5)})
+    assert "conditional_block" not in ops(program)
+    feed = {"x": random(2, 1, 3, 5)}
+    (name,) = programs.fetches(program)
+    from edgeflow.paddle.session import Session
+
+    with Session() as session:
+        found = session.run(program, weights, feed, [name])[name]
+    (wanted,) = theirs(path, feed)
+    assert found.shape == wanted.shape == (2, 2, 3) and np.array_equal(found, wanted)
+
+
+def test_sizes_that_are_too_small_are_told_and_a_length_is_found(tmp_path: Path) -> None:
+    """As spectrograms want it: a window of 400 over an open length, and another that reflects what it pads."""
+    from edgeflow.ingest.given_model import look_at_model
+    from edgeflow.ingest.onnx_import.translate import read_onnx
+
+    nodes = [
+        node("Unsqueeze", "x", "one", "u"),
+        helper.make_node("Conv", ["u", "w"], ["c"], strides=[160]),
+        node("Relu", "c", "y"),
+    ]
+    given = {"one": np.asarray([1]), "w": weight(4, 1, 400)}
+    path = saved(tmp_path / "m.onnx", nodes, [value("x", "n", "t")], [value("y", "n", 4, "f")], **given)
+    with pytest.raises(ModelError, match=r"would have dims \[.*too small"):
+        read_onnx(path, {"x": (1, 32)})
+    looked = look_at_model(path)
+    assert looked.inputs[0].shape == (1, 512) and looked.shape_sources["x"] == "nothing: open, 512 is taken"
+    padded = helper.make_node("Pad", ["x", "p"], ["y"], mode="reflect")
+    path = saved(
+        tmp_path / "p.onnx", [padded], [value("x", "n", "t")], [value("y", "n", "f")], p=np.asarray([0, 0, 0, 64])
+    )
+    with pytest.raises(ModelError, match=r"reflects 64 of 32"):
+        read_onnx(path, {"x": (1, 32)})

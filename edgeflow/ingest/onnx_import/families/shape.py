@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgeflow.graph.parameters import PADDLE
-from edgeflow.ingest.onnx_import.step import INT32_MAX, Step, Translation, Untranslatable, bounded
+from edgeflow.ingest.onnx_import.step import INT32_MAX, Step, TooSmall, Translation, Untranslatable, bounded
 
 
 def reshape(step: Step) -> str:
@@ -234,7 +234,8 @@ def pad(step: Step) -> str:
     pairs = {k: (max(a, 0), max(b, 0)) for k, (a, b) in pairs.items() if a > 0 or b > 0}
     if not pairs:
         return x
-    if set(pairs) <= {rank - 1, rank - 2} and rank in (3, 4) and mode in ("constant", "reflect", "edge"):
+    by_picture = mode in ("reflect", "edge") or (mode == "constant" and rank > 2)
+    if set(pairs) <= {rank - 1, rank - 2} and rank in (2, 3, 4) and by_picture:
         return _pad_picture(step, x, pairs, mode, value)
     if mode != "constant":
         raise Untranslatable(f"mode {mode} of axes {sorted(pairs)}")
@@ -261,10 +262,17 @@ def _cut(step: Step, x: str, axis: int, before: int, after: int) -> str:
 def _pad_picture(step: Step, x: str, pairs: Mapping[int, tuple[int, int]], mode: str, value: float) -> str:
     """Rows and columns by pad3d, as Paddle's own pad writes it: on a picture of depth 1."""
     rank = len(step.dims_of(x))
-    more = [1] if rank == 3 else []
+    more = {2: [0, 1], 3: [1]}.get(rank, [])
     for axis in (*more, 2):
         x = step.spell.unsqueeze(x, [axis])
     high, wide = pairs.get(rank - 2, (0, 0)), pairs.get(rank - 1, (0, 0))
+    for size, pair in zip(step.dims_of(x)[-2:], (high, wide), strict=True):
+        if mode == "reflect" and 0 < size <= max(pair):
+            name = step.node.name or step.node.output[0]
+            raise TooSmall(
+                f"Pad {name!r} reflects {max(pair)} of {size} numbers: the inputs are too small for the model",
+                try_="larger sizes in shape under [inputs]",
+            )
     dims = list(step.dims_of(x))
     for k, pair in ((-2, high), (-1, wide)):
         dims[k] = dims[k] + sum(pair) if dims[k] > 0 else -1
