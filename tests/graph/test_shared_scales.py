@@ -11,9 +11,9 @@ import pytest
 from edgeflow.compress.npu_scales import complete
 from edgeflow.core.targets import load_target
 from edgeflow.graph.edit import Editor, set_attr
-from edgeflow.graph.program import attribute
+from edgeflow.graph.program import attribute, input_of, load
 from edgeflow.graph.shared_scales import range_of, share_scales, unlike
-from tests.graph.programs import export
+from tests.graph.programs import export, rewritten, run
 
 pytest.importorskip("paddle", reason="PaddlePaddle is not installed")
 
@@ -86,3 +86,32 @@ def test_missing_ranges_are_measured_and_split_has_its_widest(tmp_path: Path) ->
     assert said is not None and said.f == 3.0, "opt gives every output this one"
     (largest,) = of(editor, "elementwise_max")
     assert 0.3 < largest < 1.0 and of(editor, "exp") == [pytest.approx(2.718281828**largest, rel=1e-4)]
+
+
+def test_constants_are_spelled_as_int8_takes_them(tmp_path: Path) -> None:
+    def build() -> Any:
+        import paddle
+
+        class Net(paddle.nn.Layer):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.factor = self.create_parameter([1])
+                self.shift = self.create_parameter([1])
+                self.each = self.create_parameter([4, 1, 1])
+
+            def forward(self, x: Any) -> Any:
+                x = paddle.nn.functional.relu(x)
+                return self.each * paddle.nn.functional.relu(self.factor * x + self.shift)
+
+        return Net()
+
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    program = export(build, (1, 4, 5, 6), raw)
+    made = rewritten(program, raw, out, "verisilicon-timvx")
+    assert made["constants as int8 takes them"] == 3
+    spelled = load(out.with_suffix(".pdmodel"))
+    editor = Editor(spelled, {})
+    assert [op.type for op in editor.ops if op.type == "scale"] == ["scale", "scale"]
+    assert all(not editor.is_parameter(input_of(op, "X")) for op in editor.ops if op.type == "elementwise_mul")
+    x = np.random.default_rng(0).normal(size=(1, 4, 5, 6)).astype("float32")
+    assert np.allclose(run(out, x), run(raw, x), atol=1e-6)
