@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 INPUTS_SHOWN = 3
 LAYERS_SHOWN = 5
+LONGEST = 5
+"""Ops whose time is shown, the longest first."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -191,8 +193,14 @@ def _moved(record: Record) -> str | None:
 
 
 def residency(found: ResidencyFinding | Residency) -> str:
-    """How much ran on the NPU, with its grounds."""
-    return f"{tr('on the NPU')}: {plain(found.verdict) or tr('unknown')} ({'; '.join(map(_text, found.evidence))})"
+    """How much ran on the NPU, with its grounds, and what took longest there."""
+    said = f"{tr('on the NPU')}: {plain(found.verdict) or tr('unknown')} ({'; '.join(map(_text, found.evidence))})"
+    longest = sorted((row for row in found.times if row.ms), key=lambda row: -(row.ms or 0.0))[:LONGEST]
+    shown = [
+        f"{plain(row.op)} {number(row.ms)} ms ({number(100 * (row.share or 0.0), 3)} %, {plain(row.where)})"
+        for row in longest
+    ]
+    return "\n".join([said, *([f"{tr('longest, by its log')}: {', '.join(shown)}"] if shown else [])])
 
 
 def _waterfall(record: Record) -> str:

@@ -51,5 +51,5 @@ def keep_int8(prefix: Path, folder: Path, target: Target, settings: CompressSett
         parameters.save(floats.program, held, folder / f"{name}.pdiparams")
     for suffix in (".pdmodel", ".pdiparams"):
         shutil.copyfile(prefix.with_suffix(suffix), (folder / "model").with_suffix(suffix))
-    kept = finish(folder / "float", folder / "model", target, settings.keep_float, decoded_in_float=False)
+    kept = finish(folder / "float", folder / "model", target, settings.keep_float, None)
     return count, kept

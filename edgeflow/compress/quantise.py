@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgeflow.compress.npu_scales import complete
 from edgeflow.compress.slim import Calibration, quantise
 from edgeflow.core.errors import CompressFailed, DataError, RecipeError, near
 from edgeflow.core.ragged import is_ragged
@@ -54,7 +55,7 @@ def calibrated(
     if not out.with_suffix(".pdiparams").exists():
         raise CompressFailed("PaddleSlim wrote no parameters")
     _own_ranges(floats, out, samples, settings, way)
-    return count, finish(floats, out, target, settings.keep_float)
+    return count, finish(floats, out, target, settings.keep_float, samples)
 
 
 def _own_ranges(
@@ -81,11 +82,12 @@ def _own_ranges(
     parameters.save(program, held, out.with_suffix(".pdiparams"))
 
 
-def finish(floats: Path, out: Path, target: Target, keep: tuple[str, ...], *, decoded_in_float: bool = True) -> int:
+def finish(floats: Path, out: Path, target: Target, keep: tuple[str, ...], samples: Mapping[str, Any] | None) -> int:
     """Give a quantised program names that do not depend on the run, float layers, and scales as the target wants them.
 
     Args:
-        decoded_in_float: what makes boxes out of the last layers' results stays float: eight bits of it are too few.
+        samples: of calibration; None for a program that came quantised, whose scales and layers are kept. Else what
+            makes boxes of the last layers' results stays float, since eight bits of it are too few.
 
     Returns:
         How many layers stayed float.
@@ -107,10 +109,12 @@ def finish(floats: Path, out: Path, target: Target, keep: tuple[str, ...], *, de
                 try_="edgeflow sensitivity lists them",
             )
     names = {layer.name for layer in found if layer.name in keep or layer.op_type in keep}
-    if decoded_in_float:
+    if samples is not None:
         names |= decoding_layers(Editor(before, source)) & {layer.name for layer in found}
     made = keep_float(editor, source, names)
     canonical_names(editor)
+    if samples is not None and target.uses_npu:
+        complete(editor, target, samples)
     editor.commit()
     if target.precision.scales == "power_of_two":
         power_of_two_scales(program, weights, source)

@@ -205,7 +205,7 @@ def _quantised(floats: Path, order: Order, samples: Mapping[str, Any]) -> Step:
         tuned = _trained(floats, out, order)
         facts = {"qat": asdict(tuned), "calibration_samples": len(next(iter(samples.values())))}
         method = f"quantisation-aware training, {tuned.epochs} epochs, weights {weights}"
-        kept = finish(out.with_name(FLOAT), out, target, settings.keep_float)
+        kept = finish(out.with_name(FLOAT), out, target, settings.keep_float, samples)
     else:
         _link_program(floats, out.with_name(FLOAT))
         facts["calibration_samples"], kept = calibrated(floats, out, target, settings, samples)

@@ -20,12 +20,17 @@ from edgeflow.graph.joined_outputs import apart
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.placement import off_npu, renamed, validate_line
 from edgeflow.graph.quantised import names_in_opt
+from edgeflow.graph.shared_scales import unlike
 from edgeflow.nb.lint import lint
 from edgeflow.nb.partition import placement
 from edgeflow.project.places import MODEL
 
 WRONG = ("NB106", "NB113", "NB114", "NB115")
 """Findings after which a file cannot give the right numbers on any device: opt writes them without a word."""
+
+
+COPIES = "int8"
+"""NNAdapter's own device, which copies the steps of joined parts and does not rescale them."""
 
 
 def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: Tools) -> Artifact:
@@ -47,7 +52,8 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
             validate_line(editor, line, "keep_float")
     program = programs.load(source.folder / "model.pdmodel")
     if target.uses_npu and source.facts["precision"] == "int8":
-        kept = tuple(dict.fromkeys((*kept, *apart(program))))
+        copied = unlike(program) if target.precision.npu_arithmetic == COPIES else ()
+        kept = tuple(dict.fromkeys((*kept, *apart(program), *copied)))
         in_opt = names_in_opt(Editor(program))
     repairs = legalise(program)  # PaddleSlim drops attributes again that ingest added
     work = tools.folder / "opt"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
+
+from edgeflow.deploy.op_times import OpTime, op_times, profile_rows
 
 LOG_MAX = 1 << 20
 HOST_DEVICES = frozenset({"builtin_device", "google_xnnpack", "fake_device"})
@@ -21,12 +23,6 @@ DEVICE = re.compile(
 RAN = re.compile(r"Process cost [0-9.e+]{1,20} us")
 CPU, KINDS = "0", {"0": "a CPU", "1": "a GPU", "2": "an accelerator"}
 TROUBLE = re.compile(r"No device is found|Failed to run the execution|Build model failed|Failed to create a program")
-# A row of the runtime's own profile. Source: Paddle-Lite v2.13-rc lite/core/profile/profiler.cc, Summary.
-TITLE = re.compile(r"OperatorType\s+KerneAttr\s")
-ROW = re.compile(
-    r"(?P<op>[a-z0-9_]{1,40})\s+(?P<target>[a-z0-9_]{1,20})/\w{1,12}/\w{1,24}\s.{0,400}?"
-    r"(?P<share>\d{1,3}(?:\.\d{1,6})?)%"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +48,13 @@ class Evidence:
 @dataclass(frozen=True, slots=True)
 class Residency:
     """How much ran on the NPU: `share` of `of` (time or ops), or None for unknown. `evidence` are its grounds, in
-    words.
+    words. `times`: what the log says of single ops.
     """
 
     share: float | None
     of: Literal["time", "ops", ""]
     evidence: tuple[str, ...]
+    times: tuple[OpTime, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -74,6 +71,10 @@ class Residency:
 
 def residency(found: Evidence) -> Residency:
     """Judge evidence. Without any that shows execution on the device, the answer is unknown, never a guess."""
+    return replace(_judged(found), times=op_times(found.log[-LOG_MAX:], found.subgraphs))
+
+
+def _judged(found: Evidence) -> Residency:
     if found.subgraphs == 0:
         return Residency(0.0, "ops", ("the file has no NPU subgraph: opt put every op on the CPU",))
     log = found.log[:LOG_MAX]
@@ -127,19 +128,11 @@ def _control(found: Evidence) -> Sequence[str]:
 
 def _profile(log: str) -> float | None:
     """The NPU's share of the time in the last profile that was printed; None where there is none that adds up."""
-    start = None
-    for title in TITLE.finditer(log):
-        start = title.end()
-    if start is None:
-        return None
     shares: dict[str, float] = {}
-    for line in log[start:].splitlines()[1:]:
-        row = ROW.match(line.strip())
-        if row is None:
-            break
-        shares[row["target"]] = shares.get(row["target"], 0.0) + float(row["share"])
+    for row in profile_rows(log):
+        shares[row.where] = shares.get(row.where, 0.0) + row.share
     total = sum(shares.values())
-    return shares.get("nnadapter", 0.0) / total if 95.0 <= total <= 105.0 else None
+    return shares.get("nnadapter", 0.0) / total if 0.95 <= total <= 1.05 else None
 
 
 def _clean(text: str) -> str:

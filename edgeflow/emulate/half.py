@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 
 from edgeflow.emulate.arm import correction, estimated, fused_activation, round16
 from edgeflow.emulate.graph import Graph, Value
+from edgeflow.emulate.in_turn import in_turn
 from edgeflow.emulate.step import Step
 
 
@@ -57,9 +58,6 @@ SPLITTER = float((1 << 42) + 1)
 Source: T. J. Dekker, A floating-point technique for extending the available precision, 1971.
 """
 
-CHUNK = 1 << 15
-"""Sums that are taken side by side: what they need stays in a core's cache."""
-
 
 def _body() -> onnx.GraphProto:
     """One fused multiply-add of the running sum: product and sum are exact in float64, and rounded once.
@@ -83,25 +81,7 @@ def _body() -> onnx.GraphProto:
 def accumulate(g: Graph, start: Value, left: Value, right: Value) -> Value:
     """start + sum of left[k] * right[k] over their first axis, one fused multiply-add after the other."""
     start, left, right = (g.cast(value, "float64") for value in (start, left, right))
-    axis = int(np.argmax(start.shape))
-    count = -(-int(np.prod(start.shape)) // CHUNK)
-    step = -(-start.shape[axis] // count)
-
-    def part(value: Value, low: int, lead: int) -> Value:
-        along = axis + lead
-        return value if value.shape[along] == 1 else g.slice(value, (low,), (low + step,), (along,))
-
-    left, right = (_ranked(g, value, start.rank + 1) for value in (left, right))
-    parts = [
-        g.scan(_body(), part(start, low, 0), part(left, low, 1), part(right, low, 1))
-        for low in range(0, start.shape[axis], step)
-    ]
-    return round16(g, g.cast(g.concat(parts, axis), "float32"))
-
-
-def _ranked(g: Graph, value: Value, rank: int) -> Value:
-    """Dimensions of one after the first, until there are `rank`."""
-    return g.reshape(value, value.shape[:1] + (1,) * (rank - value.rank) + value.shape[1:])
+    return round16(g, g.cast(in_turn(g, _body(), start, left, right), "float32"))
 
 
 EXP_MAX = 10.7421875

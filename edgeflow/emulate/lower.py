@@ -13,10 +13,10 @@ import onnx
 from edgeflow.core.errors import NbError, UnsupportedOps
 from edgeflow.emulate.arm import quantise, round16
 from edgeflow.emulate.bounds import ELEMENTS_MAX
+from edgeflow.emulate.builtin import BuiltinBlock
 from edgeflow.emulate.families import HOST_OPS, LOWERINGS, lowering
 from edgeflow.emulate.families.defective import LOWERED as DEFECTIVE
 from edgeflow.emulate.families.quantised import cut_off, fake_quantise
-from edgeflow.emulate.fused import swallowed
 from edgeflow.emulate.graph import Graph, Sites, Value
 from edgeflow.emulate.step import NeedValue, Step, Weights
 from edgeflow.emulate.whole_numbers import read_as_int8, scale_of_output
@@ -27,7 +27,7 @@ from edgeflow.nb.marked import ON_CPU, instance, results_read
 
 """How ops in NNAdapter subgraphs are computed. float32: as written, inputs of int8 ops rounded to their scale;
 float16: every result rounded to float16 (Kirin); uint8: every tensor with a scale rounded to it (Verisilicon); int8:
-ops that NNAdapter's builtin_device joins computed in one, every other result with a scale cut off to it."""
+as NNAdapter's builtin_device computes it, number for number (builtin.py)."""
 
 
 @dataclass(frozen=True)
@@ -283,20 +283,23 @@ class Lowerer:
         if index in self._inlined:
             raise NbError(f"subgraph: block {index} is named by two ops, and should be by one")
         self._inlined.add(index)
-        inside = self._swallowed(outer.op, index)
+        device = self._device(outer.op, index)
         for position, op in enumerate(self.model.blocks[index].operations):
             if op.type == "subgraph":
                 raise NbError(f"block {index} holds a subgraph, and should hold plain ops")
-            step = NestedStep(outer.g, op, outer.env, self.weights, self._run_block, self.npu)
+            step = self._nested(outer, op)
             given = self._shapes_of(step, op.inputs)
             try:
-                LOWERINGS[op.type](step)
+                rounded = device is not None and device.lowered(step, lambda other: self._nested(outer, other))
+                if not rounded:
+                    LOWERINGS[op.type](step)
             except UNFIT as err:
                 raise NbError(f"{op.type} (op {position} of block {index}): {MISFIT} ({err})") from err
             self._shapes[index, position] = {**given, **self._shapes_of(step, op.outputs)}
             for parameter, names in op.outputs.items():
                 for i, name in enumerate(names):
-                    if name in step.written and step.written[name].dtype == "float32" and name not in inside:
+                    whole = rounded or (device is not None and name in device.inside)
+                    if name in step.written and step.written[name].dtype == "float32" and not whole:
                         outer.env[name] = self._as_npu(step, step.written[name], f"{parameter}{i}_scale")
             outer.written.update({name: outer.env[name] for name in step.written})
         for name in outer.op.attr("output_data_names", ()):
@@ -315,12 +318,15 @@ class Lowerer:
             return cut_off(step.g, value, float(step.scale(scale)[0]))
         return value
 
-    def _swallowed(self, outer: Op, index: int) -> frozenset[str]:
-        """Results inside a block that are never rounded, where the device's own joining of ops is known."""
+    def _nested(self, outer: Step, op: Op) -> NestedStep:
+        return NestedStep(outer.g, op, outer.env, self.weights, self._run_block, self.npu)
+
+    def _device(self, outer: Op, index: int) -> BuiltinBlock | None:
+        """How the device computes a block in int8, where that is known."""
         if self.npu != "int8":
-            return frozenset()
+            return None
         given = outer.attr("output_data_names", ())
-        return swallowed(self.model.blocks[index], given if isinstance(given, tuple) else (), self.model.parameters)
+        return BuiltinBlock(self.model.blocks[index], given if isinstance(given, tuple) else (), self.model.parameters)
 
 
 HALF_MAX = 65504.0

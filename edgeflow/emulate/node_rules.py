@@ -377,7 +377,8 @@ def scan(kind: str, inputs: Inputs, _: Attributes) -> None:
     except ValueError:
         together = ()
     ensure(kind, together == start.shape, "its parts should have the shape of the sum", start, left, right)
-    ensure(kind, {start.storage, left.storage, right.storage} == {"float64"}, "should be float64", start, left, right)
+    alike = {start.storage, left.storage, right.storage} in ({"float64"}, {"float32"})
+    ensure(kind, alike, "should be float64, or float32", start, left, right)
     filled(kind, start, left, right)
 
 

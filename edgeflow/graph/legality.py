@@ -228,13 +228,24 @@ def _shapes(editor: Editor, target: Target) -> Iterator[Finding]:
     if not target.static_shapes:
         return
     for name, dims, _ in feeds(editor.program):
-        if -1 in dims:
+        if -1 not in dims:
+            continue
+        line = ", ".join(str(d) if d > 0 else "N" if k else "1" for k, d in enumerate(dims))
+        if -1 in dims[1:]:
+            yield Finding(
+                "P301",
+                "error",
+                f"input {name}",
+                f"has shape {list(dims)}, and an NPU's graph is compiled for one size",
+                f"shape = [{line}] under [inputs.{name}], with what it is fed for N",
+            )
+        else:
             yield Finding(
                 "P301",
                 "warning",
                 f"input {name}",
-                f"has shape {list(dims)}; the driver compiles anew for every shape it meets, at run time",
-                f"give every dimension as a number under [inputs.{name}]",
+                f"has shape {list(dims)}; the driver compiles anew for every batch it meets, at run time",
+                f"shape = [{line}] under [inputs.{name}]",
             )
 
 

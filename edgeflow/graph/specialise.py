@@ -14,6 +14,7 @@ import numpy as np
 from edgeflow.core.coverage import npu_ops
 from edgeflow.core.targets import Target
 from edgeflow.graph.edit import Editor, Speller, attr_of, copy_attributes, output, set_attr
+from edgeflow.graph.npu_constants import place_constants
 from edgeflow.graph.placement import IDENTITY, decodes, takes
 from edgeflow.graph.program import attribute, input_of, inputs_of, outputs_of, schema
 from edgeflow.graph.respell import respell
@@ -51,6 +52,7 @@ def specialise(editor: Editor, target: Target) -> dict[str, int]:
     if any(rule.op == "reshape2" and (rule.rank_max or 5) < 5 for rule in target.restrictions):
         made["channel shuffle in 4 dimensions"] += _flat_shuffles(editor)
     if "int8" in target.precision.allowed:
+        made["constants as int8 takes them"] += place_constants(editor) if "scale" in known else 0
         made["float in front of kernels of several types"] += _floats_first(editor, target)
     return {name: count for name, count in sorted(made.items()) if count}
 

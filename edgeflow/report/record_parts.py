@@ -375,10 +375,21 @@ class DeviceFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class OpTimeRow:
+    """Milliseconds of an op in a run on a device, and its share of the run, by the device's own log."""
+
+    op: str
+    where: str = ""
+    ms: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ResidencyFinding:
-    """How much ran on the accelerator, `share` of `of`, with the grounds for saying so."""
+    """How much ran on the accelerator, `share` of `of`, with the grounds for saying so, and the time of single ops."""
 
     share: float | None = None
     of: str | None = None
     verdict: str | None = None
     evidence: tuple[str, ...] = ()
+    times: tuple[OpTimeRow, ...] = ()

@@ -88,7 +88,9 @@ def run_here(file: Examined, reference: Reference, npu: str = "float32", on: str
     notes = [HOST_ONLY]
     if file.placement.subgraphs:
         notes.append(
-            f"NPU subgraphs were computed in {npu} on the host, an approximation: vendors' rounding is not public"
+            "NPU subgraphs were computed on the host as NNAdapter's builtin_device computes them: no vendor's does"
+            if npu == "int8"
+            else f"NPU subgraphs were computed in {npu} on the host, an approximation: vendors' rounding is not public"
         )
     fed = sum(array.size for array in reference.inputs.values())
     with Emulator(file.model, npu=npu, arena=fed <= LARGE) as emulator:

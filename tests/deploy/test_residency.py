@@ -75,6 +75,35 @@ def test_a_device_that_is_the_cpu(log: str) -> None:
     assert "computes on the CPU" in str(judged)
 
 
+BUILTIN = """[3 11/25 22:22:30.213 ...work/pl/lite/kernels/nnadapter/engine.cc:308 Engine] NNAdapter device builtin_device: vendor=Paddle type=0 version=1
+[5 11/25 23:59:59.939 ...nadapter/nnadapter/src/runtime/device.cc:245 Execute] Running CONV_2D ...
+[5 11/25 23:59:59.970 ...nadapter/nnadapter/src/runtime/device.cc:245 Execute] Running ADD ...
+[3 11/26  0: 0: 0.  2 ...nadapter/nnadapter/src/runtime/device.cc:282 Execute] Process cost 78 us
+[3 11/26  0: 0: 0.  2 ...work/pl/lite/kernels/nnadapter/engine.cc:248 Execute] Process cost 63907.000000 us
+[5 11/26  0: 0: 0. 10 ...nadapter/nnadapter/src/runtime/device.cc:245 Execute] Running SOFTMAX ...
+[3 11/26  0: 0: 0. 15 ...nadapter/nnadapter/src/runtime/device.cc:282 Execute] Process cost 19 us
+[3 11/26  0: 0: 0. 15 ...work/pl/lite/kernels/nnadapter/engine.cc:248 Execute] Process cost 5076.000000 us
+"""  # what Paddle Lite v2.13-rc printed under qemu, shortened, the clock moved to midnight
+
+
+def test_time_of_single_ops() -> None:
+    built = residency(replace(VIV, subgraphs=2, log=BUILTIN.replace("SOFTMAX", "POOL") * 2 + BUILTIN)).times
+    assert [(row.op, row.where, row.ms) for row in built] == [
+        ("conv_2d", "subgraph 1", 31.0),
+        ("add", "subgraph 1", 32.0),
+        ("softmax", "subgraph 2", 5.0),
+    ]
+    assert sum(row.share for row in built) == pytest.approx(1)
+    driver = residency(replace(VIV, log=DEVICE + RAN)).times  # a driver says what a subgraph took, and no more
+    assert [(row.op, row.where, row.ms, row.share) for row in driver] == [("subgraph", "subgraph 1", 1.834, 1.0)]
+    profile = residency(replace(VIV, log=DEVICE + PROFILE)).times
+    assert [(row.op, row.where, row.ms, row.share) for row in profile][1:] == [
+        ("subgraph", "nnadapter", 3.6, 0.9),
+        ("softmax", "arm", 0.4, pytest.approx(0.0998)),
+    ]
+    assert residency(VIV).times == ()
+
+
 def test_a_driver_that_may_use_the_cpu_stays_unknown() -> None:
     assert residency(Evidence(("android_nnapi",), 1, 8, 10, cache_files=("a.nnc",))).share is None
     assert residency(Evidence(("huawei_kirin_npu", "google_xnnpack"), 1, 8, 10, cache_files=("a.nnc",))).share is None
@@ -92,7 +121,7 @@ def test_a_file_without_subgraphs() -> None:
 
 @given(
     st.text(max_size=300),
-    st.lists(st.sampled_from([DEVICE, RAN, PROFILE, "subgraph nnadapter/any/NCHW " * 50]), max_size=6),
+    st.lists(st.sampled_from([DEVICE, RAN, BUILTIN, PROFILE, "subgraph nnadapter/any/NCHW " * 50]), max_size=6),
 )
 def test_no_log_breaks_it(noise: str, parts: list[str]) -> None:
     judged = residency(replace(VIV, log=noise.join(parts)))

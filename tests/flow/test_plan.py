@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,8 +16,11 @@ from edgeflow import nb
 from edgeflow.core.errors import ModelError, RecipeError, TargetError
 from edgeflow.core.targets import folder, load_target, names
 from edgeflow.flow.plan import NpuQuestions, plan
+from edgeflow.graph.edit import Editor
+from edgeflow.graph.legality import examine
 from edgeflow.report.partition_picture import lines, svg
 from edgeflow.verify.npu_share import Required
+from tests.graph.programs import export
 from tests.projects import run
 
 pytestmark = pytest.mark.build
@@ -67,6 +71,19 @@ def test_findings(project: Path) -> None:
     (found,) = plan(project, ["arm64-int8"])
     assert "P204" in {f.code for f in found.findings}
     assert not (project / "build").exists(), "a plan writes nothing"
+
+
+def test_an_open_size_is_refused_for_an_npu_with_the_line_to_add(tmp_path: Path) -> None:
+    def build() -> Any:
+        import paddle
+
+        return paddle.nn.Conv2D(3, 4, 3)
+
+    editor = Editor(export(build, (-1, 3, -1, 32), tmp_path / "m"))
+    for target, wanted in (("kirin", ["error"]), ("verisilicon-timvx", ["error"]), ("arm64", [])):
+        found = [f for f in examine(editor, load_target(target), "float32")[0] if f.code == "P301"]
+        assert [f.severity for f in found] == wanted
+        assert all(f.fix.startswith("shape = [1, 3, N, 32] under [inputs.x]") for f in found)
 
 
 @pytest.mark.parametrize(

@@ -56,11 +56,11 @@ def conv2d(step: Step) -> None:
     win = window(step, x.shape[2:], weight.shape[2:])
     bias = step.maybe("Bias")
     bias = None if bias is None else g.reshape(bias, (filters,))
-    layer = Layer(g, x, weight, win, groups, _output_size(x, weight, win), bias)
+    layer = Layer(g, x, weight, win, groups, output_size(x, weight, win), bias)
     step.out("Output", half.activate(g, _sums(layer), Fused.of(step)))
 
 
-def _output_size(x: Value, weight: Value, win: Window) -> tuple[int, int]:
+def output_size(x: Value, weight: Value, win: Window) -> tuple[int, int]:
     size = [
         (x.shape[2 + i] + win.pads[i] + win.pads[i + 2] - win.dilations[i] * (weight.shape[2 + i] - 1) - 1)
         // win.strides[i]
@@ -112,7 +112,7 @@ def columns(layer: Layer, groups: int) -> Value:
     return g.transpose(g.concat(taps, 3), (2, 3, 0, 1, 4))
 
 
-def _sides(layer: Layer) -> tuple[Value, Value]:
+def sides(layer: Layer) -> tuple[Value, Value]:
     """Numbers and weights, channel by channel and tap by tap in rows."""
     groups, depth = layer.groups, int(np.prod(layer.weight.shape[1:]))
     left = layer.g.reshape(columns(layer, groups), (depth, layer.x.shape[0], groups, 1, layer.pixels))
@@ -124,7 +124,7 @@ def general(layer: Layer, *, biased_first: bool = False) -> Value:
     filters = layer.weight.shape[0]
     shape = (layer.x.shape[0], layer.groups, filters // layer.groups, layer.pixels)
     start = half.filled(layer.g, layer.bias if biased_first else None, shape)
-    total = half.accumulate(layer.g, start, *_sides(layer))
+    total = half.accumulate(layer.g, start, *sides(layer))
     return layer.g.reshape(total, (shape[0], filters, *layer.size))
 
 
@@ -132,7 +132,7 @@ def _matrix(layer: Layer) -> Value:
     """By the matrix kernel. Source: conv_impl_fp16.cc conv1x1s1_gemm_fp16 and conv_im2col_gemm_fp16."""
     filters, groups = layer.weight.shape[0], layer.groups
     start = None if layer.bias is None else layer.g.reshape(layer.bias, (1, groups, filters // groups, 1))
-    total = half.summed(layer.g, *_sides(layer), start)
+    total = half.summed(layer.g, *sides(layer), start)
     return layer.g.reshape(total, (layer.x.shape[0], filters, *layer.size))
 
 
