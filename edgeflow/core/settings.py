@@ -121,6 +121,8 @@ class CompressSettings:
     `prune_layers` has shares of single ones, by the name of their weight.
     `rounding`: of weights, to the nearest step, or so that each layer's output is reconstructed best on the
     calibration inputs.
+    `smoothing`: linear layers whose input has channels too large for eight bits are scaled (graph/smoothing.py): `auto`
+    where it brings a bit, `all` where it brings anything, or `none`.
     `sparsity`: share of zeros in the weights of 1x1 convolutions, for the sparse kernels of ARM.
     `qat` trains the quantised model instead of calibrating it. What is pruned, sparse or trained learns the float
     model's
@@ -134,6 +136,7 @@ class CompressSettings:
     weights: Literal["per_channel", "per_layer"] | None = None
     bias_correction: bool = False
     rounding: Literal["nearest", "reconstruction"] = "nearest"
+    smoothing: Literal["auto", "all", "none"] = "auto"
     keep_float: tuple[str, ...] = ()
     weight_only: Literal["int8", "int16"] | None = None
     prune: float = 0.0

@@ -17,6 +17,7 @@ from edgeflow.graph.edit import Editor, Speller, attr_of, copy_attributes, outpu
 from edgeflow.graph.placement import IDENTITY, decodes, takes
 from edgeflow.graph.program import attribute, input_of, inputs_of, outputs_of, schema
 from edgeflow.graph.respell import respell
+from edgeflow.graph.running_count import running_count
 from edgeflow.graph.simplify import TENSOR_INPUTS
 from edgeflow.graph.structure import over_programs
 
@@ -394,5 +395,6 @@ ALTERNATIVES: dict[str, tuple[tuple[tuple[str, ...], Rule], ...]] = {
     "elementwise_div": ((("elementwise_mul",), _spelled(_reciprocal)),),
     "split": ((("slice",), _slices),),
     "slice": ((("split", "reshape2"), _spelled(_parts_of)),),
+    "cumsum": ((("cast", "matmul_v2"), _spelled(running_count)),),
 }
 """Op type -> alternatives, the best first: the ops each needs, and the rewrite."""
