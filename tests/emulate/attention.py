@@ -1,6 +1,6 @@
 """Writes attention/model.nb and case.npz: an encoder quantised as it was exported, and what Paddle makes of it.
 
-    python -m tests.emulate.attention
+python -m tests.emulate.attention
 """
 
 from __future__ import annotations
