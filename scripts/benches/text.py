@@ -47,9 +47,9 @@ class Grown(nn.Layer):
         grow(layer.norm1, factors)
         grow(layer.norm2, factors)
 
-    def forward(self, x, mask):
+    def forward(self, x, src_mask=None):
         one = self.layer
-        x = one.norm1(x * self.back + one.self_attn(x, x, x, mask))
+        x = one.norm1(x * self.back + one.self_attn(x, x, x, src_mask))
         return one.norm2(x * self.back + one.linear2(one.activation(one.linear1(x))))
 
 
@@ -135,8 +135,8 @@ def main(*, small: bool = False) -> None:
         with (grown / "model.py").open("a", encoding="utf-8") as model:
             model.write(OUTLIERS)
         print("intents of utterances never seen, with the 95 % interval; CPU time of the emulator a text")
-        for rows in (compare(folder), compare(grown, GROWN, "grown channels, ")):
-            for row in rows:
+        for where, chosen, kind in ((folder, ROWS, ""), (grown, GROWN, "grown channels, ")):
+            for row in compare(where, chosen, kind):
                 low, high = wilson(row.accuracy, row.samples)
                 print(
                     f"  {row.what:<48} {row.accuracy:7.2%} [{low:.2%}, {high:.2%}] of {row.samples} "
