@@ -26,6 +26,9 @@ SEVERAL_TYPES = ("slice", "expand_v2", "expand", "strided_slice")
 """Ops with ARM or host kernels of float, int and bool under one name."""
 
 ANY_TYPE = ("reshape2", "squeeze2", "unsqueeze2", "flatten_contiguous_range", "flatten2", "assign")
+EXACT = ("cumsum",)
+"""Ops whose alternative counts, which eight bits would not."""
+
 Rule = Callable[[Editor, Any], bool]
 
 
@@ -43,7 +46,8 @@ def specialise(editor: Editor, target: Target) -> dict[str, int]:
     if known is None:
         return {name: count for name, count in made.items() if count}
     for op in list(editor.ops):
-        if op.type in ALTERNATIVES and not takes(editor, op, target) and _is_plain(op):
+        exact = op.type in EXACT and "int8" in target.precision.allowed
+        if op.type in ALTERNATIVES and not exact and not takes(editor, op, target) and _is_plain(op):
             for needed, rule in ALTERNATIVES[op.type]:
                 if set(needed) <= known and rule(editor, op):
                     made[f"{op.type} -> {'+'.join(needed)}"] += 1
