@@ -26,9 +26,16 @@ from edgeflow.cli.runner_options import trust_option
     metavar="DIR",
     help="Programs and libraries for the device, made by edgeflow cross-compile; default: build/device/<target>.",
 )
+@click.option(
+    "--shorter",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Another build of the same text classifier for fewer tokens, which short texts take; repeatable.",
+)
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def command(build: Path, to: str, runtime: Path | None, trust: bool, as_json: bool) -> None:
+def command(build: Path, to: str, runtime: Path | None, shorter: tuple[Path, ...], trust: bool, as_json: bool) -> None:
     """Bundle BUILD, a folder of edgeflow build, with its programs, and bring it to a device.
 
     The bundle holds the .nb, its contract, golden tensors, labels, programs and libraries; `run.sh --check` in it
@@ -41,12 +48,14 @@ def command(build: Path, to: str, runtime: Path | None, trust: bool, as_json: bo
     """
     from edgeflow.deploy.stage import deploy_to
 
+    if build.is_dir() and shorter:
+        raise click.UsageError("--shorter is for text classifiers, and this is a pipeline")
     if build.is_dir():
         from edgeflow.pipelines.deploy import deploy_pipeline
 
         deployed = deploy_pipeline(build, to, runtime=runtime, trust=trust, say=say)
     else:
-        deployed = deploy_to(build.parent, to, runtime=runtime, trust=trust, say=say)
+        deployed = deploy_to(build.parent, to, runtime=runtime, trust=trust, say=say, shorter=shorter)
     if as_json:
         show_json(deployed.as_table())
         return

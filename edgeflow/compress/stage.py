@@ -84,6 +84,7 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
         _own_weights(teacher)
     work.mkdir()
     calibration = _calibration(source, "int8") if precision == "int8" else None
+    smoothed = _smoothed(teacher, target, settings, calibration) if calibration is not None else Step(teacher)
     trains = settings.qat or settings.sparsity > 0 or (settings.fine_tune.epochs and not settings.is_plain)
     training = _training(source, "sparsity" if settings.sparsity else "fine-tuning") if trains else None
     order = Order(target, settings, tools, teacher, work, training)
@@ -96,7 +97,7 @@ def compress(source: Artifact, target: Target, settings: CompressSettings, tools
     shutil.rmtree(work)
     for what in ("float", "int8"):
         _checkpoint(tools, what).unlink(missing_ok=True)
-    steps = (pruned, tuned, last)
+    steps = (smoothed, pruned, tuned, last)
     facts = {
         "precision": precision,
         "respelled": respelled,
@@ -121,6 +122,23 @@ def _kept(model: Path, target: Target, settings: CompressSettings, precision: st
         "method": METHOD + (f", {floats} layers put back in float" if floats else ""),
     }
     return Artifact(tools.folder, facts)
+
+
+def _smoothed(teacher: Path, target: Target, settings: CompressSettings, samples: Mapping[str, Any]) -> Step:
+    """The float program with channels scaled that eight bits are too few for; its own files, for others may share
+    them.
+    """
+    if settings.smoothing == "none":
+        return Step(teacher)
+    from edgeflow.compress.smooth import smoothed
+
+    per_channel = (settings.weights or target.precision.weights) == "per_channel"
+    arm = target.lite.valid_targets == "arm"
+    made = smoothed(teacher, samples, per_channel=per_channel, arm=arm, way=settings.smoothing)
+    if not made:
+        return Step(teacher)
+    count = sum(len(item.layers) for item in made)
+    return Step(teacher, {"smoothed": [asdict(item) for item in made]}, (f"inputs of {count} linear layers smoothed",))
 
 
 def _pruned(order: Order) -> Step:

@@ -55,6 +55,22 @@ class DriftLimits:
         return DriftLimits(**{f.name: None if f.name in names else getattr(self, f.name) for f in fields(self)})
 
 
+WEIGHTS_OF_8_BITS = DriftLimits(
+    cosine_min=0.999,
+    sqnr_db_min=25.0,
+    top1_agreement_min=0.98,
+    text_agreement_min=0.98,
+    map_iou_min=0.96,
+    box_agreement_min=0.95,
+    neighbour_agreement_min=0.96,
+    id_agreement_min=0.98,
+    landmark_error_max=0.01,
+    metric_drop_max=0.005,
+)
+"""What a float file with weights of 8 bits may lose: halfway between float and int8, whose activations are rounded too.
+Source: files with such weights on the ARM runtime, whose median error against Paddle is 5e-3 of the largest value."""
+
+
 @dataclass(frozen=True, slots=True)
 class IngestSettings:
     """Where the model comes from and what feeds it; paths are relative to the recipe's folder.
@@ -121,6 +137,8 @@ class CompressSettings:
     `prune_layers` has shares of single ones, by the name of their weight.
     `rounding`: of weights, to the nearest step, or so that each layer's output is reconstructed best on the
     calibration inputs.
+    `smoothing`: linear layers whose input has channels too large for eight bits are scaled (graph/smoothing.py): `auto`
+    where it brings a bit, `all` where it brings anything, or `none`.
     `sparsity`: share of zeros in the weights of 1x1 convolutions, for the sparse kernels of ARM.
     `qat` trains the quantised model instead of calibrating it. What is pruned, sparse or trained learns the float
     model's
@@ -134,6 +152,7 @@ class CompressSettings:
     weights: Literal["per_channel", "per_layer"] | None = None
     bias_correction: bool = False
     rounding: Literal["nearest", "reconstruction"] = "nearest"
+    smoothing: Literal["auto", "all", "none"] = "auto"
     keep_float: tuple[str, ...] = ()
     weight_only: Literal["int8", "int16"] | None = None
     prune: float = 0.0

@@ -2,6 +2,7 @@
 #include <fstream>
 #include <iomanip>
 #include <iostream>
+#include <memory>
 
 #include "guesses.h"
 #include "json_text.h"
@@ -17,21 +18,26 @@ constexpr std::size_t line_max_bytes = (std::size_t{1} << 20) + 1;  // one more 
 class Classifier {
  public:
   Classifier(const Arguments& arguments)
-      : session_(arguments),
-        tokenizer_(session_.contract().tokenize()),
+      : longest_(arguments),
         top_(static_cast<std::size_t>(arguments.whole("--top", 1, 1, 100000))),
-        as_json_(arguments.has("--json")) {}
+        as_json_(arguments.has("--json")) {
+    if (arguments.has("--shorter") && arguments.has("--model"))
+      throw UsageError("--shorter and --model are given, and files of several lengths should have a contract each");
+    for (const std::string& path : arguments.all("--shorter")) add(arguments, path);
+  }
 
   // Prints what a text is, or why nobody can say; remembers the latter.
   void answer(const std::string& text) {
     Json entry = Json::object({{"text", text}});
     try {
       bool whole = true;
-      const std::vector<std::int64_t> ids = tokenizer_.ids(text, &whole);
-      const std::vector<Guess> found = classes_of(ids);
+      const std::vector<std::int64_t> ids = longest_.tokenizer.ids(text, &whole);
+      Length& chosen = length_for(ids.size());
+      const std::vector<Guess> found = classes_of(chosen, ids);
       if (!as_json_) return print(found, text);
       entry["label"] = found[0].label, entry["score"] = found[0].score;
       entry["tokens"] = ids.size(), entry["cut"] = !whole;
+      if (!shorter_.empty()) entry["length"] = chosen.session.contract().tokenize().max_length;
       if (top_ > 1) {
         for (const Guess& guess : found)
           entry["classes"].push_back({{"class", guess.index}, {"label", guess.label}, {"score", guess.score}});
@@ -50,11 +56,40 @@ class Classifier {
   int code() const { return failed_ ? 1 : 0; }
 
  private:
-  std::vector<Guess> classes_of(const std::vector<std::int64_t>& ids) {
-    const Contract& contract = session_.contract();
+  // A model, and how a text becomes its inputs.
+  struct Length {
+    explicit Length(const Arguments& arguments, const std::string& contract = "")
+        : session(arguments, contract), tokenizer(session.contract().tokenize()) {}
+    Session session;
+    Tokenizer tokenizer;
+  };
+
+  // A file for shorter texts; what it does not share with the longest is refused, and so is one out of order.
+  void add(const Arguments& arguments, const std::string& path) {
+    shorter_.push_back(std::make_unique<Length>(arguments, path));
+    const Contract &own = shorter_.back()->session.contract(), &all = longest_.session.contract();
+    const std::int64_t before =
+        shorter_.size() < 2 ? 0 : shorter_.rbegin()[1]->session.contract().tokenize().max_length;
+    if (own.tokenize().vocab_sha256 != all.tokenize().vocab_sha256 || own.inputs.size() != all.inputs.size())
+      throw std::runtime_error(path + ": is of another model than " + all.path);
+    if (own.tokenize().max_length <= before || own.tokenize().max_length >= all.tokenize().max_length)
+      throw std::runtime_error(path + ": is for " + std::to_string(own.tokenize().max_length) +
+                               " tokens, and lengths should rise up to that of " + all.path);
+  }
+
+  // The shortest model that takes so many tokens.
+  Length& length_for(std::size_t tokens) {
+    for (const auto& item : shorter_)
+      if (tokens <= static_cast<std::size_t>(item->session.contract().tokenize().max_length)) return *item;
+    return longest_;
+  }
+
+  std::vector<Guess> classes_of(Length& chosen, const std::vector<std::int64_t>& ids) {
+    const Contract& contract = chosen.session.contract();
     const Shape& shape = contract.inputs[0].shape;
     const std::int64_t batch = shape.empty() || shape[0] < 0 ? 1 : shape[0];
-    return guesses(infer_batches(session_, tokenizer_.inputs(contract, {ids}), batch), contract.labels, top_);
+    return guesses(infer_batches(chosen.session, chosen.tokenizer.inputs(contract, {ids}), batch), contract.labels,
+                   top_);
   }
 
   void print(const std::vector<Guess>& found, const std::string& text) const {
@@ -63,8 +98,8 @@ class Classifier {
                 << (&guess == &found[0] ? "  " + text : std::string()) << '\n';
   }
 
-  Session session_;
-  Tokenizer tokenizer_;
+  Length longest_;
+  std::vector<std::unique_ptr<Length>> shorter_;  // fewest tokens first
   std::size_t top_;
   bool as_json_, failed_ = false;
 };
@@ -103,6 +138,7 @@ int main(int argc, char** argv) {
        "Say what texts mean: the most likely class of each with its score. Without TEXT and --file, lines "
        "are read from standard input.",
        with_common({{"--file", Takes::one, "LINES.txt  a text a line"},
+                    {"--shorter", Takes::many, "C.json ...  contracts of files for fewer tokens, the fewest first"},
                     {"--top", Takes::one, "N  how many classes to print (1)"},
                     {"--json", Takes::nothing, " print as JSON, an object a line"}}),
        classify_text},

@@ -12,11 +12,12 @@ import tarfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from edgeflow.core.errors import DataError
 from edgeflow.deploy.runtime import RuntimeFolder
 from edgeflow.files.atomic import write_atomic
-from edgeflow.project.contract import dump_contract, load_contract, read_named
+from edgeflow.project.contract import Contract, dump_contract, load_contract, read_named
 from edgeflow.project.places import CONTRACT, MANIFEST
 
 BUNDLE = "bundle.json"
@@ -55,12 +56,28 @@ class Bundle:
         return self.files[BUNDLE]
 
 
-def deploy(build: Path, runtime: RuntimeFolder | None) -> Bundle:
+def deploy(build: Path, runtime: RuntimeFolder | None, shorter: Mapping[str, Path] = MappingProxyType({})) -> Bundle:
     """Collect what a build folder and a runtime folder give into a bundle; without programs, what there is.
+
+    Args:
+        shorter: build folders of a text classifier's shorter files, by their folder in the bundle; see deploy/lengths.
 
     Raises:
         DataError: contract.json is missing or names what is not there, or the programs are for another target's model.
     """
+    contract, files = _content(build)
+    for place, folder in shorter.items():
+        files |= {f"{place}/{name}": data for name, data in _content(folder)[1].items()}
+    program = PROGRAMS[contract.task]
+    option = {"ocr_detect": "--detector", "ocr_recognise": "--recogniser"}.get(contract.task or "", "--contract")
+    if shorter:
+        option = " ".join(["--shorter", *(f'"$here/{place}/{CONTRACT}"' for place in shorter), option])
+    entry = Entry(program, option, CONTRACT, USAGE[program])
+    return bundled((contract.name, contract.target), files, runtime, entry, contract.runtime.libraries)
+
+
+def _content(build: Path) -> tuple[Contract, dict[str, bytes]]:
+    """What a build's contract names, with itself and the manifest."""
     contract = load_contract(build / CONTRACT)
     files = {CONTRACT: dump_contract(contract)}
     for name in contract.files():
@@ -74,10 +91,7 @@ def deploy(build: Path, runtime: RuntimeFolder | None) -> Bundle:
         )
     if (build / MANIFEST).is_file():
         files[MANIFEST] = read_named(build, MANIFEST)
-    program = PROGRAMS[contract.task]
-    option = {"ocr_detect": "--detector", "ocr_recognise": "--recogniser"}.get(contract.task or "", "--contract")
-    entry = Entry(program, option, CONTRACT, USAGE[program])
-    return bundled((contract.name, contract.target), files, runtime, entry, contract.runtime.libraries)
+    return contract, files
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,11 @@ export LD_LIBRARY_PATH
 cache="$here/cache"
 if [ "$1" = --check ] || [ "$1" = --prepare ]; then
     [ $# -eq 1 ] || { echo "run.sh: $1 takes nothing else, and got $# arguments" >&2; exit 2; }
-    cd "$here" && exec "$here/bin/@PROGRAM@" "$1" contract.json --cache-dir "$cache"
+    cd "$here" || exit 1
+    for shorter in length_*/contract.json; do
+        [ ! -f "$shorter" ] || "$here/bin/@PROGRAM@" "$1" "$shorter" --cache-dir "$cache" || exit $?
+    done
+    exec "$here/bin/@PROGRAM@" "$1" contract.json --cache-dir "$cache"
 fi
 [ $# -gt 0 ] || [ @PROGRAM@ = classify_text ] || { echo "usage: run.sh --check | --prepare | @USAGE@" >&2; exit 2; }
 exec "$here/bin/@PROGRAM@" @CONTRACT@ "$here/contract.json" --cache-dir "$cache" "$@"

@@ -4,7 +4,7 @@ step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from edgeflow.deploy.bundle import Bundle, deploy, to_archive
 from edgeflow.deploy.device import Device, connect
 from edgeflow.deploy.device_facts import probe, what_fits, why_not
 from edgeflow.deploy.folder import to_folder
+from edgeflow.deploy.lengths import shorter_files
 from edgeflow.deploy.push import push
 from edgeflow.deploy.runners import find_runtime, is_device
 from edgeflow.deploy.runtime import RuntimeFolder
@@ -47,16 +48,25 @@ class Deployed:
 
 
 def deploy_to(
-    build: Path, to: str, *, runtime: Path | None = None, trust: bool = False, say: Callable[[str], None] | None = None
+    build: Path,
+    to: str,
+    *,
+    runtime: Path | None = None,
+    trust: bool = False,
+    say: Callable[[str], None] | None = None,
+    shorter: Sequence[Path] = (),
 ) -> Deployed:
     """Bundle a build and bring it to `to`: ssh://…, adb:…, FILE.tar.gz or a folder.
 
+    Args:
+        shorter: build folders of a text classifier for fewer tokens, which go with it.
+
     Raises:
-        DataError: see deploy.bundle; TransportError: the device.
+        DataError: see deploy.bundle and deploy.lengths; TransportError: the device.
     """
     contract = load_contract(build / CONTRACT)
     programs, without = programs_for(build / contract.model.file, to, runtime, trust=trust)
-    return place_bundle(deploy(build, programs), programs, without, to, say)
+    return place_bundle(deploy(build, programs, shorter_files(build, shorter)), programs, without, to, say)
 
 
 def programs_for(

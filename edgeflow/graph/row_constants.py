@@ -1,8 +1,8 @@
 """Values that are the same for every sample, computed ahead of time: the positions of an encoder of fixed length.
 
-Exports of PaddleNLP make positions from the ids' shape (ones like the ids, their running sum, minus one), and look them
-up, for each sample anew. Where only the batch is open, the whole is a weight, and what was three ops that no NPU has
-is none.
+Exports of PaddleNLP make positions from the ids' shape (ones like the ids in BERT, ones of their shape in ERNIE; their
+running sum, minus one), and look them up, for each sample anew. Where only the batch is open, the whole is a weight,
+and what was three to five ops that no NPU has is none.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import numpy as np
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import PADDLE_DTYPES
 from edgeflow.graph.edit import Editor, attr_of, output, set_attr
-from edgeflow.graph.program import inputs_of
+from edgeflow.graph.program import input_of, inputs_of
+from edgeflow.graph.shape_values import known
 
 ELEMENTWISE = ("elementwise_add", "elementwise_sub", "elementwise_mul")
 SWAPPED = ("elementwise_add", "elementwise_mul")
@@ -46,12 +47,11 @@ def fold_rows(editor: Editor) -> int:
 
 def _row(editor: Editor, op: Any, rows: Mapping[str, Array]) -> Array | None:
     """[1, ...]: what an op gives for each sample, or None where that differs from sample to sample or is not known."""
-    if op.type == "fill_any_like":
-        dims = editor.dims(inputs_of(op, "X")[0]) or ()
+    if op.type in ("fill_any_like", "fill_constant"):
+        dims = _filled_dims(editor, op)
         dtype = PADDLE_DTYPES.get(int(attr_of(op, "dtype", -1)), editor.dtype(output(op)))
-        return (
-            np.full((1, *dims[1:]), attr_of(op, "value", 0.0), dtype) if len(dims) > 1 and min(dims[1:]) > 0 else None
-        )
+        value = float(attr_of(op, "str_value", "") or attr_of(op, "value", 0.0))
+        return np.full((1, *dims[1:]), value, dtype) if len(dims) > 1 and min(dims[1:]) > 0 else None
     if op.type in ELEMENTWISE:
         return _combined(editor, op, rows)
     x = rows.get((inputs_of(op, "X") or inputs_of(op, "Ids") or [""])[0])
@@ -71,6 +71,29 @@ def _row(editor: Editor, op: Any, rows: Mapping[str, Array]) -> Array | None:
     if op.type == "lookup_table_v2":
         return _looked_up(editor, op, x)
     return None
+
+
+def _filled_dims(editor: Editor, op: Any) -> tuple[int, ...]:
+    """Dims of a tensor of one number that has as many samples as another; none where it is not known to.
+
+    fill_constant takes its shape from a tensor, or from one for each dimension: it begins as that other's shape does.
+    """
+    if op.type == "fill_any_like":
+        return editor.dims(input_of(op, "X")) or ()
+    names = inputs_of(op, "ShapeTensor") or inputs_of(op, "ShapeTensorList")
+    if not names or inputs_of(op, "ValueTensor") or not _counts_samples(editor, names[0]):
+        return ()
+    sizes = [size for name in names for size in known(editor, name) or [None]]
+    return () if sizes[0] is not None or None in sizes[1:] else (-1, *(size for size in sizes[1:] if size is not None))
+
+
+def _counts_samples(editor: Editor, name: str) -> bool:
+    """A tensor of sizes begins with the first of another tensor's, the only one of them that is open."""
+    op = editor.producer(name)
+    while op is not None and (op.type == "cast" or (op.type == "slice" and attr_of(op, "starts") == [0])):
+        op = editor.producer((inputs_of(op, "X") or inputs_of(op, "Input"))[0])
+    dims = editor.dims(input_of(op, "Input")) if op is not None and op.type == "shape" else None
+    return bool(dims) and dims is not None and dims[0] == -1 and -1 not in dims[1:]
 
 
 def _scaled(x: Array, factor: float, shift: float, *, after: bool) -> Array:

@@ -18,6 +18,7 @@ from edgeflow.graph.npu_constants import place_constants
 from edgeflow.graph.placement import IDENTITY, decodes, takes
 from edgeflow.graph.program import attribute, input_of, inputs_of, outputs_of, schema
 from edgeflow.graph.respell import respell
+from edgeflow.graph.running_count import running_count
 from edgeflow.graph.simplify import TENSOR_INPUTS
 from edgeflow.graph.structure import over_programs
 
@@ -26,6 +27,9 @@ SEVERAL_TYPES = ("slice", "expand_v2", "expand", "strided_slice")
 """Ops with ARM or host kernels of float, int and bool under one name."""
 
 ANY_TYPE = ("reshape2", "squeeze2", "unsqueeze2", "flatten_contiguous_range", "flatten2", "assign")
+EXACT = ("cumsum",)
+"""Ops whose alternative counts, which eight bits would not."""
+
 Rule = Callable[[Editor, Any], bool]
 
 
@@ -43,7 +47,8 @@ def specialise(editor: Editor, target: Target) -> dict[str, int]:
     if known is None:
         return {name: count for name, count in made.items() if count}
     for op in list(editor.ops):
-        if op.type in ALTERNATIVES and not takes(editor, op, target) and _is_plain(op):
+        exact = op.type in EXACT and "int8" in target.precision.allowed
+        if op.type in ALTERNATIVES and not exact and not takes(editor, op, target) and _is_plain(op):
             for needed, rule in ALTERNATIVES[op.type]:
                 if set(needed) <= known and rule(editor, op):
                     made[f"{op.type} -> {'+'.join(needed)}"] += 1
@@ -396,5 +401,6 @@ ALTERNATIVES: dict[str, tuple[tuple[tuple[str, ...], Rule], ...]] = {
     "elementwise_div": ((("elementwise_mul",), _spelled(_reciprocal)),),
     "split": ((("slice",), _slices),),
     "slice": ((("split", "reshape2"), _spelled(_parts_of)),),
+    "cumsum": ((("cast", "matmul_v2"), _spelled(running_count)),),
 }
 """Op type -> alternatives, the best first: the ops each needs, and the rewrite."""

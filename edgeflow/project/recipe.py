@@ -13,6 +13,7 @@ from edgeflow.core.errors import RecipeError
 from edgeflow.core.output_kind import UNKNOWN, Kind, OutputKind, of_task
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.settings import (
+    WEIGHTS_OF_8_BITS,
     CompressSettings,
     ConvertSettings,
     DriftLimits,
@@ -251,8 +252,10 @@ class Recipe:
             seen: what the program itself tells of each output.
         """
         own = self.targets.get(target.name, TargetTable()).drift
-        limits = target.drift.overridden(self.drift).overridden(own)
-        precision = target.choose(self.compress_settings(target).precision)
+        compress = self.compress_settings(target)
+        rounded = WEIGHTS_OF_8_BITS if compress.weight_only == "int8" else DriftLimits()
+        limits = target.drift.overridden(rounded).overridden(self.drift).overridden(own)
+        precision = target.choose(compress.precision)
         kinds = self.output_kinds(seen)
         if self.metric is None:
             return VerifySettings(None, limits, precision=precision, outputs=kinds)

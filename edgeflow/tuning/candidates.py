@@ -7,6 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from edgeflow.core.settings import Algo, CompressSettings, FineTuneSettings
+from edgeflow.graph import program as programs
+from edgeflow.graph.edit import Editor
+from edgeflow.graph.smoothing import has_norm
 from edgeflow.nb.predict import chip_costs
 from edgeflow.tuning.ranking import Tried, drifts_too_far, misses
 from edgeflow.tuning.sensitivity import layer_costs, or_inf, prune_costs
@@ -28,6 +31,7 @@ def candidates(trials: Trials) -> Iterator[Candidate]:
         prune_skip=plain.prune_skip,
         prune_criterion=plain.prune_criterion,
         weights=plain.weights,
+        smoothing=plain.smoothing,
     )
     arm = target.lite.valid_targets == "arm"
     kind = "float32" if "float32" in allowed else "float16"
@@ -65,6 +69,11 @@ def _int8(trials: Trials, base: CompressSettings) -> Iterator[Candidate]:
         return
     int8 = replace(int8, algo=best.changes["algo"])
     yield Candidate(f"{best.name} bias corrected", replace(int8, bias_correction=True), 3)
+    if int8.smoothing != "all" and has_norm(Editor(programs.load(trials.ingested.folder / "model.pdmodel"))):
+        smoothed = Candidate("int8 smoothed", replace(int8, smoothing="all"), 3)
+        yield smoothed
+        if _least(trials.tried, "int8 ") is trials.tried[-1]:
+            int8 = smoothed.settings
     usable = [algo for algo in algos if any(item.name == f"int8 {algo}" and not item.error for item in trials.tried)]
     costs = trials.costs(
         "what each layer costs",

@@ -102,6 +102,12 @@ def evaluation() -> dict[str, list[str] | list[int]]:
     return {"input_ids": [text for text, _ in pairs], "label": [label for _, label in pairs]}
 
 
+def short() -> dict[str, list[str] | list[int]]:
+    """Those of the test that short.toml takes: a letter is a token or less, and two stand around them."""
+    pairs = [pair for pair in test() if len(pair[0]) <= 14]
+    return {"input_ids": [text for text, _ in pairs], "label": [label for _, label in pairs]}
+
+
 def vocabulary(pairs: list[Pair]) -> list[str]:
     """Special tokens, the ideographs and marks that occur, and letters and digits as beginnings and pieces of words."""
     counts = Counter(letter for text, _ in pairs for letter in text.lower() if not letter.isspace())

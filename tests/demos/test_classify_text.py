@@ -135,6 +135,27 @@ def test_classify_text_answers_lines(tmp_path: Path) -> None:
     assert "is not the vocabulary that the contract was written for" in done.stderr
 
 
+def test_short_texts_take_the_shorter_file(tmp_path: Path) -> None:
+    given = ["发票怎么开", REAL[0]]
+    for length, answers in ((10, given[:1]), (32, given)):
+        (tmp_path / str(length)).mkdir()
+        make_case(tmp_path / str(length), Tokenize("vocab.txt", length, mask="mask"), answers)
+    build, contracts = built("host"), [tmp_path / length / "contract.json" for length in ("10", "32")]
+    words = ("--shorter", contracts[0], "--contract", contracts[1], "--json")
+    done = build.run("recorded_classify_text", *words, "--file", lines(tmp_path, given))
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    # Each recorded model knows its own texts at its own length alone; both call their first text a refund.
+    assert [(a["label"], a["length"]) for a in answers] == [("refund", 10), ("invoice", 32)], done.stderr
+    done = build.run("recorded_classify_text", "--shorter", contracts[1], "--contract", contracts[0], "x")
+    assert done.returncode == 1
+    assert "is for 32 tokens, and lengths should rise up to that of" in done.stderr
+
+
+def lines(folder: Path, given: list[str]) -> Path:
+    (folder / "lines.txt").write_text("\n".join(given), encoding="utf-8")
+    return folder / "lines.txt"
+
+
 @pytest.mark.parametrize(
     ("old", "fresh", "said"),
     [

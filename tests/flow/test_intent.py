@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from edgeflow.core.errors import DataError
 from edgeflow.deploy.bundle import deploy
+from edgeflow.deploy.lengths import shorter_files
 from tests.conftest import ROOT
 from tests.projects import edit
 
@@ -50,7 +52,17 @@ def test_intents_are_learned_extended_built_and_bundled(tmp_path: Path, monkeypa
     assert {row["subgraph"] for row in report["partition"]["ops"]} == {0}, "everything in one piece on the NPU"
     assert report["contract"]["verdict"] == "same"
     assert report["outputs"][0]["kind"] == "scores"
-    bundle = deploy(built, None)
+    command = [sys.executable, "-m", "edgeflow", "build", "short.toml", "--no-layers", "-t", "kirin"]
+    subprocess.run(command, cwd=project, capture_output=True, check=False)
+    short = project / "build" / "short.recipe" / "kirin"
+    bundle = deploy(built, None, shorter_files(built, [short]))
+    assert {"length_16/model.nb", "length_16/contract.json"} <= set(bundle.files)
+    with pytest.raises(DataError, match="is for 32 tokens, and should be for fewer than"):
+        shorter_files(short, [built])
+    golden = json.loads((short / "contract.json").read_text())
+    (short / "contract.json").write_text(json.dumps({**golden, "target": "arm64"}))
+    with pytest.raises(DataError, match="has another target than"):
+        shorter_files(built, [short])
     assert bundle.files["vocab.txt"] == words
     assert bundle.files["labels.txt"] == labels
 

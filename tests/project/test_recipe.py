@@ -42,6 +42,8 @@ cosine_min = 0.5
 algo = "mse"
 [targets.arm64-int8.drift]
 cosine_min = 0.25
+[targets.arm64.compress]
+weight_only = "int8"
 """
     )
     recipe = load_recipe(tmp_path)
@@ -52,6 +54,8 @@ cosine_min = 0.25
     assert recipe.verify_settings(special).limits.cosine_min == 0.25
     assert recipe.verify_settings(plain).limits.cosine_min == 0.5
     assert recipe.verify_settings(plain).limits.sqnr_db_min == plain.drift.sqnr_db_min
+    rounded = recipe.verify_settings(load_target("arm64")).limits
+    assert (rounded.cosine_min, rounded.sqnr_db_min) == (0.5, 25.0), "weights of 8 bits: between float and int8"
 
 
 @pytest.mark.parametrize(

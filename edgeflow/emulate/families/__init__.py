@@ -2,6 +2,7 @@
 
 from edgeflow.emulate.families import (
     activation,
+    attention,
     convolution,
     creation,
     detection,
@@ -25,6 +26,7 @@ from edgeflow.emulate.step import Lowering
 
 LOWERINGS: dict[str, Lowering] = {
     **activation.TABLE,
+    **attention.TABLE,
     **convolution.TABLE,
     **creation.TABLE,
     **detection.TABLE,
