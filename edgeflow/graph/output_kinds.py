@@ -112,6 +112,12 @@ def _root(made: Mapping[str, Any], name: str) -> str:
     return name
 
 
+def maker_of(block: Any, name: str) -> Any:
+    """The op that makes an output, behind those that only rename or reshape it."""
+    made = {out: op for op in block.ops for var in op.outputs for out in var.arguments if op.type != "feed"}
+    return made[_root(made, name)]
+
+
 def is_identity(op: Any) -> bool:
     """A scale by 1 that adds 0: Paddle's exporter renames outputs so."""
     scale, bias = attribute(op, "scale"), attribute(op, "bias")

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from edgeflow.graph.counted_boxes import count_boxes
 from edgeflow.graph.joined_outputs import apart, joining_ops
 from edgeflow.graph.output_kinds import output_kinds
-from edgeflow.graph.program import set_float
+from edgeflow.graph.program import fetches, set_float
+from tests.graph.detectors import suppress
 from tests.graph.programs import export
 
 pytest.importorskip("paddle", reason="PaddlePaddle is not installed")
@@ -63,6 +65,11 @@ def joined_inside(y: Any) -> Any:
     import paddle
 
     return functional().relu(paddle.concat([y, y + 1], 1))
+
+
+def found(y: Any) -> Any:
+    corners = functional().relu(y).flatten(2).transpose([0, 2, 1])
+    return suppress(corners, functional().sigmoid(y).flatten(2))[0]
 
 
 def functional() -> Any:
@@ -129,3 +136,17 @@ def test_parts_of_ranges_far_apart_are_kept_apart(tmp_path: Path) -> None:
     assert apart(program) == ()
     inside = export(ends(joined_inside), (1, 3, 8, 8), tmp_path / "n")
     assert joining_ops(inside) == [], "what another op reads is no output"
+
+
+@pytest.mark.parametrize("op", ["multiclass_nms", "multiclass_nms2", "multiclass_nms3"])
+def test_boxes_get_their_counts(tmp_path: Path, op: str) -> None:
+    program = export(ends(found), (1, 3, 8, 8), tmp_path / "m")
+    nms = next(one for one in program.blocks[0].ops if one.type == "multiclass_nms3")
+    nms.type = op  # those of Paddle 1.x and 2.0 have fewer outputs
+    for k in reversed(range(len(nms.outputs))):
+        if nms.outputs[k].parameter not in ("Out",) and op != "multiclass_nms3":
+            del nms.outputs[k]
+    before = fetches(program)
+    assert count_boxes(program) == 1 and count_boxes(program) == 0
+    assert [kind.kind for kind in output_kinds(program)] == ["boxes", "ids"] and output_kinds(program)[0].counts == 1
+    assert fetches(program)[:1] == before
