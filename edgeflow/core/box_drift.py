@@ -29,6 +29,9 @@ SCORE_SLACK = 0.05
 TRUTH_SCORE_MIN = 0.3
 """Boxes of the reference that stand for the truth when the candidate's AP against it is measured."""
 
+THIN = 1e-3
+"""Share of the largest coordinate below which a box has no width to speak of."""
+
 SURE, SEVERAL = 0.5, 5
 """So many boxes of a class that sure do not all fall below a threshold by rounding: a class without any is lost."""
 
@@ -69,8 +72,19 @@ def split_boxes(outputs: Sequence[Array], index: int, kind: OutputKind, samples:
     if found is None:
         return None
     ends = np.cumsum(np.bincount(found.picture, minlength=samples))[:-1]
-    parts = (np.split(array, ends) for array in (found.kind, found.score, found.corners))
+    parts = (np.split(array, ends) for array in (found.kind, found.score, _with_area(found.corners)))
     return [Boxes(*part) for part in zip(*parts, strict=True)]
+
+
+def _with_area(corners: Array) -> Array:
+    """Corners in order, and of boxes without width or height a little of both: what is alike overlaps, whatever a
+    model calls a box.
+    """
+    low, high = np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])
+    finite = corners[np.isfinite(corners)]
+    least = THIN * float(np.abs(finite).max(initial=0.0))
+    room = np.where(high - low < least, (least - (high - low)) / 2, 0.0)
+    return np.concatenate([low - room, high + room], 1)
 
 
 def match(wanted: Boxes, got: Boxes) -> Array:

@@ -217,6 +217,12 @@ def test_a_channel_a_point_and_a_class_that_stand_still_are_named() -> None:
     assert "score" in one(OutputKind("boxes"), wanted, flat).frozen[0]
 
 
+def test_boxes_without_area_are_found_again() -> None:
+    rows = np.array([[[0, 0.9, 60, 50, 20, 10], [1, 0.8, 30, 30, 30, 90], [1, 0.7, 5, 5, 5, 5]]] * 3, np.float32)
+    assert kept(OutputKind("boxes"), rows, rows + np.float32([0, 0, 0.01, 0.01, 0.01, 0.01])) == 1
+    assert kept(OutputKind("boxes"), rows, rows + np.float32([0, 0, 60, 60, 60, 60])) == 0
+
+
 def test_a_mean_over_few_samples_never_passes_on_two_and_fails_far_beyond() -> None:
     assert decide_mean(np.zeros(2), 0.05) == "INCONCLUSIVE"
     assert decide_mean(np.zeros(10), 0.05) == "PASS"
