@@ -28,6 +28,7 @@ from edgeflow.nb.dataflow import Node, nodes
 from edgeflow.nb.partition import placement, weight_name
 from edgeflow.nb.summary import scales_of
 from edgeflow.report.record_parts import Distance, FirstDrift, Layer
+from edgeflow.verify.before_boxes import of_unknown_size
 
 SAMPLES = 32
 ELEMENTS_AT_ONCE = 1 << 24
@@ -87,11 +88,12 @@ def layer_drift(
     """
     graph = nodes(model, nested=True)
     held = held_sources(model, program, graph)
-    scales = {**int8_scales(model), **npu_scales(model)}
+    scales, moving = {**int8_scales(model), **npu_scales(model)}, of_unknown_size(graph)
     probes = [
         _Probe(node, node.writes[0], held[node.writes[0]], Gathered(), _needs(node, held))
         for node in graph
         if node.op.type not in ("feed", "fetch") and node.writes and node.writes[0] in held
+        if not moving.intersection(node.writes)
     ]
     by_value, written = {probe.value: probe for probe in probes}, _written(model, graph)
     uses, sizes = Counter(name for probe in probes for name in probe.needs), dict[str, int]()
