@@ -267,6 +267,8 @@ def _lacks(asked: Asked) -> Callable[[Array], str]:
         kept = labels[~one_of(labels, (*VOID, *asked.numbers("ignore")))]
         if not kept.size:
             return "every label is void"
+        if not kept.any() and 255 not in asked.numbers("ignore") and one_of(labels, (255,)).any():
+            return "labels are 0 and 255 alone, as in a mask for the eye: 255 is void, and class 1 should be 1"
         of, without = asked.numbers("of"), asked.numbers("without")
         if of and not (kept == of[0]).any():
             return f"no label is {of[0]}"
