@@ -34,12 +34,11 @@ def of_unknown_size(graph: Sequence[Node]) -> frozenset[str]:
     return frozenset(found)
 
 
-def up_to(graph: Sequence[Node], looked_at: Sequence[object]) -> list[str]:
-    """Where a look at layers stops, as a sentence; none where it need not, or nobody looked."""
+def up_to(graph: Sequence[Node]) -> tuple[str, ...]:
+    """Where a look at layers stops, as a sentence; none where it need not."""
     kinds = list(dict.fromkeys(node.op.type for node in graph if node.op.type in COUNTED))
-    if not kinds or not looked_at:
-        return []
-    return [f"layers and hops behind {', '.join(kinds)}, which gives as much as it finds: compared is what it reads"]
+    said = f"layers and hops behind {', '.join(kinds)}, which gives as much as it finds: compared is what it reads"
+    return (said,) if kinds else ()
 
 
 def read_in_program(prefix: Path, reference: Reference) -> tuple[Array, ...]:

@@ -28,7 +28,7 @@ from edgeflow.nb.dataflow import Node, nodes
 from edgeflow.nb.partition import placement, weight_name
 from edgeflow.nb.summary import scales_of
 from edgeflow.report.record_parts import Distance, FirstDrift, Layer
-from edgeflow.verify.before_boxes import of_unknown_size
+from edgeflow.verify.before_boxes import of_unknown_size, up_to
 
 SAMPLES = 32
 ELEMENTS_AT_ONCE = 1 << 24
@@ -45,11 +45,14 @@ FALL_DB = 6.0
 
 @dataclass(frozen=True, slots=True)
 class LayerDrift:
-    """The ops in the file's order, their numbers with the worst first, and the op where drift starts."""
+    """The ops in the file's order, their numbers with the worst first, and the op where drift starts; `stop` says what
+    was not looked at.
+    """
 
     layers: tuple[Layer, ...] = ()
     ranked: tuple[int, ...] = ()
     first_drift: FirstDrift | None = None
+    stop: tuple[str, ...] = ()
 
 
 @dataclass
@@ -268,7 +271,7 @@ def _table(
         reads = [entire[value] for value in node.reads if value in entire]
         causes.append((rows[-1], min(reads, default=math.inf)))
     ranked = sorted((row for row in rows if row.op_type not in INSERTED), key=_badness)
-    return LayerDrift(tuple(rows), tuple(row.op for row in ranked), _first(causes))
+    return LayerDrift(tuple(rows), tuple(row.op for row in ranked), _first(causes), up_to(graph) if rows else ())
 
 
 def _distance(sums: Sums) -> Distance:

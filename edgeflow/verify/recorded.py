@@ -11,13 +11,10 @@ from edgeflow.core.errors import DataError, EdgeflowError
 from edgeflow.emulate import Emulator
 from edgeflow.files.atomic import sha256
 from edgeflow.files.sealed import held_facts
-from edgeflow.nb import read
-from edgeflow.nb.dataflow import nodes
 from edgeflow.project.manifest import load_manifest, recorded_arithmetic
 from edgeflow.project.places import MANIFEST, REFERENCE, BuildFolder
 from edgeflow.report.exchange import LOOKS, load_record, looks_sha256
 from edgeflow.report.record import Record
-from edgeflow.verify.before_boxes import up_to
 from edgeflow.verify.device_ties import ties_sentence
 from edgeflow.verify.execute import outputs_of
 from edgeflow.verify.hops import Step, waterfall
@@ -81,13 +78,12 @@ def look_again(record: Record, model: Path, worker: Callable[..., Any]) -> Recor
     compressed = programs_of(model)
     npu = recorded_arithmetic(load_manifest(model.parent / MANIFEST))
     looked = worker(traced, compressed, model.parent / REFERENCE, model, npu)
-    stop = up_to(nodes(read(model), nested=True), looked.layers)
     return replace(
         record,
         layers=looked.layers,
         ranked=looked.ranked,
         first_drift=looked.first_drift,
-        not_checked=(*record.not_checked, *stop),
+        not_checked=(*record.not_checked, *looked.stop),
     )
 
 

@@ -24,7 +24,6 @@ from edgeflow.files.atomic import sha256, storage
 from edgeflow.files.inside import read_inside
 from edgeflow.graph.layermap import as_table, layer_map
 from edgeflow.graph.program import load
-from edgeflow.nb.dataflow import nodes
 from edgeflow.project.label_file import lines_of
 from edgeflow.project.manifest import (
     StageResults,
@@ -51,7 +50,6 @@ from edgeflow.report.record_parts import (
     PreprocessingFinding,
     ResidencyFinding,
 )
-from edgeflow.verify.before_boxes import up_to
 from edgeflow.verify.contract import LABELS, contract_entry, write_contract
 from edgeflow.verify.decided import as_arrays, from_arrays, missing_outputs, ties_of
 from edgeflow.verify.device_layers import watch
@@ -153,7 +151,7 @@ def judge_and_report(
             layers=looked.layers,
             ranked=looked.ranked,
             first_drift=looked.first_drift,
-            not_checked=(*record.not_checked, *up_to(nodes(file.model, nested=True), looked.layers)),
+            not_checked=(*record.not_checked, *looked.stop),
             waterfall=hops(steps, made, file, loaded, verdict) if verdict.arrays else (),
         )
     table[HASH] = exchange.looks_sha256(record)
