@@ -13,6 +13,9 @@ from edgeflow.core.output_kind import BOX_COLUMNS, OutputKind
 
 Array = npt.NDArray[Any]
 
+NOTHING = -1
+"""The one value of an output that found no box in any picture. Source: Paddle 2.6.2, multiclass_nms_op.cc."""
+
 CLASSES_MAX = 1 << 31
 """A class beyond is held to this: int64 of it is anything."""
 
@@ -29,6 +32,9 @@ def read_boxes(outputs: Sequence[Array], index: int, kind: OutputKind, samples: 
         None where the output has another form, or its counts do not fit.
     """
     array, columns = outputs[index], kind.columns or BOX_COLUMNS
+    if array.shape == (1, 1) and array[0, 0] == NOTHING:
+        array = np.empty((0, len(columns)), array.dtype)
+        outputs = [*outputs[:index], array, *outputs[index + 1 :]]
     if array.ndim < 2 or array.shape[-1] != len(columns):
         return None
     if array.ndim == 3 and len(array) == samples:

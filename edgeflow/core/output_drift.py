@@ -136,7 +136,7 @@ def _frozen(a: Array, b: Array, kind: OutputKind, cut: Sequence[Part]) -> tuple[
         return ()
     said = []
     for part in cut or (Part(axis % a.ndim, tuple(range(a.shape[axis]))),):
-        columns = frozen_columns(part.of(a), part.of(b), part.axis)
+        columns = frozen_columns(part.of(a), part.of(b), part.axis, joined=kind.kind == "tensor")
         if columns:
             verb = "is" if len(columns) == 1 else "are"
             named = spans([part.columns[k] for k in columns], what)

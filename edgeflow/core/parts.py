@@ -26,6 +26,9 @@ MOVING = 0.05
 """A column's values move where they spread over this share of its part's largest value: less is not worth a step of
 int8."""
 
+FAINT = 2 / 127
+"""Two steps of an int8 tensor of probabilities: a score that moves so far stands still only in a larger scale."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -112,8 +115,12 @@ def _fewer(groups: list[list[int]], heights: Array, least: int) -> list[list[int
     return groups
 
 
-def frozen_columns(reference: Array, candidate: Array, axis: int) -> list[int]:
-    """Columns of one part that are constant in the candidate and move in the reference, over samples and places."""
+def frozen_columns(reference: Array, candidate: Array, axis: int, *, joined: bool = False) -> list[int]:
+    """Columns of one part that are constant in the candidate and move in the reference, over samples and places.
+
+    Args:
+        joined: the output may join scores to larger values, so that a score moves from FAINT on.
+    """
     if reference.ndim < 2 or len(reference) < 2 or reference.dtype.kind != "f" or not reference.size:
         return []
     if reference.shape[axis] > COLUMNS_MAX:
@@ -123,5 +130,8 @@ def frozen_columns(reference: Array, candidate: Array, axis: int) -> list[int]:
     if not np.isfinite(wide).all():
         return []
     peak = float(np.abs(wide).max())
-    moves = wide.max(1).astype(np.float64) - wide.min(1) > MOVING * peak
+    least, most = wide.min(1).astype(np.float64), wide.max(1)
+    moves = most - least > MOVING * peak
+    if joined:
+        moves |= (least >= 0) & (most <= 1) & (most - least > FAINT)
     return [int(k) for k in np.nonzero(moves & (other == other[:, :1]).all(1))[0]]

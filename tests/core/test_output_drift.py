@@ -188,7 +188,7 @@ def test_classes_that_hardly_occur_hide_no_part_and_are_none() -> None:
     scores *= np.geomspace(1, 1e-6, 18)
     wanted = np.concatenate([boxes, scores], 2).astype(np.float32)
     assert [part.columns for part in parts_of(wanted)] == [(0, 1, 2, 3), tuple(range(4, 22))]
-    assert any("4 to 7" in text for text in one(OutputKind(), wanted, np.round(wanted / 2.4) * 2.4).frozen)
+    assert any("columns 4 to" in text for text in one(OutputKind(), wanted, np.round(wanted / 2.4) * 2.4).frozen)
     assert [part.columns for part in parts_of(wanted[..., [0, 1, 2, 3, 4, 17]])] == [(0, 1, 2, 3), (4, 5)]
     logits = np.concatenate([boxes, np.log(scores) * np.geomspace(1, 1e-3, 18)], 2).astype(np.float32)
     assert parts_of(logits)[0].columns[:4] == (0, 1, 2, 3) and len(parts_of(logits)) <= 4
@@ -215,6 +215,19 @@ def test_a_channel_a_point_and_a_class_that_stand_still_are_named() -> None:
     flat[..., 1] = 0.8
     assert "classes 1, 2," in one(OutputKind("boxes"), wanted, never).frozen[0]
     assert "score" in one(OutputKind("boxes"), wanted, flat).frozen[0]
+
+
+def test_scores_beside_shares_of_the_picture_do_not_vanish_unseen() -> None:
+    wanted = np.concatenate([RANDOM.uniform(0, 1, (30, 50, 4)), RANDOM.uniform(0, 0.03, (30, 50, 3))], 2)
+    gone = wanted * np.asarray([1, 1, 1, 1, 0, 0, 0])
+    assert "columns 4 to 6" in one(OutputKind(), wanted.astype(np.float32), gone.astype(np.float32)).frozen[0]
+
+
+def test_no_box_at_all_is_read() -> None:
+    rows = detections([2, 0, 3])
+    for none in (np.full((1, 1), -1, np.float32), np.zeros((0, 6), np.float32)):
+        found = compare(rows, [none, np.zeros(3, np.int32)], [BOXES, OutputKind("ids", belongs_to=0)], 0, 3)
+        assert found.boxes is not None and (found.boxes.reference, found.boxes.candidate) == (5, 0)
 
 
 def test_boxes_without_area_are_found_again() -> None:
