@@ -34,6 +34,12 @@ def sigmoid_of_a_picture(y: Any) -> Any:
     return functional().sigmoid(y)
 
 
+def picture(y: Any) -> Any:
+    import paddle
+
+    return functional().sigmoid(paddle.concat([y[:, :1]] * 3, 1))
+
+
 def argmax(y: Any) -> Any:
     return y.argmax(1)
 
@@ -107,6 +113,7 @@ CASES: list[tuple[Callable[[Any], Any], tuple[tuple[str, int | None], ...]]] = [
     (direction, (("embedding", None),)),
     (logits, (("tensor", None),)),
     (depth, (("tensor", None),)),
+    (picture, (("tensor", None),)),
     (two, (("scores", 1), ("ids", None))),
 ]
 
