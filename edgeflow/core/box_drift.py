@@ -13,6 +13,7 @@ from edgeflow.core import average_precision as ap
 from edgeflow.core.agreement import Agreement
 from edgeflow.core.boxes import read_boxes
 from edgeflow.core.output_kind import OutputKind
+from edgeflow.core.parts import MOVING, SHOWN
 
 Array = npt.NDArray[Any]
 
@@ -27,6 +28,12 @@ SCORE_SLACK = 0.05
 
 TRUTH_SCORE_MIN = 0.3
 """Boxes of the reference that stand for the truth when the candidate's AP against it is measured."""
+
+THIN = 1e-3
+"""Share of the largest coordinate below which a box has no width to speak of."""
+
+SURE, SEVERAL = 0.5, 5
+"""So many boxes of a class that sure do not all fall below a threshold by rounding: a class without any is lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +72,19 @@ def split_boxes(outputs: Sequence[Array], index: int, kind: OutputKind, samples:
     if found is None:
         return None
     ends = np.cumsum(np.bincount(found.picture, minlength=samples))[:-1]
-    parts = (np.split(array, ends) for array in (found.kind, found.score, found.corners))
+    parts = (np.split(array, ends) for array in (found.kind, found.score, _with_area(found.corners)))
     return [Boxes(*part) for part in zip(*parts, strict=True)]
+
+
+def _with_area(corners: Array) -> Array:
+    """Corners in order, and of boxes without width or height a little of both: what is alike overlaps, whatever a
+    model calls a box.
+    """
+    low, high = np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])
+    finite = corners[np.isfinite(corners)]
+    least = THIN * float(np.abs(finite).max(initial=0.0))
+    room = np.where(high - low < least, (least - (high - low)) / 2, 0.0)
+    return np.concatenate([low - room, high + room], 1)
 
 
 def match(wanted: Boxes, got: Boxes) -> Array:
@@ -116,6 +134,26 @@ def compare_boxes(wanted: Sequence[Boxes], got: Sequence[Boxes]) -> tuple[BoxDri
     )
     empty = None if any(len(item.scores) for item in wanted) else "the reference finds no box in any sample"
     return drift, Agreement(kept, empty=None if extra else empty)
+
+
+def stands_still(wanted: Sequence[Boxes], got: Sequence[Boxes]) -> tuple[str, ...]:
+    """Classes that the candidate never gives, and a score that never moves, where the reference's do: as sentences."""
+    sides = [_together(items) for items in (wanted, got)]
+    sure = sides[0].kind[sides[0].score >= SURE]
+    lost = [int(k) for k, n in zip(*np.unique(sure, return_counts=True), strict=True) if n >= SEVERAL]
+    lost = [k for k in lost if not (sides[1].kind == k).any()]
+    listed = ", ".join(map(str, lost[:SHOWN])) + (" …" if len(lost) > SHOWN else "")
+    said = (
+        []
+        if not lost
+        else [
+            f"no box of {'class' if len(lost) == 1 else 'classes'} {listed}, of which the reference is sure in several"
+        ]
+    )
+    before, after = (side.score for side in sides)
+    if len(after) >= SEVERAL and len(np.unique(after)) == 1 and np.ptp(before) > MOVING * float(np.abs(before).max()):
+        said.append("the score is the same for every box, and the reference's is not")
+    return tuple(said)
 
 
 def _tally(wanted: Boxes, got: Boxes, partner: Array, at: Sequence[float]) -> tuple[int, int, int]:

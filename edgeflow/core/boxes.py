@@ -13,6 +13,9 @@ from edgeflow.core.output_kind import BOX_COLUMNS, OutputKind
 
 Array = npt.NDArray[Any]
 
+NOTHING = -1
+"""The one value of an output that found no box in any picture. Source: Paddle 2.6.2, multiclass_nms_op.cc."""
+
 CLASSES_MAX = 1 << 31
 """A class beyond is held to this: int64 of it is anything."""
 
@@ -28,7 +31,8 @@ def read_boxes(outputs: Sequence[Array], index: int, kind: OutputKind, samples: 
     Returns:
         None where the output has another form, or its counts do not fit.
     """
-    array, columns = outputs[index], kind.columns or BOX_COLUMNS
+    columns = kind.columns or BOX_COLUMNS
+    array = _rows(outputs[index], columns)
     if array.ndim < 2 or array.shape[-1] != len(columns):
         return None
     if array.ndim == 3 and len(array) == samples:
@@ -125,17 +129,25 @@ def chosen(
         if not _may_count(counts, samples):
             return None
         taken = np.isin(np.repeat(np.arange(samples), counts.astype(np.int64)), which)
-        real = _counted(outputs[k], counts, kind.columns or BOX_COLUMNS)
+        columns = kind.columns or BOX_COLUMNS
+        array = _rows(outputs[k], columns)
+        real = _counted(array, counts, columns)
         if real is None:
             return None
         at = np.flatnonzero(real)[taken]
-        rows[k] = outputs[k][at]
+        rows[k] = array[at]
         for j, other in enumerate(kinds[: len(outputs)]):
             if other.belongs_to == k and j != kind.counts and len(outputs[j]) == len(outputs[k]):
                 rows[j] = outputs[j][at]
     if any(array.ndim == 0 or len(array) != samples for k, array in enumerate(outputs) if k not in rows):
         return None
     return tuple(rows[k] if k in rows else array[which] for k, array in enumerate(outputs))
+
+
+def _rows(array: Array, columns: Sequence[str]) -> Array:
+    """The rows of an output; none of one that only says that nothing was found."""
+    nothing = array.shape == (1, 1) and len(columns) > 1 and array[0, 0] == NOTHING
+    return np.empty((0, len(columns)), array.dtype) if nothing else array
 
 
 def _may_count(counts: Array, samples: int) -> bool:

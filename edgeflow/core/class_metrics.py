@@ -19,6 +19,9 @@ CLASSES_MAX = 1 << 16
 BLOCK_VALUES = 1 << 22
 """Labels that are counted at once: some 100 MB."""
 
+CACHED_VALUES = 1 << 15
+"""Pixels that are counted at once where tables are small: what stays in a processor's cache."""
+
 PARTS_MAX = 1 << 27
 """Counts of classes by sample, in all: a gigabyte. More is no metric of classes, such as words of a vocabulary."""
 
@@ -154,9 +157,11 @@ def counts(given: Answered, labels: Array) -> tuple[Array, Array, Array]:
     found, wanted = given.found.reshape(many, -1), labels.reshape(many, -1)
     sums = np.empty((3, many, classes), np.int64)
     if 16 * (classes + 1) ** 2 <= found.shape[1]:
-        for k in range(many):
-            table = _table(given, found[k], wanted[k])
-            sums[:, k] = np.diagonal(table)[:-1], table[:-1].sum(1), table[:-1, :-1].sum(0)
+        step = max(1, CACHED_VALUES // found.shape[1])
+        for begin in range(0, many, step):
+            tables = _tables(given, found[begin : begin + step], wanted[begin : begin + step])
+            right = np.diagonal(tables, axis1=1, axis2=2)[:, :-1]
+            sums[:, begin : begin + step] = right, tables[:, :-1].sum(2), tables[:, :-1, :-1].sum(1)
         return sums[0], sums[1], sums[2]
     step = max(1, BLOCK_VALUES // max(found.shape[1], 1))
     for begin in range(0, many, step):
@@ -170,14 +175,17 @@ def counts(given: Answered, labels: Array) -> tuple[Array, Array, Array]:
     return sums[0], sums[1], sums[2]
 
 
-def _table(given: Answered, found: Array, wanted: Array) -> Array:
-    """How often each label (rows) got each answer (columns), what is void or no answer last: for maps, the fastest."""
-    none = given.classes
+def _tables(given: Answered, found: Array, wanted: Array) -> Array:
+    """How often each label (rows) got each answer (columns) in each sample, what is void or no answer last: for maps,
+    the fastest.
+    """
+    none, many = given.classes, len(found)
     label, void = wanted.astype(np.intp), ~given.seen(wanted)
     if void.any():
         label[void] = none
     answer = found if found.min(initial=0) >= 0 else np.where(found >= 0, found, none)
-    return np.bincount(label * (none + 1) + answer, minlength=(none + 1) ** 2).reshape(none + 1, none + 1)
+    place = (np.arange(many)[:, None] * (none + 1) + label) * (none + 1) + answer
+    return np.bincount(place.reshape(-1), minlength=many * (none + 1) ** 2).reshape(many, none + 1, none + 1)
 
 
 def accuracy(name: str, asked: Asked, axes: tuple[int, int] = (1, 9), needs: str = "classes [N, …]") -> Metric:
@@ -259,6 +267,8 @@ def _lacks(asked: Asked) -> Callable[[Array], str]:
         kept = labels[~one_of(labels, (*VOID, *asked.numbers("ignore")))]
         if not kept.size:
             return "every label is void"
+        if not kept.any() and 255 not in asked.numbers("ignore") and one_of(labels, (255,)).any():
+            return "labels are 0 and 255 alone, as in a mask for the eye: 255 is void, and class 1 should be 1"
         of, without = asked.numbers("of"), asked.numbers("without")
         if of and not (kept == of[0]).any():
             return f"no label is {of[0]}"

@@ -99,7 +99,10 @@ def shaped_like(reference: Array, candidate: Array) -> Array:
     if reference.squeeze().shape != candidate.squeeze().shape:
         raise NotComparable(
             f"outputs cannot be compared: the candidate has shape {list(candidate.shape)}, "
-            f"the reference {list(reference.shape)}"
+            f"the reference {list(reference.shape)}",
+            try_='[outputs.N] kind = "boxes" with columns, and counts, where it lists what was found'
+            if reference.shape[1:] == candidate.shape[1:] and reference.ndim > 1
+            else "",
         )
     return candidate.reshape(reference.shape)
 

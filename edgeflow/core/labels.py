@@ -55,7 +55,8 @@ def classes_in(name: str, labels: Array, classes: int | None, void: tuple[int, .
     Raises:
         DataError: one is not; it is named with its sample.
     """
-    if labels.dtype.kind not in "iub" and not (labels.dtype.kind == "f" and np.array_equal(labels, np.floor(labels))):
+    whole = labels.dtype.kind == "f" and np.isfinite(labels).all() and np.array_equal(labels, np.floor(labels))
+    if labels.dtype.kind not in "iub" and not whole:
         raise DataError(f"metric {name}: labels are of dtype {labels.dtype}, and should be classes, whole numbers")
     top = np.iinfo(np.int64).max if classes is None else classes - 1
     fine = labels.size == 0 or (labels.min() >= 0 and labels.max() <= top)
@@ -86,8 +87,8 @@ def _remedy(labels: Array, classes: int | None, value: int) -> str:
 def class_axis(scores: tuple[int, ...], labels: tuple[int, ...]) -> int | None:
     """The axis that scores have beside those of the labels; axes of length one do not count.
 
-    Where several fit: the last one of two or three axes, as texts and tokens have it, else the first after the
-    batch, as pictures do.
+    Where several fit: the last one of two or three axes, and where labels are [N, T], as texts and tokens have it, else
+    the first after the batch, as pictures do.
     """
     wanted = [dim for dim in labels if dim != 1]
     found = [
@@ -97,4 +98,4 @@ def class_axis(scores: tuple[int, ...], labels: tuple[int, ...]) -> int | None:
     ]
     if not found:
         return None
-    return found[-1] if len(scores) <= 3 else found[0]
+    return found[-1] if len(scores) <= 3 or len(labels) <= 2 else found[0]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgeflow.core.agreement import Agreement, agreement
-from edgeflow.core.box_drift import BoxDrift, compare_boxes, split_boxes
+from edgeflow.core.box_drift import BoxDrift, compare_boxes, split_boxes, stands_still
 from edgeflow.core.drift import LIMITS, Drift, Limit, measure, shaped_like
 from edgeflow.core.errors import NotComparable
 from edgeflow.core.output_kind import Kind, OutputKind
@@ -122,19 +122,34 @@ def _boxes(wanted: Sequence[Array], got: Sequence[Array], kind: OutputKind, inde
         )
     boxes, agreed = compare_boxes(sides[0], sides[1])
     odd = int((~np.isfinite(got[index])).sum()) - int((~np.isfinite(wanted[index])).sum())
-    return Compared(Drift(None, None, None, None, box_agreement=agreed.share, nan=max(odd, 0)), agreed, (), boxes)
+    drift = Drift(None, None, None, None, box_agreement=agreed.share, nan=max(odd, 0))
+    return Compared(drift, agreed, (), boxes, stands_still(sides[0], sides[1]))
 
 
 def _frozen(a: Array, b: Array, kind: OutputKind, cut: Sequence[Part]) -> tuple[str, ...]:
-    """Columns, classes and heads that are constant where the reference's are not."""
-    if kind.kind == "map" or a.ndim < 2:
+    """Columns, classes, points and heads that are constant where the reference's are not."""
+    what = "column"
+    if kind.kind == "landmarks" and a.ndim > 2:  # each coordinate of each point
+        a, b, what = a.reshape(len(a), -1), b.reshape(len(b), -1), "coordinate"
+    axis = _columns_axis(a, kind)
+    if axis is None:
         return ()
-    axis = kind.axis if kind.axis is not None else 1 if a.ndim == 4 else a.ndim - 1
     said = []
     for part in cut or (Part(axis % a.ndim, tuple(range(a.shape[axis]))),):
-        columns = frozen_columns(part.of(a), part.of(b), part.axis)
+        columns = frozen_columns(part.of(a), part.of(b), part.axis, joined=kind.kind == "tensor")
         if columns:
             verb = "is" if len(columns) == 1 else "are"
-            named = spans([part.columns[k] for k in columns])
+            named = spans([part.columns[k] for k in columns], what)
             said.append(f"{named} of axis {part.axis} {verb} the same everywhere, and the reference's not")
     return tuple(said)
+
+
+def _columns_axis(a: Array, kind: OutputKind) -> int | None:
+    """The axis that heads, classes or columns lie along; of maps the channels, never rows of pixels."""
+    if a.ndim < 2:
+        return None
+    if kind.axis is not None:
+        return kind.axis
+    if kind.kind == "map":
+        return (1 if a.shape[1] <= a.shape[3] else 3) if a.ndim == 4 else None
+    return 1 if a.ndim == 4 else a.ndim - 1

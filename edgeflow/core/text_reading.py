@@ -26,8 +26,7 @@ def read_text(scores: Array, dictionary: Sequence[str], *, blank: int = 0, merge
 
     Args:
         scores: float[steps, classes]. A step that holds NaN reads nothing.
-        dictionary: the letters of all classes but the blank, in their order; where one is missing, the last class is
-            the space.
+        dictionary: the letters of all classes but the blank, in their order; a space is one of them.
         blank: its class; -1 for the last one.
         merge: repeats are one letter, as CTC has it.
 
@@ -58,8 +57,6 @@ def letters_of(classes: int, dictionary: Sequence[str], *, blank: int = 0, where
     if not -1 <= blank < classes:
         raise DataError(f"{where}: the blank is class {blank}, and the recogniser has the classes 0..{classes - 1}")
     letters = list(dictionary)
-    if len(letters) == classes - 2 and SPACE not in letters:
-        letters.append(SPACE)  # PaddleOCR's use_space_char: a class that is no line of the file
     if len(letters) != classes - 1:
         few = len(letters) < classes - 1
         remedy = "the file that the model was trained with, no line lost or added"

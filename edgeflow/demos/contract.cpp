@@ -1,7 +1,9 @@
 #include "contract.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <initializer_list>
 #include <set>
 #include <stdexcept>
 
@@ -137,6 +139,32 @@ Golden read_golden(const Json& table, const std::string& folder) {
   return found;
 }
 
+OutputKind read_kind(const Json& table, const std::string& where) {
+  OutputKind found;
+  found.kind =
+      one_of(member(table, "kind", where),
+             {"scores", "ctc", "map", "boxes", "landmarks", "embedding", "ids", "sequence", "tensor"}, where + ".kind");
+  if (const Json* value = optional_member(table, "columns")) {
+    found.columns = texts(*value, where + ".columns");
+    const auto has = [&](std::initializer_list<const char*> names) {
+      return std::all_of(names.begin(), names.end(), [&](const char* name) {
+        return std::find(found.columns.begin(), found.columns.end(), name) != found.columns.end();
+      });
+    };
+    if (!has({"x1", "y1", "x2", "y2"}) && !has({"x", "y", "w", "h"}))
+      refuse(where + ".columns should hold x1, y1, x2, y2, or x, y, w, h");
+  }
+  if (const Json* value = optional_member(table, "blank")) {
+    const double blank = number(*value, where + ".blank");
+    if (blank < -1 || blank > 1e6 || std::floor(blank) != blank)
+      refuse(where + ".blank is " + shown(*value) + ", and should be a class, or -1 for the last one");
+    found.blank = static_cast<long>(blank);
+  }
+  if (const Json* value = optional_member(table, "threshold")) found.threshold = number(*value, where + ".threshold");
+  if (const Json* value = optional_member(table, "normalised")) found.normalised = truth(*value, where + ".normalised");
+  return found;
+}
+
 Contract fill(const Json& table, const std::string& path) {
   const std::string folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path().string() : ".";
   if (member(table, "format", "the contract") != 1)
@@ -153,6 +181,12 @@ Contract fill(const Json& table, const std::string& path) {
   for (const Json& input : list(member(table, "inputs", "the contract"), "inputs", 256))
     found.inputs.push_back(read_input(input, folder, "inputs[" + std::to_string(found.inputs.size()) + "]"));
   found.outputs = texts(member(table, "outputs", "the contract"), "outputs");
+  if (const Json* value = optional_member(table, "kinds"))
+    for (const Json& item : list(*value, "kinds", 256))
+      found.kinds.push_back(read_kind(item, "kinds[" + std::to_string(found.kinds.size()) + "]"));
+  if (!found.kinds.empty() && found.kinds.size() != found.outputs.size())
+    refuse("kinds says what " + std::to_string(found.kinds.size()) + " outputs are, and there are " +
+           std::to_string(found.outputs.size()));
   if (const Json* value = optional_member(table, "golden")) found.golden = read_golden(*value, folder);
   if (const Json* value = optional_member(table, "labels")) found.labels = inside(folder, *value, "labels");
   if (const Json* runtime = optional_member(table, "runtime")) {
@@ -171,6 +205,12 @@ std::size_t Contract::picture_input() const {
     if (inputs[i].preprocess) return i;
   throw std::runtime_error(
       path + ": no input has pre-processing, and one should, to take a picture; use dump with .npy files instead");
+}
+
+std::optional<std::size_t> Contract::first_of(const std::string& kind) const {
+  for (std::size_t i = 0; i < kinds.size(); ++i)
+    if (kinds[i].kind == kind) return i;
+  return std::nullopt;
 }
 
 const Tokenize& Contract::tokenize() const {

@@ -49,6 +49,15 @@ struct Input {
   std::optional<Tokenize> tokenize;
 };
 
+// What an output is; see edgeflow/core/output_kind.py.
+struct OutputKind {
+  std::string kind;                  // scores, ctc, map, boxes, landmarks, embedding, ids, sequence or tensor
+  std::vector<std::string> columns;  // of boxes: what the last axis holds
+  long blank = 0;                    // of CTC; -1: the last class
+  double threshold = 0.5;            // from where on a map's value counts
+  bool normalised = false;           // boxes are shares of the input
+};
+
 struct Golden {
   std::vector<std::string> inputs, outputs;  // paths
   double max_abs = 0.0;
@@ -61,6 +70,7 @@ struct Contract {
   std::string model, model_sha256;
   std::vector<Input> inputs;
   std::vector<std::string> outputs;
+  std::vector<OutputKind> kinds;  // of the outputs; empty: nothing is said of them
   std::optional<Golden> golden;
   std::string labels;  // path; empty: none
   std::vector<std::string> devices;
@@ -69,6 +79,9 @@ struct Contract {
 
   // The one input that is made from a picture; throws when there is none.
   std::size_t picture_input() const;
+
+  // The place of the first output of a kind; nothing where there is none.
+  std::optional<std::size_t> first_of(const std::string& kind) const;
 
   // The rules of the one input that is made from a text; throws when there is none.
   const Tokenize& tokenize() const;

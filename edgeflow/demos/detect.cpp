@@ -46,11 +46,17 @@ Scene scene_of(const Contract& contract, const Picture& picture) {
   return scene;
 }
 
-std::vector<Box> detect_objects(Session& session, const Picture& picture, const DetectionRules& rules,
+std::vector<Box> detect_objects(Session& session, const Picture& picture, DetectionRules rules,
                                 const std::string& units) {
-  const Scene scene = scene_of(session.contract(), picture);
+  const Contract& contract = session.contract();
+  const Scene scene = scene_of(contract, picture);
+  const auto said = contract.first_of("boxes");
+  if (said) rules.output = *said, rules.columns = contract.kinds[*said].columns;
   const std::vector<Box> boxes = decode_boxes(session.infer(scene.inputs), rules);
-  const Units chosen = units != "auto" ? units_of(units) : scene.knows_picture ? Units::picture : guess_units(boxes);
+  const Units chosen = units != "auto"                            ? units_of(units)
+                       : said && contract.kinds[*said].normalised ? Units::normalised
+                       : scene.knows_picture                      ? Units::picture
+                                                                  : guess_units(boxes);
   return to_picture(boxes, chosen, scene.at, picture);
 }
 

@@ -25,13 +25,34 @@ double overlap_of(const Box& a, const Box& b) {
   return width * height / (area(a) + area(b) - width * height);
 }
 
+// The row's value in the column of that name, or what stands for a column that is not there.
+float in_column(const float* row, const std::vector<std::string>& columns, const char* name, float otherwise) {
+  const auto at = std::find(columns.begin(), columns.end(), name);
+  return at == columns.end() ? otherwise : row[at - columns.begin()];
+}
+
+Box box_of(const float* row, const std::vector<std::string>& columns) {
+  const auto at = [&](const char* name, float otherwise) { return in_column(row, columns, name, otherwise); };
+  Box box{-1, at("score", 1.0F), at("x1", 0), at("y1", 0), at("x2", 0), at("y2", 0)};
+  const float label = at("class", 0);
+  if (label >= 0 && label < classes_max) box.label = static_cast<int>(label);
+  if (std::find(columns.begin(), columns.end(), "w") != columns.end()) {
+    const double x = at("x", 0), y = at("y", 0), width = at("w", 0), height = at("h", 0);
+    box.x1 = x - width / 2, box.x2 = x + width / 2, box.y1 = y - height / 2, box.y2 = y + height / 2;
+  }
+  return box;
+}
+
 std::vector<Box> finished(const Tensor& rows, const DetectionRules& rules) {
+  static const std::vector<std::string> usual{"class", "score", "x1", "y1", "x2", "y2"};
+  const std::vector<std::string>& columns = rules.columns.empty() ? usual : rules.columns;
   const std::vector<float> v = rows.floats();
   std::vector<Box> boxes;
-  for (std::size_t i = 0; i + 6 <= v.size(); i += 6)
+  for (std::size_t i = 0; i + columns.size() <= v.size(); i += columns.size()) {
+    const Box box = box_of(v.data() + i, columns);
     // A model that finds nothing writes one row with class -1.
-    if (v[i] >= 0 && v[i] < classes_max && v[i + 1] >= rules.threshold)
-      boxes.push_back({static_cast<int>(v[i]), v[i + 1], v[i + 2], v[i + 3], v[i + 4], v[i + 5]});
+    if (box.label >= 0 && box.score >= rules.threshold) boxes.push_back(box);
+  }
   std::stable_sort(boxes.begin(), boxes.end(), better);
   return boxes;
 }
@@ -64,8 +85,11 @@ std::vector<Box> raw(const Tensor& corners, const Tensor& scores, const Detectio
 }  // namespace
 
 std::vector<Box> decode_boxes(const std::vector<Tensor>& outputs, const DetectionRules& rules) {
+  if (!rules.columns.empty() && rules.output < outputs.size() &&
+      has_last(outputs[rules.output], 2, static_cast<std::int64_t>(rules.columns.size())))
+    return finished(outputs[rules.output], rules);
   for (const Tensor& output : outputs)
-    if (has_last(output, 2, 6)) return finished(output, rules);
+    if (rules.columns.empty() && has_last(output, 2, 6)) return finished(output, rules);
   if (!outputs.empty() && outputs[0].count() == 1 && outputs[0].value(0) == -1.0)
     return {};  // multiclass_nms found nothing
   for (const Tensor& boxes : outputs)

@@ -17,13 +17,15 @@ struct Box {
 
 struct DetectionRules {
   float threshold = 0.5F;
-  float overlap = 0.45F;  // two raw boxes of one class that share more are one
-  int background = 0;     // class of raw scores that is no object; -1: none
+  float overlap = 0.45F;             // two raw boxes of one class that share more are one
+  int background = 0;                // class of raw scores that is no object; -1: none
+  std::size_t output = 0;            // the one that the contract says to be boxes
+  std::vector<std::string> columns;  // what its last axis holds; empty: the contract says nothing
 };
 
 // Boxes with at least the threshold, best first, in the units that the model uses. Understood are [N, 6] = class,
 // score, x1, y1, x2, y2 (PaddleDetection, SSD after its own suppression), and raw boxes [1, N, 4] with scores [1, C,
-// N]. Throws for anything else.
+// N], or an output whose columns the rules name. Throws for anything else.
 std::vector<Box> decode_boxes(const std::vector<Tensor>& outputs, const DetectionRules& rules);
 
 // The units of decoded boxes; picture: pixels of the input divided by the scale, as models with an input scale_factor

@@ -33,12 +33,10 @@ std::vector<std::string> letters_of(std::size_t classes, const std::vector<std::
     throw std::runtime_error("the blank is class " + std::to_string(blank) +
                              ", and the recogniser has the classes 0.." + std::to_string(classes - 1));
   std::vector<std::string> letters = dictionary;
-  const bool spaced = std::find(letters.begin(), letters.end(), " ") != letters.end();
-  if (letters.size() + 2 == classes && !spaced) letters.emplace_back(" ");
   if (letters.size() + 1 != classes)
     throw std::runtime_error("the dictionary has " + std::to_string(dictionary.size()) + " lines, and should have " +
                              std::to_string(classes - 1) + ", one for each of the " + std::to_string(classes) +
-                             " classes of the recogniser but the blank");
+                             " classes of the recogniser but the blank; a space is a line of its own");
   const std::size_t place = blank < 0 ? classes - 1 : static_cast<std::size_t>(blank);
   letters.insert(letters.begin() + static_cast<std::ptrdiff_t>(place), "");
   return letters;

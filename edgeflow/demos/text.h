@@ -14,8 +14,8 @@ struct Reading {
   double score;  // mean score of the letters; 0 without any
 };
 
-// What each class stands for; the blank (-1: the last class) is an empty text. The dictionary holds all other classes;
-// where one is missing, the last class is the space. Throws std::runtime_error when lines are lost or too many, naming
+// What each class stands for; the blank (-1: the last class) is an empty text. The dictionary holds all other classes,
+// the space too, which is never guessed. Throws std::runtime_error when lines are lost or too many, naming
 // both numbers.
 std::vector<std::string> letters_of(std::size_t classes, const std::vector<std::string>& dictionary, long blank = 0);
 

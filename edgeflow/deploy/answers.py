@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from edgeflow.core.boxes import read_boxes
 from edgeflow.core.errors import DataError
+from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.placement import placed
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.samples import Array
@@ -125,14 +127,18 @@ class Reader:
 
     def _text(self, scores: Array) -> Answer:
         steps = scores.reshape(-1, scores.shape[-1])
-        letters = self.names or tuple(f"[{k}]" for k in range(1, steps.shape[1]))
-        found = read_text(steps, letters)
+        letters = self.names or tuple(f"[{k}]" for k in range(1, steps.shape[1]))  # by their place, the blank apart
+        said = self.contract.first_kind("ctc")
+        found = read_text(steps, letters, blank=said[1].blank if said is not None and said[0] == 0 else 0)
         return Answer((f"{found.score:8.4f}  {found.text}",), {"text": found.text, "score": found.score})
 
     def _boxes(self, outputs: Sequence[Array], pixels: Array) -> Answer:
-        rows = decode(outputs, self.threshold)
+        said = self.contract.first_kind("boxes")
+        rows = declared(outputs, said, self.threshold)
+        rows = decode(outputs, self.threshold) if rows is None else rows
         told = any(spec.name == "scale_factor" for spec in self.contract.inputs)
-        corners = to_picture(rows, self.steps, pixels, told=told)
+        shares = True if said is not None and said[1].normalised else None
+        corners = to_picture(rows, self.steps, pixels, told=told, shares=shares)
         boxes = tuple(
             Box(self._name(int(row[0])), float(row[1]), (float(at[0]), float(at[1]), float(at[2]), float(at[3])))
             for row, at in zip(rows, corners, strict=True)
@@ -151,6 +157,18 @@ def reader_of(model: Path, top: int = 5, threshold: float = 0.5) -> Reader:
     contract = load_contract(BuildFolder.of(model).contract)
     names = () if contract.labels is None else lines_of(read_named(model.parent, contract.labels))
     return Reader(contract, tuple(names), top, threshold)
+
+
+def declared(outputs: Sequence[Array], said: tuple[int, OutputKind] | None, threshold: float) -> Array | None:
+    """The same rows as `decode` gives, of the output that the contract says to be boxes, by its columns; None where it
+    says nothing, or the output has another form, as that of an NMS which found nothing.
+    """
+    found = None if said is None or said[0] >= len(outputs) else read_boxes(outputs, *said, 1)
+    if found is None:
+        return None
+    rows = np.concatenate([found.kind[:, None], found.score[:, None], found.corners], 1)
+    rows = rows[rows[:, 1] >= threshold]
+    return np.asarray(rows[np.argsort(-rows[:, 1], kind="stable")])
 
 
 def decode(outputs: Sequence[Array], threshold: float) -> Array:
@@ -199,11 +217,12 @@ def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
     return width * height / (sum(areas) - width * height)
 
 
-def to_picture(rows: Array, steps: Preprocess, pixels: Array, *, told: bool) -> Array:
+def to_picture(rows: Array, steps: Preprocess, pixels: Array, *, told: bool, shares: bool | None = None) -> Array:
     """Corners of boxes, [N, 4], in pixels of the picture and clipped to it.
 
     Args:
         told: the model was told the scale, and has divided by it.
+        shares: they are shares of the input; None: where no coordinate is beyond NORMALISED_MAX.
     """
     corners = rows[:, 2:].astype(np.float64)
     at = placed(steps, *pixels.shape[:2])
@@ -211,7 +230,10 @@ def to_picture(rows: Array, steps: Preprocess, pixels: Array, *, told: bool) -> 
     input_sides = [
         side if side > 0 else new for side, new in zip(sides, steps.new_size(*pixels.shape[:2]), strict=True)
     ]
-    if not told and not (corners > NORMALISED_MAX).any():
+    if shares is None:
+        shares = not told and not (corners > NORMALISED_MAX).any()
+    told &= not shares
+    if shares:
         corners *= [input_sides[1], input_sides[0]] * 2
     for first, axis in ((0, 1), (1, 0)):
         offset, ratio = at.offset[axis], at.ratio[axis]

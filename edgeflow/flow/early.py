@@ -27,7 +27,7 @@ from edgeflow.ingest.pictures import way_of
 from edgeflow.ingest.sources import Looked, Wanted, look
 from edgeflow.nb.lint import Finding
 from edgeflow.project.functions import validate_function
-from edgeflow.project.label_file import doubts_of, lines_of, reads_text, validate_count
+from edgeflow.project.label_file import doubts_of, lines_of, validate_count
 from edgeflow.project.recipe import Recipe, read_labels, read_vocabulary
 
 EDITED = ("cer", "wer")
@@ -97,12 +97,10 @@ def of_recipe(recipe: Recipe, targets: Sequence[Target], *, look_s: float = LOOK
 
     tried("P711", "[targets]", lambda: validate_targets(recipe, [target.name for target in targets]))
     raw = tried("P702", "[model] labels", lambda: read_labels(recipe))
-    metric = None if recipe.metric is None else recipe.metric.name
     if raw is not None:
-        text = reads_text(recipe.model.task, metric)
         notes += [
             Finding("P703", "warning", "[model] labels", f"{recipe.model.labels}: {doubt}", "see whether it is meant")
-            for doubt in doubts_of(raw, text=text)
+            for doubt in doubts_of(raw, text=recipe.labels_are == "dictionary")
         ]
     if recipe.text_input is not None:
         tried("P713", f"[inputs.{recipe.text_input}.tokenize]", lambda: _validate_vocabulary(recipe))
@@ -206,7 +204,7 @@ def validate_reference(recipe: Recipe, target: Target, path: Path) -> None:
     if lines is not None:
         first, where = reference.outputs[0], str(recipe.model.labels)
         scores = first.dtype.kind == "f"
-        validate_count(lines, first.shape, where, task=recipe.model.task, metric=settings.metric, scores=scores)
+        validate_count(lines, first.shape, where, recipe.labels_are, scores=scores)
     held_to_expectation(settings, reference, recipe.folder)
 
 
@@ -320,7 +318,6 @@ def _validate_classes(recipe: Recipe, editor: Editor) -> None:
         raw,
         shape,
         str(recipe.model.labels),
-        task=recipe.model.task,
-        metric=None if recipe.metric is None else recipe.metric.name,
+        recipe.labels_are,
         scores=editor.dtype(var.name).startswith("float"),
     )

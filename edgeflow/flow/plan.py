@@ -23,6 +23,7 @@ from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.borders import Borders, borders
 from edgeflow.graph.canonicalise import canonicalise
+from edgeflow.graph.counted_boxes import count_boxes
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.fixed_shapes import fix_shapes, validate_inputs
 from edgeflow.graph.legalise import legalise
@@ -224,6 +225,7 @@ def read_program(recipe: Recipe, folder: Path, files: PaddleFiles | None = None)
         program = programs.load(path)
         weights = parameters.load(program, params) if parameters.names_of(program) else {}
     validate_weights(program, weights, settings.program or settings.factory or "the model")
+    count_boxes(program)
     return program, weights, sum(array.nbytes for array in weights.values())
 
 

@@ -15,8 +15,8 @@ RATIO = 16.0
 
 
 def joining_ops(program: Any) -> list[list[Any]]:
-    """Every concat that becomes an output behind ops that only rename, reshape or transpose: the concat first, then
-    those ops.
+    """Every concat that becomes an output behind ops that only rename, reshape, transpose or join once more, as an
+    output of several levels is made: the concat first, then those ops.
     """
     block = program.blocks[0]
     found = []
@@ -32,7 +32,9 @@ def joining_ops(program: Any) -> list[list[Any]]:
             (reader,) = readers
             if reader.type == "fetch":
                 break
-            if not (reader.type in (*SAME_VALUES, *MOVES_AXES) or (reader.type == "scale" and is_identity(reader))):
+            if not (
+                reader.type in ("concat", *SAME_VALUES, *MOVES_AXES) or (reader.type == "scale" and is_identity(reader))
+            ):
                 chain = []
                 break
             chain.append(reader)

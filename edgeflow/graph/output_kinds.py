@@ -8,12 +8,15 @@ say more.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from edgeflow.core.output_kind import BOX_COLUMNS, UNKNOWN, OutputKind
 from edgeflow.graph.program import attribute, fetches, input_of, outputs_of, variable
 
 STEPS_MAX = 64
+RGB = 3
+"""Channels of a picture."""
 NMS = {
     "multiclass_nms": "",
     "multiclass_nms2": "",
@@ -69,6 +72,10 @@ def _of_op(block: Any, op: Any, name: str, rank: int, *, altered: bool) -> Outpu
             axis = -1 if axis % rank == rank - 1 else axis % rank
         return OutputKind("scores", f"it is what {op.type} gives", axis=axis)
     if op.type == "sigmoid" and rank == 4:
+        if _dims(block, name)[1] == RGB:
+            return replace(
+                UNKNOWN, why="a sigmoid of three channels is a picture or three masks: [outputs.N] kind says"
+            )
         return OutputKind("map", "it is a sigmoid of a picture's size")
     if op.type == "norm" and rank == 2:
         return OutputKind("embedding", "it is a vector of length one")
@@ -110,6 +117,12 @@ def _root(made: Mapping[str, Any], name: str) -> str:
             return name
         name = input_of(op, "X")
     return name
+
+
+def maker_of(block: Any, name: str) -> Any:
+    """The op that makes an output, behind those that only rename or reshape it."""
+    made = {out: op for op in block.ops for var in op.outputs for out in var.arguments if op.type != "feed"}
+    return made[_root(made, name)]
 
 
 def is_identity(op: Any) -> bool:

@@ -282,6 +282,11 @@ RAW_ROOM = 0.25
 """Of the range of prepared values: what resizing with overshoot (bicubic, Lanczos) adds at an edge is less."""
 
 
+SHARES = (0.25, 0.6)
+"""Pixels over 255 are all from 0 to 1, some darker than a quarter and some brighter than these: dim pictures too.
+Prepared ones that lie so would be of a narrow band of greys."""
+
+
 def validate_prepared(array: Array, steps: Preprocess, where: str) -> None:
     """Hold floats to the values that the declared pre-processing can give: raw pixels are told by theirs.
 
@@ -298,7 +303,7 @@ def validate_prepared(array: Array, steps: Preprocess, where: str) -> None:
             + ("raw pixels, it seems" if least >= 0 and 1 < most <= 255 else "prepared otherwise, it seems"),
             try_="give pixels as uint8[N, H, W, 3], which are prepared as declared; or leave the preprocess table out",
         )
-    if 0 <= least < 0.02 and 0.98 < most <= 1 and (low < -0.2 or high > 1.2 or high < 0.8):
+    if 0 <= least < SHARES[0] and SHARES[1] < most <= 1 and (low < -0.2 or high > 1.2 or high < 0.8):
         raise DataError(
             f"{where}: its values fill 0 .. 1, and {declared}: pixels over 255 without mean and std, it seems",
             try_="give pixels as uint8[N, H, W, 3], which are prepared as declared; or mean and std as they were used",

@@ -23,6 +23,7 @@ from edgeflow.files.png import pack_png
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.canonicalise import canonicalise
+from edgeflow.graph.counted_boxes import count_boxes
 from edgeflow.graph.fixed_shapes import fix_shapes, validate_inputs
 from edgeflow.graph.legalise import legalise
 from edgeflow.graph.lod import refuse_lod
@@ -138,6 +139,7 @@ def _given(folder: Path, settings: IngestSettings, tools: Tools, prefix: Path) -
     weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
     refuse_lod(program, settings.program or settings.factory or "the model")
     validate_weights(program, weights, settings.program or settings.factory or "the model")
+    count_boxes(program)
     with in_folder(folder), files_read(folder) as of_data:
         evaluated, calibrated, trained = _data(folder, settings)
     if settings.program is not None:

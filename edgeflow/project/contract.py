@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
-from edgeflow.core.errors import DataError, EdgeflowError
+from edgeflow.core.errors import DataError, EdgeflowError, near
+from edgeflow.core.output_kind import COLUMN_NAMES, Kind, OutputKind
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.strict import strict
 from edgeflow.core.tensors import DTYPES, TensorSpec
@@ -24,6 +25,8 @@ FILE_MAX_BYTES = 1 << 32
 NAMES_MAX = 256
 """Inputs, outputs and files a contract may list; real models have fewer than ten."""
 DIM_MAX = 1 << 31
+COLUMNS_MAX = 1 << 10
+"""Columns of boxes; those of no interest count."""
 COMPONENT = re.compile(r"[A-Za-z0-9_+@=][A-Za-z0-9._+@=-]{0,127}\Z")
 SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 WORD = re.compile(r"[A-Za-z0-9._ -]{1,128}\Z")
@@ -87,7 +90,10 @@ class RuntimeContract:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """A model as its device sees it. Paths are relative to contract.json and stay below it."""
+    """A model as its device sees it. Paths are relative to contract.json and stay below it.
+
+    `kinds`: what each output is, and why; none in contracts of edgeflow 0.1.
+    """
 
     name: str
     target: str
@@ -98,7 +104,12 @@ class Contract:
     golden: Golden | None = None
     labels: str | None = None
     runtime: RuntimeContract = RuntimeContract()
+    kinds: tuple[OutputKind, ...] = ()
     format: int = FORMAT
+
+    def first_kind(self, kind: Kind) -> tuple[int, OutputKind] | None:
+        """The first output of a kind, with its position; None where there is none, or nothing is said of outputs."""
+        return next(((k, item) for k, item in enumerate(self.kinds) if item.kind == kind), None)
 
     @property
     def text(self) -> InputContract | None:
@@ -173,7 +184,16 @@ def dump_contract(contract: Contract) -> bytes:
             entry["preprocess"] = {key: value for key, value in steps.items() if LATER.get(key, ...) != value}
     if table["golden"] is not None and table["golden"]["texts"] is None:
         del table["golden"]["texts"]
+    table["kinds"] = [_plain(entry) for entry in table["kinds"]]
+    if not table["kinds"]:
+        del table["kinds"]
     return (json.dumps(table, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _plain(kind: dict[str, Any]) -> dict[str, Any]:
+    """What a kind says beside the defaults: its name and why always."""
+    usual = asdict(OutputKind())
+    return {key: value for key, value in kind.items() if key in ("kind", "why") or value != usual[key]}
 
 
 def load_json(raw: bytes, where: str) -> Any:
@@ -234,6 +254,7 @@ def _validate(contract: Contract, where: str) -> None:
         if spec.preprocess is not None:
             _validate_preprocess(spec.preprocess, f"{where}: input {spec.name[:80]!r}: preprocess")
     _validate_tokenize(contract, where)
+    _validate_kinds(contract, where)
     golden = contract.golden
     if golden is None:
         return
@@ -246,6 +267,20 @@ def _validate(contract: Contract, where: str) -> None:
         raise DataError(f"{where}: golden.max_abs is {golden.max_abs}, and should be a number from 0 up")
     if (golden.picture is None) != (golden.picture_input is None):
         raise DataError(f"{where}: golden names one of picture and picture_input, and should name both or neither")
+
+
+def _validate_kinds(contract: Contract, where: str) -> None:
+    count = len(contract.outputs)
+    if contract.kinds and len(contract.kinds) != count:
+        raise DataError(f"{where}: kinds says what {len(contract.kinds)} outputs are, and there are {count}")
+    for k, kind in enumerate(contract.kinds):
+        others = [at for at in (kind.counts, kind.belongs_to) if at is not None]
+        if not all(0 <= at < count and at != k for at in others) or len(kind.columns) > COLUMNS_MAX:
+            raise DataError(f"{where}: kinds[{k}] names outputs {others}, of {count}, and {len(kind.columns)} columns")
+        if odd := [name for name in kind.columns if name not in COLUMN_NAMES]:
+            raise DataError(f"{where}: kinds[{k}] has a column {odd[0][:80]!r}; {near(odd[0][:80], COLUMN_NAMES)}")
+        if not math.isfinite(kind.threshold) or kind.blank < -1:
+            raise DataError(f"{where}: kinds[{k}] has threshold {kind.threshold}, blank {kind.blank}")
 
 
 def _validate_runtime(runtime: RuntimeContract, where: str) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Literal
 
 from edgeflow.core.errors import RecipeError
 
 MARK = "\ufeff"
 TEXT_METRICS = ("cer", "wer", "sequence_accuracy")
+Read = Literal["dictionary", "classes"]
 REMEDY = "the file that the model was trained with, no line lost or added"
 
 
@@ -62,32 +64,35 @@ def doubts_of(raw: bytes, *, text: bool) -> list[str]:
     return found
 
 
-def reads_text(task: str | None, metric: str | None) -> bool:
-    """Whether labels are a dictionary: the recipe's task says so, or without one its metric."""
-    return task == "ocr_recognise" or (task is None and (metric or "").partition(":")[0] in TEXT_METRICS)
+def labels_are(task: str | None, metric: str | None, kind: str | None = None) -> Read | None:
+    """What the lines are: the recipe's task says so, or without one its metric or the kind of its first output."""
+    name = (metric or "").partition(":")[0]
+    if task == "ocr_recognise" or (task is None and (name in TEXT_METRICS or kind == "ctc")):
+        return "dictionary"
+    if task in ("classify", "classify_text") or (task is None and name in ("top1", "top5")):
+        return "classes"
+    return None
 
 
-def validate_count(
-    raw: bytes, shape: Sequence[int], where: str, *, task: str | None, metric: str | None, scores: bool = True
-) -> None:
+def validate_count(raw: bytes, shape: Sequence[int], where: str, are: Read | None, *, scores: bool = True) -> None:
     """Hold the number of lines to the classes of the model's first output, where it is class scores.
 
     Args:
         shape: of that output; -1 where it is not known.
+        are: what the lines are.
         scores: its values are floats; classes as whole numbers say nothing of how many there are.
 
     Raises:
         RecipeError: there are more or fewer lines than the classes need.
     """
-    lines, kind = len(lines_of(raw)), (metric or "").partition(":")[0]
-    remedy = REMEDY
-    if reads_text(task, metric):
+    lines, remedy = len(lines_of(raw)), REMEDY
+    if are == "dictionary":
         classes, wanted, why = shape[-1] if len(shape) == 3 else -1, shape[-1] - 1, "one for each class but the blank"
         if lines == wanted - 1:
             remedy = f"{REMEDY}; or space = true under [model], where it was trained with a space that is no line"
         elif lines == wanted + 1:
             remedy = f"{REMEDY}; the blank is no line"
-    elif task in ("classify", "classify_text") or (task is None and kind in ("top1", "top5")):
+    elif are == "classes":
         classes = wanted = prod(shape[1:]) if scores and all(size > 0 for size in shape[1:]) else -1
         why = "one for each score of the model"
         if lines == wanted - 1:

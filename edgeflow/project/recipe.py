@@ -25,10 +25,10 @@ from edgeflow.core.targets import Target, read_toml
 from edgeflow.core.tensors import TensorSpec
 from edgeflow.core.tokenize import VOCABULARY_MAX_BYTES, Tokenize
 from edgeflow.files.inside import read_inside
-from edgeflow.project.label_file import lines_of, reads_text, validate_lines
+from edgeflow.project.label_file import Read, labels_are, lines_of, validate_lines
 from edgeflow.project.metric_table import MetricTable
 from edgeflow.project.places import NO_RECIPES, RECIPE, REMEDIES, recipe_file
-from edgeflow.project.recipe_checks import validate
+from edgeflow.project.recipe_checks import validate, with_one_blank
 
 LABELS_MAX_BYTES = 1 << 20
 
@@ -199,20 +199,28 @@ class Recipe:
             raw = None
         return () if raw is None else tuple(lines_of(raw))
 
+    @property
+    def labels_are(self) -> Read | None:
+        """What the lines of the labels are: letters of a recogniser, or classes; None where nothing says it."""
+        metric, first = None if self.metric is None else self.metric.name, self.outputs.get("0")
+        return labels_are(self.model.task, metric, None if first is None else first.kind)
+
     def _letters(self) -> tuple[tuple[str, ...], bool]:
         """The dictionary of a text recogniser, where a list of pictures may hold texts, and whether its blank is last.
 
         Nothing where it cannot be read: whoever holds it to the outputs says why.
         """
-        metric = "" if self.metric is None else self.metric.name
+        metric = "" if self.metric is None else self.metric.spelled
         sources = (self.data.evaluation, self.data.calibration, self.data.training)
-        if not reads_text(self.model.task, metric) or not any((source or "").endswith(".txt") for source in sources):
+        if self.labels_are != "dictionary" or not any((source or "").endswith(".txt") for source in sources):
             return (), False
         try:
             raw = read_labels(self)
         except RecipeError:
             raw = None
-        return (() if raw is None else tuple(lines_of(raw))), metric.endswith("blank=last")
+        first = self.outputs.get("0")
+        last = "blank=last" in metric.split(":") or (first is not None and first.blank < 0)
+        return (() if raw is None else tuple(lines_of(raw))), last
 
     def compress_settings(self, target: Target) -> CompressSettings:
         """[compress] with what [targets.NAME.compress] overrides."""
@@ -301,7 +309,7 @@ def recipe_of(table: Mapping[str, object], path: Path, where: str) -> Recipe:
         raise RecipeError(f"{where}: unknown key {own.pop()!r}; paths start at the recipe's own folder")
     recipe = strict(Recipe, {**table, "inputs": table.get("inputs", {})}, where, RecipeError)
     validate(recipe, path)
-    return replace(recipe, folder=path.resolve().parent, file=path.name)
+    return replace(with_one_blank(recipe, where), folder=path.resolve().parent, file=path.name)
 
 
 def asked_targets(recipe: Recipe, given: Sequence[str]) -> tuple[str, ...]:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import fields, replace
 from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeflow.core.errors import RecipeError, near
+from edgeflow.core.metric_names import asked
 from edgeflow.core.output_kind import COLUMN_NAMES
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.settings import DriftLimits, is_synthetic
 from edgeflow.core.tensors import DTYPES
 from edgeflow.files.inside import plain_name
+from edgeflow.project.label_file import TEXT_METRICS
 from edgeflow.project.metric_table import validate_metric
 
 if TYPE_CHECKING:
@@ -86,6 +89,30 @@ def _validate_outputs(recipe: Recipe, path: Path) -> None:
             raise RecipeError(f"{where}: threshold should be a number, and blank a class or -1 for the last one")
 
 
+def with_one_blank(recipe: Recipe, where: str) -> Recipe:
+    """The recipe with one CTC blank, where [metric] or [outputs.0] says it: the other goes by it.
+
+    Raises:
+        RecipeError: they say different ones.
+    """
+    metric, table = recipe.metric, recipe.outputs.get("0")
+    known = None if metric is None else asked(metric.spelled)
+    if metric is None or table is None or known is None or known.kind not in TEXT_METRICS or table.kind != "ctc":
+        return recipe
+    said = known.options.get("blank")
+    if said is None and table.blank == 0:
+        return recipe
+    if said is None:
+        return replace(recipe, metric=replace(metric, blank="last" if table.blank < 0 else table.blank))
+    blank = -1 if said == "last" else int(said)
+    if table.blank not in (0, blank):
+        raise RecipeError(
+            f"{where}: [metric] says that the blank is {said}, and [outputs.0] that it is {table.blank}",
+            try_="one of the two: the other goes by it",
+        )
+    return replace(recipe, outputs={**recipe.outputs, "0": replace(table, blank=blank)})
+
+
 def _validate_inputs(recipe: Recipe, path: Path) -> None:
     if not recipe.inputs:
         raise RecipeError(f"{path}: declares no inputs", try_="[inputs.image] with shape = [-1, 3, 224, 224]")
@@ -112,14 +139,15 @@ def _validate_inputs(recipe: Recipe, path: Path) -> None:
 
 def _validate_drift(limits: DriftLimits, where: str) -> None:
     """Limits that some build could keep, and another break."""
-    for key, low, high in (
-        ("max_abs_max", 0.0, inf),
-        ("mean_abs_max", 0.0, inf),
-        ("cosine_min", -1.0, 1.0),
-        ("sqnr_db_min", -inf, inf),
-        ("top1_agreement_min", 0.0, 1.0),
-        ("metric_drop_max", -inf, inf),
-    ):
+    free = {
+        "max_abs_max": (0.0, inf),
+        "mean_abs_max": (0.0, inf),
+        "cosine_min": (-1.0, 1.0),
+        "sqnr_db_min": (-inf, inf),
+        "metric_drop_max": (-inf, inf),
+    }
+    for key in (field.name for field in fields(limits)):
+        low, high = free.get(key, (0.0, 1.0))  # agreements are shares
         value = getattr(limits, key)
         if value is not None and not (isfinite(value) and low <= value <= high):
             span = f"a number from {low:g} to {high:g}" if isfinite(high) else "a number from 0 up"

@@ -6,7 +6,7 @@ import hashlib
 import io
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 
 from edgeflow.core.artifact import Artifact
 from edgeflow.core.errors import DataError
+from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.ragged import alike, own
 from edgeflow.core.samples import Array
 from edgeflow.core.tokenizer import tokenizer_of
@@ -49,13 +50,19 @@ UNSAFE = re.compile(r"[^A-Za-z0-9_+@=.-]+")
 
 
 def write_contract(
-    made: StageResults, model: Model, inputs: Mapping[str, Array], labels: bytes | None, folder: Path
+    made: StageResults,
+    model: Model,
+    inputs: Mapping[str, Array],
+    labels: bytes | None,
+    folder: Path,
+    kinds: Sequence[OutputKind] = (),
 ) -> dict[str, Any]:
     """Write contract.json, golden/ and labels.txt into a folder.
 
     Args:
         model: the .nb that was made.
         inputs: of the reference, by name.
+        kinds: of the outputs, as they were judged.
 
     Returns:
         What the manifest says of them: `contract_sha256` and `inputs`.
@@ -93,6 +100,7 @@ def write_contract(
             RuntimeContract(
                 target.runtime.devices, recipe.runtime_context(target), target.runtime.libraries, tied_to_batch(model)
             ),
+            tuple(kinds),
         )
         raw = dump_contract(contract)
         (folder / CONTRACT).write_bytes(raw)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from edgeflow.core.drift import Drift, lowest
+from edgeflow.core.drift import Drift, lowest, measure
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.metrics import loss
 from edgeflow.core.output_drift import agreed_share, compare
@@ -18,6 +18,7 @@ from edgeflow.core.settings import VerifySettings
 from edgeflow.emulate.examined import Examined
 from edgeflow.project.reference import Reference
 from edgeflow.report.record_parts import Hop
+from edgeflow.verify.before_boxes import read_in_program
 from edgeflow.verify.output_kinds import kinds_of
 from edgeflow.verify.scores import as_boxes, score
 
@@ -37,12 +38,13 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One stop of the way: what computed the outputs, or why there are none."""
+    """One stop of the way: what computed the outputs, or why there are none. `before`: what an NMS reads there."""
 
     key: str
     outputs: tuple[Array, ...] | None
     runner: str = ""
     why_missing: str = ""
+    before: tuple[Array, ...] = ()
 
 
 def waterfall(
@@ -50,8 +52,8 @@ def waterfall(
 ) -> tuple[Hop, ...]:
     """Error and loss of each hop, from the last stop that is there; `share` is its part of all hops' noise.
 
-    Noise is taken relative to each output's own power, so that outputs of different units add up; boxes count by the
-    share that is not found again.
+    Noise is taken relative to each output's own power, so that outputs of different units add up. Boxes count by what
+    the NMS before them reads, where both stops have that, and else by the share that is not found again.
 
     Args:
         steps: in order, the reference first; missing ones are named, and the next hop starts before them.
@@ -72,13 +74,16 @@ def waterfall(
             except EdgeflowError as err:
                 rows.append(replace(row, available=False, why_missing=err.what))
                 continue
+            agreed = lowest(agreed_share(item) for item in drifts)
+            if ahead := _before(before, step):
+                drifts = [item for item in drifts if item.box_agreement is None] + ahead
             after, lost = _metric(before, step, reference, replace(settings, outputs=kinds), folder)
             row = replace(
                 row,
                 sqnr_db=lowest(item.sqnr_db for item in drifts),
                 max_abs=max((item.max_abs for item in drifts if item.max_abs is not None), default=None),
                 cosine=lowest(item.cosine for item in drifts),
-                agreement=lowest(agreed_share(item) for item in drifts),
+                agreement=agreed,
                 metric=after,
                 metric_loss=lost,
             )
@@ -90,6 +95,14 @@ def waterfall(
         replace(row, share=_share(noise, total)) if row.available else row
         for row, noise in zip(rows, noises, strict=True)
     )
+
+
+def _before(one: Step, other: Step) -> list[Drift]:
+    """Drift of what an NMS reads, tensor by tensor; nothing where one stop has other tensors than the other."""
+    shapes = [[array.squeeze().shape for array in step.before] for step in (one, other)]
+    if shapes[0] != shapes[1]:
+        return []
+    return [measure(a, b) for a, b in zip(one.before, other.before, strict=True)]
 
 
 def _noise(drift: Drift) -> float:
@@ -153,6 +166,7 @@ def paddle_steps(compressed: Path, reference: Reference, device: str) -> list[St
     compressed one.
     """
     on_gpu = device.startswith("GPU")
+    source = compressed / "source"
     steps = [
         Step(
             "gpu_fp32",
@@ -162,9 +176,9 @@ def paddle_steps(compressed: Path, reference: Reference, device: str) -> list[St
         )
     ]
     if on_gpu:
-        steps.append(_run("cpu_fp32", compressed / "source", reference))
+        steps.append(_run("cpu_fp32", source, reference))
     else:
-        steps = [Step("cpu_fp32", reference.outputs, device)]
+        steps = [Step("cpu_fp32", reference.outputs, device, before=read_in_program(source, reference))]
     return [*steps, _run("compressed", compressed / "model", reference)]
 
 
@@ -176,7 +190,8 @@ def _run(key: str, prefix: Path, reference: Reference) -> Step:
         with Program(prefix, gpu=False) as runner:
             if set(reference.inputs) != {spec.name for spec in runner.inputs}:
                 return Step(key, None, "", "its inputs have other names")
-            return Step(key, tuple(outputs_of(runner, reference)), runner.name)
+            made = tuple(outputs_of(runner, reference))
+            return Step(key, made, runner.name, before=read_in_program(prefix, reference))
     except EdgeflowError as err:
         return Step(key, None, "", err.what)
 

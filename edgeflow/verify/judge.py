@@ -144,20 +144,23 @@ def judge(
     settings: VerifySettings,
     folder: Path | None = None,
     compressed: CompressedOutputs | None = None,
+    *,
+    doubted: bool = True,
 ) -> Verdict:
     """Compare outputs with the reference's; what produced them does not matter here.
 
     Args:
         folder: where a metric named `file.py:function` is looked for.
         compressed: of an int8 file for ARM, what its program gives: the file has to give the same, but for ties.
+        doubted: ask too whether the reference's own score says anything.
     """
     kept = first_of_each(reference)
     some = None if kept is None else only(kept, reference, ran)
     if kept is None or some is None:
-        return _judged(reference, ran, settings, folder, compressed)
+        return _judged((reference, ran), settings, folder, compressed, doubted=doubted)
     if compressed is not None:
         compressed = replace(compressed, outputs=tuple(within(kept, array) for array in compressed.outputs))
-    found = _judged(*some, settings, folder, compressed)
+    found = _judged(some, settings, folder, compressed, doubted=doubted)
     copies = (
         f"{reference.samples - len(kept)} of {reference.samples} samples: they are copies of others, which count once"
     )
@@ -165,12 +168,14 @@ def judge(
 
 
 def _judged(
-    reference: Reference,
-    ran: Ran,
+    sides: tuple[Reference, Ran],
     settings: VerifySettings,
     folder: Path | None,
     compressed: CompressedOutputs | None,
+    *,
+    doubted: bool,
 ) -> Verdict:
+    reference, ran = sides
     outputs, kinds = ran.outputs, kinds_of(reference, settings)
     seen = [compare(reference.outputs, outputs, kinds, k, reference.samples) for k in range(len(outputs))]
     drifts = tuple(
@@ -197,7 +202,7 @@ def _judged(
         found += inexact(exact, compressed.built)
     read, answers = as_boxes(settings.metric or "", reference, outputs, kinds)
     far = [as_boxes(settings.metric or "", reference, arrays, kinds)[1] for arrays in far]
-    scores, more = _scored(settings, read, answers, far, folder)
+    scores, more = _scored(settings, (read, answers), far, folder, doubted=doubted)
     notes += more
     decision = None if scores is None else scores.decision
     if scores is not None:
@@ -298,16 +303,17 @@ def _exactness(
 
 def _scored(
     settings: VerifySettings,
-    reference: Reference,
-    outputs: Sequence[Array],
+    sides: tuple[Reference, Sequence[Array]],
     far: Sequence[Sequence[Array]],
     folder: Path | None,
+    *,
+    doubted: bool,
 ) -> tuple[Scores | None, list[str]]:
     """The metric with its decision, where there is one, and what is to be said beside it."""
-    name = settings.metric
+    (reference, outputs), name = sides, settings.metric
     if name is None:
         return None, []
-    scores, note = score(name, reference, outputs, folder, settings.limits.metric_drop_max, doubted=True)
+    scores, note = score(name, reference, outputs, folder, settings.limits.metric_drop_max, doubted=doubted)
     if scores is None:
         return None, [note]
     if scores.decision is not None:

@@ -29,6 +29,7 @@ from edgeflow.nb.dataflow import Node, nodes
 from edgeflow.nb.partition import placement, weight_name
 from edgeflow.nb.summary import scales_of
 from edgeflow.report.record_parts import Distance, FirstDrift, Layer
+from edgeflow.verify.before_boxes import of_unknown_size, up_to
 
 SAMPLES = 32
 ELEMENTS_AT_ONCE = 1 << 24
@@ -45,11 +46,14 @@ FALL_DB = 6.0
 
 @dataclass(frozen=True, slots=True)
 class LayerDrift:
-    """The ops in the file's order, their numbers with the worst first, and the op where drift starts."""
+    """The ops in the file's order, their numbers with the worst first, and the op where drift starts; `stop` says what
+    was not looked at.
+    """
 
     layers: tuple[Layer, ...] = ()
     ranked: tuple[int, ...] = ()
     first_drift: FirstDrift | None = None
+    stop: tuple[str, ...] = ()
 
 
 @dataclass
@@ -88,11 +92,12 @@ def layer_drift(
     """
     graph = nodes(model, nested=True)
     held = held_sources(model, program, graph)
-    scales = {**int8_scales(model), **npu_scales(model)}
+    scales, moving = {**int8_scales(model), **npu_scales(model)}, of_unknown_size(graph)
     probes = [
         _Probe(node, node.writes[0], held[node.writes[0]], Gathered(), _needs(node, held))
         for node in graph
         if node.op.type not in ("feed", "fetch") and node.writes and node.writes[0] in held
+        if not moving.intersection(node.writes)
     ]
     by_value, written = {probe.value: probe for probe in probes}, _written(model, graph)
     uses, sizes = Counter(name for probe in probes for name in probe.needs), dict[str, int]()
@@ -273,7 +278,7 @@ def _table(
         reads = [entire[value] for value in node.reads if value in entire]
         causes.append((rows[-1], min(reads, default=math.inf)))
     ranked = sorted((row for row in rows if row.op_type not in INSERTED), key=_badness)
-    return LayerDrift(tuple(rows), tuple(row.op for row in ranked), _first(causes))
+    return LayerDrift(tuple(rows), tuple(row.op for row in ranked), _first(causes), up_to(graph) if rows else ())
 
 
 def _distance(sums: Sums) -> Distance:

@@ -17,6 +17,7 @@ from edgeflow.project.manifest import StageResults
 from edgeflow.project.reference import Reference, load_reference
 from edgeflow.report.record_parts import Hop
 from edgeflow.verify.advice import measured
+from edgeflow.verify.before_boxes import read_in_file
 from edgeflow.verify.hops import (
     SAMPLES,
     Step,
@@ -83,7 +84,7 @@ def hops(
     stops = [
         *_origin(made, steps),
         *steps,
-        Step("nb_emulated", cut, verdict.runner),
+        Step("nb_emulated", cut, verdict.runner, before=read_in_file(file, some, made.npu)),
         lite_step(file, some),
         missing_device(),
     ]

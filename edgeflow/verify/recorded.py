@@ -78,7 +78,13 @@ def look_again(record: Record, model: Path, worker: Callable[..., Any]) -> Recor
     compressed = programs_of(model)
     npu = recorded_arithmetic(load_manifest(model.parent / MANIFEST))
     looked = worker(traced, compressed, model.parent / REFERENCE, model, npu)
-    return replace(record, layers=looked.layers, ranked=looked.ranked, first_drift=looked.first_drift)
+    return replace(
+        record,
+        layers=looked.layers,
+        ranked=looked.ranked,
+        first_drift=looked.first_drift,
+        not_checked=(*record.not_checked, *looked.stop),
+    )
 
 
 def _made(compressed: Path, model: Path) -> bool:

@@ -125,11 +125,11 @@ def _false_alarms(
         which = np.sort(np.random.default_rng(k).choice(count, max(count // 2, 1), replace=False))
         sides = [chosen(side, kinds, count, which) for side in (reference.outputs, ran.outputs)]
         if sides[0] is None or sides[1] is None:
-            return int(bool(judge(reference, ran, settings, folder).broken))
+            return int(bool(judge(reference, ran, settings, folder, doubted=False).broken))
         part = Reference(
             {name: array[which] for name, array in reference.inputs.items()},
             sides[0],
             None if reference.labels is None else reference.labels[which],
         )
-        alarms += bool(judge(part, replace(ran, outputs=sides[1]), settings, folder).broken)
+        alarms += bool(judge(part, replace(ran, outputs=sides[1]), settings, folder, doubted=False).broken)
     return alarms

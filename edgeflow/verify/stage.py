@@ -129,9 +129,10 @@ def judge_and_report(
         own = replace(own, ties=worker(ties_of, made.compressed.folder, made.model, made.reference))
     verdict = _judged(loaded, file, made, settings, own)
     origins = as_table(layer_map(file.model, load(made.compressed.folder / "source.pdmodel")))
-    contract = {} if not verdict.arrays else write_contract(made, file.model, loaded.inputs, labels, folder)
+    kinds = [item.kind for item in verdict.outputs]
+    contract = {} if not verdict.arrays else write_contract(made, file.model, loaded.inputs, labels, folder, kinds)
     table = manifest(made, origins, contract)
-    table["output_kinds"] = [asdict(item.kind) for item in verdict.outputs]
+    table["output_kinds"] = [asdict(kind) for kind in kinds]
     if own is not None and verdict.exact:
         with storage(folder):
             arrays = {f"output/{k}": array for k, array in enumerate(own.outputs)}
@@ -150,6 +151,7 @@ def judge_and_report(
             layers=looked.layers,
             ranked=looked.ranked,
             first_drift=looked.first_drift,
+            not_checked=(*record.not_checked, *looked.stop),
             waterfall=hops(steps, made, file, loaded, verdict) if verdict.arrays else (),
         )
     table[HASH] = exchange.looks_sha256(record)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, jaccard_score, top_k_accuracy_score
 
+from edgeflow.core.chance import doubts
 from edgeflow.core.errors import DataError
 from edgeflow.core.metrics import METRICS, loss, metric_named
 from edgeflow.core.text_metrics import ctc_texts
@@ -183,3 +184,13 @@ def test_a_step_of_nan_reads_nothing() -> None:
     assert ctc_texts(scores) == [(2,)]
     scores[:] = np.nan
     assert METRICS["sequence_accuracy"]([scores], np.asarray([[1, 2]])) == 0
+
+
+def test_odd_labels_of_classes_are_named_or_read_as_what_they_are() -> None:
+    tokens = np.arange(30).reshape(6, 5) % 5
+    scores = np.eye(5, dtype=np.float32)[tokens]
+    assert metric_named("accuracy")([scores[:, :, None]], tokens) == 1, "[N, T, 1, C], as ONNX may have it"
+    with pytest.raises(DataError, match="should be classes"):
+        metric_named("top1")([scores[0]], np.asarray([0, 1, 2, 3, np.inf]))
+    mask = np.uint8(255) * (np.arange(120).reshape(2, 6, 10) % 3 == 0)
+    assert "0 and 255 alone" in doubts("miou", [np.stack([mask == 0, mask > 0], 1).astype(np.float32)], mask)[0]

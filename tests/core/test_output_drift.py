@@ -183,6 +183,59 @@ def test_joined_parts_are_judged_each_by_its_own_scale(axis: int) -> None:
     assert seen.columns == tuple(range(2, 51, 3)), "interleaved parts too"
 
 
+def test_classes_that_hardly_occur_hide_no_part_and_are_none() -> None:
+    boxes, scores = RANDOM.uniform(0, 300, (20, 50, 4)), RANDOM.uniform(0, 1, (20, 50, 18))
+    scores *= np.geomspace(1, 1e-6, 18)
+    wanted = np.concatenate([boxes, scores], 2).astype(np.float32)
+    assert [part.columns for part in parts_of(wanted)] == [(0, 1, 2, 3), tuple(range(4, 22))]
+    assert any("columns 4 to" in text for text in one(OutputKind(), wanted, np.round(wanted / 2.4) * 2.4).frozen)
+    assert [part.columns for part in parts_of(wanted[..., [0, 1, 2, 3, 4, 17]])] == [(0, 1, 2, 3), (4, 5)]
+    logits = np.concatenate([boxes, np.log(scores) * np.geomspace(1, 1e-3, 18)], 2).astype(np.float32)
+    assert parts_of(logits)[0].columns[:4] == (0, 1, 2, 3) and len(parts_of(logits)) <= 4
+
+
+def test_a_channel_a_point_and_a_class_that_stand_still_are_named() -> None:
+    maps = RANDOM.uniform(0, 1, (6, 3, 8, 8)).astype(np.float32)
+    dead = maps * np.asarray([1, 1, 0], np.float32)[:, None, None]
+    assert one(OutputKind("map"), maps, dead).frozen == (
+        "column 2 of axis 1 is the same everywhere, and the reference's not",
+    )
+    assert one(OutputKind("map"), maps.transpose(0, 2, 3, 1), dead.transpose(0, 2, 3, 1)).frozen
+    edge = maps.copy()
+    edge[:, :, 0] = 0
+    assert one(OutputKind("map"), maps, edge).frozen == (), "a row of pixels is no column"
+    points = RANDOM.uniform(0, 100, (9, 68, 2)).astype(np.float32)
+    stuck = points.copy()
+    stuck[:, 5] = 50
+    assert "coordinates 10 to 11" in one(OutputKind("landmarks"), points, stuck).frozen[0]
+    rows = np.concatenate([RANDOM.integers(0, 3, (60, 1)), RANDOM.uniform(0.6, 1, (60, 1))], 1)
+    wanted = np.concatenate([rows, [[0, 0, 9, 9]] * 60], 1).reshape(6, 10, 6).astype(np.float32)
+    assert one(OutputKind("boxes"), wanted, wanted).frozen == ()
+    never, flat = (wanted * np.asarray([k, 1, 1, 1, 1, 1], np.float32) for k in (0, 1))
+    flat[..., 1] = 0.8
+    assert "classes 1, 2," in one(OutputKind("boxes"), wanted, never).frozen[0]
+    assert "score" in one(OutputKind("boxes"), wanted, flat).frozen[0]
+
+
+def test_scores_beside_shares_of_the_picture_do_not_vanish_unseen() -> None:
+    wanted = np.concatenate([RANDOM.uniform(0, 1, (30, 50, 4)), RANDOM.uniform(0, 0.03, (30, 50, 3))], 2)
+    gone = wanted * np.asarray([1, 1, 1, 1, 0, 0, 0])
+    assert "columns 4 to 6" in one(OutputKind(), wanted.astype(np.float32), gone.astype(np.float32)).frozen[0]
+
+
+def test_no_box_at_all_is_read() -> None:
+    rows = detections([2, 0, 3])
+    for none in (np.full((1, 1), -1, np.float32), np.zeros((0, 6), np.float32)):
+        found = compare(rows, [none, np.zeros(3, np.int32)], [BOXES, OutputKind("ids", belongs_to=0)], 0, 3)
+        assert found.boxes is not None and (found.boxes.reference, found.boxes.candidate) == (5, 0)
+
+
+def test_boxes_without_area_are_found_again() -> None:
+    rows = np.array([[[0, 0.9, 60, 50, 20, 10], [1, 0.8, 30, 30, 30, 90], [1, 0.7, 5, 5, 5, 5]]] * 3, np.float32)
+    assert kept(OutputKind("boxes"), rows, rows + np.float32([0, 0, 0.01, 0.01, 0.01, 0.01])) == 1
+    assert kept(OutputKind("boxes"), rows, rows + np.float32([0, 0, 60, 60, 60, 60])) == 0
+
+
 def test_a_mean_over_few_samples_never_passes_on_two_and_fails_far_beyond() -> None:
     assert decide_mean(np.zeros(2), 0.05) == "INCONCLUSIVE"
     assert decide_mean(np.zeros(10), 0.05) == "PASS"

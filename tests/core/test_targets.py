@@ -38,6 +38,9 @@ def test_profile(path: Path) -> None:
     assert target.choose(None) == target.precision.default
     assert covered(target) >= {"conv2d", "pool2d"}
     assert (npu_ops(target) is not None) == target.uses_npu
+    text = path.read_text(encoding="utf-8").partition("[drift]\n")[2].partition("\n[")[0]
+    limits = [line for line in text.splitlines() if line.partition(" = ")[0].endswith(("_min", "_max"))]
+    assert len(limits) == 10 and all(len(line.partition(" # ")[2]) > 8 for line in limits), "each with its reason"
     if target.precision.alternative:
         assert target.precision.alternative in names()
 

@@ -44,6 +44,20 @@ int main() {
   EXPECT_NEAR(c.golden->max_abs, 1e-3, 0);
   EXPECT(c.labels == "bundle/labels.txt" && c.devices[0] == "huawei_kirin_npu" && c.context == "A=1;B=2");
 
+  const auto kinds = [](const char* list) {
+    return with(R"("labels")", std::string(R"("kinds": )") + list + R"(, "labels")");
+  };
+  const Contract told =
+      parsed(kinds(R"([{"kind": "boxes", "why": "w", "columns": ["x", "y", "w", "h", "score"], "normalised": true}])"));
+  EXPECT(told.first_of("boxes") == 0U && !told.first_of("map") && told.kinds[0].columns[4] == "score" &&
+         told.kinds[0].normalised);
+  EXPECT(parsed(kinds(R"([{"kind": "ctc", "why": "w", "blank": -1}])")).kinds[0].blank == -1 && !c.first_of("ctc"));
+  EXPECT_THROWS(parsed(kinds(R"([{"kind": "boxes", "why": "w", "columns": ["x", "y"]}])")),
+                "should hold x1, y1, x2, y2, or");
+  EXPECT_THROWS(parsed(kinds(R"([{"kind": "ids", "why": "w"}, {"kind": "ids", "why": "w"}])")),
+                "what 2 outputs are, and there are 1");
+  EXPECT_THROWS(parsed(kinds(R"([{"kind": "sounds", "why": "w"}])")), "kinds[0].kind");
+
   EXPECT(parsed(with(R"("task": "classify")", R"("task": null)")).task.empty());
   EXPECT(!parsed(with(R"("labels": "labels.txt")", R"("labels": null)")).labels.size());
   EXPECT_THROWS(parsed("{"), "bundle/contract.json: is no JSON");

@@ -25,6 +25,12 @@ int main() {
   EXPECT(decode_boxes({tensor({0, 6}, {})}, rules).empty());
   EXPECT(decode_boxes({tensor({1, 6}, {1e30F, 0.9F, 0, 0, 1, 1})}, rules).empty());
 
+  // Columns as the contract names them: centre and size, the class last.
+  DetectionRules named;
+  named.output = 1, named.columns = {"x", "y", "w", "h", "score", "class"};
+  boxes = decode_boxes({rows, tensor({1, 2, 6}, {20, 30, 10, 20, 0.8F, 3, 1, 1, 1, 1, 0.2F, 0})}, named);
+  EXPECT(boxes.size() == 1 && boxes[0].label == 3 && boxes[0].x1 == 15 && boxes[0].y2 == 40);
+
   // Raw boxes: the background is left out, the weaker of two that overlap goes, another class stays.
   const Tensor corners = tensor({1, 4, 4}, {0, 0, 1, 1, 0, 0, 1, 0.9F, 0, 0, 0.2F, 0.2F, 0.5F, 0.5F, 1, 1});
   const Tensor scores = tensor({1, 3, 4}, {0.9F, 0.9F, 0.9F, 0.9F, 0.8F, 0.7F, 0.6F, 0, 0, 0.55F, 0, 0});

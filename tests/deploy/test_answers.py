@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from edgeflow.core.errors import DataError
+from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.placement import placed
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.deploy.answers import Answer, Box, Reader, decode
@@ -45,6 +48,23 @@ def test_boxes_come_back_to_the_picture() -> None:
     assert feed["scale_factor"].tolist() == [[pytest.approx(0.4)] * 2] and feed["im_shape"].tolist() == [[32, 32]]
     scaled = np.concatenate([rows[:, :2], rows[:, 2:] / 0.4], 1)  # such a model has divided by the scale
     assert told.answer([scaled], PIXELS).boxes[1].corners == pytest.approx((10, 5, 30, 25), abs=1e-4)
+
+
+def test_what_the_contract_says_of_an_output_is_heeded() -> None:
+    def told(task: str, kind: OutputKind, names: tuple[str, ...]) -> Reader:
+        of = reader(task, LETTERBOX, names)
+        return replace(of, contract=replace(of.contract, kinds=(kind,)))
+
+    columns = ("x", "y", "w", "h", "score", "class")
+    rows = np.array([[8, 14, 8, 8, 0.6, 1], [1, 1, 1, 1, 0.1, 0]], np.float32)
+    for shares in (False, True):
+        of = told("detect", OutputKind("boxes", columns=columns, normalised=shares), ("cat", "dog"))
+        unit = np.array([*[32 if shares else 1] * 4, 1, 1], np.float32)
+        (box,) = of.answer([rows / unit], PIXELS).boxes
+        assert (box.label, box.corners) == ("dog", pytest.approx((10, 5, 30, 25), abs=1e-4))
+    scores = np.eye(3, dtype=np.float32)[[[0, 2, 1]]]
+    for blank, text in ((0, "ba"), (-1, "ab")):
+        assert told("ocr_recognise", OutputKind("ctc", blank=blank), ("a", "b")).answer([scores]).table["text"] == text
 
 
 def test_raw_boxes_are_suppressed_and_odd_outputs_refused() -> None:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeflow.core.errors import DataError
+from edgeflow.core.output_kind import OutputKind
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.project.contract import (
     Contract,
@@ -50,13 +51,33 @@ GOOD = Contract(
 
 
 @pytest.mark.parametrize(
-    "contract", [GOOD, replace(GOOD, golden=None, labels=None, task=None, runtime=RuntimeContract())]
+    "contract",
+    [
+        replace(GOOD, kinds=(OutputKind("boxes", "said", columns=("x", "y", "w", "h", "", "score"), normalised=True),)),
+        replace(GOOD, golden=None, labels=None, task=None, runtime=RuntimeContract()),
+    ],
 )
 def test_round_trip(contract: Contract, tmp_path: Path) -> None:
     raw = dump_contract(contract)
     (tmp_path / "contract.json").write_bytes(raw)
     assert load_contract(tmp_path / "contract.json") == contract
     assert dump_contract(parse_contract(raw, "c")) == raw
+
+
+@pytest.mark.parametrize(
+    ("kinds", "text"),
+    [
+        ([{"kind": "ids", "why": "w"}] * 2, "says what 2 outputs are, and there are 1"),
+        ([{"kind": "boxes", "why": "w", "counts": 0}], "names outputs"),
+        ([{"kind": "boxes", "why": "w", "columns": ["left"]}], "a column 'left'"),
+        ([{"kind": "ctc", "why": "w", "blank": -2}], "blank -2"),
+        ([{"kind": "sounds", "why": "w"}], "sounds"),
+    ],
+)
+def test_kinds_are_held_to_the_outputs(kinds: list[dict[str, Any]], text: str) -> None:
+    table = {**json.loads(dump_contract(GOOD)), "kinds": kinds}
+    with pytest.raises(DataError, match=text):
+        parse_contract(json.dumps(table).encode(), "c")
 
 
 def test_files_are_named_once() -> None:

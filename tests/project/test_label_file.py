@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgeflow.core.errors import RecipeError
-from edgeflow.project.label_file import doubts_of, validate_count, validate_lines
+from edgeflow.project.label_file import doubts_of, labels_are, validate_count, validate_lines
 
 
 @pytest.mark.parametrize(
@@ -27,10 +27,10 @@ def test_lines_of_labels_fit_the_classes(task, metric, shape, lines: int, fits: 
     names = "\n".join(f"class {k}" for k in range(lines)).encode()
     for raw in (names, names + b"\n"):
         if fits:
-            validate_count(raw, shape, "labels.txt", task=task, metric=metric)
+            validate_count(raw, shape, "labels.txt", labels_are(task, metric))
         else:
             with pytest.raises(RecipeError, match=rf"labels.txt: has {lines} lines"):
-                validate_count(raw, shape, "labels.txt", task=task, metric=metric)
+                validate_count(raw, shape, "labels.txt", labels_are(task, metric))
 
 
 @pytest.mark.parametrize(

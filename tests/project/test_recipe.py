@@ -76,8 +76,26 @@ def test_options_of_a_metric(lines: str, spelled: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("metric", "blank", "spelled"),
+    [("", -1, "cer:blank=last"), ("", 3, "cer:blank=3"), ("blank = 'last'", 0, "cer:blank=last"), ("", 0, "cer")],
+)
+def test_metric_and_output_have_one_blank(metric: str, blank: int, spelled: str, tmp_path: Path) -> None:
+    labelled = GOOD.replace("x.npz", "lines.txt").replace("[inputs.x]", 'labels = "dict.txt"\n[inputs.x]')
+    text = f'{labelled}[metric]\nname = "cer"\n{metric}\n[outputs.0]\nkind = "ctc"\nblank = {blank}\n'
+    (tmp_path / "dict.txt").write_text("a\nb\n")
+    (tmp_path / "edgeflow.toml").write_text(text)
+    recipe = load_recipe(tmp_path)
+    settings = recipe.verify_settings(load_target("arm64"))
+    assert settings.metric == spelled and settings.outputs[0].blank == (-1 if "last" in spelled else blank)
+    given = recipe.ingest_settings()
+    assert given.dictionary == ("a", "b") and given.blank_last == ("last" in spelled)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
+        (GOOD + "[metric]\nname = 'cer'\nblank = 0\n[outputs.0]\nkind = 'ctc'\nblank = -1", "the blank is 0, and"),
+        (GOOD + "[drift]\nmap_iou_min = 93", "a number from 0 to 1"),
         (GOOD + "[metric]\nname = 'cer'\nblank = 'first'", "blank=last or :blank=ID"),
         (GOOD + "[metric]\nname = 'top1'\nexpected = 0.9\nexpected_min = 0.9", "stand without expected"),
         (GOOD.replace("[data]", "dtype = 'float'\n[data]"), "did you mean 'float32'"),
@@ -102,7 +120,7 @@ def test_options_of_a_metric(lines: str, spelled: str, tmp_path: Path) -> None:
         (GOOD.replace("evaluation", "evaluate"), "did you mean 'evaluation'"),
         ("folder = 'x'\n" + GOOD, "unknown key 'folder'"),
     ],
-    ids=range(23),
+    ids=range(25),
 )
 def test_bad_recipes(text: str | None, message: str, tmp_path: Path) -> None:
     if text is not None:
