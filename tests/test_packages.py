@@ -34,7 +34,11 @@ def brought() -> set[str]:
     extras = PROJECT["optional-dependencies"]
     asked = [
         *PROJECT["dependencies"],
-        *(line for extra in ("build-lean", "metrics", "text", "docs", "dev") for line in extras[extra]),
+        *(
+            line
+            for extra in ("build-lean", "metrics", "text", "http", "s3", "hdfs", "cluster", "docs", "dev")
+            for line in extras[extra]
+        ),
     ]
     return {*script("licences").closure(asked, set()), "paddleslim"}
 

@@ -27,6 +27,7 @@ from edgeflow.flow.early import look_before, validate_names, validate_reference
 from edgeflow.flow.how import How
 from edgeflow.flow.input_files import holds, look, metric_code, runs_code
 from edgeflow.flow.published import publish_results
+from edgeflow.flow.remote_data import with_data
 from edgeflow.project.built_here import remember
 from edgeflow.project.contract import named_files
 from edgeflow.project.manifest import StageResults, picture_notes, pictures_table
@@ -82,9 +83,11 @@ def build(
             f"keep_on_cpu: {', '.join(p.name for p in profiles)} has no NPU to keep ops off",
             try_="leave it out, or build for an NPU target; edgeflow targets lists them",
         )
+    root = build_root(loaded.path, build_dir)
+    loaded = with_data(loaded, root, say, how)
     for note in look_before(loaded, profiles):
         (say or (lambda *_: None))("", "labels", f"note: {note}")
-    flow = _flow(loaded, profiles, build_root(loaded.path, build_dir), say, how)
+    flow = _flow(loaded, profiles, root, say, how)
     flow.keep_on_cpu = tuple(keep_on_cpu)
     return _run(flow, profiles)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from edgeflow.compress.conflicts import validate_settings
 from edgeflow.core.errors import BackendMissing, DataError, EdgeflowError, RecipeError, near, together
+from edgeflow.core.remote import is_remote
 from edgeflow.core.targets import Target, names
 from edgeflow.core.tokenize import Tokenize
 from edgeflow.core.tokenizer import tokenizer_of, tokens_of
@@ -109,8 +110,8 @@ def of_recipe(recipe: Recipe, targets: Sequence[Target], *, look_s: float = LOOK
         tried("P706", "[model] factory", lambda: validate_function(str(recipe.model.factory), recipe.folder))
     until = time.monotonic() + look_s
     for kind in ("evaluation", "calibration", "training"):
-        source = getattr(recipe.data, kind)
-        if source is None:
+        source = recipe.source(kind)
+        if source is None or is_remote(source):
             continue
         settings = recipe.ingest_settings()
         texts = settings.classes if settings.tokenize else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,9 +16,11 @@ from edgeflow.core.settings import CompressSettings, IngestSettings, is_syntheti
 from edgeflow.core.targets import Target, load_target
 from edgeflow.files.temporary import scratch
 from edgeflow.flow import early
+from edgeflow.flow.cache import Cache
 from edgeflow.flow.doctor import diagnose
 from edgeflow.flow.foreign import ForeignPaddle
 from edgeflow.flow.from_model import looked_at, needs_recipe, write_recipe
+from edgeflow.flow.remote_data import elsewhere, glance, here_already
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.borders import Borders, borders
@@ -37,6 +39,7 @@ from edgeflow.graph.trained_weights import validate_weights
 from edgeflow.ingest.onnx_import import is_onnx
 from edgeflow.ingest.paddle_files import PaddleFiles, find_program, read_paddle_files
 from edgeflow.nb.lint import Finding
+from edgeflow.project.places import CACHE, build_root
 from edgeflow.project.recipe import Recipe, asked_targets, load_recipe
 from edgeflow.verify.npu_share import Required
 from edgeflow.verify.output_kinds import foreseen_kinds
@@ -126,6 +129,7 @@ def plan(
         elif data is not None:
             raise RecipeError(f"{recipe}: has a recipe, which names its own data", try_="[data] evaluation, in it")
         loaded = load_recipe(Path(recipe))
+        loaded = here_already(loaded, Cache(build_root(loaded.path, None) / CACHE))
         profiles = [load_target(name) for name in asked_targets(loaded, targets)]
         asked = replace(npu, keep_on_cpu=tuple(keep_on_cpu))
         return plan_recipe(loaded, profiles, asked, (folder, fenced), files)
@@ -148,6 +152,7 @@ def plan_recipe(
         ModelError: the model cannot be read or exported.
     """
     found = early.of_recipe(loaded, profiles)
+    known = (*found.findings, *_elsewhere(loaded))
     with ExitStack() as stack:
         if at_work is None:
             inside = stack.enter_context(scratch())
@@ -164,7 +169,16 @@ def plan_recipe(
         canonicalise(made, weights, fenced.evaluate if foreign else _evaluate)
         legalise(made)
         held = dict(weights), stored
-        return [_plan(loaded, profile, made, held, npu, found.findings) for profile in profiles]
+        return [_plan(loaded, profile, made, held, npu, known) for profile in profiles]
+
+
+def _elsewhere(recipe: Recipe) -> Iterator[Finding]:
+    """What asking tells of data that lies elsewhere; nothing is fetched."""
+    for item in elsewhere(recipe):
+        try:
+            yield Finding("P715", "note", f"[data] {item.kind}", glance(item), "nothing to do")
+        except EdgeflowError as err:
+            yield Finding("P715", "error", f"[data] {item.kind}", err.what, err.try_)
 
 
 def _evaluate(*given: Any) -> Any:

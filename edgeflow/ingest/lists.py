@@ -47,9 +47,7 @@ def read_list(path: Path, where: str, *, alone: bool = False) -> tuple[list[Path
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        name, tab, label = (line.strip(), "", "-") if alone else line.partition("\t")
-        if not tab and not alone:
-            name, _, label = line.strip().rpartition(" ")
+        name, label = _cut(line, alone=alone)
         file = path.parent / name.strip()
         if not name or not label:
             wrong.append(
@@ -66,6 +64,29 @@ def read_list(path: Path, where: str, *, alone: bool = False) -> tuple[list[Path
             lines=wrong[:10],
         )
     return files, labels
+
+
+def listed_names(raw: bytes, where: str, *, alone: bool = False) -> list[str]:
+    """The files that a list names, in its order.
+
+    Raises:
+        DataError: no UTF-8 text.
+    """
+    try:
+        lines = raw.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as err:
+        raise DataError(f"{where}: cannot be read as a list of pictures ({err}), and should be UTF-8 text") from err
+    return [name for line in lines if line.strip() and (name := _cut(line, alone=alone)[0].strip())]
+
+
+def _cut(line: str, *, alone: bool) -> tuple[str, str]:
+    """What a line names, and what it says of it."""
+    if alone:
+        return line.strip(), "-"
+    name, tab, label = line.partition("\t")
+    if not tab:
+        name, _, label = line.strip().rpartition(" ")
+    return name, label
 
 
 def classes_or_texts(labels: Sequence[str], dictionary: Sequence[str], where: str, *, blank_last: bool) -> Array:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from edgeflow.core.errors import RecipeError, near
 from edgeflow.core.preprocess import Preprocess
+from edgeflow.core.remote import is_remote
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target, laid_over, read_toml
 from edgeflow.core.text_map import BoxRules
@@ -262,6 +263,12 @@ def _pages(data: PageTable, home: Path, folder: Path) -> dict[str, Any]:
     def reached(name: str) -> str:
         return name if folder == home else str(home / name)
 
+    for key, given in (("evaluation", data.evaluation), ("calibration", data.calibration)):
+        if is_remote(given):
+            raise RecipeError(
+                f"{home} [data] {key}: is a URL, and the pages of a pipeline are read from this machine",
+                try_="a copy of the folder beside the recipe",
+            )
     found: dict[str, Any] = {"evaluation": reached(data.evaluation), "exif": data.exif, "pages": True}
     if data.calibration is not None:
         found["calibration"] = reached(data.calibration)

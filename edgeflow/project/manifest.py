@@ -91,6 +91,7 @@ def manifest(
             "training_sha256": facts["training_sha256"],
             **pictures_table(facts["seen"]),
             **({"synthetic": True} if is_synthetic(made.recipe.data.evaluation) else {}),
+            **({"remote": remote} if (remote := _remote_table(made.recipe)) else {}),
         },
         "nb": {
             "sha256": converted.facts["sha256"],
@@ -106,6 +107,14 @@ def manifest(
         },
         "layers": dict(layers or {}),
         **(contract or {}),
+    }
+
+
+def _remote_table(recipe: Recipe) -> dict[str, Any]:
+    """What lay elsewhere: its URL, which holds nothing secret, and the hash of what came."""
+    return {
+        kind: {"url": got.url, "sha256": got.sha256, "bytes": got.bytes, "files": got.files}
+        for kind, got in recipe.brought.items()
     }
 
 

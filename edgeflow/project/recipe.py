@@ -12,6 +12,7 @@ from edgeflow.core import context
 from edgeflow.core.errors import RecipeError
 from edgeflow.core.output_kind import UNKNOWN, Kind, OutputKind, of_task
 from edgeflow.core.preprocess import Preprocess
+from edgeflow.core.remote import Brought, path_part
 from edgeflow.core.settings import (
     WEIGHTS_OF_8_BITS,
     CompressSettings,
@@ -94,6 +95,7 @@ class DataTable:
     `exif`: what the training's loader did with a photograph's orientation: `apply` as cv2 does, `ignore` as PIL does.
     `skip_bad`: pictures that cannot be read are left out, and counted. `pages`: a list of text boxes is one of pages,
     of which a text model takes what its task needs: whole pages, lines cut out, or lines both ways up.
+    Each may be a URL (core/remote.py), fetched before a build; `remote_bytes_max`: what one may hold.
     """
 
     evaluation: str
@@ -103,6 +105,7 @@ class DataTable:
     exif: Literal["ignore", "apply"] = "ignore"
     skip_bad: bool = False
     pages: bool = False
+    remote_bytes_max: int = 1 << 35
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,9 @@ class ProjectTable:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A whole edgeflow.toml; `folder` is where its paths start, `file` its own name."""
+    """A whole edgeflow.toml; `folder` is where its paths start, `file` its own name. `brought`: of [data] that lies
+    elsewhere, where it is here, by key.
+    """
 
     model: ModelTable
     inputs: Mapping[str, InputTable]
@@ -139,6 +144,7 @@ class Recipe:
     project: ProjectTable = ProjectTable()
     folder: Path = Path()
     file: str = RECIPE
+    brought: Mapping[str, Brought] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -150,21 +156,27 @@ class Recipe:
         """The model's inputs in the recipe's order."""
         return tuple(TensorSpec(name, table.shape, table.dtype) for name, table in self.inputs.items())
 
+    def source(self, kind: str) -> str | None:
+        """Where data of a kind (a key under [data]) is read from: as the recipe says, or where it was brought to."""
+        found = self.brought.get(kind)
+        given: str | None = getattr(self.data, kind)
+        return given if found is None else found.path
+
     def ingest_settings(self) -> IngestSettings:
         return IngestSettings(
             self.model.factory,
             self.model.program,
             self.model.params,
             self.specs,
-            self.data.calibration,
-            self.data.evaluation,
+            self.source("calibration"),
+            str(self.source("evaluation")),
             self.model.seed,
-            self.data.training,
+            self.source("training"),
             {name: table.preprocess for name, table in self.inputs.items() if table.preprocess is not None},
             self.data.exif,
             self.data.skip_bad,
             *self._letters(),
-            self.data.annotations,
+            self.source("annotations"),
             self._names(),
             any(table.kind == "boxes" and table.normalised for table in self.outputs.values()),
             self.model.task if self.data.pages else None,
@@ -191,7 +203,7 @@ class Recipe:
 
     def _names(self) -> tuple[str, ...]:
         """Names of classes, by which annotations are numbered; none where they cannot be read, as of a dictionary."""
-        if self.data.annotations is None and not self.data.evaluation.endswith(".txt"):
+        if self.data.annotations is None and not path_part(self.data.evaluation).endswith(".txt"):
             return ()
         try:
             raw = read_labels(self)
@@ -212,7 +224,7 @@ class Recipe:
         """
         metric = "" if self.metric is None else self.metric.spelled
         sources = (self.data.evaluation, self.data.calibration, self.data.training)
-        if self.labels_are != "dictionary" or not any((source or "").endswith(".txt") for source in sources):
+        if self.labels_are != "dictionary" or not any(path_part(source or "").endswith(".txt") for source in sources):
             return (), False
         try:
             raw = read_labels(self)
@@ -305,7 +317,7 @@ def recipe_of(table: Mapping[str, object], path: Path, where: str) -> Recipe:
     Raises:
         RecipeError: an unknown key, or a value it cannot have.
     """
-    if own := {"folder", "file"} & set(table):
+    if own := {"folder", "file", "brought"} & set(table):
         raise RecipeError(f"{where}: unknown key {own.pop()!r}; paths start at the recipe's own folder")
     recipe = strict(Recipe, {**table, "inputs": table.get("inputs", {})}, where, RecipeError)
     validate(recipe, path)

@@ -12,6 +12,7 @@ from edgeflow.core.errors import RecipeError, near
 from edgeflow.core.metric_names import asked
 from edgeflow.core.output_kind import COLUMN_NAMES
 from edgeflow.core.preprocess import Preprocess
+from edgeflow.core.remote import is_remote, path_part, remote_source
 from edgeflow.core.settings import DriftLimits, is_synthetic
 from edgeflow.core.tensors import DTYPES
 from edgeflow.files.inside import plain_name
@@ -43,7 +44,7 @@ def validate(recipe: Recipe, path: Path) -> None:
             try_='factory = "model.py:build", or program = "model.pdmodel"',
         )
     _validate_inputs(recipe, path)
-    source = recipe.data.evaluation
+    source = path_part(recipe.data.evaluation)
     if recipe.data.annotations is not None and (
         is_synthetic(source) or ".py:" in source or source.endswith((".npz", ".npy"))
     ):
@@ -51,6 +52,8 @@ def validate(recipe: Recipe, path: Path) -> None:
             f"{path} [data]: annotations belong to picture files, and evaluation is {source!r}",
             try_="evaluation = the folder of the pictures, or leave annotations out",
         )
+    if recipe.data.remote_bytes_max < 1:
+        raise RecipeError(f"{path} [data]: remote_bytes_max should be above 0")
     if model.task == "classify_text" and recipe.text_input is None:
         raise RecipeError(
             f"{path} [model]: task is 'classify_text', whose program takes a text, and no input is made of one",
@@ -178,6 +181,11 @@ def _validate_paths(recipe: Recipe, path: Path) -> None:
             raise RecipeError(
                 f"{path} {key}: {value[:80]!r} should be a path without control characters, and not empty"
             )
+        if is_remote(value):
+            if not key.startswith("[data]"):
+                raise RecipeError(f"{path} {key}: is a URL, and only data is fetched", try_="a file beside the recipe")
+            remote_source(value, f"{path} {key}")
+            continue
         place = path.resolve().parent / (value.partition(":")[0] if ".py:" in value else value)
         try:
             kind = place.stat().st_mode

@@ -23,6 +23,7 @@ from edgeflow.core.tensors import declared_batch
 from edgeflow.files.arrays import load_npz, save_npz
 from edgeflow.files.temporary import scratch
 from edgeflow.flow.build import Flow
+from edgeflow.flow.remote_data import with_data
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
@@ -105,6 +106,7 @@ def examine(
     loaded, profile = load_recipe(Path(recipe)), load_target(target)
     _validate(loaded, profile, tolerance_db, output)
     root = build_root(loaded.path, build_dir)
+    loaded = with_data(loaded, root, say)
     settings = loaded.compress_settings(profile)
     plain = CompressSettings(
         precision="int8", algo=settings.algo, weights=settings.weights, keep_float=settings.keep_float

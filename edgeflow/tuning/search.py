@@ -14,6 +14,7 @@ from pathlib import Path
 from edgeflow.core.errors import RecipeError
 from edgeflow.core.targets import Target, load_target
 from edgeflow.flow.build import Flow
+from edgeflow.flow.remote_data import with_data
 from edgeflow.nb.predict import chip_costs, published
 from edgeflow.project.places import build_root
 from edgeflow.project.recipe import Recipe, load_recipe
@@ -72,6 +73,7 @@ def search(
     loaded, profile = load_recipe(Path(recipe)), load_target(target)
     goal = _completed(goal, loaded, profile)
     root = build_root(loaded.path, build_dir)
+    loaded = with_data(loaded, root, say)
     with Flow(loaded, root, say or (lambda *_: None), quantisers=2) as flow:
         trials = Trials(flow, profile, goal)
         facts = {name: trials.ingested.facts[name] for name in SOURCE}

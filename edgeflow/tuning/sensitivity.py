@@ -29,6 +29,7 @@ from edgeflow.files.arrays import load_npz
 from edgeflow.files.atomic import sha256, write_atomic
 from edgeflow.files.sealed import sealed, unsealed
 from edgeflow.flow.build import Flow
+from edgeflow.flow.remote_data import with_data
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
 from edgeflow.graph.edit import Editor
@@ -90,6 +91,7 @@ def sensitivity(
             try_="--target arm64-int8",
         )
     root = build_root(loaded.path, build_dir)
+    loaded = with_data(loaded, root, say)
     with Flow(loaded, root, say or (lambda *_: None), quantisers=os.cpu_count() or 1) as flow:
         flow.begin(profile)
         return layer_costs(flow, profile, settings, samples)
@@ -125,6 +127,7 @@ def prune_sensitivity(
         raise RecipeError(f"ratios: are {list(ratios)}, and should lie between 0 and 1", try_="--ratio 0.5")
     loaded, profile = load_recipe(Path(recipe)), load_target(target)
     root = build_root(loaded.path, build_dir)
+    loaded = with_data(loaded, root, say)
     with Flow(loaded, root, say or (lambda *_: None), quantisers=os.cpu_count() or 1) as flow:
         flow.begin(profile)
         return prune_costs(flow, profile, loaded.compress_settings(profile), ratios, samples)
