@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from edgeflow.cli.language import tr
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.printing import MANNER, show, show_error, visible
 from edgeflow.core.errors import EdgeflowError
 
@@ -136,6 +136,7 @@ class Lazy(click.Group):
             show_error(err)
             sys.exit(err.exit_code)
         except click.ClickException as err:
+            err.message = told(err.message)
             said = err.format_message()
             if all(visible(line) == line for line in said.split("\n")):
                 raise

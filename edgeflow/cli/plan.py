@@ -96,9 +96,9 @@ def _draw(file: Path, found: Sequence[Any]) -> None:
     for item in drawn:
         place = file if len(found) == 1 else file.with_name(f"{file.stem}-{item.target}{file.suffix}")
         write_atomic(place, svg(item.borders, f"predicted partition for {item.target}").encode())
-        show(f"drawn: {place}", err=True)
+        show(f"{tr('drawn')}: {place}", err=True)
     if not drawn:
-        show("nothing drawn: no target has an NPU", err=True)
+        show(tr("nothing drawn: no target has an NPU"), err=True)
 
 
 SHOWN = 6

@@ -210,7 +210,7 @@ def _layers(record: Record) -> str:
     """The layers that drift most."""
     rows = [
         (
-            f"op {layer.op} {plain(layer.name, 60)}",
+            f"{tr('op')} {layer.op} {plain(layer.name, 60)}",
             number(layer.entire.sqnr_db if layer.entire else None),
             number(layer.single.sqnr_db if layer.single else None),
             _text(layer.reason) or "-",
@@ -224,7 +224,11 @@ def _device_look(found: DeviceLook) -> str:
     """What watching a device op by op found, and the ops that differ most."""
     differing = sorted((row for row in found.layers if row.state == "differs"), key=lambda row: row.op)[:LAYERS_SHOWN]
     rows = [
-        (f"op {row.op} {plain(row.op_type)} {plain(row.output, 60)}", number(row.error, 3), number(row.entire, 3))
+        (
+            f"{tr('op')} {row.op} {plain(row.op_type)} {plain(row.output, 60)}",
+            number(row.error, 3),
+            number(row.entire, 3),
+        )
         for row in differing
     ]
     shown = [table((tr("differs on the device"), tr("own error"), tr("entire")), rows)] if rows else []
