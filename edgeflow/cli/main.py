@@ -136,7 +136,7 @@ class Lazy(click.Group):
             show_error(err)
             sys.exit(err.exit_code)
         except click.ClickException as err:
-            err.message = told(err.message)
+            vars(err)["message"] = told(err.message)  # click declares it final
             said = err.format_message()
             if all(visible(line) == line for line in said.split("\n")):
                 raise
