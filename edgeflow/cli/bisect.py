@@ -67,8 +67,8 @@ def command(
     [targets.NAME.convert] keep_on_cpu. Exit codes: 0 found, or nothing is wrong; 4 it cannot be told.
 
     \b
-    Example: edgeflow bisect build/kirin/model.nb --on adb:SERIAL
-             edgeflow bisect build/kirin/model.nb --on adb:SERIAL --against emulator
+    Example: edgeflow bisect build/kirin --on adb:SERIAL
+             edgeflow bisect build/kirin --on adb:SERIAL --against emulator
     """
     from edgeflow.cli.progress import working
     from edgeflow.core.settings import DriftLimits

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from edgeflow.cli.language import tr
 from edgeflow.cli.printing import PAINTED
-from edgeflow.cli.tables import table
+from edgeflow.cli.tables import columns, table
 from tests.conftest import ROOT
 
 NAMES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -90,13 +90,14 @@ def test_plan_in_chinese_and_its_json_in_english() -> None:
     assert not json.loads(told["en", "--json"].stdout)[0]["buildable"]
 
 
-def in_both(*arguments: str) -> tuple[str, str]:
+def in_both(*arguments: str, width: int | None = None) -> tuple[str, str]:
     """What a command prints in Chinese and in English."""
     from edgeflow.cli.main import edgeflow
 
     said = []
     for language in ("zh_CN", "en"):
-        done = CliRunner().invoke(edgeflow, list(arguments), env={"LANGUAGE": language, "LC_ALL": "zh_CN.UTF-8"})
+        asked = {"LANGUAGE": language, "LC_ALL": "zh_CN.UTF-8"}
+        done = CliRunner().invoke(edgeflow, list(arguments), env=asked, terminal_width=width)
         assert done.exit_code in (0, 1, 2, 3), done.output
         said.append(done.stdout or done.stderr)
     return said[0], said[1]
@@ -125,3 +126,11 @@ def test_other_commands_in_chinese_and_their_json_in_english(tmp_path: Path) -> 
         assert len(ours.splitlines()) == len(theirs.splitlines())
     ours, theirs = in_both("inspect", one, "--json")
     assert ours == theirs
+
+
+def test_help_in_chinese_fits_the_terminal_and_english_comes_back() -> None:
+    for arguments in (("--help",), ("verify", "--help"), ("bisect", "--help")):
+        ours, theirs = in_both(*arguments, width=80)
+        assert max(map(columns, ours.splitlines())) <= 80
+        assert "显示本说明并退出" in ours and not re.search("[\u4e00-\u9fff]", theirs)
+    assert "\n           edgeflow bisect build/kirin --on adb:SERIAL --against" in ours  # lines that the command keeps
