@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import click
 
@@ -57,7 +57,7 @@ class Formatter(click.HelpFormatter):
         """Options, Commands."""
         super().write_heading(told(heading))
 
-    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = NAMES_MAX, col_spacing: int = 2) -> None:
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = NAMES_MAX, col_spacing: int = 2) -> None:
         """Names, and what they mean beside them."""
         rows = [(name, told(text)) for name, text in rows]  # --help itself is click's
         if all(text.isascii() for _, text in rows):

@@ -239,11 +239,11 @@ def _device_look(found: DeviceLook) -> str:
 def _worst_inputs(record: Record) -> str:
     """The inputs that lose most, by the names of their files; none where nothing differs."""
     rows = [
-        (plain(item.name, 60), plain(item.reference, 60), plain(item.candidate, 60), number(item.error, 3))
+        (told(plain(item.name, 60)), plain(item.reference, 60), plain(item.candidate, 60), number(item.error, 3))
         for item in record.worst[:INPUTS_SHOWN]
         if item.error
     ]
-    return table((tr("worst inputs"), tr("reference"), tr("candidate"), tr("error")), rows) if rows else ""
+    return table((tr("worst inputs"), tr("reference"), tr("candidate"), tr("difference")), rows) if rows else ""
 
 
 def _first_drift(record: Record) -> str:
