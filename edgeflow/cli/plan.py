@@ -129,7 +129,7 @@ def _lines(plan: Any) -> list[str]:
     if plan.borders is not None:
         from edgeflow.report.partition_picture import lines
 
-        out += [f"  {line}" for line in lines(plan.borders)]
+        out += [f"  {told(line)}" for line in lines(plan.borders)]
     out += [f"  {tr('output')} {k}: {told(kind.kind)}, {told(kind.why)}" for k, kind in enumerate(plan.outputs)]
     grades = {"error": tr("error"), "warning": tr("warning"), "note": tr("note")}
     for finding in plan.findings:
