@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import say, show_json, show_page
 from edgeflow.cli.runner_options import where_options
@@ -66,8 +67,8 @@ def command(
     [targets.NAME.convert] keep_on_cpu. Exit codes: 0 found, or nothing is wrong; 4 it cannot be told.
 
     \b
-    Example: edgeflow bisect build/kirin/model.nb --on adb:SERIAL
-             edgeflow bisect build/kirin/model.nb --on adb:SERIAL --against emulator
+    Example: edgeflow bisect build/kirin --on adb:SERIAL
+             edgeflow bisect build/kirin --on adb:SERIAL --against emulator
     """
     from edgeflow.cli.progress import working
     from edgeflow.core.settings import DriftLimits
@@ -100,31 +101,35 @@ def _lines(found: Bisection, target: str) -> list[str]:
     """The answer first, then what it costs and where it can be seen."""
     lines = []
     for item in found.culprits:
-        ops = " with ".join(item.ops)
-        how = "the runtime says so itself" if item.named else item.why
-        lines.append(f"{item.kind} on the NPU: {ops} ({how})")
+        ops = tr(" with ").join(item.ops)
+        how = tr("the runtime says so itself") if item.named else told(item.why)
+        lines.append(tr("{kind} on the NPU: {ops} ({how})").format(kind=told(item.kind), ops=ops, how=how))
         if item.case is not None:
-            word = ("dies" if item.kind == "died" else "wrong") if item.alone else "right"
-            lines.append(f"  {word} alone: {item.case}")
+            word = (tr("dies alone") if item.kind == "died" else tr("wrong alone")) if item.alone else tr("right alone")
+            lines.append(f"  {word}: {item.case}")
     if found.why:
-        lines.append(f"{found.found}: {found.why}")
+        lines.append(f"{told(found.found)}: {told(found.why)}")
     if found.keep_on_cpu:
         words = ", ".join(f'"{line}"' for line in found.keep_on_cpu)
         lines += [f"[targets.{target}.convert]", f"keep_on_cpu = [{words}]"]
     if found.before and found.after:
-        lines.append(f"that costs: {_cost(found.before)} -> {_cost(found.after)}")
-    kept = f", {found.kept} known from before" if found.kept else ""
+        lines.append(f"{tr('that costs')}: {_cost(found.before)} -> {_cost(found.after)}")
+    kept = tr(", {n} known from before").format(n=found.kept) if found.kept else ""
     cases = sum(item.case is not None for item in found.culprits)
-    more = f", and {cases} of the ops alone" if cases else ""
-    lines.append(f"{found.runs} runs{kept}, at most {found.bound}{more}")
+    more = tr(", and {n} of the ops alone").format(n=cases) if cases else ""
+    lines.append(
+        tr("{n} runs{kept}, at most {bound}{more}").format(n=found.runs, kept=kept, bound=found.bound, more=more)
+    )
     if found.untried:
-        lines.append(f"{found.untried} variants could not be tried, so more ops may be named than need be")
-    lines.append(f"{found.ops} ops, {found.samples} samples, on {found.runner}")
+        untried = tr("{n} variants could not be tried, so more ops may be named than need be")
+        lines.append(untried.format(n=found.untried))
+    over = tr("{ops} ops, {samples} samples, on {runner}")
+    lines.append(over.format(ops=found.ops, samples=found.samples, runner=told(found.runner)))
     return lines
 
 
 def _cost(cost: Cost) -> str:
     """One file in words."""
-    time = "" if cost.predicted_ms is None else f"{cost.predicted_ms:.3g} ms predicted, "
-    pieces = "1 piece" if cost.subgraphs == 1 else f"{cost.subgraphs} pieces"
-    return f"{time}{cost.crossings} tensors change sides, {pieces}"
+    time = "" if cost.predicted_ms is None else tr("{ms} ms predicted, ").format(ms=f"{cost.predicted_ms:.3g}")
+    pieces = tr("1 piece") if cost.subgraphs == 1 else tr("{n} pieces").format(n=cost.subgraphs)
+    return time + tr("{n} tensors change sides, {pieces}").format(n=cost.crossings, pieces=pieces)

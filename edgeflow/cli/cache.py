@@ -95,7 +95,7 @@ def prune(recipe: Path, build_dir: Path | None, as_json: bool, older_than_s: flo
     """
     from edgeflow.flow.cache_listing import prune as remove
 
-    _show(remove(_place(recipe, build_dir), older_than_s), as_json, "removed")
+    _show(remove(_place(recipe, build_dir), older_than_s), as_json, removed=True)
 
 
 def _place(recipe: Path, build_dir: Path | None) -> Path:
@@ -104,7 +104,7 @@ def _place(recipe: Path, build_dir: Path | None) -> Path:
     return build_root(recipe_file(recipe).resolve(), build_dir) / CACHE
 
 
-def _show(found: list[Any], as_json: bool, what: str = "in the cache") -> None:
+def _show(found: list[Any], as_json: bool, *, removed: bool = False) -> None:
     import time
 
     from edgeflow.cli.tables import size as readable
@@ -119,14 +119,15 @@ def _show(found: list[Any], as_json: bool, what: str = "in the cache") -> None:
         rows = [(entry.stage, entry.name, readable(entry.bytes), _since(now - entry.used)) for entry in found]
         show_page(table((tr("stage"), tr("result"), tr("size"), tr("last used")), rows))
     total = readable(sum(entry.bytes for entry in found))
-    show(f"{len(found)} result{'' if len(found) == 1 else 's'}, {total}, {what}")
+    counted = tr("{n} result, {size}") if len(found) == 1 else tr("{n} results, {size}")
+    show(f"{counted.format(n=len(found), size=total)}, {tr('removed') if removed else tr('in the cache')}")
 
 
 def _since(seconds: float) -> str:
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+    for said, length in ((tr("{n} d ago"), 86_400), (tr("{n} h ago"), 3600), (tr("{n} min ago"), 60)):
         if seconds >= length:
-            return f"{seconds / length:.0f} {unit} ago"
-    return "now"
+            return said.format(n=f"{seconds / length:.0f}")
+    return tr("now")
 
 
 def _json(table: Any) -> None:

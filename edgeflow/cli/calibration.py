@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgeflow.cli.language import tr
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.options import build_dir_option, chosen_target, recipe_argument, target_option
 from edgeflow.cli.printing import show, show_json
 from edgeflow.cli.tables import number, table
@@ -60,11 +60,11 @@ def lines(found: Any) -> list[str]:
         ).split("\n")
     ]
     if len(found.layers) > SHOWN:
-        out.append(f"… and {len(found.layers) - SHOWN} layers that are covered better")
+        out.append(tr("… and {n} layers that are covered better").format(n=len(found.layers) - SHOWN))
     for item in found.outliers[:SHOWN]:
-        out.append(f"outlier: sample {item.sample} is {item.times:.1f} times the usual range at {item.layer}")
-    out.append(
-        "samples -> SQNR of the int8 outputs: " + ", ".join(f"{p.samples}: {number(p.sqnr_db)} dB" for p in found.curve)
-    )
-    out += [f"- {text}" for text in found.advice]
+        far = tr("outlier: sample {sample} is {times} times the usual range at {layer}")
+        out.append(far.format(sample=item.sample, times=f"{item.times:.1f}", layer=item.layer))
+    curve = ", ".join(f"{p.samples}: {number(p.sqnr_db)} dB" for p in found.curve)
+    out.append(f"{tr('samples -> SQNR of the int8 outputs')}: {curve}")
+    out += [f"- {told(text)}" for text in found.advice]
     return out

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.language import tr
 from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import show, show_json
 
@@ -55,4 +56,5 @@ def command(model: Path, out: Path, shapes: tuple[str, ...], npu: str, as_json: 
             }
         )
         return
-    show(f"{out}: {len(exported.graph.node)} nodes, opset {exported.opset_import[0].version}", err=True)
+    written = tr("{path}: {n} nodes, opset {opset}")
+    show(written.format(path=out, n=len(exported.graph.node), opset=exported.opset_import[0].version), err=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.language import tr
 from edgeflow.cli.printing import show, show_json
 
 
@@ -34,4 +35,4 @@ def command(folder: Path, model: Path | None, as_json: bool) -> None:
         show(*written)
     place = f"./{folder}" if str(folder).startswith("-") else str(folder)  # cd would take it for an option
     go = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(place)} && "
-    show(f"next: {go}edgeflow build --target {'arm64-int8' if model is None else 'arm64'}", err=True)
+    show(f"{tr('next')}: {go}edgeflow build --target {'arm64-int8' if model is None else 'arm64'}", err=True)

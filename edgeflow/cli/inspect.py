@@ -107,7 +107,7 @@ def lines(found: Inspection) -> list[str]:
             "{crossings} tensors handed across"
         )
         out.append(said.format(subgraphs=p.subgraphs, npu=p.npu_ops, cpu=p.cpu_ops, macs=macs, crossings=p.crossings))
-        out += [f"  {tr('on the CPU')}: op {b.index} ({b.op_type}): {told(b.why)}" for b in p.breakers]
+        out += [f"  {tr('on the CPU')}: {tr('op')} {b.index} ({b.op_type}): {told(b.why)}" for b in p.breakers]
     if (q := s.quantisation) is not None:
         if q.weight_only_bits:
             only = tr("quantisation: weights only, int{bits}; computed in float32")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.tables import number, size
 from edgeflow.project.accepted import drop_or_gain
 from edgeflow.report.values import SENTENCE_LENGTH_MAX, plain
@@ -19,15 +20,15 @@ def comparison(items: Sequence[Held]) -> str:
     lines: list[str] = []
     for item in items:
         lines += [
-            f"{item.target}: {_kind(change)}: {plain(change.text, SENTENCE_LENGTH_MAX)}" for change in item.changes
+            f"{item.target}: {_kind(change)}: {told(plain(change.text, SENTENCE_LENGTH_MAX))}"
+            for change in item.changes
         ]
         if not item.changes:
-            lines.append(f"{item.target}: as accepted in edgeflow.lock")
+            lines.append(f"{item.target}: {tr('as accepted in edgeflow.lock')}")
     moved = [item.target for item in items if item.changes]
     if moved:
-        lines.append(
-            f"  try: edgeflow lock {' '.join(f'--target {name}' for name in moved)}, to accept the new figures"
-        )
+        command = f"edgeflow lock {' '.join(f'--target {name}' for name in moved)}"
+        lines.append(f"  {tr('try')}: " + tr("{command}, to accept the new figures").format(command=command))
     return "\n".join(lines)
 
 
@@ -36,29 +37,37 @@ def accepted(items: Sequence[Held]) -> str:
     lines: list[str] = []
     for item in items:
         if item.refused:
-            lines += [f"{item.target}: not accepted: {plain(text, SENTENCE_LENGTH_MAX)}" for text in item.refused]
-            lines.append("  try: loosen [drift] in the recipe if this is meant, then edgeflow lock again")
+            lines += [
+                f"{item.target}: {tr('not accepted')}: {told(plain(text, SENTENCE_LENGTH_MAX))}"
+                for text in item.refused
+            ]
+            lines.append(
+                f"  {tr('try')}: {tr('loosen [drift] in the recipe if this is meant, then edgeflow lock again')}"
+            )
         elif item.accepted is None:
-            lines.append(f"{item.target}: new: {_figures(item.found)}")
+            lines.append(f"{item.target}: {tr('new')}: {_figures(item.found)}")
         else:
             lines += [
-                f"{item.target}: {_kind(change)}: {plain(change.text, SENTENCE_LENGTH_MAX)}" for change in item.changes
+                f"{item.target}: {_kind(change)}: {told(plain(change.text, SENTENCE_LENGTH_MAX))}"
+                for change in item.changes
             ]
-            lines += [] if item.changes else [f"{item.target}: unchanged"]
+            lines += [] if item.changes else [f"{item.target}: {tr('unchanged')}"]
     return "\n".join(lines)
 
 
 def _kind(change: Change) -> str:
-    return "changed" if change.judgement == "other" else str(change.judgement)
+    return told("changed" if change.judgement == "other" else str(change.judgement))
 
 
 def _figures(figures: Figures) -> str:
     found = [f"SQNR {number(min(o.sqnr_db for o in figures.outputs))} dB"]
     if figures.metric_drop is not None:
-        found.append(f"{plain(figures.metric)} {drop_or_gain(figures.metric_drop)}")
-    found += [size(figures.size_bytes), f"{figures.ops} ops"]
+        found.append(f"{plain(figures.metric)} {told(drop_or_gain(figures.metric_drop))}")
+    found += [size(figures.size_bytes), tr("{n} ops").format(n=figures.ops)]
     if figures.subgraphs:
-        found.append(f"{figures.subgraphs} NPU subgraph{'s' if figures.subgraphs > 1 else ''}")
+        pieces = tr("{n} NPU subgraphs") if figures.subgraphs > 1 else tr("{n} NPU subgraph")
+        found.append(pieces.format(n=figures.subgraphs))
     if figures.predicted_latency_ms is not None:
-        found.append(f"{number(figures.predicted_latency_ms)} ms predicted on {figures.chip}")
+        predicted = tr("{ms} ms predicted on {chip}")
+        found.append(predicted.format(ms=number(figures.predicted_latency_ms), chip=figures.chip))
     return ", ".join(found)

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from edgeflow.cli.language import tr
+from edgeflow.cli.help_text import Spoken, speak
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.printing import MANNER, show, show_error, visible
 from edgeflow.core.errors import EdgeflowError
 
@@ -94,6 +95,8 @@ def noted_interrupts() -> list[int]:
 class Lazy(click.Group):
     """Commands by name; errors of edgeflow become a message and an exit code in this one place."""
 
+    context_class = Spoken
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -102,6 +105,7 @@ class Lazy(click.Group):
             return None
         command: click.Command = importlib.import_module(f"edgeflow.cli.{COMMANDS[cmd_name]}").command
         with_manner(command)
+        speak(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -123,6 +127,7 @@ class Lazy(click.Group):
     def make_context(self, *args: Any, **more: Any) -> click.Context:
         """Each call begins in the plain manner."""
         MANNER.colour, MANNER.quiet, MANNER.verbose = True, False, False
+        speak(self)
         return super().make_context(*args, **more)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -136,6 +141,7 @@ class Lazy(click.Group):
             show_error(err)
             sys.exit(err.exit_code)
         except click.ClickException as err:
+            vars(err)["message"] = told(err.message)  # click declares it final
             said = err.format_message()
             if all(visible(line) == line for line in said.split("\n")):
                 raise

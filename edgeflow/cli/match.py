@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import show, show_json
 
@@ -36,10 +37,11 @@ def command(model: Path, library: Path, as_json: bool) -> None:
             }
         )
     else:
-        versions = ", ".join(found.library.versions) or "no version named"
-        show(f"library: {found.library.machine}, {versions}, {len(found.library.kernels)} kernels named")
+        versions = ", ".join(found.library.versions) or tr("no version named")
+        read_of_it = tr("library: {machine}, {versions}, {n} kernels named")
+        show(read_of_it.format(machine=found.library.machine, versions=versions, n=len(found.library.kernels)))
         for reason in found.reasons:
-            show(f"{reason.level}: {reason.text}")
-        show(found.verdict)
+            show(f"{told(reason.level)}: {told(reason.text)}")
+        show(told(found.verdict))
     if found.verdict == "refuse":
         raise SystemExit(3)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.printing import show
 from edgeflow.core.errors import EdgeflowError
 
@@ -72,7 +73,8 @@ class ModelFile(click.ParamType):  # type: ignore[type-arg]
         try:
             found = models_of(path)
         except EdgeflowError as err:
-            self.fail(f"{err.what}{f'; try: {err.try_}' if err.try_ else ''}", param, ctx)
+            remedy = f"; {tr('try')}: {told(err.try_)}" if err.try_ else ""
+            self.fail(f"{told(err.what)}{remedy}", param, ctx)
         if len(found) != 1:
             self.fail(_why_none(value, found), param, ctx)
         show(f"{value}: {found[0]}", err=True)

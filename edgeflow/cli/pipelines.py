@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgeflow.cli.language import tr
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.printing import from_here, show, show_json, show_page
 from edgeflow.cli.tables import number, size, table
 from edgeflow.report.values import percent, plain, sentence
@@ -35,9 +35,9 @@ def build_pipeline(
         for built in results:
             show(f"{built.target}: {from_here(built.folder)}/report.html", err=True)
             for text in built.record.undecided:
-                show(f"{built.target}: {tr('undecided')}: {sentence(text)}", err=True)
+                show(f"{built.target}: {tr('undecided')}: {told(sentence(text))}", err=True)
             for text in built.record.broken:
-                show(f"{built.target}: {tr('broken')}: {sentence(text)}", err=True)
+                show(f"{built.target}: {tr('broken')}: {told(sentence(text))}", err=True)
     if any(record.verdict == "FAIL" for record in records):
         raise SystemExit(3)
 
@@ -103,7 +103,8 @@ def verdict(record: TextRecord) -> str:
     """One verification in full."""
     lost = record.lost
     hops = [
-        (plain(hop.name), percent(hop.hmean), percent(hop.line_accuracy), percent(hop.cer)) for hop in record.waterfall
+        (told(plain(hop.name)), percent(hop.hmean), percent(hop.line_accuracy), percent(hop.cer))
+        for hop in record.waterfall
     ]
     lines = [
         texts([record]),
@@ -112,10 +113,13 @@ def verdict(record: TextRecord) -> str:
         tr("lost by: detector {a}, box {b}, classifier {c}, recogniser {d}").format(
             a=lost.detector, b=lost.box, c=lost.classifier, d=lost.recogniser
         ),
-        *(f"{plain(name)}: {sentence(item.sentence)}" for name, item in record.decisions.items()),
-        *(f"{tr('not checked')}: {sentence(text)}" for text in record.notes),
-        *(f"{tr('undecided')}: {sentence(text)}" for text in record.undecided),
-        *(f"{tr('broken')}: {sentence(text)}" for text in record.broken),
+        *(
+            f"{told(plain(name).replace('_', ' '))}: {told(sentence(item.sentence))}"
+            for name, item in record.decisions.items()
+        ),
+        *(f"{tr('not checked')}: {told(sentence(text))}" for text in record.notes),
+        *(f"{tr('undecided')}: {told(sentence(text))}" for text in record.undecided),
+        *(f"{tr('broken')}: {told(sentence(text))}" for text in record.broken),
         record.verdict,
     ]
     return "\n".join(lines)

@@ -96,9 +96,9 @@ def _draw(file: Path, found: Sequence[Any]) -> None:
     for item in drawn:
         place = file if len(found) == 1 else file.with_name(f"{file.stem}-{item.target}{file.suffix}")
         write_atomic(place, svg(item.borders, f"predicted partition for {item.target}").encode())
-        show(f"drawn: {place}", err=True)
+        show(f"{tr('drawn')}: {place}", err=True)
     if not drawn:
-        show("nothing drawn: no target has an NPU", err=True)
+        show(tr("nothing drawn: no target has an NPU"), err=True)
 
 
 SHOWN = 6
@@ -129,7 +129,7 @@ def _lines(plan: Any) -> list[str]:
     if plan.borders is not None:
         from edgeflow.report.partition_picture import lines
 
-        out += [f"  {line}" for line in lines(plan.borders)]
+        out += [f"  {told(line)}" for line in lines(plan.borders)]
     out += [f"  {tr('output')} {k}: {told(kind.kind)}, {told(kind.why)}" for k, kind in enumerate(plan.outputs)]
     grades = {"error": tr("error"), "warning": tr("warning"), "note": tr("note")}
     for finding in plan.findings:

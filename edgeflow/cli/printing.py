@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from edgeflow.cli.language import tr
+from edgeflow.cli.language import told, tr
 from edgeflow.core.errors import EdgeflowError
 
 ACTS = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
@@ -107,8 +107,8 @@ def show_json(value: Any) -> None:
 
 def show_error(err: EdgeflowError) -> None:
     """What went wrong in one line, what shows it, and what to do about it; the same of all that was found with it."""
-    remedy = [f"  {tr('try')}: {here(err.try_)}"] if err.try_ else []
-    lines = [f"edgeflow: {err.what}", *(f"    {line}" for line in err.lines), *remedy]
+    remedy = [f"  {tr('try')}: {told(here(err.try_))}"] if err.try_ else []
+    lines = [f"edgeflow: {told(err.what)}", *(f"    {line}" for line in err.lines), *remedy]
     if MANNER.verbose:
         lines += [f"    | {line}" for text in traceback.format_exception(err) for line in text.rstrip().split("\n")]
     click.echo("\n".join(painted(visible(line), err=True) for line in lines), err=True)

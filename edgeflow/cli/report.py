@@ -113,7 +113,16 @@ def rows(names: list[str], records: list[Record]) -> str:
     from edgeflow.report.front import front
 
     best = front(records) if len(records) > 1 else [False]
-    head = (tr("build"), tr("precision"), tr("size"), tr("predicted ms"), tr("loss"), "SQNR dB", "", tr("verdict"))
+    head = (
+        tr("build"),
+        tr("precision"),
+        tr("size"),
+        tr("predicted ms"),
+        tr("loss"),
+        "SQNR dB",
+        tr("front"),
+        tr("verdict"),
+    )
     return table(
         head,
         [

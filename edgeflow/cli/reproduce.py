@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.options import model_argument
 from edgeflow.cli.printing import show, show_json
 from edgeflow.flow.provenance import Difference, grouped
@@ -39,12 +40,12 @@ def command(manifest: Path, recipe: Path | None, target: str | None, build_dir: 
     from edgeflow.flow.reproduce import reproduce
     from edgeflow.project.places import MANIFEST
 
-    def told(found: Sequence[Difference]) -> None:
-        show("known before the rebuild:", *groups(found), err=True)
+    def before(found: Sequence[Difference]) -> None:
+        show(f"{tr('known before the rebuild')}:", *groups(found), err=True)
 
     with Progress() as progress:
         found = reproduce(
-            manifest.with_name(MANIFEST), recipe, target=target, build_dir=build_dir, say=progress.say, told=told
+            manifest.with_name(MANIFEST), recipe, target=target, build_dir=build_dir, say=progress.say, told=before
         )
     if as_json:
         show_json(found.as_table())
@@ -61,10 +62,10 @@ def groups(found: Sequence[Difference]) -> list[str]:
     """Differences, each under whose doing it is."""
     lines = []
     for title, items in grouped(found):
-        lines.append(title)
-        lines += [f"  {plain(item.text, SENTENCE_LENGTH_MAX)}" for item in items[:SHOWN]]
+        lines.append(told(title))
+        lines += [f"  {told(plain(item.text, SENTENCE_LENGTH_MAX))}" for item in items[:SHOWN]]
         if len(items) > SHOWN:
-            lines.append(f"  … and {len(items) - SHOWN} more, which --json lists")
+            lines.append("  " + tr("… and {n} more, which --json lists").format(n=len(items) - SHOWN))
     return lines
 
 
@@ -73,11 +74,11 @@ def lines(found: Any) -> list[str]:
     out = [] if found.identical else groups(found.differences)
     if found.unrecorded:
         names = ", ".join(plain(name, 60) for name in found.unrecorded[:SHOWN])
-        out.append(
-            f"not recorded by the build, so not compared: {names}{', …' if len(found.unrecorded) > SHOWN else ''}"
-        )
+        more = ", …" if len(found.unrecorded) > SHOWN else ""
+        out.append(f"{tr('not recorded by the build, so not compared')}: {names}{more}")
     if found.identical:
-        out.append(f"identical: model.nb, sha256 {found.nb_sha256}, and all that the manifest records")
+        same = tr("identical: model.nb, sha256 {sha256}, and all that the manifest records")
+        out.append(same.format(sha256=found.nb_sha256))
     elif found.same_bytes:
-        out.append("the .nb itself is the same, byte for byte")
+        out.append(tr("the .nb itself is the same, byte for byte"))
     return out

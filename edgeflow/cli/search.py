@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from edgeflow.cli.language import tr
+from edgeflow.cli.language import told, tr
 from edgeflow.cli.options import build_dir_option, chosen_target, recipe_argument, target_option
 from edgeflow.cli.printing import from_here, show, show_page
 from edgeflow.cli.tables import number, size, table
@@ -96,10 +96,11 @@ def command(
 def line(item: Tried, missed: Sequence[str]) -> str:
     """One candidate as it comes in."""
     if item.error:
-        return f"{item.name:<28} {item.seconds:6.1f} s  {item.error}"
-    drop = "" if item.metric_drop is None else f"drop {item.metric_drop:+.4f}, "
+        return f"{item.name:<28} {item.seconds:6.1f} s  {told(item.error)}"
+    drop = "" if item.metric_drop is None else tr("drop {drop}, ").format(drop=f"{item.metric_drop:+.4f}")
     what = f"{drop}SQNR {number(item.sqnr_db)} dB, {size(item.size_bytes or 0)}, {_ms(item)}"
-    return f"{item.name:<28} {item.seconds:6.1f} s  {what}{'' if not missed else '  misses: ' + '; '.join(missed)}"
+    misses = f"  {tr('misses')}: {'; '.join(map(told, missed))}" if missed else ""
+    return f"{item.name:<28} {item.seconds:6.1f} s  {what}{misses}"
 
 
 def lines(found: Any) -> list[str]:
@@ -119,16 +120,18 @@ def lines(found: Any) -> list[str]:
     ]
     if rows:
         out += table((tr("candidate"), tr("metric"), "SQNR dB", tr("size"), tr("predicted"), ""), rows).split("\n")
-    out += [ranking.tie] if ranking.tie else []
+    out += [told(ranking.tie)] if ranking.tie else []
     out.append(tr("Pareto front") + ": " + (", ".join(item.name for item in ranking.front) or tr("empty")))
     gone = [item for item in found.tried if item.error]
-    out += [f"no result: {item.name}: {item.error}" for item in gone]
-    why = {"done": "everything was tried", "time": "the time was up", "interrupted": "it was interrupted"}.get(
-        found.stopped, found.stopped
-    )
-    out.append(
-        f"{len(found.tried)} candidates in {found.seconds:.0f} s; {why}. Certificate: {from_here(found.certificate)}"
-    )
+    out += [f"{tr('no result')}: {item.name}: {told(item.error or '')}" for item in gone]
+    why = {
+        "done": tr("everything was tried"),
+        "time": tr("the time was up"),
+        "interrupted": tr("it was interrupted"),
+    }.get(found.stopped, found.stopped)
+    summary = tr("{n} candidates in {s} s; {why}. Certificate: {path}")
+    place = from_here(found.certificate)
+    out.append(summary.format(n=len(found.tried), s=f"{found.seconds:.0f}", why=why, path=place))
     if ranking.best is None:
         out.append(
             tr("No candidate meets the goal. The closest:") if found.recipe else tr("No candidate meets the goal.")
@@ -138,9 +141,9 @@ def lines(found: Any) -> list[str]:
 
 def _standing(item: Tried, ranking: Ranking) -> str:
     if item is ranking.best:
-        return "best"
+        return tr("best")
     if item.name in ranking.dropped:
-        return f"{ranking.dropped[item.name]} beats it"
+        return tr("{name} beats it").format(name=ranking.dropped[item.name])
     return tr("meets the goal") if item in ranking.ordered else tr("misses the goal")
 
 

@@ -55,7 +55,7 @@ def command(
                 ),
                 as_json,
                 (
-                    (tr("layer"), tr("share"), tr("channels"), "error", "SQNR dB"),
+                    (tr("layer"), tr("share"), tr("channels"), tr("relative error"), "SQNR dB"),
                     lambda item: (
                         item.name,
                         f"{item.ratio:.0%}",
@@ -70,7 +70,7 @@ def command(
                 sensitivity(recipe, target, samples=samples, build_dir=build_dir, say=progress.say),
                 as_json,
                 (
-                    (tr("layer"), tr("op"), "error", "SQNR dB"),
+                    (tr("layer"), tr("op"), tr("relative error"), "SQNR dB"),
                     lambda item: (item.name, item.op_type, number(item.error, 3), number(item.sqnr_db, 3)),
                 ),
             )

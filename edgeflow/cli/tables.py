@@ -223,7 +223,7 @@ def _layers(record: Record) -> str:
     """The layers that drift most."""
     rows = [
         (
-            f"op {layer.op} {plain(layer.name, 60)}",
+            f"{tr('op')} {layer.op} {plain(layer.name, 60)}",
             number(layer.entire.sqnr_db if layer.entire else None),
             number(layer.single.sqnr_db if layer.single else None),
             _text(layer.reason) or "-",
@@ -237,7 +237,11 @@ def _device_look(found: DeviceLook) -> str:
     """What watching a device op by op found, and the ops that differ most."""
     differing = sorted((row for row in found.layers if row.state == "differs"), key=lambda row: row.op)[:LAYERS_SHOWN]
     rows = [
-        (f"op {row.op} {plain(row.op_type)} {plain(row.output, 60)}", number(row.error, 3), number(row.entire, 3))
+        (
+            f"{tr('op')} {row.op} {plain(row.op_type)} {plain(row.output, 60)}",
+            number(row.error, 3),
+            number(row.entire, 3),
+        )
         for row in differing
     ]
     shown = [table((tr("differs on the device"), tr("own error"), tr("entire")), rows)] if rows else []
@@ -248,11 +252,11 @@ def _device_look(found: DeviceLook) -> str:
 def _worst_inputs(record: Record) -> str:
     """The inputs that lose most, by the names of their files; none where nothing differs."""
     rows = [
-        (plain(item.name, 60), plain(item.reference, 60), plain(item.candidate, 60), number(item.error, 3))
+        (told(plain(item.name, 60)), plain(item.reference, 60), plain(item.candidate, 60), number(item.error, 3))
         for item in record.worst[:INPUTS_SHOWN]
         if item.error
     ]
-    return table((tr("worst inputs"), tr("reference"), tr("candidate"), tr("error")), rows) if rows else ""
+    return table((tr("worst inputs"), tr("reference"), tr("candidate"), tr("difference")), rows) if rows else ""
 
 
 def _first_drift(record: Record) -> str:

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
-from edgeflow.core.errors import EdgeflowError, near
+from edgeflow.core.errors import EdgeflowError, near, together
 
 T = TypeVar("T")
+TOLD_MAX = 20
+"""Unknown keys of one table that are named; more say nothing more."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,14 +35,9 @@ def strict(cls: type[T], table: object, where: str, error: type[EdgeflowError]) 
         error: the child of EdgeflowError to raise.
 
     Raises:
-        error: not a table, an unknown or missing key, or a value of another type.
+        error: not a table, an unknown or missing key, or a value of another type; it carries all others of the table.
     """
-    values = _given(cls, table, where, error)
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        no_default = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if no_default and field.name not in values:
-            raise error(f"{where}: key {field.name!r} is missing")
-    return cls(**values)
+    return cls(**_given(cls, table, where, error, whole=True))
 
 
 @cache
@@ -48,16 +45,30 @@ def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
-def _given(cls: type, table: object, where: str, error: type[EdgeflowError]) -> dict[str, Any]:
-    """The values that a table gives, by the names of the dataclass's fields."""
+def _given(cls: type, table: object, where: str, error: type[EdgeflowError], *, whole: bool = False) -> dict[str, Any]:
+    """The values that a table gives, by the names of the dataclass's fields.
+
+    Args:
+        whole: a key without a default has to be there.
+    """
     if not isinstance(table, Mapping):
         raise error(f"{where}: is {table!r}, and should be a table")
     hints = _hints(cls)
-    known = [field.name for field in dataclasses.fields(cls)]
-    for key in table:
-        if key not in known:
-            raise error(f"{where}: unknown key {key!r}; {near(str(key), known)}")
-    return {name: _fit(hints[name], table[name], where, name, error) for name in known if name in table}
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    unknown = [key for key in table if key not in fields][:TOLD_MAX]
+    wrong = [error(f"{where}: unknown key {key!r}; {near(str(key), fields)}") for key in unknown]
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name in table:
+            try:
+                values[name] = _fit(hints[name], table[name], where, name, error)
+            except error as err:
+                wrong.append(err)
+        elif whole and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            wrong.append(error(f"{where}: key {name!r} is missing"))
+    if wrong:
+        raise together(wrong)
+    return values
 
 
 def _fit(hint: Any, value: Any, where: str, key: str, error: type[EdgeflowError]) -> Any:

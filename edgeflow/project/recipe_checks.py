@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from dataclasses import fields, replace
+from functools import partial
 from math import inf, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeflow.core.errors import RecipeError, near
+from edgeflow.core.errors import EdgeflowError, RecipeError, near, together
 from edgeflow.core.metric_names import asked
 from edgeflow.core.output_kind import COLUMN_NAMES
 from edgeflow.core.preprocess import Preprocess
@@ -20,7 +22,7 @@ from edgeflow.project.label_file import TEXT_METRICS
 from edgeflow.project.metric_table import validate_metric
 
 if TYPE_CHECKING:
-    from edgeflow.project.recipe import InputTable, Recipe
+    from edgeflow.project.recipe import InputTable, OutputTable, Recipe
 
 OUTPUTS_MAX = 1000
 OTHER_NAMES = {"float": "float32", "fp32": "float32", "single": "float32", "int": "int64", "long": "int64"}
@@ -33,17 +35,38 @@ def validate(recipe: Recipe, path: Path) -> None:
     Raises:
         RecipeError: values that exclude each other, each named.
     """
+    checks: list[Callable[[], None]] = [
+        partial(_validate_paths, recipe, path),
+        partial(_validate_drift, recipe.drift, f"{path} [drift]"),
+        *(
+            partial(_validate_drift, table.drift, f"{path} [targets.{name}.drift]")
+            for name, table in recipe.targets.items()
+        ),
+        partial(_validate_model, recipe, path),
+        *(partial(_validate_input, recipe, name, path) for name in recipe.inputs),
+        *([partial(validate_metric, recipe.metric, path)] if recipe.metric is not None else []),
+        *(partial(_validate_output, index, table, path) for index, table in recipe.outputs.items()),
+    ]
+    found: list[EdgeflowError] = []
+    for check in checks:
+        try:
+            check()
+        except RecipeError as err:
+            found.append(err)
+    if found:
+        raise together(found)
+
+
+def _validate_model(recipe: Recipe, path: Path) -> None:
+    """Where the program comes from, whether anything feeds it, and what its task takes."""
     model = recipe.model
-    _validate_paths(recipe, path)
-    _validate_drift(recipe.drift, f"{path} [drift]")
-    for name, table in recipe.targets.items():
-        _validate_drift(table.drift, f"{path} [targets.{name}.drift]")
     if (model.factory is None) == (model.program is None):
         raise RecipeError(
             f"{path} [model]: should have either 'factory' or 'program'",
             try_='factory = "model.py:build", or program = "model.pdmodel"',
         )
-    _validate_inputs(recipe, path)
+    if not recipe.inputs:
+        raise RecipeError(f"{path}: declares no inputs", try_="[inputs.image] with shape = [-1, 3, 224, 224]")
     source = path_part(recipe.data.evaluation)
     if recipe.data.annotations is not None and (
         is_synthetic(source) or ".py:" in source or source.endswith((".npz", ".npy"))
@@ -65,31 +88,47 @@ def validate(recipe: Recipe, path: Path) -> None:
             f"{path} [model]: task is {model.task!r}, whose program takes a picture, and no input is made of one",
             try_="[inputs.NAME.preprocess] with resize, size, scale, mean and std, or leave task out",
         )
-    if recipe.metric is not None:
-        validate_metric(recipe.metric, path)
-    _validate_outputs(recipe, path)
 
 
-def _validate_outputs(recipe: Recipe, path: Path) -> None:
-    for index, table in recipe.outputs.items():
-        where = f"{path} [outputs.{index}]"
-        if not (index.isascii() and index.isdecimal() and int(index) < OUTPUTS_MAX):
+def _validate_output(index: str, table: OutputTable, path: Path) -> None:
+    where = f"{path} [outputs.{index}]"
+    if not (index.isascii() and index.isdecimal() and int(index) < OUTPUTS_MAX):
+        raise RecipeError(
+            f"{where}: outputs go by their position, a number from 0", try_="[outputs.0] for the first output"
+        )
+    for name in table.columns:
+        if name not in COLUMN_NAMES:
+            raise RecipeError(f"{where}: column {name!r}; {near(name, [n for n in COLUMN_NAMES if n], 'one of')}")
+    corners = [{"x1", "y1", "x2", "y2"}, {"x", "y", "w", "h"}]
+    if table.columns and not any(names <= set(table.columns) for names in corners):
+        raise RecipeError(
+            f"{where}: columns are {list(table.columns)}, and should hold x1, y1, x2, y2, or x, y, w, h",
+            try_='columns = ["class", "score", "x1", "y1", "x2", "y2"]',
+        )
+    if table.counts is not None and not (0 <= table.counts < OUTPUTS_MAX and table.counts != int(index)):
+        raise RecipeError(f"{where}: counts is {table.counts}, and should be the position of another output")
+    if not isfinite(table.threshold) or table.blank < -1:
+        raise RecipeError(f"{where}: threshold should be a number, and blank a class or -1 for the last one")
+
+
+def _validate_input(recipe: Recipe, name: str, path: Path) -> None:
+    spec = recipe.inputs[name]
+    if not spec.shape or any(dim == 0 or dim < -1 for dim in spec.shape):
+        raise RecipeError(f"{path} [inputs.{name}]: shape is {list(spec.shape)}; dimensions should be above 0, or -1")
+    if spec.dtype not in DTYPES:
+        meant = OTHER_NAMES.get(spec.dtype.lower())
+        hint = f"did you mean {meant!r}?" if meant else near(spec.dtype, DTYPES, "one of")
+        raise RecipeError(f"{path} [inputs.{name}]: dtype {spec.dtype!r}; {hint}")
+    if spec.preprocess is not None:
+        _validate_preprocess(spec, spec.preprocess, f"{path} [inputs.{name}")
+    if spec.tokenize is not None:
+        where = f"{path} [inputs.{name}.tokenize]"
+        if spec.preprocess is not None or recipe.text_input != name:
             raise RecipeError(
-                f"{where}: outputs go by their position, a number from 0", try_="[outputs.0] for the first output"
+                f"{where}: a text makes one input and those that this table names, and two tables make inputs",
+                try_='token_types = "NAME", positions, mask or length in the one table',
             )
-        for name in table.columns:
-            if name not in COLUMN_NAMES:
-                raise RecipeError(f"{where}: column {name!r}; {near(name, [n for n in COLUMN_NAMES if n], 'one of')}")
-        corners = [{"x1", "y1", "x2", "y2"}, {"x", "y", "w", "h"}]
-        if table.columns and not any(names <= set(table.columns) for names in corners):
-            raise RecipeError(
-                f"{where}: columns are {list(table.columns)}, and should hold x1, y1, x2, y2, or x, y, w, h",
-                try_='columns = ["class", "score", "x1", "y1", "x2", "y2"]',
-            )
-        if table.counts is not None and not (0 <= table.counts < OUTPUTS_MAX and table.counts != int(index)):
-            raise RecipeError(f"{where}: counts is {table.counts}, and should be the position of another output")
-        if not isfinite(table.threshold) or table.blank < -1:
-            raise RecipeError(f"{where}: threshold should be a number, and blank a class or -1 for the last one")
+        spec.tokenize.validate(where, name, {known.name: known for known in recipe.specs})
 
 
 def with_one_blank(recipe: Recipe, where: str) -> Recipe:
@@ -114,30 +153,6 @@ def with_one_blank(recipe: Recipe, where: str) -> Recipe:
             try_="one of the two: the other goes by it",
         )
     return replace(recipe, outputs={**recipe.outputs, "0": replace(table, blank=blank)})
-
-
-def _validate_inputs(recipe: Recipe, path: Path) -> None:
-    if not recipe.inputs:
-        raise RecipeError(f"{path}: declares no inputs", try_="[inputs.image] with shape = [-1, 3, 224, 224]")
-    for name, spec in recipe.inputs.items():
-        if not spec.shape or any(dim == 0 or dim < -1 for dim in spec.shape):
-            raise RecipeError(
-                f"{path} [inputs.{name}]: shape is {list(spec.shape)}; dimensions should be above 0, or -1"
-            )
-        if spec.dtype not in DTYPES:
-            meant = OTHER_NAMES.get(spec.dtype.lower())
-            hint = f"did you mean {meant!r}?" if meant else near(spec.dtype, DTYPES, "one of")
-            raise RecipeError(f"{path} [inputs.{name}]: dtype {spec.dtype!r}; {hint}")
-        if spec.preprocess is not None:
-            _validate_preprocess(spec, spec.preprocess, f"{path} [inputs.{name}")
-        if spec.tokenize is not None:
-            where = f"{path} [inputs.{name}.tokenize]"
-            if spec.preprocess is not None or recipe.text_input != name:
-                raise RecipeError(
-                    f"{where}: a text makes one input and those that this table names, and two tables make inputs",
-                    try_='token_types = "NAME", positions, mask or length in the one table',
-                )
-            spec.tokenize.validate(where, name, {known.name: known for known in recipe.specs})
 
 
 def _validate_drift(limits: DriftLimits, where: str) -> None:

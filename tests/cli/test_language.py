@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from edgeflow.cli.language import tr
 from edgeflow.cli.printing import PAINTED
-from edgeflow.cli.tables import table
+from edgeflow.cli.tables import columns, table
 from tests.conftest import ROOT
 
 NAMES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -88,20 +90,23 @@ def test_plan_in_chinese_and_its_json_in_english() -> None:
     assert not json.loads(told["en", "--json"].stdout)[0]["buildable"]
 
 
-def in_both(*arguments: str) -> tuple[str, str]:
+def in_both(*arguments: str, width: int | None = None) -> tuple[str, str]:
     """What a command prints in Chinese and in English."""
     from edgeflow.cli.main import edgeflow
 
     said = []
     for language in ("zh_CN", "en"):
-        done = CliRunner().invoke(edgeflow, list(arguments), env={"LANGUAGE": language, "LC_ALL": "zh_CN.UTF-8"})
-        assert done.exit_code in (0, 3), done.output
-        said.append(done.stdout)
+        asked = {"LANGUAGE": language, "LC_ALL": "zh_CN.UTF-8"}
+        done = CliRunner().invoke(edgeflow, list(arguments), env=asked, terminal_width=width)
+        assert done.exit_code in (0, 1, 2, 3), done.output
+        said.append(done.stdout or done.stderr)
     return said[0], said[1]
 
 
-def test_other_commands_in_chinese_and_their_json_in_english() -> None:
+def test_other_commands_in_chinese_and_their_json_in_english(tmp_path: Path) -> None:
     golden = ROOT / "tests" / "golden"
+    library = str(tmp_path / "empty.so")
+    Path(library).write_bytes(struct.pack("<4sBB10xHH", b"\x7fELF", 2, 1, 3, 183) + b"\0Paddle-Lite")
     one, other = (str(golden / name / "model.nb") for name in ("zoo_matmul__1d1d", "zoo_elementwise_int__mod_int32"))
     for arguments, chinese, english in (
         (("inspect", one), "输入: ", "inputs: "),
@@ -109,6 +114,11 @@ def test_other_commands_in_chinese_and_their_json_in_english() -> None:
         (("diff", one, one), "相同", "the same"),
         (("doctor", str(ROOT / "tests" / "cli")), "可以运行", "can run"),
         (("bench", one, "--repeats", "1", "--warm-up", "0"), "线程  次数", "threads  runs"),
+        (("match", one, library), "库: aarch64，没有写明版本", "library: aarch64, no version named"),
+        (("targets",), "RK3588: rockchip_npu 驱动", "RK3588: the rockchip_npu driver"),
+        (("plan", str(ROOT / "docs"), "-t", "kirin"), "这里没有配方", "there is no recipe here"),
+        (("targets", "kirn"), "您是不是要写 'kirin'？", "did you mean 'kirin'?"),
+        (("bogus",), "没有命令 'bogus'；", "no command 'bogus';"),
     ):
         ours, theirs = in_both(*arguments)
         assert chinese in ours and english in theirs, arguments
@@ -116,3 +126,11 @@ def test_other_commands_in_chinese_and_their_json_in_english() -> None:
         assert len(ours.splitlines()) == len(theirs.splitlines())
     ours, theirs = in_both("inspect", one, "--json")
     assert ours == theirs
+
+
+def test_help_in_chinese_fits_the_terminal_and_english_comes_back() -> None:
+    for arguments in (("--help",), ("verify", "--help"), ("bisect", "--help")):
+        ours, theirs = in_both(*arguments, width=80)
+        assert max(map(columns, ours.splitlines())) <= 80
+        assert "显示本说明并退出" in ours and not re.search("[\u4e00-\u9fff]", theirs)
+    assert "\n           edgeflow bisect build/kirin --on adb:SERIAL --against" in ours  # lines that the command keeps

@@ -7,7 +7,10 @@ the same on both sides.
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +21,7 @@ from tests.conftest import ROOT
 
 CHINESE = ROOT / "docs" / "zh-CN"
 PAGES = {"README.md": ROOT / "README.zh-CN.md"} | {
-    f"docs/{page.name}": page for page in sorted(CHINESE.glob("*.md")) if page.name != "README.md"
+    f"docs/{page.relative_to(CHINESE)}": page for page in sorted(CHINESE.rglob("*.md")) if page != CHINESE / "README.md"
 }
 SWITCH = re.compile(r"^\[(中文说明|English)\]\([^)]*\).*\n", re.M)  # the line that leads to the other language
 COMMENT = re.compile(r"(?:^|\s+)# (.*)$")
@@ -147,13 +150,20 @@ def test_chinese_links_lead_where_the_english_ones_lead(name: str) -> None:
             assert not path.is_relative_to(ROOT) or str(path.relative_to(ROOT)) not in PAGES, (link, other.heading)
 
 
+def test_every_page_is_there_in_chinese_and_filled() -> None:
+    pages = {str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md") if CHINESE not in page.parents}
+    assert pages - PAGES.keys() == set()
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "chinese", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 def test_pages_lead_to_the_other_language_and_the_index_to_all() -> None:
     assert "[中文说明](README.zh-CN.md)" in (ROOT / "README.md").read_text(encoding="utf-8")
     index = (CHINESE / "README.md").read_text(encoding="utf-8")
     for name, page in PAGES.items():
-        back = "README.md" if name == "README.md" else f"../{page.name}"
+        back = os.path.relpath(ROOT / name, page.parent)
         assert f"[English]({back})" in page.read_text(encoding="utf-8")
-        assert name == "README.md" or f"]({page.name})" in index
+        assert name == "README.md" or f"]({page.relative_to(CHINESE)})" in index
     assert all((CHINESE / link.partition("#")[0]).exists() for link in LINK.findall(index))
 
 

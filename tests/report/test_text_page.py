@@ -25,7 +25,8 @@ def test_texts_and_names_are_shown_as_they_are(tmp_path: Path) -> None:
     record = TextRecord(evil, "arm64", "FAIL", worst=(page,), broken=(evil,), notes=(evil,))
     made = text_page(record, {evil: (b"jpeg", 10, 10)})
     assert evil not in made and "&lt;script&gt;" in made and "<mark>甲</mark>" in made
-    assert made.count("<polygon") == 4 and "<i>no box</i>" in made
+    assert made.count("<polygon") == 4 and '<i><span data-zh="没有框">no box</span></i>' in made
+    assert "id=language" in made and made.count("<details open>") == 4 and "<section id=models" not in made
     (tmp_path / "report.json").write_bytes(dump_text(record))
     assert load_text_record(tmp_path / "report.json") == record
     (tmp_path / "report.json").write_text('{"kind": "text", "name": "a", "target": "b", "verdict": "GOOD"}')
