@@ -130,8 +130,8 @@ def _validate(figures: Figures, where: str) -> None:
             raise LockError(f"{where}: {one.name} is {value}, and should be a finite number")
     if (figures.predicted_latency_ms or 0) < 0:
         raise LockError(f"{where}: predicted_latency_ms is {figures.predicted_latency_ms}, and should not be below 0")
-    if not figures.outputs:
-        raise LockError(f"{where}: has no outputs, and should have one at least")
+    if not figures.outputs and figures.metric is None:
+        raise LockError(f"{where}: has no outputs, and should have one at least, or a metric")
     for index, output in enumerate(figures.outputs):
         _validate_output(output, f"{where}: outputs[{index}]")
 
