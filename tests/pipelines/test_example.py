@@ -54,4 +54,4 @@ def test_a_box_is_learnt_as_db_does(data: ModuleType) -> None:
     text, threshold, near = data.maps(quad[None], 64, 96)
     assert text[30, 40] == 1 and text[22, 40] == 0 and near[17, 40] == 1 and near[10, 40] == 0
     assert threshold[20, 40] > 0.65 and threshold[30, 5] == pytest.approx(0.3) and threshold[17, 40] < 0.6
-    assert text.sum() == pytest.approx((40 - 2 * distance) * (20 - 2 * distance), rel=0.2)  # PIL draws a polygon with its border
+    assert text.sum() == pytest.approx((40 - 2 * distance) * (20 - 2 * distance), rel=0.2)
