@@ -7,16 +7,19 @@ python -m paddle.distributed.launch train.py --full
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import paddle
 from data import DICTIONARY, draw, line_of, maps, pages, pixels_of
-from model import RECOGNISERS, Detector, classes, weights_of
+from model import HOME, RECOGNISERS, Detector, classes, weights_of
 from paddle import nn
 from paddle.io import DataLoader, Dataset, DistributedBatchSampler
 from paddle.nn import functional
 
+CHECKPOINT = HOME / "checkpoint"
 SIDE = 256
 """Pixels of the detector's training pictures: pages are cut or padded to it."""
 
@@ -103,23 +106,38 @@ def batches(data: Dataset, size: int, workers: int) -> DataLoader:
     return DataLoader(data, batch_sampler=sampler, num_workers=workers, persistent_workers=workers > 0)
 
 
-def epochs(loader: DataLoader, count: int) -> Iterator[tuple[int, list[paddle.Tensor]]]:
-    for epoch in range(count):
-        loader.batch_sampler.set_epoch(epoch)
-        for batch in loader:
-            yield epoch, batch
+@dataclass(frozen=True)
+class Plan:
+    """How a network is trained: its name, epochs, learning rate, loss; `resume` begins where the last run stopped."""
+
+    name: str
+    epochs: int
+    rate: float
+    loss: Callable[..., paddle.Tensor]
+    resume: bool
 
 
-def train(
-    model: nn.Layer,
-    loader: DataLoader,
-    count: int,
-    rate: float,
-    loss: Callable[..., paddle.Tensor],
-) -> nn.Layer:
+def epochs(model: nn.Layer, optimizer: paddle.optimizer.Optimizer, plan: Plan) -> Iterator[int]:
+    """The epochs that are left, each followed by a checkpoint of the first process."""
+    place = CHECKPOINT / plan.name
+    done = 0
+    if plan.resume and place.with_suffix(".json").is_file():
+        done = json.loads(place.with_suffix(".json").read_text())["epochs"]
+        model.set_state_dict(paddle.load(f"{place}.pdparams"))
+        optimizer.set_state_dict(paddle.load(f"{place}.pdopt"))
+    for epoch in range(done, plan.epochs):
+        yield epoch
+        if paddle.distributed.get_rank() == 0:
+            CHECKPOINT.mkdir(exist_ok=True)
+            paddle.save(model.state_dict(), f"{place}.pdparams")
+            paddle.save(optimizer.state_dict(), f"{place}.pdopt")
+            place.with_suffix(".json").write_text(json.dumps({"epochs": epoch + 1}))
+
+
+def train(model: nn.Layer, loader: DataLoader, plan: Plan) -> None:
     """One network: warm-up and cosine, clipped gradients, mixed precision on a GPU, every process its share."""
     gpu = paddle.device.get_device().startswith("gpu")
-    steps = max(1, count * len(loader))
+    steps, rate = max(1, plan.epochs * len(loader)), plan.rate
     schedule = paddle.optimizer.lr.CosineAnnealingDecay(rate, steps)
     schedule = paddle.optimizer.lr.LinearWarmup(schedule, max(1, steps // 20), rate / 20, rate)
     clip = nn.ClipGradByGlobalNorm(5.0)
@@ -127,21 +145,23 @@ def train(
     scaler = paddle.amp.GradScaler(enable=gpu)
     whole = paddle.DataParallel(model) if paddle.distributed.get_world_size() > 1 else model
     model.train()
-    last, sums = 0, []
-    for epoch, (x, *wanted) in epochs(loader, count):
-        if epoch != last:
-            print(f"epoch {epoch} of {count}: loss {np.mean(sums):.3f}", flush=True)
-            last, sums = epoch, []
-        with paddle.amp.auto_cast(enable=gpu):
-            found = whole(x)
-        total = loss(found, *wanted)
-        scaler.scale(total).backward()
-        scaler.step(optimizer)
-        scaler.update()
-        optimizer.clear_grad()
-        schedule.step()
-        sums.append(float(total))
-    return model
+    for epoch in epochs(model, optimizer, plan):
+        loader.batch_sampler.set_epoch(epoch)
+        sums = []
+        for x, *wanted in loader:
+            with paddle.amp.auto_cast(enable=gpu):
+                found = whole(x)
+            total = plan.loss(found, *wanted)
+            scaler.scale(total).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.clear_grad()
+            schedule.step()
+            sums.append(float(total))
+        print(f"{plan.name}: epoch {epoch + 1} of {plan.epochs}, loss {np.mean(sums):.3f}", flush=True)
+    if paddle.distributed.get_rank() == 0:
+        paddle.save(model.state_dict(), str(weights_of(plan.name)))
+        print(f"weights: {weights_of(plan.name)}")
 
 
 def main() -> None:
@@ -151,6 +171,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=5, help="epochs of the detector")
     parser.add_argument("--lines", type=int, default=14, help="epochs of a recogniser")
     parser.add_argument("--workers", type=int, default=0, help="processes that prepare batches")
+    parser.add_argument("--resume", action="store_true", help="go on where the last run stopped")
     chosen = parser.parse_args()
     if paddle.distributed.get_world_size() > 1:
         paddle.distributed.init_parallel_env()
@@ -160,19 +181,13 @@ def main() -> None:
         draw(full=chosen.full)
     if paddle.distributed.get_world_size() > 1:
         paddle.distributed.barrier()
-    trained = []
     if chosen.pages:
-        loader = batches(Pages(), 8, chosen.workers)
-        trained.append(("detector", train(Detector(), loader, chosen.pages, 4e-3, loss_of_maps)))
+        plan = Plan("detector", chosen.pages, 4e-3, loss_of_maps, chosen.resume)
+        train(Detector(), batches(Pages(), 8, chosen.workers), plan)
     for name in ("crnn", "svtr") if chosen.recogniser == "both" else (chosen.recogniser,):
         if chosen.lines:
-            loader = batches(Lines(), 32, chosen.workers)
-            network = RECOGNISERS[name](classes(), 256 if chosen.full else 96)
-            trained.append((name, train(network, loader, chosen.lines, 2e-3, loss_of_lines)))
-    if paddle.distributed.get_rank() == 0:
-        for name, network in trained:
-            paddle.save(network.state_dict(), str(weights_of(name)))
-            print(f"weights: {weights_of(name)}")
+            plan = Plan(name, chosen.lines, 2e-3, loss_of_lines, chosen.resume)
+            train(RECOGNISERS[name](classes(), 256 if chosen.full else 96), batches(Lines(), 32, chosen.workers), plan)
 
 
 if __name__ == "__main__":
