@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from edgeflow.flow.build import Say
     from edgeflow.flow.built import Built
     from edgeflow.nb.model import Model
+    from edgeflow.pipelines.flow import BuiltPipeline
+    from edgeflow.report.text_record import TextRecord
     from edgeflow.verify.judge import Verdict
 
 __version__ = "0.1.0"
-__all__ = ["build", "read", "verify", "verify_model"]
+__all__ = ["build", "build_pipeline", "read", "verify", "verify_model", "verify_pipeline"]
 
 
 def build(
@@ -44,6 +46,33 @@ def build(
     place = None if build_dir is None else Path(build_dir)
     found, place = recipe_or_model(Path(recipe), targets, given, place)
     return run(found, targets, build_dir=place, say=say)
+
+
+def build_pipeline(
+    recipe: str | Path = ".",
+    targets: Sequence[str] = (),
+    *,
+    build_dir: str | Path | None = None,
+    say: Say | None = None,
+) -> list[BuiltPipeline]:
+    """Build and judge a pipeline of several models for each target. See edgeflow.pipelines.flow.build_pipeline."""
+    from edgeflow.pipelines.flow import build_pipeline as run
+
+    return run(recipe, targets, build_dir=None if build_dir is None else Path(build_dir), say=say)
+
+
+def verify_pipeline(
+    folder: str | Path, *, on: str = "emulator", runtime: str | Path | None = None, limit_s: float = 300.0
+) -> TextRecord:
+    """Judge a built pipeline again, here or on a device; the same as `edgeflow verify FOLDER --on WHERE`.
+
+    See edgeflow.pipelines.verify.verify_folder.
+    """
+    from edgeflow.deploy.runners import Where
+    from edgeflow.pipelines.verify import verify_folder
+
+    place = None if runtime is None else Path(runtime)
+    return verify_folder(Path(folder), where=Where(on, place, limit_s))[0]
 
 
 def verify_model(

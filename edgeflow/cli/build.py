@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     help="Build also what edgeflow's emulator cannot run: nobody checks such a file, and its report says so.",
 )
 @click.option("--jobs", "-j", type=click.IntRange(1), help="Targets at once at most; else what cores and memory allow.")
-@click.option("--no-layers", is_flag=True, help="Leave out the look at drift layer by layer, which costs most time.")
+@click.option(
+    "--layers/--no-layers",
+    default=None,
+    help="Look at drift layer by layer, or leave that out: it costs most time. Default: of a model, not of a pipeline.",
+)
 @click.option("--no-cache", is_flag=True, help="Make everything anew, whatever an earlier build kept.")
 @click.option("--locked", is_flag=True, help="Exit code 3 when something got worse than edgeflow.lock accepts.")
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON.")
@@ -45,7 +49,7 @@ def command(
     data: Path | None,
     unverified: bool,
     jobs: int | None,
-    no_layers: bool,
+    layers: bool | None,
     no_cache: bool,
     locked: bool,
     as_json: bool,
@@ -76,12 +80,10 @@ def command(
                 ("--skip-bad", skip_bad),
                 ("--data", data),
                 ("--unverified", unverified),
-                ("--locked", locked),
-                ("--jobs", jobs),
-                ("--no-layers", no_layers),
             )
         )
-        build_pipeline(recipe, targets, build_dir, no_cache=no_cache, as_json=as_json)
+        how = How(no_cache, jobs, bool(layers))
+        build_pipeline(recipe, targets, build_dir, how, locked=locked, as_json=as_json)
         return
     asked = recipe
     recipe, build_dir = recipe_or_model(recipe, targets, data, build_dir)
@@ -108,7 +110,7 @@ def command(
             build_dir=build_dir,
             keep_on_cpu=keep_on_cpu,
             say=progress.say,
-            how=How(no_cache, jobs, not no_layers),
+            how=How(no_cache, jobs, layers is not False),
         )
     comparisons = [] if accepted is None else held(accepted, results, targets)
     if as_json:

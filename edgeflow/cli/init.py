@@ -19,16 +19,23 @@ def command(folder: Path, model: Path | None, as_json: bool) -> None:
     """Write a project to start from: edgeflow.toml and model.py, in FOLDER; or, from a model, a whole recipe for it.
 
     With --from: inputs and shapes, and what an inference.yml, inference_cls.yaml, infer_cfg.yml or deploy.yaml beside
-    the model says of pre-processing, task and labels, each line with where it was read.
+    the model says of pre-processing, task and labels, each line with where it was read. A folder with the folders of a
+    detector and a recogniser of text becomes a pipeline.
 
     Files that exist are left as they are, and the command stops.
 
     Example: edgeflow init mymodel, or edgeflow init --from PP-OCRv5_mobile_rec mymodel
     """
     from edgeflow.flow.from_model import write_project_from
+    from edgeflow.pipelines.from_models import parts_in, write_pipeline_from
     from edgeflow.project.template import write_project
 
-    written = write_project(folder) if model is None else write_project_from(model, folder)
+    if model is None:
+        written = write_project(folder)
+    elif parts := parts_in(model):
+        written = write_pipeline_from(model, parts, folder)
+    else:
+        written = write_project_from(model, folder)
     if as_json:
         show_json([str(path) for path in written])
     else:

@@ -28,10 +28,18 @@ def command(
     """
     from edgeflow.cli.progress import Progress
     from edgeflow.flow.locked import accept
+    from edgeflow.pipelines.recipe import is_pipeline
 
-    targets = chosen_targets(recipe, targets)
     with Progress() as progress:
-        items = accept(recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=progress.say)
+        if is_pipeline(recipe):
+            from edgeflow.cli.pipelines import refuse
+            from edgeflow.pipelines.locked import accept as accept_pipeline
+
+            refuse([("--keep-on-cpu", keep_on_cpu)])
+            items = accept_pipeline(recipe, targets, build_dir=build_dir, say=progress.say)
+        else:
+            targets = chosen_targets(recipe, targets)
+            items = accept(recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=progress.say)
     if as_json:
         show_json([item.as_table() for item in items])
     else:

@@ -60,7 +60,7 @@ def _kind(change: Change) -> str:
 
 
 def _figures(figures: Figures) -> str:
-    found = [f"SQNR {number(min(o.sqnr_db for o in figures.outputs))} dB"]
+    found = [f"SQNR {number(min(o.sqnr_db for o in figures.outputs))} dB"] if figures.outputs else []
     if figures.metric_drop is not None:
         found.append(f"{plain(figures.metric)} {told(drop_or_gain(figures.metric_drop))}")
     found += [size(figures.size_bytes), tr("{n} ops").format(n=figures.ops)]

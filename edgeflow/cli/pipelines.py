@@ -14,22 +14,33 @@ from edgeflow.cli.tables import number, size, table
 from edgeflow.report.values import percent, plain, sentence
 
 if TYPE_CHECKING:
+    from edgeflow.deploy.runners import Where
+    from edgeflow.flow.how import How
     from edgeflow.report.text_record import TextRecord
 
 
 def build_pipeline(
-    recipe: Path, targets: tuple[str, ...], build_dir: Path | None, *, no_cache: bool, as_json: bool
+    recipe: Path, targets: tuple[str, ...], build_dir: Path | None, how: How, *, locked: bool, as_json: bool
 ) -> None:
-    """Build a pipeline and print one summary; exit code 3 where the text is lost."""
+    """Build a pipeline and print one summary; exit code 3 where the text is lost, or what is locked got worse."""
     from edgeflow.cli.progress import Progress
     from edgeflow.pipelines.flow import build_pipeline as run
     from edgeflow.report.text_record import text_table
 
+    accepted = None
+    if locked:
+        from edgeflow.pipelines.locked import held, validate_lock
+
+        accepted = validate_lock(recipe, targets, build_dir)
     with Progress() as progress:
-        results = run(recipe, targets, build_dir=build_dir, say=progress.say, no_cache=no_cache)
+        results = run(recipe, targets, build_dir=build_dir, say=progress.say, how=how)
     records = [built.record for built in results]
+    comparisons = [] if accepted is None else held(accepted, results)
     if as_json:
-        show_json({b.target: {"folder": str(b.folder), **text_table(b.record)} for b in results})
+        tables = {b.target: {"folder": str(b.folder), **text_table(b.record)} for b in results}
+        for item in comparisons:
+            tables[item.target.partition("/")[0]].setdefault("locked", []).append(item.as_table())
+        show_json(tables)
     else:
         show_page("\n\n".join((parts(records), texts(records))))
         for built in results:
@@ -38,11 +49,15 @@ def build_pipeline(
                 show(f"{built.target}: {tr('undecided')}: {told(sentence(text))}", err=True)
             for text in built.record.broken:
                 show(f"{built.target}: {tr('broken')}: {told(sentence(text))}", err=True)
-    if any(record.verdict == "FAIL" for record in records):
+        if comparisons:
+            from edgeflow.cli.lock_text import comparison
+
+            show_page(comparison(comparisons))
+    if any(record.verdict == "FAIL" for record in records) or any(item.is_worse for item in comparisons):
         raise SystemExit(3)
 
 
-def verify_pipeline(folder: Path, *, html: Path | None, as_json: bool, judging: bool) -> None:
+def verify_pipeline(folder: Path, where: Where, *, html: Path | None, as_json: bool, judging: bool) -> None:
     """Judge a built pipeline again; exit codes as for one model."""
     from edgeflow.cli.progress import Progress
     from edgeflow.pipelines.verify import report_page, verify_folder
@@ -50,7 +65,7 @@ def verify_pipeline(folder: Path, *, html: Path | None, as_json: bool, judging: 
 
     with Progress() as progress:
         progress.say("", "verify", "start")
-        record, pages = verify_folder(folder, lambda k, n: progress.say("", "verify", f"page {k} of {n}"))
+        record, pages = verify_folder(folder, lambda k, n: progress.say("", "verify", f"page {k} of {n}"), where)
     if html is not None:
         html.write_text(report_page(record, pages), encoding="utf-8")
     if as_json:
@@ -112,6 +127,11 @@ def verdict(record: TextRecord) -> str:
         table((tr("after"), "hmean", tr("lines right"), "CER"), hops),
         tr("lost by: detector {a}, box {b}, classifier {c}, recogniser {d}").format(
             a=lost.detector, b=lost.box, c=lost.classifier, d=lost.recogniser
+        ),
+        *(
+            []
+            if record.same_as_emulator is None
+            else [f"{tr('read as the emulator reads them')}: {percent(record.same_as_emulator)}"]
         ),
         *(
             f"{told(plain(name).replace('_', ' '))}: {told(sentence(item.sentence))}"

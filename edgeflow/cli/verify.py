@@ -122,7 +122,7 @@ def command(
     from dataclasses import replace
 
     if model.is_dir():
-        _pipeline(model, html, as_json=as_json, judging=not no_limits)
+        _pipeline(model, on, {"runtime": runtime, "limit_s": limit_s, "trust": trust}, html, as_json, not no_limits)
         return
     from edgeflow.cli.progress import working
     from edgeflow.core.errors import EdgeflowError
@@ -180,20 +180,25 @@ def command(
         raise SystemExit(code)
 
 
-TAKEN = {"model", "html", "as_json", "no_limits"}
+TAKEN = {"model", "html", "as_json", "no_limits", "on", "runtime", "limit_s", "trust"}
 """Options that say something of a pipeline too."""
 
 
-def _pipeline(folder: Path, html: Path | None, *, as_json: bool, judging: bool) -> None:
+def _pipeline(
+    folder: Path, on: tuple[str, ...], how: dict[str, Any], html: Path | None, as_json: bool, judging: bool
+) -> None:
     """Judge a built pipeline; options for one model are refused."""
     from edgeflow.cli.pipelines import refuse, verify_pipeline
+    from edgeflow.deploy.runners import Where
 
     context = click.get_current_context()
     for option in context.command.params:
         name = str(option.name)
         source = context.get_parameter_source(name)
         refuse([(option.opts[0], name not in TAKEN and source is click.core.ParameterSource.COMMANDLINE)])
-    verify_pipeline(folder, html=html, as_json=as_json, judging=judging)
+    if len(on) > 1 or on == ("paddle-lite",):
+        raise click.UsageError("--on of a pipeline is emulator, qemu, ssh://… or adb:…, and one of them")
+    verify_pipeline(folder, Where(on[0], say=say, **how), html=html, as_json=as_json, judging=judging)
 
 
 def _validate(metric: str | None, control: Path | None, on: tuple[str, ...], *, given: bool) -> None:

@@ -307,15 +307,18 @@ def _specialised(prefix: Path, out: Path, target: Target) -> dict[str, int]:
 
 
 def _own_weights(prefix: Path) -> None:
-    """Weights that are read as they are beside the layer that will hold them in int8, as an output is, are copied."""
+    """Weights that are read as they are beside the layer that will hold them in int8, as an output is, are copied; and
+    every op says what PaddleSlim asks of it.
+    """
     from edgeflow.graph import parameters
     from edgeflow.graph.edit import Editor
-    from edgeflow.graph.quantised import own_weights
+    from edgeflow.graph.quantised import give_roles, own_weights
 
     program = programs.load(prefix.with_suffix(".pdmodel"))
     weights = parameters.load(program, prefix.with_suffix(".pdiparams"))
     editor = Editor(program, weights)
-    if own_weights(editor):
+    told, copied = give_roles(program), own_weights(editor)
+    if told or copied:
         editor.commit()
         programs.save(program, prefix.with_suffix(".pdmodel"))
         parameters.save(program, weights, prefix.with_suffix(".pdiparams"))

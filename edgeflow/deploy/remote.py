@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import io
-import json
 import math
-import secrets
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
 from edgeflow import nb
 from edgeflow.core.elf_machines import machine_name
-from edgeflow.core.errors import DataError, EdgeflowError, NbError, ProgramDied, TransportError
+from edgeflow.core.errors import DataError, EdgeflowError, NbError, TransportError
 from edgeflow.core.latency import State, Timing
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import DTYPES, validate_feed
-from edgeflow.deploy.device import TRIES, Device, connect, printable
+from edgeflow.deploy.called import Call, Traces, called, json_line
+from edgeflow.deploy.device import Device, connect
 from edgeflow.deploy.device_facts import Facts, probe, state, validate_room, what_fits, why_not
-from edgeflow.deploy.endings import LATE, died
 from edgeflow.deploy.runtime import RuntimeFolder, how_to_make
 from edgeflow.files.arrays import load_npy
 from edgeflow.files.temporary import scratch
@@ -34,7 +31,6 @@ from edgeflow.project.contract import RuntimeContract
 OUTPUT_MAX_BYTES = 1 << 30
 """All outputs of one run together: more than any model for such devices gives."""
 HEADER_MAX_BYTES = 1 << 14
-LOG_BYTES = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +45,6 @@ class RunOptions:
     runtime: RuntimeContract = RuntimeContract()
     limit_s: float = 300.0
     batch: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Traces:
-    """What one run left behind that may show where its ops ran: the runtime's log, and model cache files by name."""
-
-    log: str = ""
-    cache_files: tuple[str, ...] = ()
 
 
 class Remote:
@@ -99,7 +87,7 @@ class Remote:
             stack.enter_context(self.device)
             self.facts = probe(self.device)
             self._validate(self.facts)
-            self.name = _named(self.device.name, self.facts)
+            self.name = named(self.device.name, self.facts)
             self._libraries = self.device.put(self.runtime.libraries)
             self._model = self.device.put([self.path])[0]
             self._stack = stack.pop_all()
@@ -171,7 +159,7 @@ class Remote:
                 ],
                 threads=threads,
             )
-        table = _json_line(text, f"{self.device.name}: bench")
+        table = json_line(text, f"{self.device.name}: bench")
         times = table.get("times_ms")
         numbers = [table.get("load_ms"), table.get("first_ms"), *(times if isinstance(times, list) else [None])]
         good = [
@@ -216,54 +204,25 @@ class Remote:
         """Run a program within its limit, give its standard output, and keep its log and cache files as traces."""
         device, options = self.device, self.options
         place = device.put([self.runtime.program(program)])[0]
-        folders = ":".join(dict.fromkeys(path.rpartition("/")[0] for path in self._libraries))
-        cache = f"{device.folder}/cache"
-        emulation = device.transport.emulation
         words = [place, "--model", self._model, "--threads", str(threads or options.threads), *arguments]
         words += ["--power-mode", options.power_mode] if options.power_mode else []
         words += (
-            ["--devices", ",".join(options.runtime.devices), "--cache-dir", cache] if options.runtime.devices else []
+            ["--devices", ",".join(options.runtime.devices), "--cache-dir", f"{device.folder}/cache"]
+            if options.runtime.devices
+            else []
         )
         words += ["--context", options.runtime.context] if options.runtime.context else []
-        environment = f"LD_LIBRARY_PATH={shlex.quote(folders)}"
-        line = " ".join(map(shlex.quote, words))
-        if emulation is None:
-            line = f"{environment} {line}"
-        else:  # the emulator itself is a program of this machine, and must not look among the libraries
-            line = f"{' '.join(map(shlex.quote, emulation.command))} -E {environment} {line}"
-        limit = max(int(options.limit_s), 1)
-        mark = f"edgeflow-{secrets.token_hex(8)}"
-        # The program's output goes to files: what it leaves running cannot hold the connection open.
-        command = (
-            f"cd {shlex.quote(device.folder)} && {before} && mkdir -p cache && rm -f late; "
-            # A run whose connection broke may still be at it, in the way of this one.
-            f"[ -f pid ] && kill -9 $(cat pid) 2> /dev/null; GLOG_v={5 if options.runtime.devices else 0} {line} "
-            "> said 2> log < /dev/null & p=$!; echo $p > pid; "
-            f'( sleep {limit} & z=$!; trap "kill $z; exit" TERM; wait $z; : > {shlex.quote(device.folder)}/late; '
-            "kill -9 $p ) > /dev/null 2>&1 < /dev/null & w=$!; "
-            f"wait $p; s=$?; kill $w 2> /dev/null; cd {shlex.quote(device.folder)}; rm -f pid; [ -e late ] && "
-            f"s={LATE}; "
-            f"find cache -name '*.nnc' | head -n 256; echo {mark}; head -c {LOG_BYTES} said; echo; echo {mark}; "
-            f"tail -c {LOG_BYTES} log; exit $s"
-        )
-        reply = device.shell(command, timeout_s=limit + 60.0, tries=TRIES, out_bytes=3 * LOG_BYTES)
-        files, said, text = [*reply.text.split(f"{mark}\n", 2), "", ""][:3]
-        self.traces = Traces(
-            text, tuple(sorted(file.rpartition("/")[2] for file in files.split() if file.endswith(".nnc")))
-        )
-        if reply.status:
-            if reply.status == LATE:
-                raise ProgramDied(
-                    f"{device.name}: {program}: was still running after {options.limit_s:g} s, and was ended",
-                    try_="--limit-s with more seconds, or a smaller model",
-                )
-            raise died(program, reply.status, text or reply.complaint, device.transport, self.runtime.target)
-        return said
+        call = Call(tuple(words), tuple(self._libraries), options.limit_s, bool(options.runtime.devices), before)
+
+        def seen(traces: Traces) -> None:
+            self.traces = traces
+
+        return called(device, call, self.runtime.target, seen)
 
     def _announced(self, text: str) -> list[tuple[tuple[int, ...], str]]:
         """Shape and dtype of every output as `dump` says them, held to what can be."""
         where = f"{self.device.name}: dump"
-        outputs = _json_line(text, where).get("outputs")
+        outputs = json_line(text, where).get("outputs")
         if not isinstance(outputs, list) or len(outputs) != len(self.outputs):
             raise TransportError(
                 f"{where}: tells of {len(outputs) if isinstance(outputs, list) else 'no'} outputs, and should "
@@ -335,24 +294,9 @@ def fits(model: nb.Model, path: Path, runtime: RuntimeFolder) -> list[str]:
     return [item.text for item in judged.reasons]
 
 
-def _named(address: str, facts: Facts) -> str:
+def named(address: str, facts: Facts) -> str:
+    """A device in words: its address, and what it is."""
     parts = [facts.model or facts.chip, facts.os, f"governor {facts.governor}" if facts.governor else ""]
     if facts.state.temperature_c is not None:
         parts.append(f"{facts.state.temperature_c:.0f} degrees C")
     return f"{address} ({', '.join(part for part in (*parts, facts.machine) if part)})"
-
-
-def _json_line(text: str, where: str) -> dict[str, Any]:
-    """The one line of JSON among whatever else a program and its runtime printed; the last that is a table."""
-    for line in reversed(text.splitlines()):
-        if line.startswith("{"):
-            try:
-                table = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(table, dict):
-                return table
-    raise TransportError(
-        f"{where}: printed {printable(text)!r}, and should print one line of JSON",
-        try_="the same program by hand on the device; edgeflow cross-compile makes it anew",
-    )

@@ -86,15 +86,25 @@ def open_runner(model: Path, where: Where = HERE, npu: str = "float32") -> Abstr
         return PaddleLite(model)
     if not runs_programs(where.on):
         return Emulator(model, npu=npu, ideal=where.ideal)
+    folder = programs_to_run(model, where)
+    settings = where.settings or npu_settings(model, folder.target, where.context)
+    options = RunOptions(1, where.power_mode, settings, where.limit_s, where.batch)
+    return Remote(where.on, model, folder, options, say=where.say)
+
+
+def programs_to_run(model: Path, where: Where) -> RuntimeFolder:
+    """The programs for a model where a device or qemu is to run them; under qemu only what was made here.
+
+    Raises:
+        DataError: there are none, or nothing says that they may run here.
+    """
     folder = find_runtime(model, where.runtime, trust=where.trust)
     if where.on == QEMU and not where.trust and not is_unchanged(folder.folder):
         raise DataError(
             f"{folder.folder}: its programs were not made here, and would run as you on this machine",
             try_=f"--trust, where you know who made them; or edgeflow cross-compile {folder.target} --paddle-lite DIR",
         )
-    settings = where.settings or npu_settings(model, folder.target, where.context)
-    options = RunOptions(1, where.power_mode, settings, where.limit_s, where.batch)
-    return Remote(where.on, model, folder, options, say=where.say)
+    return folder
 
 
 def find_runtime(model: Path, given: Path | None = None, *, trust: bool = False) -> RuntimeFolder:

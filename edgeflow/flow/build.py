@@ -92,11 +92,9 @@ def build(
     return _run(flow, profiles)
 
 
-def build_part(
-    recipe: Recipe, profiles: Sequence[Target], root: Path, part: str, say: Say, *, no_cache: bool = False
-) -> list[Built]:
+def build_part(recipe: Recipe, profiles: Sequence[Target], root: Path, part: str, say: Say, how: How) -> list[Built]:
     """Build one model of a pipeline, which was looked at before, into `root/<target>/<part>/`; else as build does."""
-    flow = _flow(recipe, profiles, root, say, How(no_cache))
+    flow = _flow(recipe, profiles, root, say, how)
     flow.part, flow.costs = part, Costs(root / CACHE / f"{COSTS}-{part}")
     return _run(flow, profiles)
 

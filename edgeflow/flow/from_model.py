@@ -160,10 +160,10 @@ def files_for(given: GivenModel, folder: Path, data: Path | None, name: str) -> 
     said = given.described
     lines = [
         f"# {RECIPE}, made from {given.program.name}" + (f" and {said.file}" if said.file else ""),
-        f"name = {_text(said.name or name)}",
+        f"name = {toml_text(said.name or name)}",
         "",
         "[model]",
-        f"program = {_text(os.path.relpath(given.program.resolve(), folder.resolve()))}",
+        f"program = {toml_text(os.path.relpath(given.program.resolve(), folder.resolve()))}",
     ]
     pictures = [spec for spec in given.inputs if len(spec.shape) == 4 and spec.dtype == "float32"]
     image = pictures[0] if len(pictures) == 1 and said.steps else None
@@ -173,7 +173,7 @@ def files_for(given: GivenModel, folder: Path, data: Path | None, name: str) -> 
         image = None
         said = replace(said, left_out=[*said.left_out, why])
     if said.task is not None and image is not None:
-        lines.append(f"task = {_text(said.task.value)} # {said.task.source}")
+        lines.append(f"task = {toml_text(said.task.value)} # {said.task.source}")
     if said.labels and image is not None:
         lines += _labels(given, said)
     for spec in given.inputs:
@@ -226,9 +226,9 @@ def _misfit(image: TensorSpec, said: Described) -> str:
 
 def _labels(given: GivenModel, said: Described) -> list[str]:
     if not _ctc(given):
-        return [f"labels = {_text(LABELS)} # {len(said.labels)} of {said.labels_source}"]
+        return [f"labels = {toml_text(LABELS)} # {len(said.labels)} of {said.labels_source}"]
     source = f"{len(said.labels)} of {said.labels_source}; the blank before them is the device's own"
-    lines = [f"labels = {_text(LABELS)} # {source}"]
+    lines = [f"labels = {toml_text(LABELS)} # {source}"]
     if said.labels[-1] != " " and given.last_width in (None, len(said.labels) + 2):
         lines.append(f"space = true # {said.labels_source}: the decoder that it is for adds one")
     return lines
@@ -241,12 +241,12 @@ def _ctc(given: GivenModel) -> bool:
 def _input(spec: TensorSpec, given: GivenModel, said: Described | None) -> list[str]:
     lines = [
         "",
-        f"[inputs.{_text(spec.name)}]",
+        f"[inputs.{toml_text(spec.name)}]",
         f"shape = {list(spec.shape)} # from {given.shape_sources[spec.name]}",
         f'dtype = "{spec.dtype}"',
     ]
     if said is not None:
-        lines += ["", f"[inputs.{_text(spec.name)}.preprocess]"]
+        lines += ["", f"[inputs.{toml_text(spec.name)}.preprocess]"]
         lines += [f"{key} = {_value(fact.value)} # {fact.source}" for key, fact in said.steps.items()]
     return lines
 
@@ -257,17 +257,17 @@ def _data(data: Path | None, folder: Path) -> list[str]:
             "# No data came with the model: drift on these inputs says little of real ones, and int8 needs real ones.",
             f'evaluation = "{SYNTHETIC}" # instead: a folder of pictures or .npy, an .npz, or file.py:function',
         ]
-    place = _text(os.path.relpath(data.resolve(), folder.resolve()))
+    place = toml_text(os.path.relpath(data.resolve(), folder.resolve()))
     return [f"calibration = {place}", f"evaluation = {place}"]
 
 
 def _value(value: Any) -> str:
     if isinstance(value, str):
-        return _text(value)
+        return toml_text(value)
     return f"[{', '.join(map(_value, value))}]" if isinstance(value, list) else repr(value)
 
 
-def _text(text: str) -> str:
+def toml_text(text: str) -> str:
     """A TOML basic string."""
     escaped = "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in text)
     return f'"{escaped}"'

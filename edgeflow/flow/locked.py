@@ -88,18 +88,22 @@ def accept(
     found = measured(results, targets)
     with lock(results[0].folder.parent / f".{path.name}"):
         known = read_lock(path)
-        items = [_accepted(known.get(built.target), found[built.target], built) for built in results]
+        items = [
+            accepted_or_refused(name, known.get(name), found[name], built.record.broken)
+            for name, built in ((built.target, built) for built in results)
+        ]
         entries = {item.target: settled(item.accepted, item.found) for item in items if not item.refused}
         if any(known.get(name) != entry for name, entry in entries.items()):
             write_lock(path, {**known, **entries})
     return items
 
 
-def _accepted(before: Figures | None, found: Figures, built: Built) -> Held:
-    refused = built.record.broken
+def accepted_or_refused(name: str, before: Figures | None, found: Figures, broken: tuple[str, ...]) -> Held:
+    """An entry to write, or why it is not written: limits that are broken, or figures that nothing compares with."""
+    refused = broken
     if not is_comparable(found) and not refused:
         refused = ("the outputs hold NaN or infinity, with which no later build could be compared",)
-    return Held(built.target, before, found, () if before is None else compare(before, found), refused)
+    return Held(name, before, found, () if before is None else compare(before, found), refused)
 
 
 def measured(results: Sequence[Built], targets: Sequence[str]) -> dict[str, Figures]:

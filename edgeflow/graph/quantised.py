@@ -15,13 +15,14 @@ import numpy as np
 
 from edgeflow.core.coverage import QUANTISABLE
 from edgeflow.core.samples import Array
-from edgeflow.graph.edit import Editor, attr_of, output
+from edgeflow.graph.edit import Editor, attr_of, output, set_attr
 from edgeflow.graph.program import input_of
 
 QUANTIZE = "fake_quantize"
 DEQUANTIZE = ("fake_dequantize", "fake_channel_wise_dequantize")
 MARKS = ("quantization_type", "with_quant_attr", "bit_length", "activation_bits", "weight_bits")
 CHANNEL_SCALE = "channel_scale_"
+ROLE = "op_role"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,24 @@ def without_fakes(editor: Editor) -> Editor:
     del block.ops[:]
     block.ops.extend(found.ops)
     return found
+
+
+def give_roles(program: Any) -> int:
+    """Say of every op that it belongs to the forward pass, which quantisation asks of each and Paddle 2 writes; a
+    program that was translated from elsewhere lacks the words.
+
+    Source: PaddlePaddle 2.6.2 paddle/static/quantization/quantization_pass.py, `op_node.op().attr("op_role")`.
+
+    Returns:
+        How many ops were told.
+    """
+    made = 0
+    for op in (op for block in program.blocks for op in block.ops):
+        if not any(attr.name == ROLE for attr in op.attrs):
+            for name, given in {ROLE: 0, "op_namescope": "/", "op_device": ""}.items():
+                set_attr(op, name, given)
+            made += 1
+    return made
 
 
 def own_weights(editor: Editor) -> int:

@@ -13,9 +13,15 @@ from edgeflow.core.targets import Target, load_target
 from edgeflow.flow.build import Say, build_part
 from edgeflow.flow.built import Built
 from edgeflow.flow.early import look_before
+from edgeflow.flow.how import How
 from edgeflow.flow.plan import Plan, plan_recipe
 from edgeflow.pipelines.recipe import PartFile, Pipeline, load_pipeline
 from edgeflow.project.places import build_root, recipe_file
+
+PLAIN = How(layers=False)
+"""How a pipeline's models are built where nobody says otherwise. What decides is the text; a look at every op of a
+detector of whole pages takes longer than all else together.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +82,9 @@ def plan_parts(pipeline: Pipeline, targets: Sequence[Target]) -> list[Plan]:
 
 
 def build_parts(
-    pipeline: Pipeline, targets: Sequence[Target], root: Path, say: Say | None = None, *, no_cache: bool = False
+    pipeline: Pipeline, targets: Sequence[Target], root: Path, say: Say | None = None, how: How = PLAIN
 ) -> dict[str, list[BuiltPart]]:
-    """Build every model of a pipeline, as many at once as there are cores.
+    """Build every model of a pipeline, as many at once as there are cores or `how.jobs` says.
 
     Returns:
         What was built for each target, in the order of the parts.
@@ -103,9 +109,9 @@ def build_parts(
             if say is not None:
                 say(f"{target}/{job.file.folder}" if target else target, stage, what)
 
-        return build_part(job.file.recipe, job.targets, root, job.file.folder, tell, no_cache=no_cache)
+        return build_part(job.file.recipe, job.targets, root, job.file.folder, tell, how)
 
-    with ThreadPoolExecutor(max(1, min(len(todo), os.cpu_count() or 1))) as pool:
+    with ThreadPoolExecutor(max(1, min(len(todo), how.jobs or os.cpu_count() or 1))) as pool:
         results = list(pool.map(one, todo))
     found: dict[str, list[BuiltPart]] = {target.name: [] for target in targets}
     for job, built in zip(todo, results, strict=True):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from edgeflow.core.errors import BackendMissing
 from edgeflow.flow.build import Say
-from edgeflow.pipelines.build import BuiltPart, build_parts, opened
+from edgeflow.flow.how import How
+from edgeflow.pipelines.build import PLAIN, BuiltPart, build_parts, opened
 from edgeflow.pipelines.verify import verify_built
 from edgeflow.report.text_record import TextRecord
 
@@ -35,13 +36,14 @@ def build_pipeline(
     *,
     build_dir: Path | None = None,
     say: Say | None = None,
-    no_cache: bool = False,
+    how: How = PLAIN,
 ) -> list[BuiltPipeline]:
     """Build and verify a pipeline for each target, into `build/<target>/`, each model in a folder of its own there.
 
     Args:
         recipe: an edgeflow.toml with a table [pipeline], or a folder that holds one.
         targets: names of target profiles or of chips; none: the recipe's [project] targets.
+        how: what is kept, looked at, and done at once.
 
     Raises:
         RecipeError, TargetError, ModelError, DataError, CompressFailed, OptFailed, NbError, StorageError.
@@ -51,7 +53,7 @@ def build_pipeline(
             "rapidfuzz is not installed, which error rates of text need", try_="pip install 'edgeflow[metrics]'"
         )
     pipeline, profiles, root = opened(Path(recipe), targets, build_dir)
-    built = build_parts(pipeline, profiles, root, say, no_cache=no_cache)
+    built = build_parts(pipeline, profiles, root, say, how)
     return [
         BuiltPipeline(
             target.name,

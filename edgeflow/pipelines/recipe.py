@@ -14,9 +14,11 @@ from edgeflow.core.remote import is_remote
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target, laid_over, read_toml
 from edgeflow.core.text_map import BoxRules
-from edgeflow.flow.from_model import needs_recipe, write_recipe
+from edgeflow.files.atomic import write_atomic
+from edgeflow.files.inside import read_inside
+from edgeflow.flow.from_model import LABELS, needs_recipe, write_recipe
 from edgeflow.project.places import RECIPE, recipe_file
-from edgeflow.project.recipe import InputTable, ProjectTable, Recipe, recipe_of
+from edgeflow.project.recipe import LABELS_MAX_BYTES, InputTable, ProjectTable, Recipe, recipe_of
 
 Part = Literal["detector", "classifier", "recogniser"]
 PARTS: tuple[Part, ...] = ("detector", "classifier", "recogniser")
@@ -29,6 +31,9 @@ MADE = ".parts"
 
 OWN = ("inputs", "outputs", "metric", "compress", "convert", "drift", "targets", "data")
 """Tables that override those of what `from` names."""
+
+OF_MODEL = ("labels", "space")
+"""What [pipeline.NAME.model] may say beside `from`: what no file beside the model says."""
 
 BUCKETS_MAX, SIDE_MAX, BATCH_MAX = 16, 4096, 64
 STEP = 32
@@ -203,6 +208,8 @@ def _part(part: Part, table: dict[str, Any], said: _File, file: Path, root: Path
     where = f"{file} [pipeline.{part}]"
     named = table.pop("from", None)
     origin = _Origin({}, file) if named is None else _origin(named, table, file, root / MADE / part, where)
+    if named is not None and isinstance(labels := table.get("model", {}).get("labels"), str):
+        table["model"] = {**table["model"], "labels": _brought(labels, file.parent, origin.file.parent, where)}
     merged = laid_over(origin.tables, table)
     if "data" not in table and _made_up(origin.tables.get("data")):
         merged["data"] = _pages(said.data, file.parent, origin.file.parent)
@@ -224,8 +231,12 @@ def _origin(named: object, table: Mapping[str, Any], file: Path, made: Path, whe
     if not isinstance(named, str) or not named:
         raise RecipeError(f"{where}: from is {named!r}, and should be the path of a model or of a recipe")
     for key in table:
-        if key not in OWN:
+        if key not in (*OWN, "model"):
             raise RecipeError(f"{where}: {key} beside from; {near(key, OWN, 'it may be')}")
+    model = table.get("model", {})
+    for key in model if isinstance(model, Mapping) else ("",):
+        if key not in OF_MODEL:
+            raise RecipeError(f"{where}: model.{key} beside from; {near(key, OF_MODEL, 'it may be')}")
     source = file.parent / named
     if needs_recipe(source):
         source = write_recipe(source, made, None)
@@ -260,19 +271,31 @@ def _made_up(data: object) -> bool:
 def _pages(data: PageTable, home: Path, folder: Path) -> dict[str, Any]:
     """[data] of a part: the pipeline's pages, as the part's recipe reaches them."""
 
-    def reached(name: str) -> str:
-        return name if folder == home else str(home / name)
-
     for key, given in (("evaluation", data.evaluation), ("calibration", data.calibration)):
         if is_remote(given):
             raise RecipeError(
                 f"{home} [data] {key}: is a URL, and the pages of a pipeline are read from this machine",
                 try_="a copy of the folder beside the recipe",
             )
-    found: dict[str, Any] = {"evaluation": reached(data.evaluation), "exif": data.exif, "pages": True}
+    found: dict[str, Any] = {"evaluation": _reached(data.evaluation, home, folder), "exif": data.exif, "pages": True}
     if data.calibration is not None:
-        found["calibration"] = reached(data.calibration)
+        found["calibration"] = _reached(data.calibration, home, folder)
     return found
+
+
+def _brought(name: str, home: Path, folder: Path, where: str) -> str:
+    """A dictionary of the pipeline's folder, copied to where the recipe that was made for a model lies."""
+    raw = read_inside(home, name, LABELS_MAX_BYTES, error=RecipeError, try_="a file beside the pipeline's recipe")
+    if folder.parent.name != MADE:
+        raise RecipeError(f"{where}: model beside from, which is a recipe of its own and says it itself")
+    if not (folder / LABELS).is_file() or (folder / LABELS).read_bytes() != raw:
+        write_atomic(folder / LABELS, raw)
+    return LABELS
+
+
+def _reached(name: str, home: Path, folder: Path) -> str:
+    """A path from `home`, as a recipe in `folder` names it."""
+    return name if folder == home else str(home / name)
 
 
 def _sides(table: InputTable, steps: Preprocess) -> tuple[int, int]:

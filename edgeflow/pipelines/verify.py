@@ -14,6 +14,7 @@ from edgeflow.core.errors import DataError
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import Target
 from edgeflow.core.text_page import PageRules
+from edgeflow.deploy.runners import HERE, Where, runs_programs
 from edgeflow.files.atomic import sha256, write_atomic
 from edgeflow.files.inside import read_inside
 from edgeflow.flow.build import CACHE, Say
@@ -23,6 +24,7 @@ from edgeflow.ingest.pictures import UPRIGHT, glance
 from edgeflow.pipelines import judge
 from edgeflow.pipelines.build import BuiltPart
 from edgeflow.pipelines.bundle import DICTIONARY, Built, Bundle, GoldenPage, dump_bundle, load_bundle
+from edgeflow.pipelines.device import read_on_device
 from edgeflow.pipelines.models import rules_of
 from edgeflow.pipelines.reading import Line, corners
 from edgeflow.pipelines.recipe import LimitTable, Pipeline
@@ -41,7 +43,8 @@ HOST_ONLY = "the device itself: nothing ran on it"
 
 @dataclass(frozen=True, slots=True)
 class JudgedPage:
-    """A page as pages.json keeps it: `picture` is its path from the label file's folder, with the hash it had."""
+    """A page as pages.json keeps it: `picture` is its path from the label file's folder, with the hash it had;
+    `emulated`: what the .nb files read there when they were built."""
 
     name: str
     picture_sha256: str
@@ -50,6 +53,7 @@ class JudgedPage:
     aside: tuple[bool, ...]
     reference: PageRead
     crossed: tuple[Line, ...] = ()
+    emulated: PageRead = PageRead()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +127,9 @@ def verify_built(
                 tuple(line.aside for line in page.lines),
                 one,
                 cross.lines,
+                two,
             )
-            for page, one, cross in zip(pages, reference, crossed, strict=True)
+            for page, one, two, cross in zip(pages, reference, candidate, crossed, strict=True)
         ),
         own_sizes,
         _notes(pages, pipeline),
@@ -140,17 +145,24 @@ def verify_built(
 
 
 def verify_folder(
-    folder: Path, say: Callable[[int, int], None] = lambda k, n: None
+    folder: Path, say: Callable[[int, int], None] = lambda k, n: None, where: Where = HERE
 ) -> tuple[TextRecord, tuple[Page, ...]]:
     """Judge a built pipeline again from its folder and the pictures: the .nb files run, what is recorded is compared.
 
+    Args:
+        where: what runs them: the emulator, or the program that ships, on a device or under qemu.
+
     Raises:
         DataError: a file or a picture is missing or was changed.
+        TransportError: the device.
     """
     bundle, judged = load_bundle(folder), load_judged(folder)
     pages = tuple(_page(folder, judged, page) for page in judged.pages)
-    candidate = read_kept(Work(Candidate(bundle.files, bundle.npu), bundle.rules, bundle.upright, pages), None, say)
-    return _record(judged, bundle, pages, candidate, ()), pages
+    if not runs_programs(where.on):
+        work = Work(Candidate(bundle.files, bundle.npu), bundle.rules, bundle.upright, pages)
+        return _record(judged, bundle, pages, read_kept(work, None, say), ()), pages
+    candidate, name = read_on_device(folder, bundle, pages, where, say)
+    return _record(judged, bundle, pages, candidate, (), device=name), pages
 
 
 def load_judged(folder: Path) -> Judged:
@@ -181,15 +193,22 @@ def report_page(record: TextRecord, pages: Sequence[Page]) -> str:
 
 
 def _record(
-    judged: Judged, bundle: Bundle, pages: Sequence[Page], candidate: Sequence[PageRead], parts: tuple[PartFigures, ...]
+    judged: Judged,
+    bundle: Bundle,
+    pages: Sequence[Page],
+    candidate: Sequence[PageRead],
+    parts: tuple[PartFigures, ...],
+    device: str = "",
 ) -> TextRecord:
-    """All figures and the verdict, of what both sides read."""
+    """All figures and the verdict, of what both sides read; `device`: its name, where one read what `candidate` is."""
     task = judge.Task(bundle.rules.detector is not None, bundle.rules.recogniser is not None)
     reference = [page.reference for page in judged.pages]
     sides = [_lines(pages, each, task) for each in (reference, candidate)]
     one, two = (judge.counted(pages, lines, task) for lines in sides)
     labelled = [
-        judge.counted(pages, judge.labelled_lines(pages, each), judge.Task(False, True)) if task.reads else None
+        judge.counted(pages, judge.labelled_lines(pages, each), judge.Task(False, True))
+        if task.reads and (not device or not task.finds or each is reference)
+        else None
         for each in (reference, candidate)
     ]
     scores = [judge.rates(own, on_labels, task) for own, on_labels in zip((one, two), labelled, strict=True)]
@@ -205,8 +224,9 @@ def _record(
     word, broken, undecided = judge.verdict(decisions, scores[0], judged.limits, len(one.right))
     hops = [judged.own_sizes] if judged.own_sizes is not None else []
     hops += [judge.hop("reference", one, task), *([judge.hop("detector", middle, task)] if same else [])]
-    hops.append(judge.hop("candidate", two, task))
-    texts = [(a, b) for a, b in zip(one.texts, two.texts, strict=True)]
+    emulated = _emulated(judged, pages, task) if device else None
+    hops += [] if emulated is None else [judge.hop("emulator", emulated, task)]
+    hops.append(judge.hop("device" if device else "candidate", two, task))
     return TextRecord(
         judged.name,
         bundle.target,
@@ -215,7 +235,7 @@ def _record(
         len(one.right),
         scores[0],
         scores[1],
-        sum(a == b for a, b in texts) / len(texts) if texts else None,
+        _alike(one.texts, two.texts) if len(one.texts) else None,
         decisions,
         judge.lost(one, two, by),
         tuple(hops),
@@ -223,10 +243,41 @@ def _record(
         judge.compared(pages, sides[0], sides[1], by, (one, two)),
         broken,
         undecided,
-        (*judged.notes, *_cost(judged.own_sizes, scores[0]), HOST_ONLY),
-        "emulator (onnxruntime on the host, arithmetic of the ARM kernels)",
+        (*judged.notes, *_cost(judged.own_sizes, scores[0]), *_unseen(device, task)),
+        device or "emulator (onnxruntime on the host, arithmetic of the ARM kernels)",
         judged.device,
+        None if emulated is None or not len(emulated.texts) else _alike(emulated.texts, two.texts),
     )
+
+
+def judged_sides(folder: Path) -> tuple[judge.Counted, judge.Counted]:
+    """What the reference and the emulator read when a pipeline was built, held to the labels.
+
+    Raises:
+        DataError: a file or a picture is missing or was changed.
+    """
+    bundle, judged = load_bundle(folder), load_judged(folder)
+    pages = tuple(_page(folder, judged, page) for page in judged.pages)
+    task = judge.Task(bundle.rules.detector is not None, bundle.rules.recogniser is not None)
+    sides = ([page.reference for page in judged.pages], [page.emulated for page in judged.pages])
+    return _side(pages, sides[0], task), _side(pages, sides[1], task)
+
+
+def _alike(one: Sequence[str | None], two: Sequence[str | None]) -> float:
+    return sum(a == b for a, b in zip(one, two, strict=True)) / len(one)
+
+
+def _emulated(judged: Judged, pages: Sequence[Page], task: judge.Task) -> judge.Counted | None:
+    """What the emulator read when the pipeline was built; None where a build of an older edgeflow kept nothing."""
+    read = [page.emulated for page in judged.pages]
+    return _side(pages, read, task) if any(page.lines or page.labelled for page in read) else None
+
+
+def _unseen(device: str, task: judge.Task) -> tuple[str, ...]:
+    """What nobody looked at."""
+    if not device:
+        return (HOST_ONLY,)
+    return ("the labelled boxes: the device read its own",) if task.finds and task.reads else ()
 
 
 def _cost(own: TextHop | None, reference: Rates) -> tuple[str, ...]:

@@ -26,13 +26,14 @@ class Figures:
     """What one target's build costs. None is unknown: no metric, no NPU subgraph, no published latency of the chip.
 
     `metric_drop` is how much worse the metric got against the reference, by its own direction: negative for a gain.
-    `subgraphs` and `cpu_ops` are the NPU's subgraphs and the ops outside them.
+    `subgraphs` and `cpu_ops` are the NPU's subgraphs and the ops outside them. The text of a pipeline has a metric and
+    no outputs.
     """
 
     size_bytes: int
     ops: int
     samples: int
-    outputs: tuple[OutputFigures, ...]
+    outputs: tuple[OutputFigures, ...] = ()
     metric: str | None = None
     metric_drop: float | None = None
     subgraphs: int | None = None

@@ -22,6 +22,9 @@ from edgeflow.project.places import recipe_file
 FORMAT = 1
 COUNT_MAX = 2**53
 """Bytes, ops and samples beyond this are no figures of a .nb; floats tell no larger ones apart."""
+OF_TEXT = ("line_accuracy", "hmean")
+"""Metrics of a pipeline's entries, which have no outputs (pipelines/locked.py)."""
+
 HEAD = """\
 # What a build of each target may cost. `edgeflow build --locked` holds builds to it, `edgeflow lock` accepts new ones.
 """
@@ -130,7 +133,7 @@ def _validate(figures: Figures, where: str) -> None:
             raise LockError(f"{where}: {one.name} is {value}, and should be a finite number")
     if (figures.predicted_latency_ms or 0) < 0:
         raise LockError(f"{where}: predicted_latency_ms is {figures.predicted_latency_ms}, and should not be below 0")
-    if not figures.outputs:
+    if not figures.outputs and figures.metric not in OF_TEXT:
         raise LockError(f"{where}: has no outputs, and should have one at least")
     for index, output in enumerate(figures.outputs):
         _validate_output(output, f"{where}: outputs[{index}]")

@@ -97,7 +97,8 @@ class ComparedPage:
 
 @dataclass(frozen=True, slots=True)
 class TextRecord:
-    """A pipeline's verification for one target."""
+    """A pipeline's verification for one target. `same_texts`, `same_as_emulator`: shares of lines that are read as the
+    reference reads them, and, on a device, as the emulator did when the pipeline was built."""
 
     name: str
     target: str
@@ -117,6 +118,7 @@ class TextRecord:
     notes: tuple[str, ...] = ()
     runner: str = ""
     reference_device: str = ""
+    same_as_emulator: float | None = None
 
     @property
     def passed(self) -> bool:

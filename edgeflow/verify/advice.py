@@ -33,8 +33,9 @@ def measured(found: LayerDrift, compressed: Path, inputs: Mapping[str, Array]) -
 
     Args:
         compressed: of the compress stage: model.pdmodel quantised, float.pdmodel the same before.
-        inputs: by name, [samples, ...]; the first few are used.
+        inputs: by name, [samples, ...]; the first few are used, no more than were looked at.
     """
+    inputs = {name: array[: found.samples] for name, array in inputs.items()}
     asked = [row for row in _ranked(found) if _is_advice(row)]
     first = found.first_drift
     if not asked and not (first is not None and _is_advice(first)):

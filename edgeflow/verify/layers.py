@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,11 @@ ELEMENTS_AT_ONCE = 1 << 24
 than graph.walk.ROOM are held at a time, beside what later ops read.
 """
 
+ELEMENTS_MOST = 1 << 28
+"""Intermediate elements looked at in all, 1 GB in float32: of samples that make more of them fewer are looked at, at
+least one.
+"""
+
 QUIET_DB = 60.0
 """From here on up a difference is rounding of float32 or float16, and needs no explanation."""
 
@@ -47,13 +52,14 @@ FALL_DB = 6.0
 @dataclass(frozen=True, slots=True)
 class LayerDrift:
     """The ops in the file's order, their numbers with the worst first, and the op where drift starts; `stop` says what
-    was not looked at.
+    was not looked at, `samples` on how many they were seen.
     """
 
     layers: tuple[Layer, ...] = ()
     ranked: tuple[int, ...] = ()
     first_drift: FirstDrift | None = None
     stop: tuple[str, ...] = ()
+    samples: int = 0
 
 
 @dataclass
@@ -84,7 +90,7 @@ def layer_drift(
 
     Args:
         program: the source program, as the compress stage leaves it before compression.
-        inputs: by name, [samples, ...]; the first `samples` are used, a few at a time.
+        inputs: by name, [samples, ...]; the first `samples` are used, a few at a time; fewer where they are large.
         run: computes variables of a part of the source program.
 
     Returns:
@@ -133,8 +139,9 @@ def layer_drift(
             at += batch
             size = source.elements // batch if at == batch else 0
             if at == batch:  # the first sample tells how large the others are
+                count = max(at, min(count, ELEMENTS_MOST // max(size, 1)) // fixed * fixed)
                 batch = max(1, min(count - at, ELEMENTS_AT_ONCE // max(size, 1))) if open_batch else fixed
-    return _table(model, probes, scales, held, graph)
+    return replace(_table(model, probes, scales, held, graph), samples=count)
 
 
 def _batched(model: Model) -> bool:

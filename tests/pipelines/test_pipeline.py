@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,26 +13,20 @@ from click.testing import CliRunner
 from edgeflow.cli.main import edgeflow
 from edgeflow.core.errors import DataError, RecipeError
 from edgeflow.core.targets import load_target
+from edgeflow.ingest.given_model import look_at_model
 from edgeflow.pipelines.build import opened, plan_parts
 from edgeflow.pipelines.bundle import load_bundle
-from edgeflow.pipelines.flow import BuiltPipeline, build_pipeline
+from edgeflow.pipelines.flow import BuiltPipeline
 from edgeflow.pipelines.recipe import is_pipeline, load_pipeline
 from edgeflow.pipelines.verify import verify_folder
+from edgeflow.project.lockfile import read_lock, write_lock
 from edgeflow.project.recipe import load_recipe
 from edgeflow.report.text_record import load_text_record
+from tests.conftest import ROOT
 from tests.pipelines.shades import write_shades
 
 pytestmark = pytest.mark.build
-
-
-@pytest.fixture(scope="module")
-def shades(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_shades(tmp_path_factory.mktemp("pipeline") / "shades")
-
-
-@pytest.fixture(scope="module")
-def built(shades: Path) -> list[BuiltPipeline]:
-    return build_pipeline(shades, ["arm64", "kirin"])
+GRAPH = ROOT / "tests" / "graph"
 
 
 def test_every_model_is_built_and_the_text_is_judged(built: list[BuiltPipeline]) -> None:
@@ -65,6 +60,47 @@ def test_the_folder_alone_is_enough_to_judge_again(built: list[BuiltPipeline]) -
     assert bundle.rules.lines.batch == 1 and bundle.rules.dictionary == ("甲", "乙", "丙")
     done = CliRunner().invoke(edgeflow, ["verify", str(built[0].folder)])
     assert done.exit_code == 0 and done.output.rstrip().endswith("PASS"), done.output
+
+
+def test_a_build_is_held_to_what_was_accepted(built: list[BuiltPipeline], shades: Path) -> None:
+    """The text has an entry, and each file; a build that keeps everything is as it was."""
+    done = CliRunner().invoke(edgeflow, ["build", str(shades), "-t", "arm64", "--locked"])
+    assert done.exit_code == 1 and "edgeflow.lock: is missing" in done.output
+    done = CliRunner().invoke(edgeflow, ["lock", str(shades), "-t", "arm64", "--json"])
+    assert done.exit_code == 0, done.output
+    lock = shades / "edgeflow.lock"
+    known = read_lock(lock)
+    assert list(known) == ["arm64", "arm64/boxes", "arm64/detector", "arm64/recogniser"]
+    assert known["arm64"].metric == "line_accuracy" and known["arm64"].samples == built[0].record.lines
+    done = CliRunner().invoke(edgeflow, ["build", str(shades), "-t", "arm64", "--locked"])
+    assert done.exit_code == 0, done.output
+    assert "arm64/recogniser: as accepted" in done.output
+    write_lock(lock, {**known, "arm64": replace(known["arm64"], metric_drop=-0.5)})
+    done = CliRunner().invoke(edgeflow, ["build", str(shades), "-t", "arm64", "--locked"])
+    lock.unlink()
+    assert done.exit_code == 3 and "arm64: worse: line_accuracy" in done.output, done.output
+
+
+def test_a_folder_of_models_becomes_a_pipeline(tmp_path: Path) -> None:
+    """By the names of the folders, and the dictionary by its length: five classes less the blank."""
+    source = GRAPH / "quantised" / "static"
+    models = tmp_path / "models"
+    for name in ("ch_det_infer", "ch_rec_infer"):
+        (models / name).mkdir(parents=True)
+        for suffix in (".pdmodel", ".pdiparams"):
+            shutil.copy(source.with_suffix(suffix), models / name / f"inference{suffix}")
+    given = look_at_model(models / "ch_rec_infer")
+    assert given.last_width is not None
+    for name, lines in (("keys.txt", given.last_width - 1), ("other.txt", 9)):
+        (models / name).write_text("".join(f"{k}\n" for k in range(lines)), encoding="utf-8")
+    done = CliRunner().invoke(edgeflow, ["init", "--from", str(models), str(tmp_path / "project")])
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "project/edgeflow.toml").read_text(encoding="utf-8")
+    assert "[pipeline.detector]" in text and 'labels = "labels.txt" # keys.txt' in text and "space" not in text
+    assert (tmp_path / "project/labels.txt").read_bytes() == (models / "keys.txt").read_bytes()
+    shutil.copytree(models / "ch_det_infer", models / "en_det_infer")
+    done = CliRunner().invoke(edgeflow, ["init", "--from", str(models), str(tmp_path / "another")])
+    assert done.exit_code == 1 and "are both a detector" in done.output
 
 
 def test_a_bundle_holds_all_that_the_device_reads(built: list[BuiltPipeline], tmp_path: Path) -> None:
@@ -167,5 +203,5 @@ def test_commands_for_one_model_say_what_a_pipeline_is(shades: Path) -> None:
     assert is_pipeline(shades) and not is_pipeline(shades / "pages")
     with pytest.raises(RecipeError, match="is a pipeline of several models"):
         load_recipe(shades)
-    done = CliRunner().invoke(edgeflow, ["build", str(shades), "--target", "arm64", "--locked"])
-    assert done.exit_code == 2 and "--locked is for one model" in done.output
+    done = CliRunner().invoke(edgeflow, ["build", str(shades), "--target", "arm64", "--skip-bad"])
+    assert done.exit_code == 2 and "--skip-bad is for one model" in done.output
