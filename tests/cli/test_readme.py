@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
+from tests.projects import run
 
 README = (ROOT / "README.md").read_text()
 
@@ -47,7 +47,7 @@ def test_commands_run(built: Path, tmp_path: Path) -> None:
     assert len(found) >= 10
     for line in found:
         words = shlex.split(line.replace("--budget 30m", "--budget 8s"))  # what stops the search does not matter here
-        done = subprocess.run([sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True)
+        done = run(folder, *words[1:])
         assert done.returncode in (0, 3, 4), (line, done.stderr)
         if done.returncode:
             assert words[1] in ("diff", "match", "search", "verify"), line
