@@ -6,7 +6,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "files.h"
+#include "golden_texts.h"
 #include "json_text.h"
 #include "npy.h"
 #include "picture.h"
@@ -16,7 +16,6 @@
 namespace edgeflow {
 namespace {
 
-constexpr std::size_t texts_max_bytes = std::size_t{1} << 20;
 constexpr double picture_limit = 1e-5;  // both sides do the same float32 operations; see edgeflow/core/preprocess.py
 
 std::vector<Tensor> read_all(const std::vector<std::string>& paths) {
@@ -62,17 +61,10 @@ std::optional<std::string> check_texts(const Contract& contract) {
   const std::string& path = contract.golden->texts;
   if (path.empty()) return std::nullopt;
   const Tokenizer tokenizer(contract.tokenize());
-  const Json list = parsed(read_file(path, texts_max_bytes));
-  if (!list.is_array()) throw std::runtime_error(path + ": is no list of texts");
-  for (const Json& entry : list) {
-    const auto text = entry.is_object() ? entry.find("text") : entry.end();
-    const auto wanted = entry.is_object() ? entry.find("ids") : entry.end();
-    if (text == entry.end() || wanted == entry.end() || !text->is_string() || !wanted->is_array())
-      throw std::runtime_error(path + ": an entry holds no text or no ids, and should hold both");
-    const std::vector<std::int64_t> got = tokenizer.ids(text->get<std::string>());
-    const Shape have(got.begin(), got.end());
-    if (Json(have) != *wanted)
-      return written(*text) + " becomes " + text_of(have) + ", and should become " + written(*wanted);
+  for (const GoldenText& golden : read_golden_texts(path)) {
+    const std::vector<std::int64_t> got = tokenizer.ids(golden.text);
+    if (got != golden.ids)
+      return written(golden.text) + " becomes " + written(got) + ", and should become " + written(golden.ids);
   }
   return std::nullopt;
 }

@@ -35,12 +35,14 @@ class Classifier {
       Length& chosen = length_for(ids.size());
       const std::vector<Guess> found = classes_of(chosen, ids);
       if (!as_json_) return print(found, text);
-      entry["label"] = found[0].label, entry["score"] = found[0].score;
-      entry["tokens"] = ids.size(), entry["cut"] = !whole;
-      if (!shorter_.empty()) entry["length"] = chosen.session.contract().tokenize().max_length;
+      entry.add("label", found[0].label), entry.add("score", found[0].score);
+      entry.add("tokens", ids.size()), entry.add("cut", !whole);
+      if (!shorter_.empty()) entry.add("length", chosen.session.contract().tokenize().max_length);
       if (top_ > 1) {
+        Json classes = Json::array();
         for (const Guess& guess : found)
-          entry["classes"].push_back({{"class", guess.index}, {"label", guess.label}, {"score", guess.score}});
+          classes.push_back(Json::object({{"class", guess.index}, {"label", guess.label}, {"score", guess.score}}));
+        entry.add("classes", classes);
       }
     } catch (const TextError& error) {
       failed_ = true;
@@ -48,7 +50,7 @@ class Classifier {
         std::cout << "       -  " << error.what() << '\n';
         return;
       }
-      entry["error"] = error.what();
+      entry.add("error", error.what());
     }
     std::cout << written(entry) << '\n';
   }

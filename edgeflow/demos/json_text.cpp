@@ -1,9 +1,35 @@
 #include "json_text.h"
 
+#include <nlohmann/json.hpp>
+
 namespace edgeflow {
+namespace {
 
-std::string written(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string dumped(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
-Json parsed(const std::string& text) { return Json::parse(text, nullptr, false); }
+}  // namespace
+
+Json::Json(const std::string& value) : text_(dumped(value)) {}
+
+Json::Json(double value) : text_(dumped(value)) {}
+
+Json Json::array(std::initializer_list<Json> values) { return std::vector<Json>(values); }
+
+Json Json::object(std::initializer_list<std::pair<const char*, Json>> members) {
+  Json found = array();
+  found.text_ = "{}";
+  for (const auto& [key, value] : members) found.add(key, value);
+  return found;
+}
+
+// Before the bracket that closes it.
+void Json::append(const std::string& part) {
+  const char closing = text_.back();
+  text_.back() = ',';
+  if (text_.size() == 2) text_.pop_back();
+  (text_ += part) += closing;
+}
 
 }  // namespace edgeflow

@@ -66,7 +66,7 @@ Json json_of(const std::vector<Line>& lines) {
   Json list = Json::array();
   for (const Line& line : lines) {
     Json corners = Json::array();
-    for (const Point& corner : line.box.corners) corners.emplace_back(std::vector<double>{corner.x, corner.y});
+    for (const Point& corner : line.box.corners) corners.push_back(std::vector<double>{corner.x, corner.y});
     list.push_back(Json::object({{"text", line.reading.text},
                                  {"score", line.reading.score},
                                  {"box_score", line.box.score},
@@ -103,20 +103,19 @@ void print(const std::vector<Line>& lines) {
   std::fflush(stdout);
 }
 
-// One picture read, printed or added to the list.
-void read_one(PageReader& reader, const Arguments& arguments, const std::string& path, bool several, Json& list) {
+// One picture read, and printed or given.
+std::vector<Line> read_one(PageReader& reader, const Arguments& arguments, const std::string& path, bool several,
+                           PageTimes& times) {
   const Picture picture = load_picture(path, reader.pipeline().rotate_exif);
-  PageTimes times;
-  const std::vector<Line> lines = reader.read(picture, times);
+  std::vector<Line> lines = reader.read(picture, times);
   const std::string name = std::filesystem::path(path).filename().string();
   if (arguments.has("--draw")) draw(drawn_name(arguments.text("--draw", ""), path, several), picture, lines);
   if (arguments.has("--times")) std::cerr << name << ": " << written(json_of(times)) << " ms\n";
   if (!arguments.has("--json")) {
     if (several) std::printf("%s\n", name.c_str());
     print(lines);
-    return;
   }
-  list.push_back(Json::object({{"picture", name}, {"lines", json_of(lines)}, {"times_ms", json_of(times)}}));
+  return lines;
 }
 
 int ocr(const Arguments& arguments) {
@@ -135,23 +134,26 @@ int ocr(const Arguments& arguments) {
   const bool several = std::filesystem::is_directory(given);
   PageReader reader(arguments, pipeline_of(arguments));
   Json list = Json::array();
+  std::vector<Line> lines;
   bool whole = true;
   for (const std::string& path : paths) {
+    const std::string name = std::filesystem::path(path).filename().string();
     try {
-      read_one(reader, arguments, path, several, list);
+      PageTimes times;
+      lines = read_one(reader, arguments, path, several, times);
+      list.push_back(Json::object({{"picture", name}, {"lines", json_of(lines)}, {"times_ms", json_of(times)}}));
     } catch (const std::exception& error) {
       if (!several) throw;
       whole = false;  // one picture that cannot be read does not cost the others
       std::cerr << "ocr: " << error.what() << '\n';
-      list.push_back(Json::object(
-          {{"picture", std::filesystem::path(path).filename().string()}, {"error", std::string(error.what())}}));
+      list.push_back(Json::object({{"picture", name}, {"error", error.what()}}));
     }
   }
   if (arguments.has("--json")) {
     if (arguments.has("--pipeline") || several)
       std::cout << written(Json::object({{"pictures", list}, {"load_ms", reader.load_ms()}})) << '\n';
     else
-      std::cout << written(list[0]["lines"]) << '\n';
+      std::cout << written(json_of(lines)) << '\n';
   }
   return whole ? 0 : 1;
 }

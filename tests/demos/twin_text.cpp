@@ -80,13 +80,12 @@ Json lines(const Table& one) {
 int twin(const Arguments& arguments) {
   const std::string folder = arguments.word("FOLDER");
   const Table cases = json::read_table(folder + "/cases.json", std::size_t{1} << 24, "cases");
-  Json found = Json::object(
-      {{"maps", Json::array()}, {"cuts", Json::array()}, {"texts", Json::array()}, {"lines", Json::array()}});
-  for (const Table& one : cases["maps"]) found["maps"].push_back(boxes(one, folder));
-  for (const Table& one : cases["cuts"]) found["cuts"].push_back(cut(one, folder));
-  for (const Table& one : cases["texts"]) found["texts"].push_back(text(one, folder));
-  for (const Table& one : cases["lines"]) found["lines"].push_back(lines(one));
-  std::cout << written(found) << '\n';
+  std::vector<Json> maps, cuts, texts, batches;
+  for (const Table& one : cases["maps"]) maps.push_back(boxes(one, folder));
+  for (const Table& one : cases["cuts"]) cuts.push_back(cut(one, folder));
+  for (const Table& one : cases["texts"]) texts.push_back(text(one, folder));
+  for (const Table& one : cases["lines"]) batches.push_back(lines(one));
+  std::cout << written(Json::object({{"maps", maps}, {"cuts", cuts}, {"texts", texts}, {"lines", batches}})) << '\n';
   return 0;
 }
 
