@@ -65,6 +65,7 @@ def read(source: Path) -> Read:
         raise ModelError(f"{source}: holds a name that is no UTF-8 text, and is damaged", try_=AGAIN)
     opset = _opset(model, source)
     validate_graph(model.graph, str(source))
+    _open(model.graph)
     files = {source.resolve()}
     weights = _weights(model.graph, source, files)
     _validated(model, source)
@@ -109,6 +110,14 @@ def _opset(model: Any, source: Path) -> int:
             try_="export it with opset_version=17, or convert it with onnx.version_converter.convert_version",
         )
     return version
+
+
+def _open(graph: Any) -> None:
+    """A size below 0 is an open one, as some exporters say it; onnx would take it for a number."""
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_value < 0:
+                dim.ClearField("dim_value")
 
 
 def validate_graph(graph: Any, where: str) -> None:
