@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from edgeflow.core.need import need
 from edgeflow.flow.executor import Filled, Order
 
 T = TypeVar("T")
-LOOK_S = 0.2
+LOOK_S = 1.0
 SENDS = 3
 """Times that content is sent for one job: a worker may come or lose its disk meanwhile."""
 
@@ -33,7 +34,7 @@ class Cluster:
         self._known: dict[Path, Content] = {}
         self._paths: dict[str, Path] = {}
         self._running: set[Any] = set()
-        self._tells: dict[str, Callable[[str, str], None]] = {}
+        self._seen: tuple[float, list[str]] = -1e9, []
         try:
             self._client = distributed.Client(address, timeout="10s", set_as_default=False)
         except (OSError, ValueError, TimeoutError) as err:
@@ -104,7 +105,7 @@ class Cluster:
         sent = 0
         self._send([item for item in given if isinstance(item, Content)], self.workers)
         while True:
-            able = [worker for worker in self._present() if worker not in died]
+            able = [worker for worker in self._present(lately=not died) if worker not in died]
             if not able:
                 raise self._lost(function, died)
             try:
@@ -129,7 +130,7 @@ class Cluster:
         try:
             while True:
                 with contextlib.suppress(distributed.TimeoutError, TimeoutError):
-                    return future.result(LOOK_S * 5)
+                    return future.result(LOOK_S)
         except distributed.KilledWorker as err:
             raise _WorkerDied(str(getattr(err.last_worker, "address", err.last_worker))) from err
         except Died as err:
@@ -141,9 +142,14 @@ class Cluster:
                 self._running.discard(future)
             future.release()
 
-    def _present(self) -> list[str]:
-        here = self._client.nthreads()
-        return [worker for worker in self.workers if worker in here]
+    def _present(self, *, lately: bool = False) -> list[str]:
+        """Workers that are there; `lately`: as of a moment ago, which saves a question for each of many small jobs."""
+        since, found = self._seen
+        if not lately or time.monotonic() - since > LOOK_S:
+            here = self._client.nthreads()
+            found = [worker for worker in self.workers if worker in here]
+            self._seen = time.monotonic(), found
+        return found
 
     def _lost(self, function: Callable[..., Any], died: list[str]) -> EdgeflowError:
         named = ", ".join(died) or "all of them"

@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from edgeflow.cluster.content import Content, lay_out, missing, take_piece
-from edgeflow.cluster.stages import stages_of
 from edgeflow.core.errors import EdgeflowError
 from edgeflow.core.need import need
 from edgeflow.core.versions import code_version, tool_versions
-from edgeflow.files.temporary import scratch
 from edgeflow.flow.workers import Workers
 
 STORE = "EDGEFLOW_WORKER_STORE"
@@ -34,7 +32,9 @@ class Died(EdgeflowError):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A function, what it is given, and what of that is content; `topic`: where its progress is told, if anywhere."""
+    """A function, what it is given, and what of that is content. `topic`: where its progress is
+    told; its function is given a folder for results and a file for that progress besides.
+    """
 
     session: str
     function: Callable[..., Any]
@@ -76,28 +76,41 @@ def do(job: Job) -> Any:
         raise Absent
     arguments = [lay_out(store(), item) if isinstance(item, Content) else item for item in job.arguments]
     pool = _pool(job.session)
-    with scratch() as folder:
-        told, seen = folder / "told", 0
-        told.touch()
+    if not job.topic:
+        return _run(job, pool, arguments, lambda: None)
+    told, seen = store() / f".told-{job.topic}", 0
+    told.touch()
 
-        def watch() -> None:
-            nonlocal seen
-            lines = told.read_text(encoding="utf-8").splitlines()
-            _tell(job.topic, lines[seen:])
-            seen = len(lines)
-            if job.session in _stopped or _is_cancelled():
-                stop(job.session)
+    def tell() -> None:
+        nonlocal seen
+        lines = told.read_text(encoding="utf-8").splitlines()
+        if lines[seen:]:
+            _dask().get_worker().log_event(job.topic, lines[seen:])
+        seen = len(lines)
 
-        given = [*arguments, store(), told] if job.function is stages_of else arguments
-        try:
-            return pool.run(job.function, *given, watch=watch)
-        except EdgeflowError as err:
-            if "a worker process died" not in err.what:
-                raise
-            stop(job.session, forget=True)
-            raise Died(str(_dask().get_worker().address)) from err
-        finally:
-            watch()
+    try:
+        made = _run(job, pool, [*arguments, store(), told], tell)
+        tell()
+        return made
+    finally:
+        told.unlink(missing_ok=True)
+
+
+def _run(job: Job, pool: Workers, arguments: list[Any], each: Callable[[], None]) -> Any:
+    """Run a job in its process; `each` is called while it runs."""
+
+    def watch() -> None:
+        each()
+        if job.session in _stopped or _is_cancelled():
+            stop(job.session)
+
+    try:
+        return pool.run(job.function, *arguments, watch=watch)
+    except EdgeflowError as err:
+        if "a worker process died" not in err.what:
+            raise
+        stop(job.session, forget=True)
+        raise Died(str(_dask().get_worker().address)) from err
 
 
 def stop(session: str, *, forget: bool = False) -> None:
@@ -132,11 +145,6 @@ def _is_cancelled() -> bool:
         return False
     task = worker.state.tasks.get(key)
     return task is None or task.state == "cancelled"
-
-
-def _tell(topic: str, lines: list[str]) -> None:
-    if topic and lines:
-        _dask().get_worker().log_event(topic, lines)
 
 
 def _dask() -> Any:
