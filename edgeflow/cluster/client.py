@@ -46,6 +46,12 @@ class Cluster:
             # A job that kills its worker would be tried on four of them; here it is tried once elsewhere, and named.
             self._allowed = self._client.run_on_scheduler(_allow_failures, 0)
             self.workers = self._like_here(address, note)
+        except ImportError as err:
+            self._client.close()
+            raise EdgeflowError(
+                f"--scheduler {address}: has no edgeflow, or another one ({err})",
+                try_="pip install 'edgeflow[cluster]' in the same version where the scheduler runs; start it again",
+            ) from err
         except BaseException:
             self._client.close()
             raise

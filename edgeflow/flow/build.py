@@ -30,8 +30,8 @@ from edgeflow.flow.how import How
 from edgeflow.flow.input_files import holds, look, metric_code, runs_code
 from edgeflow.flow.published import publish_results
 from edgeflow.flow.remote_data import with_data
-from edgeflow.project.built_here import remember
 from edgeflow.flow.scored import scores_again
+from edgeflow.project.built_here import remember
 from edgeflow.project.contract import named_files
 from edgeflow.project.manifest import StageResults, picture_notes, pictures_table
 from edgeflow.project.places import COMPRESSED, MANIFEST, REFERENCE, build_root
