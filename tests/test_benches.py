@@ -67,7 +67,9 @@ def benches(built: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     yield table
 
 
-@pytest.mark.parametrize("name", ["build", "nb", "emulate", "graph", "sensitivity", "compress", "verify", "large"])
+@pytest.mark.parametrize(
+    "name", ["build", "nb", "emulate", "graph", "sensitivity", "compress", "verify", "large", "cluster"]
+)
 def test_a_bench_runs_and_its_rows_are_a_table(benches: Any, name: str) -> None:
     """One that nobody ran ended in a TypeError for weeks."""
     rows = list(benches.measured(name, small=True))

@@ -25,6 +25,7 @@ FLOORS = (
     ("ingest", "compress", "convert", "deploy", "report"),
     "verify",
     "flow",
+    "cluster",
     "pipelines",
     "tuning",
     "cli",

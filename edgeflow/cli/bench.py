@@ -10,7 +10,7 @@ import click
 from edgeflow.cli.language import told, tr
 from edgeflow.cli.options import ModelFile, model_argument
 from edgeflow.cli.printing import say, show, show_json
-from edgeflow.cli.runner_options import where_options
+from edgeflow.cli.runner_options import on_device, where_options
 from edgeflow.cli.tables import number, residency, table
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     metavar="OTHER.nb",
     help="Time this file in turn with MODEL, the control, and say whether they differ.",
 )
-@where_options(many=False)
+@where_options(many=False, pools=True)
 @click.option("--threads", default="1", show_default=True, metavar="N[,N…]", help="Numbers of threads to time with.")
 @click.option(
     "--warm-up", type=click.IntRange(0, 100_000), default=10, show_default=True, help="Runs before the timed ones."
@@ -76,9 +76,13 @@ def command(
 
     sizes = {name: numbers(size, f"--shape {name}") for name, _, size in (shape.rpartition("=") for shape in shapes)}
     timed = Timed(numbers(threads, "--threads"), warm_up, repeats, cool_down_ms, rounds)
-    where = Where(on, runtime, limit_s, trust, power_mode or "", say=say, context=context)
+
+    def one(place: str) -> Timings:
+        where = Where(place, runtime, limit_s, trust, power_mode or "", say=say, context=context)
+        return bench(model, against, where, timed, sizes)
+
     with working("bench"):
-        report = bench(model, against, where, timed, sizes)
+        report = on_device(on, model, one)
     if as_json:
         show_json(report.as_table())
         return

@@ -12,6 +12,7 @@ import click
 from edgeflow.cli.language import tr
 from edgeflow.cli.options import build_dir_option, chosen_targets, recipe_argument, targets_option
 from edgeflow.cli.printing import from_here, show, show_json, show_page
+from edgeflow.cli.scheduler import elsewhere, scheduler_option
 
 if TYPE_CHECKING:
     from edgeflow.flow.built import Built
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     help="Build also what edgeflow's emulator cannot run: nobody checks such a file, and its report says so.",
 )
 @click.option("--jobs", "-j", type=click.IntRange(1), help="Targets at once at most; else what cores and memory allow.")
+@scheduler_option
 @click.option(
     "--layers/--no-layers",
     default=None,
@@ -49,6 +51,7 @@ def command(
     data: Path | None,
     unverified: bool,
     jobs: int | None,
+    scheduler: str | None,
     layers: bool | None,
     no_cache: bool,
     locked: bool,
@@ -80,6 +83,7 @@ def command(
                 ("--skip-bad", skip_bad),
                 ("--data", data),
                 ("--unverified", unverified),
+                ("--scheduler", scheduler),
             )
         )
         how = How(no_cache, jobs, bool(layers))
@@ -103,7 +107,7 @@ def command(
         from edgeflow.flow.locked import held, validate_lock
 
         accepted = validate_lock(recipe, targets)
-    with Progress() as progress:
+    with Progress() as progress, elsewhere(scheduler, progress.say):
         results = build(
             loaded,
             targets,

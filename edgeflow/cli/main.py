@@ -39,6 +39,7 @@ COMMANDS = {
     "bisect": "bisect",
     "deploy": "deploy",
     "cross-compile": "cross_compile",
+    "worker": "worker",
     "completion": "completion",
 }
 

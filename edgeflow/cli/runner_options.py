@@ -8,7 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from edgeflow.cli.printing import show
+
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 HOSTS = ("emulator", "paddle-lite", "qemu")
 
 
@@ -24,8 +27,30 @@ def where(value: str) -> str:
     return value
 
 
-def where_options(*, many: bool) -> Callable[[F], F]:
-    """--on, --runtime, --limit-s, --context and --trust; `many` lets --on be given for several devices."""
+def where_or_pool(value: str) -> str:
+    """The same, or the file of a pool of devices."""
+    return value if in_pool(value) else where(value)
+
+
+def in_pool(value: str) -> bool:
+    """It names the file of a pool, maybe with tags behind a colon."""
+    return value.rpartition(":")[0].endswith(".toml") or value.endswith(".toml")
+
+
+def on_device(on: str, model: Path, work: Callable[[str], T]) -> T:
+    """Do work on what --on names: of a pool, on any free device for the file's target."""
+    if not in_pool(on):
+        return work(on)
+    from edgeflow.deploy.pool import chosen, on_any
+    from edgeflow.deploy.runners import target_of
+
+    return on_any(chosen(on, target_of(model)), work, lambda line: show(f"pool: {line}", err=True))
+
+
+def where_options(*, many: bool, pools: bool = False) -> Callable[[F], F]:
+    """--on, --runtime, --limit-s, --context and --trust; `many` lets --on be given for several devices, `pools` for any
+    device of a pool.
+    """
 
     def decorate(command: F) -> F:
         runtime = click.option(
@@ -37,14 +62,16 @@ def where_options(*, many: bool) -> Callable[[F], F]:
         )
         on = click.option(
             "--on",
-            type=where,
+            type=where_or_pool if pools else where,
             default=("emulator",) if many else "emulator",
             multiple=many,
             show_default="emulator",
             metavar="WHERE",
             help="What executes MODEL: emulator, paddle-lite (its x86 runtime, float x86 files only), "
             "qemu (a device's programs, under qemu-user here), "
-            f"ssh://user@host[:port] or adb:SERIAL.{' Give it again for more devices.' if many else ''}",
+            f"ssh://user@host[:port] or adb:SERIAL"
+            f"{', or POOL.toml[:TAG,…]: any free device of a pool' if pools else ''}."
+            f"{' Give it again for more devices.' if many else ''}",
         )
         limit = click.option(
             "--limit-s",

@@ -14,6 +14,7 @@ import click
 from edgeflow.cli.language import told, tr
 from edgeflow.cli.options import build_dir_option, chosen_target, recipe_argument, target_option
 from edgeflow.cli.printing import from_here, show, show_page
+from edgeflow.cli.scheduler import elsewhere, scheduler_option
 from edgeflow.cli.tables import number, size, table
 from edgeflow.tuning.ranking import Ranking, Tried
 
@@ -44,6 +45,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
 @click.option("--size", type=click.IntRange(min=1), help="Largest size of the .nb, in bytes.")
 @click.option("--latency", type=float, help="Largest predicted latency, in ms.")
 @click.option("--chip", help="Chip for predicted latencies, such as 'Snapdragon 865'; default: the target's.")
+@scheduler_option
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON.")
 def command(
     recipe: Path,
@@ -55,6 +57,7 @@ def command(
     size: int | None,
     latency: float | None,
     chip: str | None,
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     """Find the fastest compression of RECIPE's model that stays within a budget of drift, size and latency.
@@ -71,7 +74,7 @@ def command(
 
     goal = Goal(drop, sqnr, size, latency, budget, chip=chip)
     target = chosen_target(recipe, target)
-    with Progress() as progress:
+    with Progress() as progress, elsewhere(scheduler, progress.say):
         say = progress.say if sys.stderr.isatty() else None  # in a log, a line for each candidate is enough
         found = search(
             recipe,

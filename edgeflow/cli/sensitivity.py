@@ -11,6 +11,7 @@ import click
 from edgeflow.cli.language import tr
 from edgeflow.cli.options import build_dir_option, chosen_target, recipe_argument, target_option
 from edgeflow.cli.printing import show_json, show_page
+from edgeflow.cli.scheduler import elsewhere, scheduler_option
 
 
 @click.command("sensitivity")
@@ -24,6 +25,7 @@ from edgeflow.cli.printing import show_json, show_page
 @click.option(
     "--ratio", "ratios", type=float, multiple=True, help="Shares of channels to prune; default 0.25, 0.5 and 0.75."
 )
+@scheduler_option
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def command(
     recipe: Path,
@@ -32,6 +34,7 @@ def command(
     samples: int,
     prune: bool,
     ratios: tuple[float, ...],
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     """Say what each layer of RECIPE's int8 model costs, the costliest first.
@@ -47,7 +50,7 @@ def command(
     from edgeflow.tuning.sensitivity import RATIOS, prune_sensitivity, sensitivity
 
     target = chosen_target(recipe, target)
-    with Progress() as progress:
+    with Progress() as progress, elsewhere(scheduler, progress.say):
         if prune:
             _print(
                 prune_sensitivity(

@@ -10,7 +10,7 @@ import click
 
 from edgeflow.cli.options import ModelFile, model_argument
 from edgeflow.cli.printing import say, show_error, show_json, show_page
-from edgeflow.cli.runner_options import where_options
+from edgeflow.cli.runner_options import in_pool, on_device, where_options
 
 if TYPE_CHECKING:
     from edgeflow.core.settings import DriftLimits
@@ -34,7 +34,7 @@ LOOKING = ("paddle", "edgeflow.verify.layers_and_hops")
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="An .npz with input/<name>, output/0 … and label, instead of the reference.npz beside MODEL.",
 )
-@where_options(many=True)
+@where_options(many=True, pools=True)
 @click.option(
     "--control",
     type=ModelFile(),
@@ -143,13 +143,16 @@ def command(
         required = None if require_npu is None else parse_required(require_npu)
         against = replace(against, require_npu=required, npu_log=npu_log)
 
+    def there(place: str) -> Record:
+        where = Where(place, runtime, limit_s, say=say, context=context)
+        if not layers:
+            return verify_file(model, against, where, layers=layers)[1]
+        with scratch() as folder, Workers(1, LOOKING, inside=folder) as workers:
+            return verify_file(model, against, where, layers=workers.run)[1]
+
     def one(place: str) -> Record | EdgeflowError:
         try:
-            where = Where(place, runtime, limit_s, say=say, context=context)
-            if not layers:
-                return verify_file(model, against, where, layers=layers)[1]
-            with scratch() as folder, Workers(1, LOOKING, inside=folder) as workers:
-                return verify_file(model, against, where, layers=workers.run)[1]
+            return on_device(place, model, there)
         except EdgeflowError as err:
             return err
 
@@ -210,7 +213,7 @@ def _validate(metric: str | None, control: Path | None, on: tuple[str, ...], *, 
         raise click.UsageError("--no-limits sets no limit, and another option sets one: leave one of them out")
     if metric is not None and asked(metric) is None:
         raise DataError(f"metric {metric!r} is unknown; {near(metric, METRIC_NAMES, 'metrics')}")
-    if control is not None and not all(where.startswith(("ssh:", "adb:")) for where in on):
+    if control is not None and not all(where.startswith(("ssh:", "adb:")) or in_pool(where) for where in on):
         raise DataError(
             f"--control {control}: times two files on a device, and --on is {', '.join(on)}",
             try_="--on ssh://user@host, or adb:SERIAL",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -24,10 +24,13 @@ from edgeflow.flow.built import Built
 from edgeflow.flow.cache import SEEN, Cache, Known
 from edgeflow.flow.costs import STOPPED, Costs, Turns, is_small
 from edgeflow.flow.early import look_before, validate_names, validate_reference
+from edgeflow.flow.executor import current
+from edgeflow.flow.filling import NotKept, fill
 from edgeflow.flow.how import How
 from edgeflow.flow.input_files import holds, look, metric_code, runs_code
 from edgeflow.flow.published import publish_results
 from edgeflow.flow.remote_data import with_data
+from edgeflow.flow.scored import scores_again
 from edgeflow.project.built_here import remember
 from edgeflow.project.contract import named_files
 from edgeflow.project.manifest import StageResults, picture_notes, pictures_table
@@ -129,7 +132,7 @@ class Flow:
     """One build: the cache, the worker processes (started only when something must be made), and progress."""
 
     def __init__(self, recipe: Recipe, root: Path, say: Say, quantisers: int, how: How | None = None) -> None:
-        self.how = how or How()
+        self.how, self.executor = how or How(), current()
         self.recipe, self.root, self.say = recipe, root, say
         self.cache = Cache(root / CACHE, fresh=self.how.fresh, warn=lambda text: say("", "cache", f"note: {text}"))
         self.costs = Costs(root / CACHE / COSTS)
@@ -143,6 +146,17 @@ class Flow:
         self._ingesting = threading.Lock()
         self._ingested: tuple[Artifact, bool] | None = None
         self._kept: dict[str, list[str]] = {}
+        self.elsewhere: set[tuple[str, str]] = set()
+        self._only_asked = threading.local()
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """What would have to be made is NotKept in the block, and nobody is told of anything."""
+        self._only_asked.on = True
+        try:
+            yield
+        finally:
+            self._only_asked.on = False
 
     def __enter__(self) -> Flow:
         cache = self.cache.root
@@ -161,6 +175,8 @@ class Flow:
         """Stop what workers are at, and begin nothing more: who needs a worker or a turn gets an error."""
         self._is_stopped = True
         self._turns.close()
+        if self.executor is not None:
+            self.executor.abandon()
         self.abandon()
 
     def abandon(self) -> None:
@@ -181,9 +197,11 @@ class Flow:
         precision = target.choose(settings.precision)
         ingested = self.ingest(target, precision)
         validate_reference(self.recipe, target, ingested.folder / REFERENCE)
+        if self.executor is not None:
+            fill(self, target, settings, ingested)
         compressed = self.compress(target, settings, precision, ingested)
         converted = self.convert(target, compressed)
-        report = self._verify(target, ingested, compressed, converted)
+        report = self.verify(target, ingested, compressed, converted)
         folder = self._publish(target, ingested, converted, report)
         record = load_record(report.folder / "report.json")
         return Built(target.name, folder, precision, record, tuple(self._kept[target.name]), self.costs.of(target.name))
@@ -311,7 +329,7 @@ class Flow:
 
         return self._stage(target, "convert", key, work)
 
-    def _verify(self, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact) -> Artifact:
+    def verify(self, target: Target, ingested: Artifact, compressed: Artifact, converted: Artifact) -> Artifact:
         settings = self.recipe.verify_settings(target)
         labels = read_labels(self.recipe)
         own = (
@@ -351,25 +369,9 @@ class Flow:
                 return judge_and_report(made, folder, labels, worker, layers=self.how.layers)
 
         found = self.cache.find("verify", key)
-        if found is not None and not self._scores_again(found, ingested):
+        if found is not None and not scores_again(self.recipe, found, ingested):
             return self._made(target, "verify", key, work, unless=found)
         return self._stage(target, "verify", key, work)
-
-    def _scores_again(self, found: Artifact, ingested: Artifact) -> bool:
-        """A built-in metric gives what it gave. A user's depends on anything, and is called again."""
-        name = self.recipe.metric.name if self.recipe.metric is not None else ""
-        if ".py:" not in name:
-            return True
-        from edgeflow.files.arrays import load_npz
-        from edgeflow.project.reference import load_reference
-        from edgeflow.verify.scores import score
-        from edgeflow.verify.stage import CANDIDATE, scores_as_facts
-
-        arrays = load_npz(found.folder / CANDIDATE)
-        outputs = [arrays[f"output/{k}"] for k in range(len(arrays))]
-        scores, _ = score(name, load_reference(ingested.folder / REFERENCE), outputs, self.recipe.folder, None)
-        again = scores_as_facts(*((None, None) if scores is None else (scores.reference, scores.candidate)))
-        return bool(found.facts["scores"] == again)
 
     def _any_worker(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a function where Paddle is loaded, in a pool that is there already where one is."""
@@ -399,6 +401,8 @@ class Flow:
         *,
         unless: Artifact | None = None,
     ) -> Artifact:
+        if getattr(self._only_asked, "on", False):
+            raise NotKept
         self._note(target, stage, "start")
 
         def paid(folder: Path) -> Artifact:
@@ -445,6 +449,8 @@ class Flow:
             processes.progress_of(folder).unlink(missing_ok=True)
 
     def _note(self, target: Target, stage: str, what: str) -> None:
+        if getattr(self._only_asked, "on", False) or (what == "kept" and (target.name, stage) in self.elsewhere):
+            return
         if what == "kept":
             self._kept[target.name].append(stage)
         self.say(target.name, stage, what)

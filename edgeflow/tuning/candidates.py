@@ -62,8 +62,9 @@ def _int8(trials: Trials, base: CompressSettings) -> Iterator[Candidate]:
     """Ways to calibrate, then the best way for each layer, then the costliest layers left in float, as few as do."""
     int8 = replace(base, precision="int8")
     algos = list(dict.fromkeys((trials.plain.algo, *ALGOS)))
-    for algo in algos:
-        yield Candidate(f"int8 {algo}", replace(int8, algo=algo), 2)
+    each = [Candidate(f"int8 {algo}", replace(int8, algo=algo), 2) for algo in algos]
+    trials.make_elsewhere(each)
+    yield from each
     best = _least(trials.tried, "int8 ")
     if best is None:
         return

@@ -190,13 +190,14 @@ def _measured(flow: Flow, target: Target, task: Work[T], items: Sequence[Any]) -
     todo = [(k, item) for k, item in enumerate(items) if k not in done]
     chunks = [todo[k : k + CHUNK] for k in range(0, len(todo), CHUNK)]
     if chunks:
-        workers = flow.workers_for("compress")
+        executor = flow.executor
+        runner = flow.workers_for("compress") if executor is None else executor
 
         def work(part: Sequence[tuple[int, Any]]) -> list[T]:
             some = [item for _, item in part]
-            return workers.run(task.function, task.folder, task.reference, some, task.samples)
+            return runner.run(task.function, task.folder, task.reference, some, task.samples)
 
-        with ThreadPoolExecutor(max_workers=flow.quantisers) as pool:
+        with ThreadPoolExecutor(max_workers=flow.quantisers if executor is None else executor.slots) as pool:
             for part, result in zip(chunks, pool.map(work, chunks), strict=True):
                 done.update({k: item for (k, _), item in zip(part, result, strict=True)})
                 flow.say(target.name, "sensitivity", f"{len(done)} of {len(items)} measured")

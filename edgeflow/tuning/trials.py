@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, TimeoutError
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -16,6 +17,8 @@ from edgeflow.core.settings import CompressSettings
 from edgeflow.core.targets import Target
 from edgeflow.emulate.examined import Examined
 from edgeflow.flow.build import Flow
+from edgeflow.flow.executor import at_once
+from edgeflow.flow.filling import fill
 from edgeflow.nb.predict import Latency, predict
 from edgeflow.project.manifest import StageResults
 from edgeflow.project.places import MODEL, REFERENCE
@@ -74,6 +77,21 @@ class Trials:
         item = replace(item, seconds=time.monotonic() - since)
         self.tried.append(item)
         return item
+
+    def make_elsewhere(self, several: Sequence[Candidate]) -> None:
+        """Have files of candidates that depend on none of each other made at once, where somebody works elsewhere; to
+        measure them is quick then. What fails there fails again here, and is told of there.
+        """
+        executor = self.flow.executor
+        if executor is None or self.left_s <= 0:
+            return
+
+        def made(candidate: Candidate) -> None:
+            with suppress(EdgeflowError):
+                fill(self.flow, self.target, candidate.settings, self.ingested, verify=False)
+
+        with suppress(CompressFailed):
+            self._within(lambda: at_once(executor.slots, made, several), self.left_s)
 
     def costs(self, what: str, work: Callable[[], T]) -> T | None:
         """What measuring layers gives within the time that is left; what fails is noted, and None."""

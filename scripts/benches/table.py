@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-BENCHES = ("build", "nb", "emulate", "graph", "sensitivity", "compress", "verify", "large")
+BENCHES = ("build", "nb", "emulate", "graph", "sensitivity", "compress", "verify", "large", "cluster")
 """Modules beside this one, each with `rows(small)`, which measures and yields; small is for tests alone."""
 
 

@@ -64,6 +64,18 @@ def test_verify_on_two_devices(device: SshDevice, build: Path, tmp_path: Path) -
     assert str(tmp_path / "other") in two["runner"]
 
 
+def test_verify_on_a_pool(device: SshDevice, build: Path, tmp_path: Path) -> None:
+    (tmp_path / "pool.toml").write_text(
+        f'[[device]]\nname = "gone"\naddress = "ssh://x@127.0.0.1:1"\ntargets = ["arm64-int8"]\n'
+        f'[[device]]\nname = "board"\naddress = "{device.address}"\ntargets = ["arm64-int8"]\nlock = "{tmp_path}/lock"\n'
+    )
+    found = call("verify", build / "model.nb", "--on", tmp_path / "pool.toml", "--json")
+    assert found.exit_code == 0, found.output
+    assert json.loads(found.stdout)["runner"].startswith(device.address)
+    assert "gone is sick, and left out" in found.stderr
+    assert f"pool: board ({device.address})" in found.stderr
+
+
 def test_verify_says_what_one_device_lacks_and_reports_the_other(device: SshDevice, build: Path) -> None:
     found = call(
         "verify", build / "model.nb", "--on", device.address, "--on", "emulator", "--on", "ssh://x@127.0.0.1:1"
