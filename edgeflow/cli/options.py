@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from edgeflow.cli.language import told, tr
-from edgeflow.cli.printing import show
+from edgeflow.cli.printing import from_here, show
 from edgeflow.core.errors import EdgeflowError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,6 +45,24 @@ build_dir_option = click.option(
     "--build-dir", type=click.Path(file_okay=False, path_type=Path), help="Where results and cache go; default build/."
 )
 
+BUILDS = "edgeflow.build_dir"
+"""Under this name a call keeps where the builds of a recipe lie."""
+
+
+def _keep_builds(ctx: click.Context, param: click.Parameter, value: Path | None) -> None:
+    ctx.meta[BUILDS] = value
+
+
+builds_option = click.option(
+    "--build-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=_keep_builds,
+    help="Where the builds of a recipe lie; default build/.",
+)
+"""For commands that read a build: it is known before the model, which may be given by its recipe."""
+
 
 class ModelFile(click.ParamType):  # type: ignore[type-arg]
     """A .nb, by its own path, its folder, its manifest, or the recipe that one build was made of."""
@@ -71,13 +89,13 @@ class ModelFile(click.ParamType):  # type: ignore[type-arg]
         if path.is_file() and path.suffix not in (".json", ".toml"):
             return path
         try:
-            found = models_of(path)
+            found = models_of(path, None if ctx is None else ctx.meta.get(BUILDS))
         except EdgeflowError as err:
             remedy = f"; {tr('try')}: {told(err.try_)}" if err.try_ else ""
             self.fail(f"{told(err.what)}{remedy}", param, ctx)
         if len(found) != 1:
             self.fail(_why_none(value, found), param, ctx)
-        show(f"{value}: {found[0]}", err=True)
+        show(f"{value}: {from_here(found[0])}", err=True)
         return found[0]
 
 
@@ -101,12 +119,15 @@ def _why_none(value: Any, found: list[Path]) -> str:
     if not Path(value).exists():
         return f"File {str(value)!r} does not exist."
     if found:
-        return f"{str(value)!r} has several builds; give one of {', '.join(map(str, found))}"
+        return f"{str(value)!r} has several builds; give one of {', '.join(map(from_here, found))}"
     return f"{str(value)!r} holds no model.nb; give a .nb, its folder, or its manifest.json"
 
 
-def models_of(path: Path) -> list[Path]:
+def models_of(path: Path, builds: Path | None = None) -> list[Path]:
     """The .nb files that a folder, a file of a build or a recipe stands for; those that [project] names come alone.
+
+    Args:
+        builds: where a recipe's builds lie; None: where they lie by default.
 
     Raises:
         RecipeError: the recipe cannot be read.
@@ -127,7 +148,7 @@ def models_of(path: Path) -> list[Path]:
     from edgeflow.project.recipe import load_recipe
 
     loaded = load_recipe(path)
-    root = build_root(path)
+    root = build_root(path, builds)
     wanted = [BuildFolder(root / load_target(name).name).model for name in loaded.project.targets]
     return [model for model in wanted if model.is_file()] or sorted(root.glob(f"*/{MODEL}"))
 
@@ -136,7 +157,13 @@ def model_argument(
     name: str = "model", *, programs: bool = False, pipelines: bool = False, **more: Any
 ) -> Callable[[F], F]:
     """An argument that is a .nb by any of its names, or a program or a built pipeline where those are taken."""
-    return click.argument(name, type=ModelFile(programs, pipelines), **more)
+
+    def add(function: F) -> F:
+        known = {param.name for param in getattr(function, "__click_params__", ())}
+        taken = function if "build_dir" in known else builds_option(function)
+        return click.argument(name, type=ModelFile(programs, pipelines), **more)(taken)
+
+    return add
 
 
 def chosen_targets(recipe: Path, given: tuple[str, ...]) -> tuple[str, ...]:

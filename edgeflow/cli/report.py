@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Where to write the page. Default: report.html beside a single .nb; comparison.html above several.",
 )
+@click.option(
+    "--build-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where the builds of a recipe lie; default build/.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the reports as JSON (schema: docs/report.md).")
-def command(builds: tuple[Path, ...], html: Path | None, as_json: bool) -> None:
+def command(builds: tuple[Path, ...], html: Path | None, build_dir: Path | None, as_json: bool) -> None:
     """Show what verifications found: one build's page, or several builds side by side.
 
     BUILDS are folders such as build/kirin, their .nb or report.json, a folder with many of them, or a recipe. Nothing
@@ -42,7 +47,7 @@ def command(builds: tuple[Path, ...], html: Path | None, as_json: bool) -> None:
     from edgeflow.report.exchange import table as as_table
     from edgeflow.report.html import page
 
-    files = reports_of(builds)
+    files = reports_of(builds, build_dir)
     if len(files) > BUILDS_MAX:
         raise click.UsageError(f"{len(files)} builds are too many for one page; give at most {BUILDS_MAX}")
     found = [(path, load_record(path)) for path in files]
@@ -60,7 +65,7 @@ def command(builds: tuple[Path, ...], html: Path | None, as_json: bool) -> None:
     show(*rows(names, [record for _, record in found]).split("\n"), f"{tr('page')}: {from_here(target)}")
 
 
-def reports_of(builds: tuple[Path, ...]) -> list[Path]:
+def reports_of(builds: tuple[Path, ...], build_dir: Path | None = None) -> list[Path]:
     """The report.json of everything that is named, each once.
 
     Raises:
@@ -72,7 +77,7 @@ def reports_of(builds: tuple[Path, ...]) -> list[Path]:
     found: list[Path] = []
     for given in builds:
         own = [given] if given.name.endswith(".json") and given.name != "manifest.json" else []
-        reports = own or [model.parent / REPORT for model in models_of(given)]
+        reports = own or [model.parent / REPORT for model in models_of(given, build_dir)]
         if given.is_file() and given.suffix == ".nb":
             reports = [given.parent / REPORT]
         known = [path for path in reports if path.is_file()]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgeflow.cli.language import tr
-from edgeflow.cli.options import ModelFile
+from edgeflow.cli.options import ModelFile, builds_option
 from edgeflow.cli.printing import say, show, show_json, show_page
 from edgeflow.cli.runner_options import where_options
 
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     "--ideal", is_flag=True, help="Compute what the ops mean, also where the ARM runtime aborts or computes otherwise."
 )
 @where_options(many=False)
+@builds_option
 @click.option("--json", "as_json", is_flag=True, help="Print answers, names, dtypes, shapes and ranges as JSON.")
 @click.pass_context
 def command(ctx: click.Context, /, files: tuple[str, ...], **options: Any) -> None:

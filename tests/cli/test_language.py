@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -10,12 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from edgeflow.cli.language import tr
 from edgeflow.cli.printing import PAINTED
 from edgeflow.cli.tables import columns, table
+from edgeflow.core.catalogue import sentence_in_chinese
 from tests.conftest import ROOT
 
 NAMES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -134,3 +137,20 @@ def test_help_in_chinese_fits_the_terminal_and_english_comes_back() -> None:
         assert max(map(columns, ours.splitlines())) <= 80
         assert "显示本说明并退出" in ours and not re.search("[\u4e00-\u9fff]", theirs)
     assert "\n           edgeflow bisect build/kirin --on adb:SERIAL --against" in ours  # lines that the command keeps
+
+
+def test_every_help_is_there_in_chinese() -> None:
+    from edgeflow.cli.main import edgeflow
+
+    english, context = [], click.Context(edgeflow)
+    waiting = [edgeflow.get_command(context, name) for name in edgeflow.list_commands(context)]
+    while waiting:
+        command = waiting.pop()
+        assert command is not None
+        texts = [
+            " ".join(text.split()) for text in inspect.cleandoc(command.help or "").split("\n\n") if text[0] != "\b"
+        ]
+        texts += [option.help for option in command.params if isinstance(option, click.Option) and option.help]
+        english += [text for text in texts if not re.search("[\u4e00-\u9fff]", sentence_in_chinese(text))]
+        waiting += getattr(command, "commands", {}).values()
+    assert english == []

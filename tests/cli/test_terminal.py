@@ -53,6 +53,14 @@ def test_a_file_goes_by_many_names(tmp_path: Path) -> None:
     assert "no model.nb" in call("inspect", str(tmp_path / "small.toml")).output
     assert build_root(tmp_path / "small.toml") == tmp_path / "build" / "small.recipe"
     assert BuildFolder(tmp_path / "build" / "small.recipe" / "arm64").recipe == tmp_path / "small.toml"
+    other = tmp_path / "other" / "kirin"
+    other.mkdir(parents=True)
+    (other / "model.nb").write_bytes(Path(LENET).read_bytes())
+    elsewhere = call("inspect", str(tmp_path), "--build-dir", str(tmp_path / "other"))
+    assert elsewhere.exit_code == 0 and str(other / "model.nb") in elsewhere.stderr
+    assert all(
+        "--build-dir" in call(name, "--help").stdout for name in ("verify", "report", "run", "deploy", "bench", "diff")
+    )
 
 
 def test_names_of_inputs_may_hold_anything() -> None:

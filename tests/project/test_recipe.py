@@ -138,6 +138,27 @@ size = [8, 8]
 )
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            GOOD.replace("factory", "factroy") + "evalation = 1\n[drift]\ncosine_min = 'x'\n",
+            ["factroy", "evalation", "cosine_min"],
+        ),
+        (
+            GOOD.replace("[-1, 3", "[-1, 0") + "[drift]\ncosine_min = 2\n[metric]\nname = 'topp'\n",
+            ["cosine_min", "shape", "topp"],
+        ),
+    ],
+)
+def test_all_that_is_wrong_is_said_at_once(text: str, found: list[str], tmp_path: Path) -> None:
+    (tmp_path / "edgeflow.toml").write_text(text)
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(tmp_path)
+    said = [caught.value, *(other for err in (caught.value, *caught.value.also) for other in err.also)]
+    assert all(any(word in err.what for err in said) for word in found), [err.what for err in said]
+
+
 def test_preprocessing_of_an_input(tmp_path: Path) -> None:
     (tmp_path / "edgeflow.toml").write_text(
         PICTURES.replace("[model]", '[model]\ntask = "classify"\nlabels = "names.txt"')
