@@ -64,7 +64,7 @@ def ingest(source: Artifact, target: Target | None, settings: IngestSettings, to
     prefix = tools.folder / MODEL
     given = _given(source.folder, settings, tools, prefix)
     results = {
-        "results_sha256": _results(prefix, given),
+        "results_sha256": _results(prefix, given.content()),
         "read": sorted(given.read),
         "touched": sorted(given.touched),
     }
@@ -124,6 +124,11 @@ class _Given:
 
     def arrays(self) -> dict[str, Mapping[str, Array] | None]:
         return {kind: None if part is None else part.arrays for kind, part in self.parts().items()}
+
+    def content(self) -> dict[str, Mapping[str, Array] | None]:
+        """All that the functions of data gave, by what it is for."""
+        pixels = {f"{name} of {picture.sample}": picture.pixels for name, picture in self.evaluation.pictures.items()}
+        return {**self.arrays(), "pictures": pixels, "names": self.names()}
 
     def names(self) -> dict[str, Array]:
         """What a reference keeps of the samples' names."""
@@ -254,10 +259,8 @@ def _reference(
     return outputs, paddle_backend.device_name(), list(runner.outputs)
 
 
-def _results(prefix: Path, given: _Given) -> str:
+def _results(prefix: Path, data: Mapping[str, Mapping[str, Array] | None]) -> str:
     """What the user's code gave: the exported program, its weights, and every array."""
-    pixels = {f"{name} of {picture.sample}": picture.pixels for name, picture in given.evaluation.pictures.items()}
-    data: dict[str, Mapping[str, Array] | None] = {**given.arrays(), "pictures": pixels, "names": given.names()}
     digest = hashlib.sha256()
     for suffix in (".pdmodel", ".pdiparams"):
         digest.update(sha256(prefix.with_suffix(suffix)).encode())

@@ -119,14 +119,11 @@ def _infer(known: Known, model: Any, where: str) -> None:
         found = infer_shapes(whole)
     except ModelError as err:
         raise ModelError(f"{where}: its shapes contradict each other ({err.what})", try_=AGAIN) from err
-    declared = {
-        value.name for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)
-    }  # -1 is open
     for value in (*found.graph.value_info, *found.graph.input, *found.graph.output):
         tensor = value.type.tensor_type
         known.types[value.name] = tensor.elem_type
         if tensor.HasField("shape"):
-            if value.name not in declared and any(dim.dim_value < 0 for dim in tensor.shape.dim):
+            if any(dim.dim_value < 0 for dim in tensor.shape.dim):
                 sizes = [dim.dim_value if dim.HasField("dim_value") else "?" for dim in tensor.shape.dim]
                 raise ModelError(
                     f"{where}: {value.name!r} would have dims {sizes}: the inputs are too small for the model",
