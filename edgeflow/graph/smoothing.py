@@ -42,9 +42,8 @@ def branches(editor: Editor) -> tuple[Branch, ...]:
     for source, ops in found.items():
         names = tuple(input_of(op, "Y") for op in ops)
         if len(set(names)) == len(names) and all(len(editor.readers[name]) == 1 for name in names):
-            maker = editor.producer(source)
             alone = len(editor.readers[source]) == len(ops) and not editor.is_fetched(source)
-            made.append(Branch(source, names, maker is not None and maker.type == "layer_norm" and alone))
+            made.append(Branch(source, names, alone and _takes_factors(editor, source)))
     return tuple(made)
 
 
@@ -83,6 +82,16 @@ def smooth(editor: Editor, branch: Branch, factors: Array) -> None:
         at = min(i for i, op in enumerate(editor.ops) if any(op is reader for reader in readers))
         editor.ops[at:at] = speller.ops
     editor.touch()
+
+
+def _takes_factors(editor: Editor, name: str) -> bool:
+    """A layer_norm over the last axis alone makes a tensor, with a factor and a shift for each channel."""
+    norm = editor.producer(name)
+    if norm is None or norm.type != "layer_norm":
+        return False
+    channels = (editor.dims(name) or (0,))[-1]
+    held = [editor.constant((inputs_of(norm, key) or [""])[0]) for key in ("Scale", "Bias")]
+    return all(array is not None and array.size == channels for array in held)
 
 
 def _is_linear(editor: Editor, op: Any) -> bool:

@@ -67,3 +67,32 @@ def test_outliers_are_scaled_and_the_numbers_stay(tmp_path: Path) -> None:
     sums = Sums()
     sums.add(wanted, run(out, x))
     assert sums.sqnr_db > 28, "as without outliers; 7 dB where nothing is scaled"
+
+
+def test_what_no_norm_takes_is_multiplied_before_the_layer(tmp_path: Path) -> None:
+    factors = np.array([1, 1, 200, 1, 1, 1, 1, 90], np.float32)
+
+    def build() -> Any:
+        import paddle
+        from paddle import nn
+
+        class Net(nn.Layer):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.a, self.norm, self.b = nn.Linear(8, 8), nn.LayerNorm([4, 8]), nn.Linear(8, 3)
+                self.a.weight.set_value(self.a.weight / paddle.to_tensor(factors).unsqueeze(1))
+
+            def forward(self, x: Any) -> Any:
+                return self.b(self.norm(self.a(x)))
+
+        return Net()
+
+    program = export(build, (-1, 4, 8), tmp_path / "raw" / "model")
+    prefix = tmp_path / "ours" / "model"
+    rewritten(program, tmp_path / "raw" / "model", prefix)
+    x = np.random.default_rng(0).normal(size=(16, 4, 8)).astype(np.float32) * factors
+    assert not smoothed(prefix, {"x": x}, per_channel=True, arm=False, way="auto"), "int8 would lose it again"
+    (made,) = smoothed(prefix, {"x": x}, per_channel=True, arm=True, way="auto")
+    assert not made.in_norm
+    wanted, got = run(tmp_path / "raw" / "model", x), run(prefix, x)
+    np.testing.assert_allclose(got, wanted, atol=1e-5 * np.abs(wanted).max())
