@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeflow.deploy import runners
 from edgeflow.deploy.residency import Evidence, residency
 
 # Texts as the sources of Paddle Lite v2.13-rc print them; no NPU was at hand to record real ones.
@@ -113,6 +115,14 @@ def test_a_runtime_that_complains_stays_unknown() -> None:
     judged = residency(replace(VIV, log=DEVICE + "Build model failed(3) !\n" + RAN, cache_files=("a.nnc",)))
     assert judged.share is None
     assert "Build model failed" in str(judged)
+
+
+def test_programs_of_another_npu_target_run_the_file_on_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runners, "target_of", lambda model: "kirin")
+    model = Path("no/such/model.nb")
+    assert runners.npu_settings(model, "kirin").devices == ("huawei_kirin_npu",)
+    assert runners.npu_settings(model, "arm64").devices == ("huawei_kirin_npu",), "a plain library says nothing of it"
+    assert runners.npu_settings(model, "nnadapter-builtin").devices == ("builtin_device",)
 
 
 def test_a_file_without_subgraphs() -> None:
