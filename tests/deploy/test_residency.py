@@ -88,6 +88,11 @@ BUILTIN = """[3 11/25 22:22:30.213 ...work/pl/lite/kernels/nnadapter/engine.cc:3
 """  # what Paddle Lite v2.13-rc printed under qemu, shortened, the clock moved to midnight
 
 
+def test_a_clock_whose_seconds_were_read_too_early() -> None:
+    log = BUILTIN.replace("23:59:59.970", "23:59:59.  1")
+    assert [row.ms for row in residency(replace(VIV, subgraphs=2, log=log)).times] == [62.0, 1.0, 5.0]
+
+
 def test_time_of_single_ops() -> None:
     built = residency(replace(VIV, subgraphs=2, log=BUILTIN.replace("SOFTMAX", "POOL") * 2 + BUILTIN)).times
     assert [(row.op, row.where, row.ms) for row in built] == [
