@@ -9,6 +9,7 @@ from dataclasses import asdict
 from edgeflow import nb
 from edgeflow.convert import opt
 from edgeflow.convert.grouped_scales import spread_scales
+from edgeflow.convert.near_scales import one_scale
 from edgeflow.core.artifact import Artifact, Tools
 from edgeflow.core.errors import OptFailed
 from edgeflow.core.settings import ConvertSettings
@@ -71,7 +72,7 @@ def convert(source: Artifact, target: Target, settings: ConvertSettings, tools: 
         0.9 * float(source.facts.get("sparsity", 0.0)),
     )
     opt.convert(work / "model", work / "raw.nb", way, log)
-    model = nb.trimmed(nb.canonical(spread_scales(nb.read(work / "raw.nb"))))
+    model = nb.trimmed(nb.canonical(one_scale(spread_scales(nb.read(work / "raw.nb")))))
     _validate_kept(model, kept, in_opt)
     wrong = [finding for finding in lint(model, target) if finding.code in WRONG]
     if wrong:

@@ -77,10 +77,14 @@ def profile_rows(log: str) -> Iterator[OpTime]:
 def _executions(log: str) -> Iterator[tuple[list[tuple[str, float]], float]]:
     """Each execution of a subgraph: its ops where they are named, and its milliseconds as a whole."""
     ops: list[tuple[str, int]] = []
+    last = 0
     waiting = False  # the device's own line of costs comes before the engine's
     for match in LINE.finditer(log):
         hours, minutes, seconds, thousandths = (int(part) for part in match.groups()[:4])
         now = ((hours * 60 + minutes) * 60 + seconds) * 1000 + thousandths
+        if last - now in range(1, 1001):  # seconds and thousandths are read one after the other
+            now += 1000
+        last = now
         if match["op"]:
             ops.append((match["op"], now))
             continue

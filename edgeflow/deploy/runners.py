@@ -159,7 +159,10 @@ def target_of(model: Path) -> str | None:
 def npu_settings(model: Path, runtime_target: str, context: Sequence[str] = ()) -> RuntimeContract:
     """What NNAdapter is told: the contract's words where it is this model's, else the target profile's.
 
+    With the programs of another NPU target it is that one's device: a .nb names none.
+
     Args:
+        runtime_target: whose programs run the file.
         context: KEY=VALUE, which count more.
 
     Raises:
@@ -170,18 +173,31 @@ def npu_settings(model: Path, runtime_target: str, context: Sequence[str] = ()) 
         return found
     given = pairs(context, DataError)
     with contextlib.suppress(TargetError):  # a profile of the user's own may not be at hand
-        validate_context(load_target(target_of(model) or runtime_target), given, "--context", DataError)
+        told_to = load_target(runtime_target) if _other_device(model, runtime_target) else None
+        told_to = told_to or load_target(target_of(model) or runtime_target)
+        validate_context(told_to, given, "--context", DataError)
     return replace(found, context=spelled(dict(sorted({**parsed(found.context), **given}.items()))))
+
+
+def _other_device(model: Path, runtime_target: str) -> bool:
+    """The programs are those of another NPU target than the file's."""
+    if (own := target_of(model)) in (None, runtime_target):
+        return False
+    try:
+        return bool(load_target(runtime_target).runtime.devices) and load_target(str(own)).uses_npu
+    except TargetError:
+        return False  # a profile of the user's own, which may not be at hand
 
 
 def _own_settings(model: Path, runtime_target: str) -> RuntimeContract:
     beside = model.parent / CONTRACT
-    if beside.is_file():
+    other = _other_device(model, runtime_target)
+    if beside.is_file() and not other:
         contract = load_contract(beside)
         if contract.model.file == model.name and contract.model.sha256 == sha256(model):
             return contract.runtime
     try:
-        profile = load_target(target_of(model) or runtime_target)
+        profile = load_target(runtime_target if other else target_of(model) or runtime_target)
     except TargetError:
         return RuntimeContract()
     return RuntimeContract(profile.runtime.devices, spelled(told(profile, {})), profile.runtime.libraries)

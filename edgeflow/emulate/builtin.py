@@ -23,11 +23,12 @@ from edgeflow.emulate.graph import Array, Graph, Value
 from edgeflow.emulate.in_turn import in_turn, multiply_add
 from edgeflow.emulate.step import Step
 from edgeflow.nb.model import Block, Op, Parameter
+from edgeflow.nb.near import as_converted
 
 StepOf = Callable[[Op], Step]
 
-WHOLE_MAX = float((1 << 31) - 128)
-"""The largest float32 that int32 holds; biases are clamped to it."""
+WHOLE_MAX = float(1 << 31)
+"""Biases are clamped to int32, whose largest number is this in float32."""
 
 
 class BuiltinBlock:
@@ -88,13 +89,16 @@ def _bias(head: Step, unit: Array, add: Array | None) -> Array:
     if add is not None:
         steps = ((count * unit + add.astype(np.float32).ravel()) / unit).astype(np.float64)
         count = np.trunc(steps + np.copysign(0.5, steps))
+    count = np.where(np.isnan(count), 0, count)  # of a channel without a scale
     return (np.clip(count, -WHOLE_MAX, WHOLE_MAX).astype(np.float32) * unit).astype(np.float32)
 
 
 def _convolution(head: Step, weight: Value, add: Array | None) -> Value:
     g, x = head.g, head.x("Input")
     filters, groups_ = weight.shape[0], int(head.attr("groups", 1))
-    unit = (head.scale("Input0_scale")[0] * per_channel(head, "Filter0_scale", filters)).astype(np.float32)
+    unit = (head.scale("Input0_scale")[0] * as_converted(per_channel(head, "Filter0_scale", filters))).astype(
+        np.float32
+    )
     win = window(head, x.shape[2:], weight.shape[2:])
     layer = Layer(g, x, weight, win, groups_, output_size(x, weight, win), None)
     first = g.constant(_bias(head, unit, add).reshape(1, groups_, filters // groups_, 1))
@@ -110,7 +114,7 @@ def _product(head: Step, weight: Value, add: Array | None) -> Value:
     weight = g.transpose(weight, (1, 0)) if flip else weight
     depth, columns = weight.shape[0], math.prod(weight.shape[1:])
     rows = math.prod(x.shape[:lead])
-    unit = (head.scale("X0_scale")[0] * per_channel(head, "Y0_scale", columns)).astype(np.float32)
+    unit = (head.scale("X0_scale")[0] * as_converted(per_channel(head, "Y0_scale", columns))).astype(np.float32)
     left = g.reshape(g.transpose(g.reshape(x, (rows, depth)), (1, 0)), (depth, rows, 1))
     start = g.add("Expand", g.constant(_bias(head, unit, add).reshape(1, columns)), g.ints((rows, columns)))
     total = in_turn(g, multiply_add(), start, left, g.reshape(weight, (depth, 1, columns)))

@@ -24,6 +24,7 @@ from edgeflow.nb import Model, Op
 from edgeflow.nb.dataflow import consumers, nodes
 from edgeflow.nb.defects import defects_of
 from edgeflow.nb.marked import ON_CPU, instance, results_read
+from edgeflow.nb.near import as_converted
 
 """How ops in NNAdapter subgraphs are computed. float32: as written, inputs of int8 ops rounded to their scale;
 float16: every result rounded to float16 (Kirin); uint8: every tensor with a scale rounded to it (Verisilicon); int8:
@@ -352,7 +353,7 @@ class NestedStep(Step):
             return value
         scale_name = f"{argument[0]}{argument[1]}_scale"
         if value.dtype == "plain_int8" and value.const is not None:
-            scale = self.scale(scale_name)
+            scale = as_converted(self.scale(scale_name))
             axis = {"conv2d_transpose": 1}.get(self.op.type, 0 if "conv" in self.op.type else value.rank - 1)
             shape = [1] * value.rank
             shape[axis] = scale.size

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from edgeflow.graph.edit import Editor, Speller, attr_of, output
-from edgeflow.graph.program import input_of
+from edgeflow.graph.program import attribute, input_of, schema
 
 LAYERS = ("conv2d", "depthwise_conv2d", "conv2d_transpose", "depthwise_conv2d_transpose", "mul", "matmul", "matmul_v2")
 """Ops that a constant sum behind them is joined to, as their bias."""
@@ -57,3 +59,30 @@ def _as_scale(editor: Editor, op: Any, x: str, number: float) -> bool:
         return s.add("scale", {"X": x}, scale=factor, bias=shift, bias_after_scale=True)
 
     return editor.replace(op, spell)
+
+
+def padded_rows(editor: Editor) -> int:
+    """Embeddings whose padding stands in the weights, as a row of zeros, and no longer in an attribute.
+
+    NPUs gather rows and know of no padding. The ids are whole numbers of any size, but only the one row is meant.
+    Source: Paddle-Lite v2.13-rc lite/kernels/nnadapter/converter/lookup_table_v2.cc, which takes padding_idx -1 and 0
+    and emits a plain gather for both.
+    """
+    made = 0
+    for op in [op for op in editor.ops if op.type in ("lookup_table", "lookup_table_v2")]:
+        row, name = int(attr_of(op, "padding_idx", -1)), input_of(op, "W")
+        weight = editor.constant(name)
+        if weight is None or weight.ndim != 2 or not 0 <= row < len(weight):
+            continue
+        if np.any(weight[row]):
+            zeroed = weight.copy()
+            zeroed[row] = 0
+            held = editor.parameter("embedding_padded", zeroed)  # the old one may serve elsewhere as it is
+            for var in op.inputs:
+                if var.parameter == "W":
+                    var.arguments[0] = held
+        attr = attribute(op, "padding_idx")
+        setattr(attr, "l" if attr is not None and attr.type == schema().LONG else "i", -1)
+        editor.touch()
+        made += 1
+    return made

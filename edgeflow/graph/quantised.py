@@ -16,6 +16,7 @@ import numpy as np
 from edgeflow.core.coverage import QUANTISABLE
 from edgeflow.core.samples import Array
 from edgeflow.graph.edit import Editor, attr_of, output, set_attr
+from edgeflow.graph.output_kinds import is_identity
 from edgeflow.graph.program import input_of
 
 QUANTIZE = "fake_quantize"
@@ -224,12 +225,22 @@ def canonical_names(editor: Editor) -> int:
 
 
 def names_in_opt(editor: Editor) -> dict[str, str]:
-    """What opt calls the results of quantised layers, by their own names: each takes that of the op behind it.
+    """What opt calls the results of quantised layers, by their own names: each takes that of the op behind it. So does
+    what stands before the identity that PaddleSlim puts in front of each output.
 
     Source: observed on paddlelite 2.13rc0; its partition and mixed-precision settings are read after that.
     """
+    last = {
+        input_of(op, "X"): output(op)
+        for op in editor.ops
+        if op.type == "scale"
+        and is_identity(op)
+        and editor.is_fetched(output(op))
+        and len(editor.readers.get(input_of(op, "X"), ())) == 1
+    }
     found = {output(op): _dequantizer(editor, op) for op in editor.ops}
-    return {name: output(after) for name, after in found.items() if after is not None}
+    behind = {name: output(after) for name, after in found.items() if after is not None}
+    return {**last, **{name: last.get(after, after) for name, after in behind.items()}}
 
 
 def activation_scales(editor: Editor) -> dict[str, str]:

@@ -14,9 +14,9 @@ import numpy as np
 from edgeflow.core.coverage import npu_ops
 from edgeflow.core.targets import Target
 from edgeflow.graph.edit import Editor, Speller, attr_of, copy_attributes, output, set_attr
-from edgeflow.graph.npu_constants import place_constants
+from edgeflow.graph.npu_constants import padded_rows, place_constants
 from edgeflow.graph.placement import IDENTITY, decodes, takes
-from edgeflow.graph.program import attribute, input_of, inputs_of, outputs_of, schema
+from edgeflow.graph.program import input_of, inputs_of, outputs_of
 from edgeflow.graph.respell import respell
 from edgeflow.graph.running_count import running_count
 from edgeflow.graph.simplify import TENSOR_INPUTS
@@ -53,40 +53,13 @@ def specialise(editor: Editor, target: Target) -> dict[str, int]:
                 if set(needed) <= known and rule(editor, op):
                     made[f"{op.type} -> {'+'.join(needed)}"] += 1
                     break
-    made["embedding padding in the weights"] += _padded_rows(editor)
+    made["embedding padding in the weights"] += padded_rows(editor)
     if any(rule.op == "reshape2" and (rule.rank_max or 5) < 5 for rule in target.restrictions):
         made["channel shuffle in 4 dimensions"] += _flat_shuffles(editor)
     if "int8" in target.precision.allowed:
         made["constants as int8 takes them"] += place_constants(editor) if "scale" in known else 0
         made["float in front of kernels of several types"] += _floats_first(editor, target)
     return {name: count for name, count in sorted(made.items()) if count}
-
-
-def _padded_rows(editor: Editor) -> int:
-    """Embeddings whose padding stands in the weights, as a row of zeros, and no longer in an attribute.
-
-    NPUs gather rows and know of no padding. The ids are whole numbers of any size, but only the one row is meant.
-    Source: Paddle-Lite v2.13-rc lite/kernels/nnadapter/converter/lookup_table_v2.cc, which takes padding_idx -1 and 0
-    and emits a plain gather for both.
-    """
-    made = 0
-    for op in [op for op in editor.ops if op.type in ("lookup_table", "lookup_table_v2")]:
-        row, name = int(attr_of(op, "padding_idx", -1)), input_of(op, "W")
-        weight = editor.constant(name)
-        if weight is None or weight.ndim != 2 or not 0 <= row < len(weight):
-            continue
-        if np.any(weight[row]):
-            zeroed = weight.copy()
-            zeroed[row] = 0
-            held = editor.parameter("embedding_padded", zeroed)  # the old one may serve elsewhere as it is
-            for var in op.inputs:
-                if var.parameter == "W":
-                    var.arguments[0] = held
-        attr = attribute(op, "padding_idx")
-        setattr(attr, "l" if attr is not None and attr.type == schema().LONG else "i", -1)
-        editor.touch()
-        made += 1
-    return made
 
 
 def _floats_first(editor: Editor, target: Target) -> int:

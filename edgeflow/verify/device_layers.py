@@ -118,7 +118,7 @@ def _hand_out(model: nb.Model, path: Path, own: Sequence[Array], run: Run) -> li
 def _rows(
     model: nb.Model, emulated: Mapping[str, Array], given: Mapping[str, Array], npu: str
 ) -> Iterator[DeviceLayer]:
-    scales = int8_scales(model)
+    scales = {**int8_scales(model), **_npu_results(model, given)}
     entire: dict[str, float] = {}
     numbers = {id(item.node.op): item.number for item in placement(model).ops}
     for node in nodes(model):
@@ -177,6 +177,18 @@ def _room(node: Node, there: Array) -> float:
     if there.dtype.kind != "f":
         return 0.0
     return HALF if kernel is not None and kernel.precision == "float16" else EXACT
+
+
+def _npu_results(model: nb.Model, given: Mapping[str, Array]) -> dict[str, float]:
+    """The scales of what NPU subgraphs gave in whole numbers."""
+    return {
+        value: float(scale)
+        for node in nodes(model)
+        if node.op.type == "subgraph"
+        for index, value in enumerate(node.outputs.get("Outputs", ()))
+        if value in given and given[value].dtype == np.int8
+        for scale in node.op.numbers(f"Outputs{index}_scale")[:1]
+    }
 
 
 def _are_ties(here: Array, there: Array, scale: float, at_tie: int) -> bool:

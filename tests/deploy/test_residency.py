@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeflow.deploy import runners
 from edgeflow.deploy.residency import Evidence, residency
 
 # Texts as the sources of Paddle Lite v2.13-rc print them; no NPU was at hand to record real ones.
@@ -86,6 +88,11 @@ BUILTIN = """[3 11/25 22:22:30.213 ...work/pl/lite/kernels/nnadapter/engine.cc:3
 """  # what Paddle Lite v2.13-rc printed under qemu, shortened, the clock moved to midnight
 
 
+def test_a_clock_whose_seconds_were_read_too_early() -> None:
+    log = BUILTIN.replace("23:59:59.970", "23:59:59.  1")
+    assert [row.ms for row in residency(replace(VIV, subgraphs=2, log=log)).times] == [62.0, 1.0, 5.0]
+
+
 def test_time_of_single_ops() -> None:
     built = residency(replace(VIV, subgraphs=2, log=BUILTIN.replace("SOFTMAX", "POOL") * 2 + BUILTIN)).times
     assert [(row.op, row.where, row.ms) for row in built] == [
@@ -113,6 +120,14 @@ def test_a_runtime_that_complains_stays_unknown() -> None:
     judged = residency(replace(VIV, log=DEVICE + "Build model failed(3) !\n" + RAN, cache_files=("a.nnc",)))
     assert judged.share is None
     assert "Build model failed" in str(judged)
+
+
+def test_programs_of_another_npu_target_run_the_file_on_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runners, "target_of", lambda model: "kirin")
+    model = Path("no/such/model.nb")
+    assert runners.npu_settings(model, "kirin").devices == ("huawei_kirin_npu",)
+    assert runners.npu_settings(model, "arm64").devices == ("huawei_kirin_npu",), "a plain library says nothing of it"
+    assert runners.npu_settings(model, "nnadapter-builtin").devices == ("builtin_device",)
 
 
 def test_a_file_without_subgraphs() -> None:

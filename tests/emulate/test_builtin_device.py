@@ -1,8 +1,8 @@
 """The emulator is held to NNAdapter's own device: outputs of Paddle Lite v2.13-rc's libnnadapter, run under qemu-user.
 
-Each case is a file that opt wrote for target nnadapter-builtin in two subgraphs, and what builtin_device gave for two or
+Each case is a file that opt wrote for target nnadapter-builtin in one or two subgraphs, and what builtin_device gave for two or
 three inputs. Between them the networks have convolutions, depthwise ones too, relu, relu6, products, sums with a constant
-and with each other, both ways of pooling, global and with padding, reshape, scale with and without a bias, and softmax.
+and with each other, both ways of pooling, global and with padding, concat, reshape, scale with and without a bias, and softmax.
 """
 
 from __future__ import annotations

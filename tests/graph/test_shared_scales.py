@@ -10,8 +10,9 @@ import pytest
 
 from edgeflow.compress.npu_scales import complete
 from edgeflow.core.targets import load_target
-from edgeflow.graph.edit import Editor, set_attr
+from edgeflow.graph.edit import Editor, output, set_attr
 from edgeflow.graph.program import attribute, input_of, load
+from edgeflow.graph.quantised import names_in_opt
 from edgeflow.graph.shared_scales import range_of, share_scales, unlike
 from tests.graph.programs import export, rewritten, run
 
@@ -86,6 +87,13 @@ def test_missing_ranges_are_measured_and_split_has_its_widest(tmp_path: Path) ->
     assert said is not None and said.f == 3.0, "opt gives every output this one"
     (largest,) = of(editor, "elementwise_max")
     assert 0.3 < largest < 1.0 and of(editor, "exp") == [pytest.approx(2.718281828**largest, rel=1e-4)]
+
+
+def test_what_stands_before_an_output_has_its_name_in_opt(tmp_path: Path) -> None:
+    editor = Editor(export(joined, (1, 4, 5, 6), tmp_path / "m"), {})
+    (exp,) = [op for op in editor.ops if op.type == "exp"]
+    (fetch,) = [op for op in editor.ops if op.type == "fetch"]
+    assert names_in_opt(editor) == {output(exp): input_of(fetch, "X")} and output(exp) != input_of(fetch, "X")
 
 
 def test_constants_are_spelled_as_int8_takes_them(tmp_path: Path) -> None:
