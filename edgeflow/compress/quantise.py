@@ -59,7 +59,10 @@ def calibrated(
     )
     quantise(floats, out, samples, way)
     if not out.with_suffix(".pdiparams").exists():
-        raise CompressFailed("PaddleSlim wrote no parameters")
+        raise CompressFailed(
+            "PaddleSlim wrote no parameters: a model without weights has nothing to quantise",
+            try_="build it for a target that computes in float, such as arm64",
+        )
     _own_ranges(floats, out, samples, settings, way)
     return count, finish(floats, out, target, settings.keep_float, samples)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edgeflow.core.errors import DataError, StorageError
 from edgeflow.deploy.bundle import Bundle
-from edgeflow.files.atomic import folder_atomic, sha256, write_atomic
+from edgeflow.files.atomic import folder_atomic, sha256, sweep, write_atomic
 from edgeflow.files.user_state import state_folder
 
 SHOWN = 5
@@ -46,6 +46,7 @@ def to_folder(bundle: Bundle, folder: Path) -> Placed:
     new = {name: hashlib.sha256(data).hexdigest() for name, data in bundle.files.items()}
     found = dict(_found(folder))
     if all(found.get(name) == known for name, known in new.items()):
+        sweep(folder.parent, folder.name)  # a process killed after the exchange left the older one beside it
         _remember(folder, new, {})
         return Placed(False)
     old = _remembered(folder)

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import PADDLE_DTYPES
+from edgeflow.graph.constant_sizes import can_make
 from edgeflow.graph.edit import Editor, attr_of, output, set_attr
 from edgeflow.graph.program import input_of, inputs_of
 from edgeflow.graph.shape_values import known
@@ -51,7 +52,8 @@ def _row(editor: Editor, op: Any, rows: Mapping[str, Array]) -> Array | None:
         dims = _filled_dims(editor, op)
         dtype = PADDLE_DTYPES.get(int(attr_of(op, "dtype", -1)), editor.dtype(output(op)))
         value = float(attr_of(op, "str_value", "") or attr_of(op, "value", 0.0))
-        return np.full((1, *dims[1:]), value, dtype) if len(dims) > 1 and min(dims[1:]) > 0 else None
+        is_known = len(dims) > 1 and min(dims[1:]) > 0 and can_make(*dims[1:])
+        return np.full((1, *dims[1:]), value, dtype) if is_known else None
     if op.type in ELEMENTWISE:
         return _combined(editor, op, rows)
     x = rows.get((inputs_of(op, "X") or inputs_of(op, "Ids") or [""])[0])

@@ -205,6 +205,11 @@ class _Part:
             return self._stacked(str(name), [part if part.ndim == rank else part[None] for part in parts])
         if is_ragged(array):
             raise DataError(f"{self.where}: {name!r} holds values that are NaN", try_="look at what made these inputs")
+        if array.dtype == object and array.size and hasattr(item := array.reshape(-1)[0], "__iter__"):
+            raise DataError(
+                f"{self.where}: {name!r} holds a {type(item).__name__}, and should be an array",
+                try_="return a loader by itself: its batches hold an array for each input",
+            )
         return array
 
     def _stacked(self, name: str, parts: Sequence[Array]) -> Array:

@@ -107,7 +107,9 @@ def test_the_same_bytes_each_time(build: Path, programs: RuntimeFolder, tmp_path
 def test_a_folder_is_whole_and_written_once(build: Path, programs: RuntimeFolder, tmp_path: Path) -> None:
     bundle, place = deploy(build, programs), tmp_path / "out"
     assert to_folder(bundle, place) == Placed(True)
+    (place.parent / f".{place.name}.abcdefgh.tmp").mkdir()  # of a process killed between the exchange and the cleaning
     assert to_folder(bundle, place) == Placed(False)
+    assert not list(place.parent.glob(".*.tmp*"))
     assert {str(p.relative_to(place)): p.read_bytes() for p in place.rglob("*") if p.is_file()} == bundle.files
     listed = json.loads(bundle.listing)
     assert listed["files"]["model.nb"] == hashlib.sha256(MODEL.read_bytes()).hexdigest()

@@ -6,6 +6,7 @@ Every form with fixed shapes is in the zoo.
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ import pytest
 from edgeflow.core.targets import load_target
 from edgeflow.graph import parameters
 from edgeflow.graph import program as programs
+from edgeflow.graph.constant_sizes import can_make
 from edgeflow.graph.edit import Editor
 from edgeflow.graph.legality import examine
+from edgeflow.graph.program import schema
 from edgeflow.graph.respell import defective
+from edgeflow.graph.spellings import rearrange
 
 pytestmark = pytest.mark.build
 ARM, KIRIN = load_target("arm64"), load_target("kirin")
@@ -93,3 +97,14 @@ def test_what_an_npu_takes_stays_as_it_is(tmp_path: Path) -> None:
     assert "pool2d" not in {op.type for op, _ in defective(editor, KIRIN)}
     assert "pool2d" in {op.type for op, _ in defective(editor, KIRIN, frozenset({id(pool)}))}
     assert list(defective(editor, load_target("x86"))) == []
+
+
+def test_a_constant_of_any_size_is_not_made() -> None:
+    """Met by fuzzing: an `eye` of 1,000 x 2^20 took 12 GB out of a program of 300 bytes."""
+    op = schema().OpDesc(type="eye")
+    op.outputs.add(parameter="Out").arguments.append("y")
+    for name, value in (("num_rows", 1000), ("num_columns", 1 << 20)):
+        op.attrs.add(name=name, type=schema().LONG, l=value)
+    speller = SimpleNamespace(editor=SimpleNamespace(dtype=lambda name: "float32"))
+    assert rearrange._eye(speller, op, "") is None  # type: ignore[arg-type]
+    assert can_make(1 << 12, 1 << 12) and not can_make(1 << 12, 1 << 13) and not can_make(-1, 4)

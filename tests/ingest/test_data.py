@@ -32,6 +32,13 @@ def used_up():
 def other_names():
     yield batch(0)
     yield batch(1, ("y",))
+
+class Loader:
+    def __iter__(self):
+        return whole()
+
+def in_a_tuple():
+    return (Loader(),)
 """
 
 
@@ -50,6 +57,7 @@ def test_batches_are_put_together(tmp_path: Path) -> None:
         ("early", r"ended early, after 2 batches \(RuntimeError: the disk went away\)"),
         ("used_up", "gave no batch at all"),
         ("other_names", "batches should all hold x"),
+        ("in_a_tuple", "'x' holds a Loader, and should be an array"),
     ],
 )
 def test_what_ends_early_is_an_error(name: str, message: str, tmp_path: Path) -> None:

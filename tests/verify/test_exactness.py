@@ -122,3 +122,5 @@ def test_fewer_outputs_than_the_reference_has() -> None:
     given = Reference({"x": one}, (one, one), None)
     with pytest.raises(DataError, match="holds 1 outputs"):
         judge(given, Ran((one, one), ("a", "b"), "x"), VerifySettings(), None, CompressedOutputs((one,)))
+    with pytest.raises(DataError, match="without a sample"):
+        judge(given, Ran((one, one), ("a", "b"), "x"), VerifySettings(), None, CompressedOutputs((one, one[:0])))

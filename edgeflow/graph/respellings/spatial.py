@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgeflow.core.samples import Array
+from edgeflow.graph.constant_sizes import can_make
 from edgeflow.graph.edit import Editor, Speller, attr_of, copy_attributes, output, set_attr
 from edgeflow.graph.program import input_of, output_of
 from edgeflow.graph.respellings.rule import Rule, around, can_reshape, give, product, reshape_into, spelled
@@ -101,7 +102,7 @@ def _grid_sampler(s: Speller, op: Any, x: str) -> str | None:
     total, tile = wanted[1] * wanted[2], height * width
     count = math.ceil(total / tile)
     points = s.reshape(grid, [wanted[0], total, 2])
-    if count > TILES_MAX:
+    if count > TILES_MAX or not can_make(max(wanted[0], 0), tile, 2):
         return None
     if count * tile > total:
         if wanted[0] > 0:
@@ -152,6 +153,8 @@ def _interp(s: Speller, op: Any, x: str) -> str | None:
     """Resizing is linear and separable: a product with a matrix for width, and one for height."""
     dims, out = s.dims(x), s.dims(output(op))
     if len(dims) != 4 or min(*dims[1:], *out[2:]) < 1 or attr_of(op, "data_layout", "NCHW") != "NCHW":
+        return None
+    if not (can_make(dims[2], out[2]) and can_make(dims[3], out[3])):
         return None
     factors = [float(v) for v in attr_of(op, "scale", [])]
     factors = factors * 2 if len(factors) == 1 else factors

@@ -8,6 +8,7 @@ import numpy as np
 
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import PADDLE_DTYPES
+from edgeflow.graph.constant_sizes import can_make
 from edgeflow.graph.edit import Editor, Speller, attr_of, output, set_attr
 from edgeflow.graph.program import input_of, schema
 from edgeflow.graph.respellings.rule import Rule, around, can_reshape, give, product, spelled
@@ -82,6 +83,8 @@ def _scatter(s: Speller, op: Any, x: str) -> str | None:
         return None
     rows, count, rest = dims[0], given[0], product(dims[1:])
     if not can_reshape(dims) or (rest < 0 and len(dims) != 2 and not can_reshape(dims[1:])):
+        return None
+    if not can_make(rows, count):
         return None
     overwrite, known = bool(attr_of(op, "overwrite", True)), _constant(s.editor, ids)
     if known is not None:

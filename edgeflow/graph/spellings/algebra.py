@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeflow.graph.constant_sizes import can_make
 from edgeflow.graph.edit import Speller, attr_of, output
 from edgeflow.graph.program import input_of, inputs_of
 from edgeflow.graph.spellings.spelling import Spelling
@@ -226,7 +227,7 @@ def _dist(s: Speller, op: Any, x: str) -> str | None:
 
 def _trace(s: Speller, op: Any, x: str) -> str | None:
     dims = s.dims(x)
-    if len(dims) != 2 or -1 in dims or s.editor.dtype(x) != "float32":
+    if len(dims) != 2 or not can_make(*dims) or s.editor.dtype(x) != "float32":
         return None
     mask = s.values(np.eye(*dims, k=int(attr_of(op, "offset", 0)), dtype=np.float32))
     return _without(s, s.reduce("sum", s.binary("mul", x, mask), [0, 1], True), [0, 1])

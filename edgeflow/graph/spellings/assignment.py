@@ -9,6 +9,7 @@ import numpy as np
 
 from edgeflow.core.samples import Array
 from edgeflow.core.tensors import PADDLE_DTYPES
+from edgeflow.graph.constant_sizes import can_make
 from edgeflow.graph.edit import Speller, attr_of
 from edgeflow.graph.program import attribute, input_of, inputs_of
 from edgeflow.graph.spellings.spelling import Spelling
@@ -61,7 +62,7 @@ def _value(
         return None
     if -1 not in region:
         own = _with_ones(array.shape, len(region), decreased)
-        if own is None:
+        if own is None or not can_make(*region):
             return None
         return s.values(np.ascontiguousarray(np.broadcast_to(array.reshape(own), region), array.dtype))
     if array.size != 1 or not math.isfinite(float(array.ravel()[0])):

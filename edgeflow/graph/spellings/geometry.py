@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeflow.graph.constant_sizes import can_make
 from edgeflow.graph.edit import Speller, attr_of, copy_attributes, output, set_attr
 from edgeflow.graph.program import input_of, inputs_of
 from edgeflow.graph.spellings.spelling import Spelling
@@ -154,6 +155,8 @@ def _conv3d(s: Speller, op: Any, x: str) -> str | None:
             return None
         x = padded
     total, depth = None, out[2]
+    if not can_make(depth):
+        return None
     for tap in range(weight.shape[2]):
         start = tap * dilations[0]
         stop = start + (depth - 1) * strides[0] + 1

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeflow.graph.constant_sizes import can_make
 from edgeflow.graph.edit import Speller, attr_of, output
 from edgeflow.graph.program import input_of, inputs_of
 from edgeflow.graph.spellings.spelling import Spelling
@@ -48,7 +49,7 @@ def _expand_as(s: Speller, op: Any, x: str) -> str | None:
 def _eye(s: Speller, op: Any, x: str) -> str | None:
     rows, columns = int(attr_of(op, "num_rows", 0)), int(attr_of(op, "num_columns", -1))
     dtype = s.editor.dtype(output(op))
-    if dtype not in ("float32", "int32", "int64"):
+    if dtype not in ("float32", "int32", "int64") or not can_make(rows, columns if columns > 0 else rows):
         return None
     return s.values(np.eye(rows, columns if columns > 0 else rows).astype(dtype))
 
@@ -59,7 +60,7 @@ def _diag_embed(s: Speller, op: Any, x: str) -> str | None:
         attr_of(op, "offset", 0) != 0
         or [a % (len(dims) + 1) for a in (attr_of(op, "dim1", -2), attr_of(op, "dim2", -1))]
         != [len(dims) - 1, len(dims)]
-        or dims[-1] < 0
+        or not can_make(dims[-1], dims[-1])
     ):
         return None
     return s.binary("mul", s.unsqueeze(x, [len(dims)]), s.values(np.eye(dims[-1], dtype=np.float32)))
@@ -74,6 +75,8 @@ def _diag(s: Speller, op: Any, x: str) -> str | None:
         or attr_of(op, "padding_value", 0.0) != 0.0
     ):
         return None
+    if not can_make(dims[0], dims[-1]):
+        return None
     if len(dims) == 1:
         return s.binary("mul", s.unsqueeze(x, [1]), s.values(np.eye(dims[0], dtype=np.float32)))
     if dims[0] > dims[1]:
@@ -86,7 +89,7 @@ def _take_along(s: Speller, op: Any, x: str) -> str | None:
     index = input_of(op, "Index")
     dims, taken = s.dims(x), s.dims(index)
     axis = 1 if op.type == "index_sample" else int(attr_of(op, "Axis", 0)) % len(dims)
-    if -1 in taken or len(taken) != len(dims):
+    if len(taken) != len(dims) or not can_make(*taken):
         return None
     own = index if s.editor.dtype(index) == "int64" else s.cast(index, "int64")
     parts = []
