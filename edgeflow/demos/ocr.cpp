@@ -28,7 +28,8 @@ Pipeline alone(const Arguments& arguments) {
   found.dictionary = contract.labels;
   if (!contract.kinds.empty() && contract.kinds[0].kind == "ctc") found.blank = contract.kinds[0].blank;
   const Contract detector = read_contract(found.detector);
-  if (!detector.kinds.empty() && detector.kinds[0].kind == "map") found.boxes.thresh = detector.kinds[0].threshold;
+  if (detector.task == "ocr_detect" && !detector.kinds.empty() && detector.kinds[0].kind == "map")
+    found.boxes.thresh = detector.kinds[0].threshold;
   const Input& input = contract.inputs[contract.picture_input()];
   const Preprocess& rules = *input.preprocess;
   const Shape& shape = input.shape;

@@ -5,6 +5,7 @@ survive.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from edgeflow.graph.output_kinds import MOVES_AXES, SAME_VALUES, STEPS_MAX, is_identity
@@ -56,7 +57,10 @@ def apart(program: Any) -> tuple[str, ...]:
         known = [ranges[name] for name in inputs_of(chain[0], "X") if ranges.get(name, 0) > 0]
         if len(known) > 1 and max(known) > RATIO * min(known):
             lines += [f"{op.type}::{output_of(op, 'Out')}" for op in chain]
-    return tuple(lines)
+            # opt takes a scale by 1 away, and what stood before it then writes its result.
+            ends = [(op, after) for op, after in pairwise(chain) if after.type == "scale"]
+            lines += [f"{op.type}::{output_of(after, 'Out')}" for op, after in ends]
+    return tuple(dict.fromkeys(lines))
 
 
 def _ranges(program: Any) -> Mapping[str, float]:

@@ -135,7 +135,8 @@ def test_parts_of_ranges_far_apart_are_kept_apart(tmp_path: Path) -> None:
         if op.type in ("scale", "sigmoid"):
             set_float(op, "out_threshold", 900.0 if op.type == "scale" else 1.0)
     lines = apart(program)
-    assert [line.partition("::")[0] for line in lines] == [op.type for op in chain]
+    assert [line.partition("::")[0] for line in lines] == [*(op.type for op in chain), "transpose2"]
+    assert lines[-1] == f"transpose2::{fetches(program)[0]}", "opt gives it the name of the scale by 1 behind it"
     assert lines[0].startswith("concat::") and sum(line.startswith("concat::") for line in lines) == 2
     for op in program.blocks[0].ops:
         if op.type == "scale":

@@ -92,7 +92,7 @@ def measured(folder: Path, kind: str, which: str, *, kept: bool = False) -> Row:
     (built,) = edgeflow.build(project(folder / f"{kind}_{which}", kind, which), targets=[target])
     model = built.folder / "model.nb"
     report = json.loads((built.folder / "report.json").read_text())
-    found = self_test(model)
+    seconds, found = judged_in(model), self_test(model)
     beyond = [row for row in found.faults if row.beyond_budget]
     if kept:
         keep(model, kind, which)
@@ -109,7 +109,7 @@ def measured(folder: Path, kind: str, which: str, *, kept: bool = False) -> Row:
         sum(bool(row.noticed) for row in beyond),
         int(found.false_alarms or 0),
         int(found.unchanged_copies or 0),
-        judged_in(model),
+        seconds,
     )
 
 
@@ -161,10 +161,9 @@ def judged_in(model: Path) -> float:
 
 def _repeated(side, kinds, samples: int, chosen) -> tuple[np.ndarray, ...]:  # type: ignore[no-untyped-def]
     """Outputs of 1000 samples: those that there are, and then the first of them again."""
-    first = chosen(side, kinds, samples, np.arange(TIMED - samples)) if samples < TIMED else None
-    if first is None:
-        return tuple(array[:TIMED] for array in side)
-    return tuple(np.concatenate(pair) for pair in zip(side, first, strict=True))
+    first = chosen(side, kinds, samples, np.arange(TIMED - samples if samples < TIMED else TIMED))
+    assert first is not None
+    return tuple(np.concatenate(pair) for pair in zip(side, first, strict=True)) if samples < TIMED else first
 
 
 RULE = "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
