@@ -36,7 +36,7 @@ def round16(g: Graph, x: Value) -> Value:
 def quantise(g: Graph, v: Value, *, positive: bool = False) -> Value:
     """float32 in steps -> INT8: clamp to [-127, 127], round half away from zero.
 
-    Where the graph marks ties, it watches a mask of the elements within one unit in the last place of one; where
+    Where the graph marks ties, it watches a mask of the elements within the graph's reach of one; where
     it asks for another rounding, such elements go that way.
 
     Args:
@@ -50,8 +50,10 @@ def quantise(g: Graph, v: Value, *, positive: bool = False) -> Value:
 
 
 def _nudged(g: Graph, v: Value, way: int) -> Value:
-    """Each number one unit in the last place larger (way 1) or smaller (-1) in magnitude, or a little less than one."""
-    return g.add("Add", v, g.mul(v, way * 2.0**-23))
+    """Each number larger (way 1) or smaller (-1) in magnitude by what is not known of it: at most one unit in the last
+    place, and more behind a recurrent op.
+    """
+    return g.add("Add", v, g.mul(v, way * g.reach))
 
 
 def _quantised(g: Graph, v: Value, *, positive: bool) -> Value:

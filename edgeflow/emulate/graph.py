@@ -28,6 +28,10 @@ INT8 = "int8"
 """A quantised tensor. It is stored as uint8 around 128, the only form onnxruntime's ConvInteger takes."""
 
 
+LAST_PLACE = 2.0**-23
+"""One unit in the last place of float32, as a share of a number, or a little less."""
+
+
 @dataclass(frozen=True)
 class Value:
     """A tensor of the graph: dtype as NumPy names it (`int8`: see INT8), concrete shape, content if constant."""
@@ -77,10 +81,12 @@ class Graph:
         place: position in block 0 of the op that is lowered.
         extra: inputs of the graph beside the live variables.
         watched: what is looked at instead of the ops' results; None looks at these.
+        reach: how near to a tie an element is at one, as a share of it.
     """
 
     def __init__(self, rounding: int = 0, *, mark: bool = False, sites: Sites | None = None) -> None:
         self.sites, self.place = sites, -1
+        self.reach = LAST_PLACE
         self.extra: list[Value] = []
         self.rounding = rounding
         self.mark = mark

@@ -14,6 +14,7 @@ from typing import Any
 from edgeflow.core.coverage import QUANTISABLE, covered, npu_ops
 from edgeflow.core.targets import Target
 from edgeflow.graph.edit import Editor, attr_of, output
+from edgeflow.graph.half_precision import unheld_ops
 from edgeflow.graph.joined_outputs import joining_ops
 from edgeflow.graph.partition import Predicted, partition
 from edgeflow.graph.placement import broken_restriction, decodes, matching, takes
@@ -62,6 +63,8 @@ def examine(
     found += [*_kernels(editor, target), *_values(editor), *_runtime(editor, target, kept)]
     if precision == "int8":
         found += _quantisation(editor, target)
+    if precision == "float16" and not target.uses_npu:
+        found += _half(editor)
     if target.uses_npu:
         boxes = decodes(editor, target)
         split = partition_of(editor, target, kept | boxes)
@@ -70,6 +73,19 @@ def examine(
         if precision == "int8":
             found += _joined(editor, target)
     return found, split
+
+
+def _half(editor: Editor) -> Iterator[Finding]:
+    """A PASS in half precision rests on arithmetic that recorded outputs hold."""
+    if loose := unheld_ops(editor):
+        yield Finding(
+            "P211",
+            "warning",
+            ", ".join(loose),
+            "no recorded outputs of the ARM kernels hold their half precision arithmetic: the verdict is INCONCLUSIVE "
+            "where it is not FAIL",
+            "verify --on a device; or build for float32: --target arm64",
+        )
 
 
 def _joined(editor: Editor, target: Target) -> Iterator[Finding]:

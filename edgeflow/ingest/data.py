@@ -204,7 +204,11 @@ class _Part:
             parts = [np.asarray(item) for item in value]
             return self._stacked(str(name), [part if part.ndim == rank else part[None] for part in parts])
         if is_ragged(array):
-            raise DataError(f"{self.where}: {name!r} holds values that are NaN", try_="look at what made these inputs")
+            bad = int(np.count_nonzero(~np.isfinite(array)))
+            raise DataError(
+                f"{self.where}: {name!r} holds {bad} values that are NaN or infinite",
+                try_="look at the pre-processing that made these inputs",
+            )
         if array.dtype == object and array.size and hasattr(item := array.reshape(-1)[0], "__iter__"):
             raise DataError(
                 f"{self.where}: {name!r} holds a {type(item).__name__}, and should be an array",

@@ -121,7 +121,7 @@ def _open(graph: Any) -> None:
 
 
 def validate_graph(graph: Any, where: str) -> None:
-    """Hold a graph, or a branch in it, to what a model can have; sizes below 0, which some write for open ones, go.
+    """Hold a graph, or a branch in it, to what a model can have.
 
     Raises:
         ModelError: it has too many nodes or weights, sparse weights, or constants in other files.
@@ -134,9 +134,6 @@ def validate_graph(graph: Any, where: str) -> None:
         dims = value.type.tensor_type.shape.dim
         if len(dims) > RANK_MAX or any(abs(dim.dim_value) > DIM_MAX for dim in dims):
             raise ModelError(f"{where}: value {value.name[:80]!r} has dims that nothing can hold", try_=AGAIN)
-        for dim in dims:
-            if dim.dim_value < 0:  # an open size, as some exporters say it; onnx would take it for a number
-                dim.ClearField("dim_value")
     for node in graph.node:
         for attribute in node.attribute:
             for tensor in (*([attribute.t] if attribute.HasField("t") else ()), *attribute.tensors):
