@@ -63,16 +63,16 @@ def build_pipeline(
 def _settled(
     pipeline: Pipeline, target: Target, parts: Sequence[BuiltPart], root: Path, say: Say | None, how: How
 ) -> BuiltPipeline:
-    """Judge the text; where it is lost to int8, build what lost it again with less in int8, a few times at most."""
-    record, tried, said = verify_built(pipeline, target, parts, root, say), set[tuple[Part, int]](), tuple[str, ...]()
+    """Judge the text; where it is lost to int8, build what lost it again in float32, each model once at most."""
+    record, tried, said = verify_built(pipeline, target, parts, root, say), set[Part](), tuple[str, ...]()
     while pipeline.table.mix and (step := next_step(record, [p.file for p in parts], target, tried)) is not None:
-        tried.add((step.part, step.number))
+        tried.add(step.part)
         (say or (lambda *_: None))(target.name, "text", f"note: {step.said}")
-        files = [changed(part.file, target, step) for part in parts if part.file.part == step.part]
+        files = [changed(part.file, target) for part in parts if part.file.part == step.part]
         try:
             again = {part.file.folder: part for part in build_files(files, target, root, say, how)}
         except RecipeError:
-            continue  # it has no such layers, or they are float already
+            continue  # other keys of its [compress] say int8
         parts, said = [again.get(part.file.folder, part) for part in parts], (*said, step.said)
         record = verify_built(pipeline, target, parts, root, say, said)
     return BuiltPipeline(target.name, root / target.name, tuple(parts), record)

@@ -1,10 +1,9 @@
-"""Where int8 loses text: which model to build again with less of it in int8, found from what lost the lines."""
+"""Where int8 loses text: which model to build again in float32, found from what lost the lines."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from edgeflow.core.strict import Overrides
 from edgeflow.core.targets import Target
@@ -12,34 +11,25 @@ from edgeflow.pipelines.recipe import Part, PartFile
 from edgeflow.project.recipe import Recipe, TargetTable
 from edgeflow.report.text_record import TextRecord
 
-STEPS: Mapping[Part, Sequence[Mapping[str, Any]]] = {
-    "detector": ({"keep_float": ("conv2d_transpose",)}, {"precision": "float32"}),
-    "classifier": ({"precision": "float32"},),
-    "recogniser": ({"keep_float": ("matmul_v2",)}, {"precision": "float32"}),
-}
-"""What stays float first, then the whole model. Of a recogniser it is attention and the last layer, whose scores stand
-close together; of a detector the layers that make a page of a quarter of it.
-"""
+FLOAT = "float32"
 
 
 @dataclass(frozen=True, slots=True)
 class MixStep:
-    """A change of one model's [compress] for one target, its place among STEPS, and a sentence that says why."""
+    """A model that is to be float32 for one target, and a sentence that says why."""
 
     part: Part
-    number: int
-    change: Mapping[str, Any]
     said: str
 
 
 def next_step(
-    record: TextRecord, files: Sequence[PartFile], target: Target, tried: Collection[tuple[Part, int]]
+    record: TextRecord, files: Sequence[PartFile], target: Target, tried: Collection[Part] = ()
 ) -> MixStep | None:
     """What to build otherwise; None where the text is not lost, nothing int8 is to blame, or nothing is left to try.
 
     What a recipe asks for in so many words stays: a part with a precision of its own is not touched.
     """
-    if record.verdict != "FAIL":
+    if record.verdict != "FAIL" or FLOAT not in target.precision.allowed:
         return None
     lost: dict[Part, int] = {
         "detector": record.lost.detector + record.lost.box,
@@ -50,14 +40,8 @@ def next_step(
         lost["detector"] += 1
     for part in sorted(lost, key=lambda part: -lost[part]):
         recipe = next((file.recipe for file in files if file.part == part), None)
-        if not lost[part] or recipe is None or not _is_free(recipe, target):
-            continue
-        for number, change in enumerate(STEPS[part]):
-            if (part, number) in tried or change.get("precision") not in (None, *target.precision.allowed):
-                continue
-            what = ", ".join(change.get("keep_float", ())) or f"the whole {part}"
-            said = f"{part}: {what} in float32, for in int8 it lost {lost[part]} of {record.lines} lines"
-            return MixStep(part, number, change, said)
+        if lost[part] and recipe is not None and part not in tried and _is_free(recipe, target):
+            return MixStep(part, f"{part}: in {FLOAT}, for in int8 it lost {lost[part]} of {record.lines} lines")
     return None
 
 
@@ -68,13 +52,9 @@ def _is_free(recipe: Recipe, target: Target) -> bool:
     return recipe.compress.precision is None and "precision" not in own and target.choose(chosen) == "int8"
 
 
-def changed(file: PartFile, target: Target, step: MixStep) -> PartFile:
-    """A file of the part, with the step's change for this target laid over its recipe."""
+def changed(file: PartFile, target: Target) -> PartFile:
+    """A file of the part in float32 for this target."""
     recipe = file.recipe
     table = recipe.targets.get(target.name, TargetTable())
-    given = {**table.compress.given, **step.change}
-    if kept := step.change.get("keep_float"):
-        before = recipe.compress_settings(target).keep_float
-        given["keep_float"] = (*before, *(name for name in kept if name not in before))
-    targets = {**recipe.targets, target.name: replace(table, compress=Overrides(given))}
-    return replace(file, recipe=replace(recipe, targets=targets))
+    own = replace(table, compress=Overrides({**table.compress.given, "precision": FLOAT}))
+    return replace(file, recipe=replace(recipe, targets={**recipe.targets, target.name: own}))

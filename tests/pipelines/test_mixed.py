@@ -21,40 +21,35 @@ FILES = [PartFile("detector", "detector", RECIPE), PartFile("recogniser", "recog
 FAIL = TextRecord("text", "arm64-int8", "FAIL", lines=200, lost=Lost(detector=1, box=1, recogniser=9))
 
 
-def test_the_part_that_lost_most_goes_first_and_less_of_it_before_all() -> None:
-    step = next_step(FAIL, FILES, INT8, ())
-    assert step is not None and (step.part, step.number) == ("recogniser", 0) and "9 of 200 lines" in step.said
-    file = changed(FILES[1], INT8, step)
-    assert file.recipe.compress_settings(INT8).keep_float == ("matmul_v2",)
+def test_the_part_that_lost_most_goes_first_and_each_once() -> None:
+    step = next_step(FAIL, FILES, INT8)
+    assert step is not None and step.part == "recogniser" and "9 of 200 lines" in step.said
+    file = changed(FILES[1], INT8)
+    assert file.recipe.compress_settings(INT8).precision == "float32"
     assert file.recipe.compress_settings(FLOAT) == RECIPE.compress_settings(FLOAT)
-    whole = next_step(FAIL, [FILES[0], file], INT8, {("recogniser", 0)})
-    assert whole is not None and whole.change == {"precision": "float32"}
-    left = changed(file, INT8, whole)
-    assert left.recipe.compress_settings(INT8).precision == "float32"
-    other = next_step(FAIL, [FILES[0], left], INT8, {("recogniser", 0), ("recogniser", 1)})
-    assert other is not None and (other.part, other.number) == ("detector", 0)
+    other = next_step(FAIL, [FILES[0], file], INT8, {"recogniser"})
+    assert other is not None and other.part == "detector"
+    assert next_step(FAIL, FILES, INT8, {"recogniser", "detector"}) is None
 
 
 @pytest.mark.parametrize("word", ["PASS", "INCONCLUSIVE"])
 def test_what_is_not_lost_stays(word: str) -> None:
-    assert next_step(replace(FAIL, verdict=word), FILES, INT8, ()) is None  # type: ignore[arg-type]
+    assert next_step(replace(FAIL, verdict=word), FILES, INT8) is None  # type: ignore[arg-type]
 
 
 def test_what_a_recipe_says_and_what_a_target_lacks_stays() -> None:
     own = replace(RECIPE, compress=CompressSettings(precision="int8"))
     asked = [FILES[0], replace(FILES[1], recipe=own)]
-    step = next_step(FAIL, asked, INT8, ())
+    step = next_step(FAIL, asked, INT8)
     assert step is not None and step.part == "detector"
-    assert next_step(FAIL, [asked[1]], INT8, ()) is None
-    assert next_step(FAIL, FILES, FLOAT, ()) is None, "nothing is in int8 there"
-    tried = {("recogniser", 0), ("detector", 0)}
-    floats = "float32" in NPU.precision.allowed
-    assert (next_step(FAIL, FILES, NPU, tried) is not None) == floats
+    assert next_step(FAIL, [asked[1]], INT8) is None
+    assert next_step(FAIL, FILES, FLOAT) is None, "nothing is in int8 there"
+    assert (next_step(FAIL, FILES, NPU) is not None) == ("float32" in NPU.precision.allowed)
 
 
 def test_boxes_alone_blame_the_detector() -> None:
     fields = dict.fromkeys(Decision.__dataclass_fields__)
     bad = Decision(**{**fields, "verdict": "FAIL", "sentence": ""})  # type: ignore[arg-type]
     record = replace(FAIL, lost=Lost(), decisions={"hmean": bad})
-    step = next_step(record, FILES, INT8, ())
+    step = next_step(record, FILES, INT8)
     assert step is not None and step.part == "detector"
