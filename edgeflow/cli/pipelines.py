@@ -45,6 +45,8 @@ def build_pipeline(
         show_page("\n\n".join((parts(records), texts(records))))
         for built in results:
             show(f"{built.target}: {from_here(built.folder)}/report.html", err=True)
+            for text in built.record.mixed:
+                show(f"{built.target}: {tr('mixed')}: {sentence(text)}", err=True)
             for text in built.record.undecided:
                 show(f"{built.target}: {tr('undecided')}: {told(sentence(text))}", err=True)
             for text in built.record.broken:
@@ -137,6 +139,7 @@ def verdict(record: TextRecord) -> str:
             f"{told(plain(name).replace('_', ' '))}: {told(sentence(item.sentence))}"
             for name, item in record.decisions.items()
         ),
+        *(f"{tr('mixed')}: {told(sentence(text))}" for text in record.mixed),
         *(f"{tr('not checked')}: {told(sentence(text))}" for text in record.notes),
         *(f"{tr('undecided')}: {told(sentence(text))}" for text in record.undecided),
         *(f"{tr('broken')}: {told(sentence(text))}" for text in record.broken),

@@ -81,6 +81,26 @@ def plan_parts(pipeline: Pipeline, targets: Sequence[Target]) -> list[Plan]:
     return sorted(found, key=lambda plan: order.index(plan.target.partition("/")[0]))
 
 
+def build_files(
+    files: Sequence[PartFile], target: Target, root: Path, say: Say | None = None, how: How = PLAIN
+) -> list[BuiltPart]:
+    """Build some files of a pipeline for one target, one after the other.
+
+    Raises:
+        EdgeflowError: as a build.
+    """
+    tell = say or (lambda *_: None)
+    found = []
+    for file in files:
+
+        def told(name: str, stage: str, what: str, folder: str = file.folder) -> None:
+            tell(f"{name}/{folder}" if name else name, stage, what)
+
+        built = build_part(file.recipe, (target,), root, file.folder, told, how)
+        found += [BuiltPart(file, item) for item in built]
+    return found
+
+
 def build_parts(
     pipeline: Pipeline, targets: Sequence[Target], root: Path, say: Say | None = None, how: How = PLAIN
 ) -> dict[str, list[BuiltPart]]:

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeflow.core.errors import BackendMissing
+from edgeflow.core.errors import BackendMissing, RecipeError
+from edgeflow.core.targets import Target
 from edgeflow.flow.build import Say
 from edgeflow.flow.how import How
-from edgeflow.pipelines.build import PLAIN, BuiltPart, build_parts, opened
+from edgeflow.pipelines.build import PLAIN, BuiltPart, build_files, build_parts, opened
+from edgeflow.pipelines.mixed import changed, next_step
+from edgeflow.pipelines.recipe import Part, Pipeline
 from edgeflow.pipelines.verify import verify_built
 from edgeflow.report.text_record import TextRecord
 
@@ -54,12 +57,22 @@ def build_pipeline(
         )
     pipeline, profiles, root = opened(Path(recipe), targets, build_dir)
     built = build_parts(pipeline, profiles, root, say, how)
-    return [
-        BuiltPipeline(
-            target.name,
-            root / target.name,
-            tuple(built[target.name]),
-            verify_built(pipeline, target, built[target.name], root, say),
-        )
-        for target in profiles
-    ]
+    return [_settled(pipeline, target, built[target.name], root, say, how) for target in profiles]
+
+
+def _settled(
+    pipeline: Pipeline, target: Target, parts: Sequence[BuiltPart], root: Path, say: Say | None, how: How
+) -> BuiltPipeline:
+    """Judge the text; where it is lost to int8, build what lost it again in float32, each model once at most."""
+    record, tried, said = verify_built(pipeline, target, parts, root, say), set[Part](), tuple[str, ...]()
+    while pipeline.table.mix and (step := next_step(record, [p.file for p in parts], target, tried)) is not None:
+        tried.add(step.part)
+        (say or (lambda *_: None))(target.name, "text", f"note: {step.said}")
+        files = [changed(part.file, target) for part in parts if part.file.part == step.part]
+        try:
+            again = {part.file.folder: part for part in build_files(files, target, root, say, how)}
+        except RecipeError:
+            continue  # other keys of its [compress] say int8
+        parts, said = [again.get(part.file.folder, part) for part in parts], (*said, step.said)
+        record = verify_built(pipeline, target, parts, root, say, said)
+    return BuiltPipeline(target.name, root / target.name, tuple(parts), record)

@@ -81,6 +81,7 @@ class PipelineTable:
     batch: int = 6
     turned_min: float = 0.9
     golden: int = 2
+    mix: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,12 +67,21 @@ class Judged:
     pages: tuple[JudgedPage, ...]
     own_sizes: TextHop | None = None
     notes: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
 
 
 def verify_built(
-    pipeline: Pipeline, target: Target, parts: Sequence[BuiltPart], root: Path, say: Say | None = None
+    pipeline: Pipeline,
+    target: Target,
+    parts: Sequence[BuiltPart],
+    root: Path,
+    say: Say | None = None,
+    mixed: tuple[str, ...] = (),
 ) -> TextRecord:
     """Judge what a build made of a pipeline for one target, and write pipeline.json, pages.json and the report.
+
+    Args:
+        mixed: what was taken out of int8 since it lost text, a sentence each.
 
     Raises:
         DataError: the label file or a page cannot be used.
@@ -133,6 +142,7 @@ def verify_built(
         ),
         own_sizes,
         _notes(pages, pipeline),
+        mixed,
     )
     figures = tuple(_figures(part) for part in parts)
     record = _record(judged, bundle, pages, candidate, figures)
@@ -247,6 +257,7 @@ def _record(
         device or "emulator (onnxruntime on the host, arithmetic of the ARM kernels)",
         judged.device,
         None if emulated is None or not len(emulated.texts) else _alike(emulated.texts, two.texts),
+        judged.mixed,
     )
 
 

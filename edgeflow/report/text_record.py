@@ -98,7 +98,8 @@ class ComparedPage:
 @dataclass(frozen=True, slots=True)
 class TextRecord:
     """A pipeline's verification for one target. `same_texts`, `same_as_emulator`: shares of lines that are read as the
-    reference reads them, and, on a device, as the emulator did when the pipeline was built."""
+    reference reads them, and, on a device, as the emulator did when the pipeline was built. `mixed`: what was taken out
+    of int8, since it lost text there."""
 
     name: str
     target: str
@@ -119,6 +120,7 @@ class TextRecord:
     runner: str = ""
     reference_device: str = ""
     same_as_emulator: float | None = None
+    mixed: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -62,9 +62,8 @@ class Detector(nn.Layer):
         fine = self.fine(self.stem(x))
         middle = self.middle(fine)
         coarse = self.coarse(middle)
-        one, two, three = (join(part) for join, part in zip(self.joined, (fine, middle, coarse), strict=True))
-        two = two + functional.interpolate(three, scale_factor=2, mode="nearest")
-        one = one + functional.interpolate(two, scale_factor=2, mode="nearest")
+        two = self.joined[1](middle) + functional.interpolate(self.joined[2](coarse), scale_factor=2, mode="nearest")
+        one = self.joined[0](fine) + functional.interpolate(two, scale_factor=2, mode="nearest")
         text = functional.sigmoid(self.text(one))
         if not self.training:
             return text
