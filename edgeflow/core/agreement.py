@@ -82,7 +82,8 @@ def _unfit(array: Array, kind: OutputKind) -> str:
 def best_classes_agree(wanted: Array, got: Array, axis: int) -> Agreement | None:
     """Places whose best class is the same, near ties counting as the same; None where there are no two classes.
 
-    A place that holds NaN in the candidate has no best class.
+    A place that holds NaN in the candidate has no best class. Places with nothing but zeros in both, which lie beyond a
+    shorter sample (core/ragged.py), are not counted.
     """
     if wanted.ndim < 2 or wanted.dtype.kind != "f" or wanted.shape[axis] < 2:
         return None
@@ -94,7 +95,11 @@ def best_classes_agree(wanted: Array, got: Array, axis: int) -> Agreement | None
     same = (chosen == np.expand_dims(wanted.argmax(axis), axis)) | (lost <= margin)
     same &= ~np.isnan(got).any(axis, keepdims=True)
     flat = same.reshape(len(same), -1)
-    return Agreement(flat.mean(1), counted=flat.shape[1] == 1)
+    if flat.shape[1] == 1:
+        return Agreement(flat.mean(1), counted=True)
+    there = (wanted.any(axis, keepdims=True) | got.any(axis, keepdims=True)).reshape(flat.shape)
+    many = there.sum(1)
+    return Agreement(np.where(many > 0, (flat & there).sum(1) / np.maximum(many, 1), 1.0))
 
 
 def texts_agree(wanted: Array, got: Array, kind: OutputKind) -> Agreement:

@@ -57,6 +57,16 @@ def test_scores_agree_along_their_axis_and_near_ties_count_as_the_same() -> None
     assert kept(OutputKind("scores", axis=-1), tie, np.asarray([[0.0, 0.5, 1.0], [0.0, 1.0, 0.0]], np.float32)) == 0
 
 
+def test_what_lies_beyond_a_shorter_sample_agrees_with_nothing() -> None:
+    """Else a line of 10 places beside one of 100 would agree in 95 of them at least."""
+    wanted = np.zeros((2, 100, 3), np.float32)
+    wanted[0, :, 1], wanted[1, :10, 1] = 1.0, 1.0
+    got = wanted.copy()
+    got[1, :5] = got[1, :5, ::-1] + [0.0, 0.0, 2.0]
+    found = agreement(wanted, got, OutputKind("scores", "test"))
+    assert found is not None and found.kept.tolist() == [1.0, 0.5]
+
+
 def test_a_map_is_judged_by_what_lies_above_its_threshold_not_by_its_width() -> None:
     wanted = RANDOM.random((4, 1, 20, 20)).astype(np.float32) * 0.01
     wanted[:, :, 5:15, 5:15] = 0.9
