@@ -16,6 +16,7 @@ def command(address: str, slots: int) -> None:
 
     Example: edgeflow worker tcp://scheduler:8786
     """
+    from edgeflow.cli.printing import show
     from edgeflow.cluster.worker import serve
 
-    serve(address, slots)
+    serve(address, slots, lambda text: show(text, err=True))

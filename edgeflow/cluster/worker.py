@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -151,7 +150,7 @@ def _dask() -> Any:
     return need("distributed", "cluster")
 
 
-def serve(address: str, slots: int) -> None:
+def serve(address: str, slots: int, say: Callable[[str], None]) -> None:
     """Be a worker of the scheduler at an address until it goes, or this process is told to end."""
     import asyncio
 
@@ -163,9 +162,7 @@ def serve(address: str, slots: int) -> None:
             address, nthreads=slots, memory_limit=0, dashboard=False, name=f"{os.uname().nodename}-{os.getpid()}"
         )
         await worker
-        print(
-            f"edgeflow: {worker.address} works for {address}, keeps content in {store()}", file=sys.stderr, flush=True
-        )
+        say(f"edgeflow: {worker.address} works for {address}, keeps content in {store()}")
         await worker.finished()
 
     asyncio.run(run())

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, TimeoutError
 from functools import cache
@@ -44,6 +45,8 @@ class Workers:
         if inside is not None:
             with storage(inside):
                 inside.mkdir(parents=True, exist_ok=True)
+        # A worker keeps models and data for what it does next; loky takes that for a leak, and gets it a successor.
+        warnings.filterwarnings("ignore", "A worker was restarted while some jobs", UserWarning)
         self._held = contextlib.ExitStack()
         self._temporary = self._held.enter_context(scratch())
         self._pool = need("loky", "build").ProcessPoolExecutor(

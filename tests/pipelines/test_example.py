@@ -16,12 +16,15 @@ from tests.conftest import ROOT
 @pytest.fixture(scope="module")
 def data() -> ModuleType:
     pytest.importorskip("PIL")
+    others = sys.modules.pop("data", None)  # other examples have one of the same name
     sys.path.insert(0, str(ROOT / "examples/ocr"))
     try:
         import data
     finally:
         sys.path.pop(0)
-    sys.modules.pop("data")  # other examples have one of the same name
+        sys.modules.pop("data", None)
+        if others is not None:
+            sys.modules["data"] = others
     if not data.render.FONT.is_file():
         pytest.skip("fonts-wqy-microhei is not installed")
     return data

@@ -22,6 +22,7 @@ def smoothing(sqnr_db: dict[str, float]) -> dict[str, str]:
         goal=Goal(sqnr_db_min=60.0),
         ingested=SimpleNamespace(folder=Path()),
         tried=[],
+        make_elsewhere=lambda _: None,
         costs=lambda what, _: {algo: {"a": 1.0, "b": 2.0} for algo in ALGOS} if "layer" in what else None,
     )
     found = {}
