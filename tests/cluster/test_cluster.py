@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 distributed = pytest.importorskip("distributed", reason="edgeflow[cluster] is not installed")
 
-OTHER = "import edgeflow.cluster.worker as worker; own = worker.stack(); worker.stack = lambda: {**own, 'numpy': '0.1'}; worker.serve(%r, 1)"
+OTHER = "import edgeflow.cluster.worker as worker; own = worker.stack(); worker.stack = lambda: {**own, 'numpy': '0.1'}; worker.serve(%r, 1, print)"
 
 
 @contextlib.contextmanager
