@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +71,24 @@ def storage(path: Path) -> Iterator[None]:
                 try_="choose another folder with --build-dir, or correct its permissions",
             ) from err
         raise
+
+
+def write_new(folder: Path, files: Mapping[str, bytes], try_: str) -> list[Path]:
+    """Write files into a folder, each whole; none where one of them is there already.
+
+    Args:
+        try_: what to do then.
+
+    Raises:
+        StorageError: a file exists already, or the folder is not writable.
+    """
+    for name in files:
+        if (folder / name).exists():
+            raise StorageError(f"{folder / name}: exists already, and is not overwritten", try_=try_)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        write_atomic(folder / name, content)
+    return [folder / name for name in files]
 
 
 def write_atomic(path: Path, data: bytes) -> None:

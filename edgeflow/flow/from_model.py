@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgeflow.core.errors import ModelError, RecipeError, StorageError
+from edgeflow.core.errors import ModelError, RecipeError
 from edgeflow.core.preprocess import Preprocess
 from edgeflow.core.strict import strict
 from edgeflow.core.targets import load_target
 from edgeflow.core.tensors import TensorSpec
-from edgeflow.files.atomic import write_atomic
+from edgeflow.files.atomic import write_atomic, write_new
 from edgeflow.files.temporary import scratch
 from edgeflow.flow.foreign import ForeignPaddle
 from edgeflow.graph import program as programs
@@ -105,16 +105,7 @@ def write_project_from(path: Path, folder: Path) -> list[Path]:
     """
     home = path.resolve()
     files = files_for(looked_at(path), folder, None, home.name if path.is_dir() else home.stem)
-    for name in files:
-        if (folder / name).exists():
-            raise StorageError(
-                f"{folder / name}: exists already, and is not overwritten",
-                try_="edgeflow init --from MODEL ANOTHER_FOLDER",
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        write_atomic(folder / name, content)
-    return [folder / name for name in files]
+    return write_new(folder, files, "edgeflow init --from MODEL ANOTHER_FOLDER")
 
 
 def looked_at(path: Path, infer: Infer | None = None) -> GivenModel:

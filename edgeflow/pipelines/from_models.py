@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgeflow.core.errors import EdgeflowError, ModelError, StorageError
-from edgeflow.files.atomic import write_atomic
+from edgeflow.core.errors import EdgeflowError, ModelError
+from edgeflow.files.atomic import write_new
 from edgeflow.flow.from_model import LABELS, toml_text
 from edgeflow.graph import program as programs
 from edgeflow.ingest.given_model import GivenModel, is_model, look_at_model
@@ -91,16 +91,7 @@ def write_pipeline_from(folder: Path, parts: Mapping[Part, Path], out: Path) -> 
         if part in parts:
             lines += _table(part, parts[part], folder, out, dictionary)
     files = {**dictionary, RECIPE: ("\n".join(lines) + "\n").encode()}
-    for name in files:
-        if (out / name).exists():
-            raise StorageError(
-                f"{out / name}: exists already, and is not overwritten",
-                try_="edgeflow init --from MODELS ANOTHER_FOLDER",
-            )
-    out.mkdir(parents=True, exist_ok=True)
-    for name, content in files.items():
-        write_atomic(out / name, content)
-    return [out / name for name in sorted(files)]
+    return write_new(out, dict(sorted(files.items())), "edgeflow init --from MODELS ANOTHER_FOLDER")
 
 
 def _part_of(place: Path) -> Part | None:
