@@ -83,7 +83,7 @@ class Template:
         """Stop the template; its forks are on their own."""
         if self._here is not None and self._process is not None:
             self._here.close()
-            self._process.wait(10)
+            self._process.wait(60)
 
 
 def _adopt(on: bool) -> None:
