@@ -34,7 +34,11 @@ def where_or_pool(value: str) -> str:
 
 def in_pool(value: str) -> bool:
     """It names the file of a pool, maybe with tags behind a colon."""
-    return value.rpartition(":")[0].endswith(".toml") or value.endswith(".toml")
+    if ".toml" not in value:
+        return False  # what reads pools is not needed then
+    from edgeflow.deploy.pool import is_pool
+
+    return is_pool(value)
 
 
 def on_device(on: str, model: Path, work: Callable[[str], T]) -> T:

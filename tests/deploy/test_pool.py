@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from edgeflow.cli.main import edgeflow
+from edgeflow.cli.runner_options import in_pool
 from edgeflow.core.errors import DataError, ProgramDied, RecipeError, TransportError
 from edgeflow.deploy import pool
 from edgeflow.deploy.device import connect
@@ -139,3 +140,13 @@ def test_the_kind_is_asked_for(file: Path) -> None:
             load_pool(file)
     done = CliRunner().invoke(edgeflow, ["run", str(MODEL), "--on", str(file), "--input", "x=x.npy"])
     assert done.exit_code == 2  # one sample on any device: not offered
+
+
+def test_what_names_a_pool_is_asked_of_one_rule() -> None:
+    """Tags that none can have ended in an AssertionError behind the option that let them through."""
+    assert [in_pool(on) for on in ("lab.toml", "lab.toml:fast,arm", "lab.toml:a b", "ssh://pi@board")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
