@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from edgeflow.core.rounding import half_away
 from edgeflow.nb.model import Attribute, AttrType, Block, Model, Op, Parameter
 from edgeflow.nb.near import taken_for_one
 
@@ -42,7 +43,7 @@ def _op(op: Op, parameters: dict[str, Parameter]) -> Op:
         shape = [1] * steps.ndim
         shape[axis] = scales.size
         exact = steps.astype(np.float64) * (scales.astype(np.float64) / float(scales.max())).reshape(shape)
-        made = np.trunc(exact + np.copysign(0.5, exact)).astype(np.int8)
+        made = half_away(exact).astype(np.int8)
         parameters[name] = replace(weight, data=memoryview(made.tobytes()))
         same = Attribute(AttrType.FLOATS, (float(scales.max()),) * scales.size)
         op = replace(op, attributes={**op.attributes, attribute: same})

@@ -1,4 +1,4 @@
-"""Measured values with as many digits as mean something."""
+"""Numbers rounded: measured ones to as many digits as mean something, those of int8 as the runtimes round."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 T = TypeVar("T")
+
+
+def half_away(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The nearest whole numbers; halves go away from zero, as C's round has them."""
+    return np.asarray(np.trunc(array + np.copysign(0.5, array)))
 
 
 def steady(value: T) -> T:

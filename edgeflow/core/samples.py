@@ -63,16 +63,14 @@ def batches(
     count = len(next(iter(samples.values())))
     fixed = inputs[0].shape[0] if inputs and inputs[0].shape and not free else -1
     size = fixed if fixed > 0 else most
-    if any(is_ragged(samples[spec.name]) for spec in inputs):
-        if fixed > 1:
-            raise DataError(
-                f"samples of several sizes do not make batches of {fixed}, the model's fixed batch size",
-                try_="declare the first dimension as -1 or 1",
-            )
-        return cut({spec.name: samples[spec.name] for spec in inputs}, size)
+    if fixed > 1 and any(is_ragged(samples[spec.name]) for spec in inputs):
+        raise DataError(
+            f"samples of several sizes do not make batches of {fixed}, the model's fixed batch size",
+            try_="declare the first dimension as -1 or 1",
+        )
     if fixed > 0 and count % fixed:
         raise DataError(
             f"{count} samples do not make whole batches of {fixed}, the model's fixed batch size",
             try_=f"give a multiple of {fixed} samples, or declare the first dimension as -1",
         )
-    return [{spec.name: samples[spec.name][at : at + size] for spec in inputs} for at in range(0, count, size)]
+    return cut({spec.name: samples[spec.name] for spec in inputs}, size)

@@ -7,7 +7,7 @@ the same vocabulary, rules and labels, and the same answers to texts that fit bo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +15,11 @@ import numpy as np
 
 from edgeflow.core.errors import DataError
 from edgeflow.core.samples import Array
-from edgeflow.core.tensors import TensorSpec
 from edgeflow.core.tokenize import Tokenize
-from edgeflow.core.tokenizer import padded, tokens_of
+from edgeflow.core.tokenizer import padded
+from edgeflow.deploy.texts import golden_rows, pad_id
 from edgeflow.emulate import Emulator
-from edgeflow.project.contract import Contract, load_contract, load_json, read_named
+from edgeflow.project.contract import Contract, load_contract, read_named
 from edgeflow.project.manifest import npu_arithmetic
 from edgeflow.project.places import CONTRACT
 
@@ -28,7 +28,6 @@ FOLDER = "length_{}"
 LENGTHS_MAX = 8
 TEXTS = 8
 """Golden texts that both files are asked: of differing lengths."""
-ID_MAX = 1 << 24
 
 
 def shorter_files(build: Path, others: Sequence[Path]) -> dict[str, Path]:
@@ -102,12 +101,11 @@ def _hold_answers(first: tuple[Path, Contract], second: tuple[Path, Contract]) -
     if longest.golden is None or longest.golden.texts is None:
         raise DataError(f"{build}: has no golden texts to hold {folder} to", try_="edgeflow build again")
     most = _rules(contract, folder).max_length
-    rows = _golden_rows(build, longest.golden.texts, most)
-    if not rows:
+    chosen = golden_rows(build, longest.golden.texts, most, TEXTS)
+    if not chosen:
         raise DataError(
             f"{build}: none of its golden texts has at most {most} tokens, so that {folder} is held to none"
         )
-    chosen = [rows[length] for length in sorted(rows)[:: max(1, len(rows) // TEXTS)]][:TEXTS]
     given = [_answers(f, c, chosen) for f, c in (first, second)]
     far = max(float(np.abs(a - b).max(initial=0.0)) for a, b in zip(*given, strict=True))
     if not far <= longest.golden.max_abs:  # NaN is near nothing
@@ -117,30 +115,14 @@ def _hold_answers(first: tuple[Path, Contract], second: tuple[Path, Contract]) -
         )
 
 
-def _golden_rows(build: Path, name: str, most: int) -> dict[int, list[int]]:
-    """Ids of golden texts with at most so many tokens, one text of each length."""
-    found = {}
-    entries = load_json(read_named(build, name), str(build / name))
-    for entry in entries if isinstance(entries, list) else ():
-        ids = entry.get("ids") if isinstance(entry, dict) else None
-        if isinstance(ids, list) and 0 < len(ids) <= most and all(type(k) is int and 0 <= k < ID_MAX for k in ids):
-            found[len(ids)] = ids
-    return found
-
-
 def _answers(folder: Path, contract: Contract, rows: Sequence[Sequence[int]]) -> list[Array]:
     """float64 outputs of a file for texts of one after the other."""
-    rules, specs = _rules(contract, folder), _specs(contract)
-    lines = tokens_of(read_named(folder, rules.vocab), rules.vocab)
-    pad = len(lines) - 1 - lines[::-1].index(rules.pad)
+    rules = _rules(contract, folder)
+    pad = pad_id(folder, rules)
     assert contract.text is not None
     model, found = folder / contract.model.file, []
     with Emulator(model, npu=npu_arithmetic(model), threads=1) as emulator:
         for row in rows:
-            feed = padded(rules, pad, [list(row)] * max(1, contract.text.shape[0]), contract.text.name, specs)
+            feed = padded(rules, pad, [list(row)] * max(1, contract.text.shape[0]), contract.text.name, contract.specs)
             found.append(np.concatenate([array.ravel() for array in emulator.infer(feed).values()]).astype(np.float64))
     return found
-
-
-def _specs(contract: Contract) -> Mapping[str, TensorSpec]:
-    return {known.name: TensorSpec(known.name, known.shape, known.dtype) for known in contract.inputs}

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeflow.core.errors import DataError, EdgeflowError, near
 from edgeflow.core.samples import Array
-from edgeflow.core.tensors import TensorSpec, named, validate_feed
+from edgeflow.core.tensors import named, validate_feed
 from edgeflow.deploy.texts import hold_to_vocabulary
 from edgeflow.emulate import Emulator
 from edgeflow.files.arrays import load_npy, pack_npy
@@ -67,9 +67,8 @@ def held_to_contract(feed: Mapping[str, Array], model: Path) -> None:
         contract = load_contract(BuildFolder.of(model).contract)
     except EdgeflowError:
         return
-    specs = [TensorSpec(spec.name, spec.shape, spec.dtype) for spec in contract.inputs]
-    if {spec.name for spec in specs} == set(feed):
-        validate_feed(feed, specs, "--input")
+    if contract.specs.keys() == feed.keys():
+        validate_feed(feed, list(contract.specs.values()), "--input")
     if contract.text is not None and contract.text.name in feed:
         hold_to_vocabulary(feed[contract.text.name], model.parent, contract)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgeflow.core.errors import BackendMissing, DataError
 from edgeflow.core.samples import Array
-from edgeflow.core.tensors import TensorSpec
+from edgeflow.core.tokenize import Tokenize
 from edgeflow.core.tokenizer import Tokenizer, tokenizer_of, tokens_of
 from edgeflow.files.inside import open_regular
 from edgeflow.project.contract import Contract, InputContract, load_json, read_named
@@ -16,6 +16,7 @@ from edgeflow.project.contract import Contract, InputContract, load_json, read_n
 TEXT_MAX = 2000
 """Characters of a text that travels; longer ones try nothing that these do not."""
 TEXTS_MAX = 1000
+ID_MAX = 1 << 24
 FILE_MAX_BYTES = 1 << 24
 PROBES = (
     "你好，我的iPhone 12订单20240101号怎么还没发货？",
@@ -66,8 +67,7 @@ def text_feed(made: tuple[InputContract, Tokenizer], text: str, contract: Contra
         DataError: the text cannot be cut into ids.
     """
     spec, tokenizer = made
-    specs = {known.name: TensorSpec(known.name, known.shape, known.dtype) for known in contract.inputs}
-    return tokenizer.inputs([text] * max(1, spec.shape[0]), spec.name, specs, "--input")
+    return tokenizer.inputs([text] * max(1, spec.shape[0]), spec.name, contract.specs, "--input")
 
 
 def given_texts(value: str) -> list[str]:
@@ -102,6 +102,32 @@ def hold_to_vocabulary(ids: Array, folder: Path, contract: Contract) -> None:
             f"--input: {spec.name!r} holds the id {low if low < 0 else high}, and those of {name} are 0 to {size - 1}",
             try_=f"--input {spec.name}=TEXT, which is cut into its ids",
         )
+
+
+def golden_rows(folder: Path, name: str, most: int, count: int) -> list[list[int]]:
+    """Ids of up to `count` golden texts with at most `most` tokens, of lengths that differ, the shortest first.
+
+    Args:
+        name: of the file that holds them, in the folder.
+    """
+    rows: dict[int, list[int]] = {}
+    entries = load_json(read_named(folder, name), str(folder / name))
+    for entry in entries if isinstance(entries, list) else ():
+        ids = entry.get("ids") if isinstance(entry, dict) else None
+        if isinstance(ids, list) and 0 < len(ids) <= most and all(type(k) is int and 0 <= k < ID_MAX for k in ids):
+            rows[len(ids)] = ids
+    lengths = sorted(rows)
+    return [rows[length] for length in lengths[:: max(1, len(lengths) // count)][:count]]
+
+
+def pad_id(folder: Path, rules: Tokenize) -> int:
+    """The id of what fills a text up, in the vocabulary beside a contract; of a token that stands there twice the last.
+
+    Raises:
+        DataError: the vocabulary is missing or damaged.
+    """
+    lines = tokens_of(read_named(folder, rules.vocab), rules.vocab)
+    return len(lines) - 1 - lines[::-1].index(rules.pad)
 
 
 def texts_differ(folder: Path, contract: Contract) -> str:

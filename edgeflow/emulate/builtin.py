@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
+from edgeflow.core.rounding import half_away
 from edgeflow.emulate.arm import activate, fused_activation
 from edgeflow.emulate.families import pool, shape
 from edgeflow.emulate.families.convolution import per_channel, window
@@ -82,13 +83,12 @@ def _group(step: Step, group: Group, step_of: StepOf) -> bool:
 
 def _bias(head: Step, unit: Array, add: Array | None) -> Array:
     """What sums begin with: the op's bias cut off to int32 steps of `unit`, a joined constant rounded to them."""
-    count = np.zeros(unit.shape, np.float32)
+    count: Array = np.zeros(unit.shape, np.float32)
     own = head.maybe("Bias")
     if own is not None and own.const is not None:
         count = np.trunc(own.const.astype(np.float32).ravel() / unit)
     if add is not None:
-        steps = ((count * unit + add.astype(np.float32).ravel()) / unit).astype(np.float64)
-        count = np.trunc(steps + np.copysign(0.5, steps))
+        count = half_away(((count * unit + add.astype(np.float32).ravel()) / unit).astype(np.float64))
     count = np.where(np.isnan(count), 0, count)  # of a channel without a scale
     return (np.clip(count, -WHOLE_MAX, WHOLE_MAX).astype(np.float32) * unit).astype(np.float32)
 

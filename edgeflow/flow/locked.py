@@ -86,19 +86,26 @@ def accept(
     targets = asked_targets(load_recipe(Path(recipe)), targets)
     results = build(recipe, targets, build_dir=build_dir, keep_on_cpu=keep_on_cpu, say=say)
     found = measured(results, targets)
-    with lock(results[0].folder.parent / f".{path.name}"):
+    broken = {built.target: built.record.broken for built in results}
+    return write_accepted(path, results[0].folder.parent, [(name, found[name], broken[name]) for name in broken])
+
+
+def write_accepted(path: Path, builds: Path, found: Sequence[tuple[str, Figures, tuple[str, ...]]]) -> list[Held]:
+    """Write figures into a lock, each with its name and the limits that its build breaks; those refused are not.
+
+    Args:
+        builds: a folder in which others that write this lock are waited for.
+    """
+    with lock(builds / f".{path.name}"):
         known = read_lock(path)
-        items = [
-            accepted_or_refused(name, known.get(name), found[name], built.record.broken)
-            for name, built in ((built.target, built) for built in results)
-        ]
+        items = [_accepted_or_refused(name, known.get(name), figures, broken) for name, figures, broken in found]
         entries = {item.target: settled(item.accepted, item.found) for item in items if not item.refused}
         if any(known.get(name) != entry for name, entry in entries.items()):
             write_lock(path, {**known, **entries})
     return items
 
 
-def accepted_or_refused(name: str, before: Figures | None, found: Figures, broken: tuple[str, ...]) -> Held:
+def _accepted_or_refused(name: str, before: Figures | None, found: Figures, broken: tuple[str, ...]) -> Held:
     """An entry to write, or why it is not written: limits that are broken, or figures that nothing compares with."""
     refused = broken
     if not is_comparable(found) and not refused:

@@ -375,6 +375,11 @@ def output(op: Any) -> str:
     return next((str(var.arguments[0]) for var in op.outputs if var.arguments), "")
 
 
+def transposes_y(op: Any) -> bool:
+    """A matrix product takes its second factor transposed; matmul and matmul_v2 say so by names of their own."""
+    return bool(attr_of(op, "trans_y", attr_of(op, "transpose_Y", False)))
+
+
 def attr_of(op: Any, name: str, default: Any = None) -> Any:
     """An attribute's value, whatever slot it is in."""
     attr = attribute(op, name)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgeflow.core.errors import CompressFailed
+from edgeflow.core.rounding import half_away
 from edgeflow.core.samples import Array
 from edgeflow.graph.program import attribute, input_of, inputs_of
 
@@ -65,6 +66,6 @@ def _weights(program: Any, op: Any, weights: dict[str, Array], source: Mapping[s
         return 0
     scale = raised(LEVELS * LEVELS / limit.f) / LEVELS
     steps = source[name].astype(np.float64) / scale
-    weights[name] = np.clip(np.trunc(steps + np.copysign(0.5, steps)), -LEVELS, LEVELS).astype(np.float32)
+    weights[name] = np.clip(half_away(steps), -LEVELS, LEVELS).astype(np.float32)
     limit.f = LEVELS / scale
     return 1

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeflow.core.coverage import QUANTISABLE
 from edgeflow.core.samples import Array
-from edgeflow.graph.edit import Editor, attr_of, output, set_attr
+from edgeflow.graph.edit import Editor, attr_of, output, set_attr, transposes_y
 from edgeflow.graph.output_kinds import is_identity
 from edgeflow.graph.program import input_of
 
@@ -119,8 +119,7 @@ def _use(op: Any, name: str) -> Any:
     if op.type not in QUANTISABLE:
         return None
     parameter = next(var.parameter for var in op.inputs if name in var.arguments)
-    transposed = attr_of(op, "trans_y", attr_of(op, "transpose_Y", False))
-    return (op.type, parameter, transposed) if parameter in ("Filter", "Y", "X") else None
+    return (op.type, parameter, transposes_y(op)) if parameter in ("Filter", "Y", "X") else None
 
 
 def float_weights(editor: Editor) -> dict[str, Array]:

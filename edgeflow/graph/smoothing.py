@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from edgeflow.core.samples import Array
-from edgeflow.graph.edit import Editor, Speller, attr_of
+from edgeflow.graph.edit import Editor, Speller, attr_of, transposes_y
 from edgeflow.graph.program import input_of, inputs_of
 
 PRODUCTS = ("matmul_v2", "matmul", "mul")
@@ -53,7 +53,7 @@ def rows_first(editor: Editor, branch: Branch) -> dict[str, Array]:
     for name in branch.weights:
         weight = editor.constant(name)
         assert weight is not None
-        found[name] = weight.T if _is_transposed(editor.readers[name][0]) else weight
+        found[name] = weight.T if transposes_y(editor.readers[name][0]) else weight
     return found
 
 
@@ -63,7 +63,7 @@ def smooth(editor: Editor, branch: Branch, factors: Array) -> None:
     readers = [editor.readers[name][0] for name in branch.weights]
     for name, op in zip(branch.weights, readers, strict=True):
         weight = editor.parameters[name].astype(np.float64)
-        scaled = weight * (factors if _is_transposed(op) else factors[:, None])
+        scaled = weight * (factors if transposes_y(op) else factors[:, None])
         editor.parameters[name] = scaled.astype(np.float32)
     if branch.norm:
         norm = editor.producer(branch.source)
@@ -102,11 +102,7 @@ def _is_linear(editor: Editor, op: Any) -> bool:
     if editor.is_parameter(input_of(op, "X")) or attr_of(op, "trans_x", attr_of(op, "transpose_X", False)):
         return False
     flat = op.type != "mul" or (attr_of(op, "x_num_col_dims", 1), attr_of(op, "y_num_col_dims", 1)) == (len(x) - 1, 1)
-    return flat and x[-1] == weight.shape[1 if _is_transposed(op) else 0]
-
-
-def _is_transposed(op: Any) -> bool:
-    return bool(attr_of(op, "trans_y", attr_of(op, "transpose_Y", False)))
+    return flat and x[-1] == weight.shape[1 if transposes_y(op) else 0]
 
 
 def has_norm(editor: Editor) -> bool:

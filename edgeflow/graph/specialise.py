@@ -13,7 +13,7 @@ import numpy as np
 
 from edgeflow.core.coverage import npu_ops
 from edgeflow.core.targets import Target
-from edgeflow.graph.edit import Editor, Speller, attr_of, copy_attributes, output, set_attr
+from edgeflow.graph.edit import Editor, Speller, attr_of, copy_attributes, output, set_attr, transposes_y
 from edgeflow.graph.npu_constants import padded_rows, place_constants
 from edgeflow.graph.placement import IDENTITY, decodes, takes
 from edgeflow.graph.program import input_of, inputs_of, outputs_of
@@ -147,10 +147,9 @@ def _mul(editor: Editor, op: Any) -> bool:
     x, y = input_of(op, "X"), input_of(op, "Y")
     weight, rank = editor.constant(y), len(editor.dims(x) or ())
     trans_x = attr_of(op, "trans_x", attr_of(op, "transpose_X", False))
-    trans_y = attr_of(op, "trans_y", attr_of(op, "transpose_Y", False))
     if weight is None or weight.ndim != 2 or rank < 2 or trans_x or float(attr_of(op, "alpha", 1.0)) != 1.0:
         return False
-    name = editor.parameter("weight", weight.T.copy()) if trans_y else y
+    name = editor.parameter("weight", weight.T.copy()) if transposes_y(op) else y
     dims = editor.dims(output(op)) or ()
     return editor.replace(
         op, lambda s: s.add("mul", {"X": x, "Y": name}, dims=dims, x_num_col_dims=rank - 1, y_num_col_dims=1)

@@ -38,13 +38,12 @@ def read_list(path: Path, where: str, *, alone: bool = False) -> tuple[list[Path
             raw = stream.read(LIST_MAX_BYTES + 1)
         if len(raw) > LIST_MAX_BYTES:
             raise DataError(f"{where}: is larger than {LIST_MAX_BYTES} bytes, which no list is")
-        lines = raw.decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as err:
-        raise DataError(f"{where}: cannot be read as a list of pictures ({err}), and should be UTF-8 text") from err
+    except OSError as err:
+        raise _unread(where, err) from err
     files: list[Path] = []
     labels: list[str] = []
     wrong: list[str] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_lines(raw, where), 1):
         if not line.strip():
             continue
         name, label = _cut(line, alone=alone)
@@ -72,11 +71,18 @@ def listed_names(raw: bytes, where: str, *, alone: bool = False) -> list[str]:
     Raises:
         DataError: no UTF-8 text.
     """
+    return [name for line in _lines(raw, where) if line.strip() and (name := _cut(line, alone=alone)[0].strip())]
+
+
+def _lines(raw: bytes, where: str) -> list[str]:
     try:
-        lines = raw.decode("utf-8-sig").splitlines()
+        return raw.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as err:
-        raise DataError(f"{where}: cannot be read as a list of pictures ({err}), and should be UTF-8 text") from err
-    return [name for line in lines if line.strip() and (name := _cut(line, alone=alone)[0].strip())]
+        raise _unread(where, err) from err
+
+
+def _unread(where: str, err: Exception) -> DataError:
+    return DataError(f"{where}: cannot be read as a list of pictures ({err}), and should be UTF-8 text")
 
 
 def _cut(line: str, *, alone: bool) -> tuple[str, str]:

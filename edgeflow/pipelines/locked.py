@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from edgeflow.core.targets import Target, load_target
-from edgeflow.files.atomic import lock
 from edgeflow.flow.build import Say
-from edgeflow.flow.locked import Held, accepted_or_refused, figures_of
+from edgeflow.flow.locked import Held, figures_of, write_accepted
 from edgeflow.pipelines.build import opened
 from edgeflow.pipelines.flow import BuiltPipeline, build_pipeline
 from edgeflow.pipelines.recipe import Pipeline
-from edgeflow.project.accepted import Figures, compare, settled
-from edgeflow.project.lockfile import lock_path, locked, read_lock, write_lock
+from edgeflow.project.accepted import Figures, compare
+from edgeflow.project.lockfile import lock_path, locked, read_lock
 
 BOXES = "boxes"
 """Of a target: the entry of hmean."""
@@ -50,18 +49,8 @@ def accept(
     path = lock_path(recipe)
     read_lock(path)  # before any work
     results = build_pipeline(recipe, targets, build_dir=build_dir, say=say)
-    found = [(built, measured(built)) for built in results]
-    with lock(results[0].folder.parent / f".{path.name}"):
-        known = read_lock(path)
-        items = [
-            accepted_or_refused(name, known.get(name), figures, built.record.broken)
-            for built, entries in found
-            for name, figures in entries.items()
-        ]
-        entries = {item.target: settled(item.accepted, item.found) for item in items if not item.refused}
-        if any(known.get(name) != entry for name, entry in entries.items()):
-            write_lock(path, {**known, **entries})
-    return items
+    found = [(name, figures, built.record.broken) for built in results for name, figures in measured(built).items()]
+    return write_accepted(path, results[0].folder.parent, found)
 
 
 def measured(built: BuiltPipeline) -> dict[str, Figures]:

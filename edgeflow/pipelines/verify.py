@@ -112,7 +112,7 @@ def verify_built(
     origin = Reference(pipeline.parts)
     reference = read(origin, "reference", rules)
     candidate = read(Candidate(bundle.files, bundle.npu), "candidate", bundle.rules)
-    task = judge.Task(rules.detector is not None, rules.recogniser is not None)
+    task = _task(rules)
     crossed = (
         read(origin, "reference on the candidate's boxes", rules, [page.lines for page in candidate])
         if (task.finds and task.reads)
@@ -166,13 +166,23 @@ def verify_folder(
         DataError: a file or a picture is missing or was changed.
         TransportError: the device.
     """
-    bundle, judged = load_bundle(folder), load_judged(folder)
-    pages = tuple(_page(folder, judged, page) for page in judged.pages)
+    bundle, judged, pages = _opened(folder)
     if not runs_programs(where.on):
         work = Work(Candidate(bundle.files, bundle.npu), bundle.rules, bundle.upright, pages)
         return _record(judged, bundle, pages, read_kept(work, None, say), ()), pages
     candidate, name = read_on_device(folder, bundle, pages, where, say)
     return _record(judged, bundle, pages, candidate, (), device=name), pages
+
+
+def _opened(folder: Path) -> tuple[Bundle, Judged, tuple[Page, ...]]:
+    """A built pipeline, and its pages as they were judged."""
+    bundle, judged = load_bundle(folder), load_judged(folder)
+    return bundle, judged, tuple(_page(folder, judged, page) for page in judged.pages)
+
+
+def _task(rules: PageRules) -> judge.Task:
+    """What the pipeline's models do."""
+    return judge.Task(rules.detector is not None, rules.recogniser is not None)
 
 
 def load_judged(folder: Path) -> Judged:
@@ -211,7 +221,7 @@ def _record(
     device: str = "",
 ) -> TextRecord:
     """All figures and the verdict, of what both sides read; `device`: its name, where one read what `candidate` is."""
-    task = judge.Task(bundle.rules.detector is not None, bundle.rules.recogniser is not None)
+    task = _task(bundle.rules)
     reference = [page.reference for page in judged.pages]
     sides = [_lines(pages, each, task) for each in (reference, candidate)]
     one, two = (judge.counted(pages, lines, task) for lines in sides)
@@ -267,9 +277,8 @@ def judged_sides(folder: Path) -> tuple[judge.Counted, judge.Counted]:
     Raises:
         DataError: a file or a picture is missing or was changed.
     """
-    bundle, judged = load_bundle(folder), load_judged(folder)
-    pages = tuple(_page(folder, judged, page) for page in judged.pages)
-    task = judge.Task(bundle.rules.detector is not None, bundle.rules.recogniser is not None)
+    bundle, judged, pages = _opened(folder)
+    task = _task(bundle.rules)
     sides = ([page.reference for page in judged.pages], [page.emulated for page in judged.pages])
     return _side(pages, sides[0], task), _side(pages, sides[1], task)
 

@@ -112,6 +112,11 @@ class Contract:
         return next(((k, item) for k, item in enumerate(self.kinds) if item.kind == kind), None)
 
     @property
+    def specs(self) -> dict[str, TensorSpec]:
+        """The inputs by name, in their order."""
+        return {spec.name: TensorSpec(spec.name, spec.shape, spec.dtype) for spec in self.inputs}
+
+    @property
     def text(self) -> InputContract | None:
         """The input that is made from a text."""
         return next((spec for spec in self.inputs if spec.tokenize is not None), None)
@@ -296,7 +301,6 @@ def _validate_runtime(runtime: RuntimeContract, where: str) -> None:
 
 
 def _validate_tokenize(contract: Contract, where: str) -> None:
-    specs = {spec.name: TensorSpec(spec.name, spec.shape, spec.dtype) for spec in contract.inputs}
     texts = [spec for spec in contract.inputs if spec.tokenize is not None]
     if len(texts) > 1 or (contract.golden is not None and contract.golden.texts is not None and not texts):
         raise DataError(f"{where}: {len(texts)} inputs are made from texts, and one should be")
@@ -306,7 +310,7 @@ def _validate_tokenize(contract: Contract, where: str) -> None:
         if not SHA256.match(rules.vocab_sha256) or rules.strip_accents is None:
             raise DataError(f"{at}: vocab_sha256 should be 64 hexadecimal digits, and strip_accents true or false")
         try:
-            rules.validate(at, spec.name, specs)
+            rules.validate(at, spec.name, contract.specs)
         except EdgeflowError as err:
             raise DataError(err.what, try_=err.try_) from err
 

@@ -110,17 +110,13 @@ def layer_drift(
     count = min(samples, len(next(iter(inputs.values()))))
     batch = fixed = max(1, declared_batch(model.input_specs))
     count -= count % fixed
-    ragged = any(map(is_ragged, inputs.values()))  # samples of several sizes go one by one
-    open_batch = _batched(model) and not ragged
+    # Samples of several sizes go one by one.
+    open_batch = _batched(model) and not any(map(is_ragged, inputs.values()))
     # One thread: the same sums in the same order, whatever else the machine does.
     with Emulator(model, npu=npu, threads=1, arena=False) as whole:
         at = 0
         while at < count:
-            feed = (
-                cut({name: array[at : at + batch] for name, array in inputs.items()}, batch)[0]
-                if ragged
-                else {name: array[at : at + batch] for name, array in inputs.items()}
-            )
+            (feed,) = cut({name: array[at : at + batch] for name, array in inputs.items()}, batch)
             source, left = Walk(program, feed, run, set(uses), sizes), Counter(uses)
             for value, array, steps in _values(whole, written, feed, scales):
                 probe = by_value.get(value)

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from edgeflow.core.samples import Array
-from edgeflow.core.tensors import TensorSpec
-from edgeflow.core.tokenize import Tokenize
-from edgeflow.core.tokenizer import padded, tokens_of
+from edgeflow.core.tokenizer import padded
+from edgeflow.deploy.texts import golden_rows, pad_id
 from edgeflow.emulate import Emulator
 from edgeflow.emulate.runner import Intermediate
 from edgeflow.nb.model import Model
-from edgeflow.project.contract import Contract, Golden, load_contract, load_json, read_named
+from edgeflow.project.contract import Contract, load_contract
 from edgeflow.project.places import CONTRACT
 from edgeflow.report.record_parts import PreprocessingFinding
 from edgeflow.verify.judge import Verdict
@@ -29,7 +28,6 @@ TEXTS = 4
 SHARE = 1e-3
 """Of an intermediate's largest value: what is more tells that padding has reached it. Sums of another length differ in
 their last digits, by 1e-6."""
-ID_MAX = 1 << 24
 
 
 def with_padding(
@@ -71,17 +69,14 @@ def padding_leak(
     if spec is None or spec.tokenize is None or golden is None or golden.texts is None or spec.shape[1] > 0:
         return "", ""
     rules = spec.tokenize
-    rows = _rows(folder, golden, rules)
+    rows = golden_rows(folder, golden.texts, rules.max_length - 1, TEXTS)  # room for padding
     if not rows:
         return "", ""
-    lines = tokens_of(read_named(folder, rules.vocab), rules.vocab)
-    pad = len(lines) - 1 - lines[::-1].index(rules.pad)
-    specs = {known.name: TensorSpec(known.name, known.shape, known.dtype) for known in contract.inputs}
-    batch = max(1, spec.shape[0])
+    pad, batch = pad_id(folder, rules), max(1, spec.shape[0])
     with Emulator(model, npu=npu, threads=1) as emulator:
         for row in rows:
             short, long = (
-                padded(rules, pad, [row] * batch, spec.name, specs, length) for length in (0, rules.max_length)
+                padded(rules, pad, [row] * batch, spec.name, contract.specs, length) for length in (0, rules.max_length)
             )
             found = zip(emulator.infer(short).items(), emulator.infer(long).values(), strict=True)
             for k, ((_, plain), other) in enumerate(found):
@@ -95,20 +90,6 @@ def padding_leak(
                     )
     lengths = ", ".join(str(len(row)) for row in rows)
     return "", f"texts of {lengths} tokens are answered alike at their own length and padded to {rules.max_length}"
-
-
-def _rows(folder: Path, golden: Golden, rules: Tokenize) -> list[list[int]]:
-    """Ids of a few golden texts that leave room for padding, of differing lengths."""
-    entries = load_json(read_named(folder, str(golden.texts)), str(golden.texts))
-    rows: dict[int, list[int]] = {}
-    for entry in entries if isinstance(entries, list) else ():
-        ids = entry.get("ids") if isinstance(entry, dict) else None
-        if not isinstance(ids, list) or not 0 < len(ids) < rules.max_length:
-            continue
-        if all(type(number) is int and 0 <= number < ID_MAX for number in ids):
-            rows[len(ids)] = ids
-    lengths = sorted(rows)
-    return [rows[length] for length in lengths[:: max(1, len(lengths) // TEXTS)][:TEXTS]]
 
 
 def _distance(plain: Array, other: Array) -> float:
